@@ -1,0 +1,238 @@
+"""Logging in: from a registry's challenge to an ``Authorization`` header.
+
+Docker registry token authentication; RFC 9110, section 11.6.1, for the challenge.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from docker_charon.errors import AuthenticationError, RegistryError
+from docker_charon.transport import FAILURES, explain, origin
+
+_LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
+_DEFAULT_LIFETIME = 60  # seconds, where the token service names none
+_LONGEST_LIFETIME = 3600
+_USED = 0.8  # the part of its life for which a token is used
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_CHALLENGE_PART = re.compile(
+    rf"""\s*,?\s*(?:
+        (?P<name>{_WORD})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))
+      | (?P<scheme>{_WORD})(?=\s|,|$)
+    )""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way to log in that a server offers; scheme and parameter names in lower case."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+
+def parse_challenges(header: str) -> list[Challenge]:
+    """Read a ``WWW-Authenticate`` header, which may hold several; what is garbled ends it."""
+    challenges: list[Challenge] = []
+    position = 0
+    while match := _CHALLENGE_PART.match(header, position):
+        position = match.end()
+        if match["scheme"]:
+            challenges.append(Challenge(match["scheme"].lower(), {}))
+        elif challenges:
+            quoted = match["quoted"]
+            value = match["bare"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            challenges[-1].parameters[match["name"].lower()] = value
+    return challenges
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user's name and password; shown by nothing."""
+
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The value of a Basic ``Authorization`` header (RFC 7617, in UTF-8)."""
+        return "Basic " + b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bearer:
+    header: str = field(repr=False)
+    expires: float
+
+
+class Login:
+    """What a registry wants to see of this user: found out once, shared by every request.
+
+    A token is fetched once for each set of scopes. Credentials go to the registry's own origin
+    (Basic) or to the token service that it names (Bearer), and nowhere else.
+    """
+
+    def __init__(
+        self, session: requests.Session, url: str, registry: str, credentials: Credentials | None
+    ) -> None:
+        self._session = session
+        self._origin = origin(url)
+        self._registry = registry
+        self._credentials = credentials
+        self._challenge: Challenge | None = None
+        self._tokens: dict[tuple[str, ...], _Bearer] = {}
+        self._lock = threading.Lock()
+
+    def scoped(self, *scopes: str) -> ScopedAuth:
+        """Return the authentication of a request that needs ``scopes`` (the main one first)."""
+        return ScopedAuth(self, scopes)
+
+    def covers(self, url: str) -> bool:
+        """Whether ``url`` is the registry's own, which alone may see an ``Authorization``."""
+        return origin(url) == self._origin
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether there is a username and a password to log in with."""
+        return self._credentials is not None
+
+    def knows_a_way(self, refusal: requests.Response) -> bool:
+        """Whether a request with scopes may do better than this one without, which got a 401."""
+        challenge = self._choose(parse_challenges(refusal.headers.get("WWW-Authenticate", "")))
+        return challenge is not None and challenge.scheme == "bearer"
+
+    def header(self, scopes: tuple[str, ...]) -> str | None:
+        """Return the ``Authorization`` for a request, as far as the registry's wish is known."""
+        with self._lock:
+            if self._challenge is None:
+                return None
+            if self._challenge.scheme == "basic":
+                return self._credentials.basic if self._credentials else None
+            if not scopes:
+                return None
+            token = self._tokens.get(scopes)
+            if token is None or token.expires < time.monotonic():
+                token = self._tokens[scopes] = self._fetch_token(self._challenge, scopes)
+            return token.header
+
+    def challenged(
+        self, response: requests.Response, scopes: tuple[str, ...], used: str | None
+    ) -> str | None:
+        """Take a 401; return a header that is worth one more try, or ``None``."""
+        challenge = self._choose(parse_challenges(response.headers.get("WWW-Authenticate", "")))
+        with self._lock:
+            self._challenge = challenge
+            token = self._tokens.get(scopes)
+            if token is not None and token.header == used:
+                del self._tokens[scopes]
+        header = self.header(scopes)
+        return header if header != used else None
+
+    def _choose(self, challenges: list[Challenge]) -> Challenge | None:
+        for scheme in ("bearer", "basic"):
+            for challenge in challenges:
+                if challenge.scheme == scheme:
+                    return challenge
+        return None
+
+    def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Bearer:
+        realm = challenge.parameters.get("realm", "")
+        service = realm.split("?")[0]
+        if not realm.startswith(("https://", "http://")):
+            raise RegistryError(f"{self._registry} names no token service to log in at")
+        if self._origin[0] == "https" and not realm.startswith("https://"):
+            raise AuthenticationError(
+                f"{self._registry} wants a login sent over plain HTTP, to {service}: refused"
+            )
+        query = [("scope", scope) for scope in scopes]
+        if "service" in challenge.parameters:
+            query.insert(0, ("service", challenge.parameters["service"]))
+        headers = {"Authorization": self._credentials.basic} if self._credentials else {}
+        try:
+            with self._session.get(
+                realm, params=query, headers=headers, auth=_keep, stream=True
+            ) as response:
+                content = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
+        except FAILURES as error:
+            raise explain(error, service, secure=True) from error
+        if response.status_code in (401, 403):
+            raise AuthenticationError(
+                f"{self._registry} refuses the login (its token service at {service} answered "
+                f"{response.status_code})",
+                hint="check the username and the password"
+                if self._credentials
+                else "give a username and a password",
+                status=response.status_code,
+            )
+        if response.status_code != 200 or len(content) > _LONGEST_ANSWER:
+            raise RegistryError(
+                f"the token service of {self._registry} at {service} answered "
+                f"{response.status_code}",
+                status=response.status_code,
+            )
+        return _bearer(content, f"the token service of {self._registry} at {service}")
+
+
+class ScopedAuth(requests.auth.AuthBase):
+    """Signs one request to the registry, and answers one 401 of the registry's own."""
+
+    def __init__(self, login: Login, scopes: tuple[str, ...]) -> None:
+        self._login = login
+        self._scopes = scopes
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign ``request``, if it goes to the registry itself."""
+        if self._login.covers(request.url or ""):
+            header = self._login.header(self._scopes)
+            if header is not None:
+                request.headers["Authorization"] = header
+            request.register_hook("response", self._answer)  # type: ignore[no-untyped-call]
+        return request
+
+    def _answer(self, response: requests.Response, **options: Any) -> requests.Response:
+        # The hook outlives a redirect: a storage host's own challenge is none of our business.
+        if response.status_code != 401 or not self._login.covers(response.url):
+            return response
+        used = response.request.headers.get("Authorization")
+        header = self._login.challenged(response, self._scopes, used)
+        if header is None:
+            return response
+        response.raw.read(_LONGEST_ANSWER, decode_content=False)
+        response.close()
+        again = response.request.copy()
+        again.headers["Authorization"] = header
+        answer: requests.Response = response.connection.send(again, **options)
+        answer.history.append(response)
+        answer.request = again
+        return answer
+
+
+def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave the headers as they are; without it, `requests` looks into ``~/.netrc``."""
+    return request
+
+
+def _bearer(content: bytes, service: str) -> _Bearer:
+    try:
+        answer = json.loads(content)
+        token = answer.get("token") or answer.get("access_token")
+        lifetime = answer.get("expires_in")
+    except (ValueError, AttributeError, RecursionError):
+        token = lifetime = None
+    # What cannot stand in a header line is no token.
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+        raise RegistryError(f"{service} answered without a token")
+    if not isinstance(lifetime, (int, float)) or lifetime <= 0:
+        lifetime = _DEFAULT_LIFETIME
+    lifetime = min(lifetime, _LONGEST_LIFETIME)
+    return _Bearer(f"Bearer {token}", time.monotonic() + lifetime * _USED)

@@ -1,0 +1,217 @@
+"""The command line: options in, one line out."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import IO, Annotated, Any, NoReturn, cast
+
+import typer
+
+from docker_charon.errors import DockerCharonError
+from docker_charon.make import make_payload
+from docker_charon.push import push_payload_to_registry
+from docker_charon.registry import DOCKER_HUB
+
+# The parents of what typer raises for wrong usage; it does not export them.
+_UsageError = cast(type[Exception], typer.BadParameter.__base__)
+_UserError = cast(type[Exception], _UsageError.__base__)
+
+app = typer.Typer(
+    name="docker-charon",
+    help="Transfer Docker images to an air-gapped system efficiently.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
+    rich_markup_mode=None,
+)
+
+Registry = Annotated[
+    str, typer.Option("--registry", "-r", metavar="HOST", help="The registry: host or host:port.")
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", "-i", help="Speak plain HTTP with the registry.")
+]
+Username = Annotated[
+    str | None,
+    typer.Option(
+        "--username", "-u", envvar="DOCKER_CHARON_USERNAME", help="The user to log in as."
+    ),
+]
+Password = Annotated[
+    str | None,
+    typer.Option(
+        "--password",
+        "-p",
+        envvar="DOCKER_CHARON_PASSWORD",
+        help="The user's password. Other users of this machine can see the options of a command: "
+        "prefer the variable, or --password-stdin.",
+    ),
+]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+@app.command("make-payload")
+def make_payload_command(
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGES...",
+            help="The images to transfer, without the registry's name; also as comma lists.",
+        ),
+    ],
+    registry: Registry = DOCKER_HUB,
+    file: Annotated[
+        str,
+        typer.Option("--file", "-f", metavar="PATH", help="The payload; - is standard output."),
+    ] = "-",
+    already_transferred: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--already-transferred",
+            "-a",
+            metavar="IMAGE",
+            help="An image that the air-gapped registry has: what it shares with the others is "
+            "left out. Repeatable; also a comma list.",
+        ),
+    ] = None,
+    insecure: Insecure = False,
+    username: Username = None,
+    password: Password = None,
+    password_stdin: PasswordStdin = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read images from a registry and write a payload, one zip file to carry across.
+
+    For example: docker-charon make-payload -r registry.example.com -f payload.zip
+    -a my-image:1.4 my-image:1.8
+    """
+    target: str | IO[bytes] = file
+    if file == "-":
+        if sys.stdout.isatty():
+            raise typer.BadParameter(
+                "a payload is not written to a terminal: use -f PATH, or a pipe"
+            )
+        target = cast(IO[bytes], _Stream())
+    make_payload(
+        registry,
+        target,
+        _names(images),
+        _names(already_transferred or ()),
+        secure=not insecure,
+        username=username,
+        password=_password(password, password_stdin),
+        progress=False if quiet else None,
+    )
+
+
+@app.command("push-payload")
+def push_payload_command(
+    registry: Registry = DOCKER_HUB,
+    file: Annotated[
+        str,
+        typer.Option("--file", "-f", metavar="PATH", help="The payload; - is standard input."),
+    ] = "-",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            "-s",
+            help="Push nothing if something is missing that was given as already transferred. "
+            "Without it, such images are left out with a warning.",
+        ),
+    ] = False,
+    insecure: Insecure = False,
+    username: Username = None,
+    password: Password = None,
+    password_stdin: PasswordStdin = False,
+    quiet: Quiet = False,
+) -> None:
+    """Push a payload to a registry; the names of the images go to standard output.
+
+    For example: docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+    """
+    source: str | IO[bytes] = file
+    if file == "-":
+        if password_stdin:
+            raise typer.BadParameter("standard input cannot be payload and password: use -f PATH")
+        if sys.stdin.isatty():
+            raise typer.BadParameter(
+                "a payload is not read from a terminal: use -f PATH, or a pipe"
+            )
+        source = sys.stdin.buffer
+    for name in push_payload_to_registry(
+        registry,
+        source,
+        strict,
+        secure=not insecure,
+        username=username,
+        password=_password(password, password_stdin),
+        progress=False if quiet else None,
+    ):
+        print(name)
+
+
+def main() -> None:
+    """Run the command line; every failure is one line on standard error and an exit status."""
+    warnings.simplefilter("always", UserWarning)
+    warnings.showwarning = _show_warning
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        sys.exit(app(standalone_mode=False, prog_name="docker-charon"))
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130)
+    except _UsageError as error:
+        _fail(f"{_message(error)} (see docker-charon --help)", 2)
+    except (DockerCharonError, _UserError) as error:
+        _fail(_message(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+class _Stream(io.RawIOBase):
+    """Standard output, written in order: where it is a file, it may be open for appending."""
+
+    def write(self, data: Any) -> int:
+        return sys.stdout.buffer.write(data)
+
+    def flush(self) -> None:
+        sys.stdout.buffer.flush()
+
+
+def _names(words: Iterable[str]) -> list[str]:
+    """Split comma lists into names."""
+    return [name for word in words for name in map(str.strip, word.split(",")) if name]
+
+
+def _password(password: str | None, password_stdin: bool) -> str | None:
+    if not password_stdin:
+        return password
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _message(error: BaseException) -> str:
+    message = getattr(error, "format_message", error.__str__)()
+    return " ".join(str(message).split())
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"docker-charon: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"docker-charon: warning: {message}", file=sys.stderr)
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)

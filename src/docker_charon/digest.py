@@ -1,0 +1,56 @@
+"""A digest: the name of content by its bytes (OCI image-spec 1.1, descriptor, "Digests")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from docker_charon.errors import InvalidDigest
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_GRAMMAR = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
+
+
+class Digest(str):
+    """``sha256:`` and 64, or ``sha512:`` and 128 lower-case hexadecimal digits.
+
+    Raises `InvalidDigest` for anything else, so that whoever holds one may use it in a path.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: object) -> Digest:
+        """Check ``text`` and make it a digest."""
+        if not isinstance(text, str) or not _GRAMMAR.fullmatch(text):
+            raise InvalidDigest(
+                f"{_shown(text)} is not a digest (sha256: and 64 hexadecimal digits, "
+                "or sha512: and 128)"
+            )
+        return super().__new__(cls, text)
+
+    @classmethod
+    def of(cls, content: bytes, algorithm: str = "sha256") -> Digest:
+        """Return the digest of ``content``."""
+        return cls(f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}")
+
+    @property
+    def algorithm(self) -> str:
+        """``sha256`` or ``sha512``."""
+        return self.partition(":")[0]
+
+    @property
+    def encoded(self) -> str:
+        """The hexadecimal digits."""
+        return self.partition(":")[2]
+
+    def hasher(self) -> _Hash:
+        """Return a new hash object of this digest's algorithm."""
+        return hashlib.new(self.algorithm)
+
+
+def _shown(text: object) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."

@@ -1,0 +1,78 @@
+"""What can go wrong, as one tree.
+
+::
+
+    DockerCharonError
+    ├── InvalidReference      the name of an image or of a registry that cannot be one
+    ├── InvalidDigest         neither sha256 with 64 nor sha512 with 128 hexadecimal digits
+    ├── InvalidManifest       not an image manifest or index of the kinds that are carried
+    ├── DigestMismatch        bytes that are not the content that was asked for
+    ├── PayloadError          a payload that cannot be read, is incomplete, or cannot be written
+    └── RegistryError         a registry that cannot be reached, refuses, or answers nonsense
+        ├── AuthenticationError   it wants a login, or another one
+        ├── ManifestNotFound      it has no such image, or holds another one under that name
+        └── BlobNotFound          it lacks a blob of an image
+
+Nothing else reaches a caller, save ``TypeError`` for arguments of the wrong type and
+``KeyboardInterrupt``.
+"""
+
+from __future__ import annotations
+
+
+class DockerCharonError(Exception):
+    """The base of everything that this package raises.
+
+    ``hint`` says what to do next; it ends the message. The message is one line.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.hint = hint
+
+
+class InvalidReference(DockerCharonError):
+    """The name of an image, a repository or a registry that breaks the grammar."""
+
+
+class InvalidDigest(DockerCharonError):
+    """A digest of an unknown algorithm, or of the wrong length."""
+
+
+class InvalidManifest(DockerCharonError):
+    """A document that is not a manifest or an index of the kinds that are carried."""
+
+
+class DigestMismatch(DockerCharonError):
+    """Content that is longer, shorter or other than its descriptor says."""
+
+
+class PayloadError(DockerCharonError):
+    """A payload that cannot be read, lacks something, or cannot be written."""
+
+
+class RegistryError(DockerCharonError):
+    """A registry that cannot be reached, refuses, or does not answer as a registry does.
+
+    ``status`` is the HTTP status of its answer, where there was one, and ``code`` the error
+    code that it gave (OCI distribution-spec 1.1, "Error Codes").
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", status: int | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class AuthenticationError(RegistryError):
+    """The registry, or its token service, does not let this user do this."""
+
+
+class ManifestNotFound(RegistryError):
+    """The registry has no such manifest, or holds another one under that name."""
+
+
+class BlobNotFound(RegistryError):
+    """The registry lacks a blob that an image needs."""

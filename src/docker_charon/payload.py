@@ -1,0 +1,197 @@
+"""The payload's format: which documents and entries it has, and how they are written and read.
+
+A payload is an OCI image layout (image-spec 1.1, image-layout) in a zip. Beside the layout's own
+files it has ``payload_descriptor.json``, in the shape that docker-charon 0.4 reads::
+
+    {"format_version": 1,
+     "manifests_paths": {IMAGE: ZIP PATH, or null for an image that was already transferred},
+     "blobs_paths": {DIGEST: {"zip_path": ZIP PATH}
+                             or {"repository": NAME} of one that the destination has already,
+                             with {"repositories": [NAME, ...]} where several have it}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker_charon.descriptor import Descriptor
+from docker_charon.digest import Digest
+from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.manifest import OCI_INDEX
+from docker_charon.plan import MakePlan
+from docker_charon.reference import check_repository
+
+LAYOUT_PATH = "oci-layout"
+INDEX_PATH = "index.json"
+DESCRIPTOR_PATH = "payload_descriptor.json"
+FORMAT_VERSION = 1
+
+REF_NAME = "org.opencontainers.image.ref.name"
+"""The annotation that names an image in ``index.json`` (image-spec 1.1, annotations)."""
+
+
+def blob_path(digest: Digest) -> str:
+    """Return where the layout keeps content of this digest."""
+    return f"blobs/{digest.algorithm}/{digest.encoded}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a payload to be written.
+
+    ``content`` is there for metadata and manifests. A blob has ``blob`` instead, and is fetched
+    from ``repository`` when its turn comes.
+    """
+
+    path: str
+    size: int
+    content: bytes | None = None
+    blob: Descriptor | None = None
+    repository: str = ""
+
+
+def payload_entries(plan: MakePlan) -> Iterator[Entry]:
+    """Yield a payload's entries in their order: metadata, manifests, blobs."""
+    yield _document(LAYOUT_PATH, {"imageLayoutVersion": "1.0.0"})
+    yield _document(INDEX_PATH, _index(plan))
+    yield _document(DESCRIPTOR_PATH, _payload_descriptor(plan))
+    for manifest in plan.manifests:
+        yield Entry(blob_path(manifest.digest), len(manifest.content), manifest.content)
+    carried = {manifest.digest for manifest in plan.manifests}
+    for blob, repository in plan.blobs.items():
+        if blob.digest not in carried:  # a manifest may also be somebody's layer
+            yield Entry(blob_path(blob.digest), blob.size, blob=blob, repository=repository)
+
+
+def _document(path: str, value: object) -> Entry:
+    content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return Entry(path, len(content), content)
+
+
+def _index(plan: MakePlan) -> dict[str, Any]:
+    return {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [
+            {
+                "mediaType": named.image.root.media_type,
+                "digest": named.image.root.digest,
+                "size": named.image.root.descriptor.size,
+                "annotations": {REF_NAME: named.name},
+            }
+            for named in plan.images
+        ],
+    }
+
+
+def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
+    blobs: dict[str, Any] = {
+        blob.digest: {"zip_path": blob_path(blob.digest)} for blob in plan.blobs
+    }
+    for digest, repositories in plan.elsewhere.items():
+        blobs[digest] = {"repository": repositories[0]}
+        if len(repositories) > 1:
+            blobs[digest]["repositories"] = repositories
+    return {
+        "format_version": FORMAT_VERSION,
+        "manifests_paths": {
+            named.name: None if named.name in plan.skipped else blob_path(named.image.root.digest)
+            for named in plan.images
+        },
+        "blobs_paths": blobs,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadDescriptor:
+    """What ``payload_descriptor.json`` says, of whatever release.
+
+    ``manifests`` are all images in their order, with the zip path of their manifest or ``None``.
+    ``zip_paths`` and ``elsewhere`` tell where blobs are; both are ``None`` for docker-charon 0.1,
+    which did not write them down. ``ours`` tells that there is an image layout around it.
+    """
+
+    manifests: Mapping[str, str | None]
+    zip_paths: Mapping[Digest, str] | None
+    elsewhere: Mapping[Digest, tuple[str, ...]] | None
+    ours: bool
+
+    @classmethod
+    def parse(cls, content: bytes) -> PayloadDescriptor:
+        """Read the document; raise `PayloadError` when it is none."""
+        document = parse_document(DESCRIPTOR_PATH, content)
+        version = document.get("format_version")
+        if version is not None and type(version) is not int:
+            # docker-charon 0.1 has images as keys, and this is a name that an image can have.
+            version = None
+        if version is not None and version > FORMAT_VERSION:
+            raise PayloadError(
+                f"the payload has the format {version}, and this docker-charon reads up to "
+                f"{FORMAT_VERSION}",
+                hint="use the docker-charon that made it, or a newer one",
+            )
+        if not isinstance(document.get("manifests_paths"), dict):
+            return cls(_manifests(document), None, None, ours=False)
+        zip_paths: dict[Digest, str] = {}
+        elsewhere: dict[Digest, tuple[str, ...]] = {}
+        locations = document.get("blobs_paths")
+        if not isinstance(locations, dict):
+            raise PayloadError(f"{DESCRIPTOR_PATH} has no blobs_paths")
+        for digest, location in locations.items():
+            try:
+                path, repositories = _location(location)
+                if path is not None:
+                    zip_paths[Digest(digest)] = path
+                else:
+                    elsewhere[Digest(digest)] = repositories
+            except DockerCharonError as error:
+                raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
+        manifests = _manifests(document["manifests_paths"])
+        return cls(manifests, zip_paths, elsewhere, ours=version is not None)
+
+
+def parse_document(path: str, content: bytes) -> dict[str, Any]:
+    """Read one of the payload's own JSON objects; raise `PayloadError` when it is none."""
+    try:
+        document = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise PayloadError(f"{path} is not JSON") from None
+    if not isinstance(document, dict):
+        raise PayloadError(f"{path} is not a JSON object")
+    return document
+
+
+def parse_index(content: bytes) -> list[tuple[str, Descriptor]]:
+    """Return the names and root descriptors of ``index.json``; raise `PayloadError` for others."""
+    manifests = parse_document(INDEX_PATH, content).get("manifests")
+    if not isinstance(manifests, list):
+        raise PayloadError(f"{INDEX_PATH} has no manifests")
+    images = []
+    for n, value in enumerate(manifests):
+        try:
+            descriptor = Descriptor.parse(value, f"manifests[{n}]")
+        except DockerCharonError as error:
+            raise PayloadError(f"{INDEX_PATH} is malformed: {error}") from None
+        if REF_NAME in descriptor.annotations:
+            images.append((descriptor.annotations[REF_NAME], descriptor))
+    return images
+
+
+def _manifests(value: dict[str, Any]) -> dict[str, str | None]:
+    if not all(path is None or isinstance(path, str) for path in value.values()):
+        raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: an image's path is not a string")
+    return value
+
+
+def _location(value: Any) -> tuple[str | None, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise PayloadError("a blob's place is not a JSON object")
+    if isinstance(value.get("zip_path"), str):
+        return value["zip_path"], ()
+    repositories = value.get("repositories", [value.get("repository")])
+    if not isinstance(repositories, list) or not all(isinstance(r, str) for r in repositories):
+        raise PayloadError("a blob's repository is not a string")
+    return None, tuple(check_repository(repository) for repository in repositories)

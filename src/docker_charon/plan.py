@@ -1,0 +1,147 @@
+"""What travels and what is there already: pure functions of values, no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from docker_charon.descriptor import Descriptor
+from docker_charon.digest import Digest
+from docker_charon.errors import InvalidManifest
+from docker_charon.manifest import Image, Manifest
+from docker_charon.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image under the name that the user gave it, and that name's parts."""
+
+    name: str
+    reference: Reference
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class MakePlan:
+    """The content of a payload.
+
+    ``images`` are all that were asked for, in the user's order, and ``skipped`` the names of those
+    that the destination is said to have. ``manifests`` are carried for both, each once, children
+    before their index. ``blobs`` are carried too, each with the repository to fetch it from;
+    ``elsewhere`` tells, for every other digest, the repositories of the destination that have it.
+    """
+
+    images: tuple[NamedImage, ...]
+    skipped: frozenset[str]
+    manifests: tuple[Manifest, ...]
+    blobs: Mapping[Descriptor, str]
+    elsewhere: Mapping[Digest, tuple[str, ...]]
+
+
+def plan_make(wanted: Iterable[NamedImage], already: Iterable[NamedImage]) -> MakePlan:
+    """Decide what a payload carries, in time linear in the sum of the images' parts.
+
+    Raises `InvalidManifest` when two manifests give one blob two sizes: one of them is wrong.
+    """
+    repositories: dict[Digest, dict[str, None]] = {}
+    transferred = set()
+    for named in already:
+        transferred.add(named.reference)
+        for blob in named.image.blobs:
+            repositories.setdefault(blob.digest, {})[named.reference.repository] = None
+    images = tuple({named.name: named for named in wanted}.values())
+    manifests: dict[Digest, Manifest] = {}
+    sizes: dict[Digest, int] = {}
+    blobs: dict[Digest, tuple[Descriptor, str]] = {}
+    elsewhere: dict[Digest, tuple[str, ...]] = {}
+    for named in images:
+        for manifest in named.image.manifests:
+            manifests.setdefault(manifest.digest, manifest)
+        for blob in named.image.blobs:
+            if sizes.setdefault(blob.digest, blob.size) != blob.size:
+                raise InvalidManifest(
+                    f"{named.name} gives {blob.digest} the size {blob.size}, and another image "
+                    f"{sizes[blob.digest]}"
+                )
+            if blob.digest in repositories:
+                elsewhere[blob.digest] = tuple(repositories[blob.digest])
+            else:
+                blobs.setdefault(blob.digest, (blob, named.reference.repository))
+    return MakePlan(
+        images=images,
+        skipped=frozenset(named.name for named in images if named.reference in transferred),
+        manifests=tuple(manifests.values()),
+        blobs=dict(blobs.values()),
+        elsewhere=elsewhere,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A blob that a repository gets from another one of the same registry."""
+
+    blob: Descriptor
+    repository: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlan:
+    """What a registry still needs before the images' manifests can be put.
+
+    ``uploads`` go to one repository each, and ``mounts``, which may build on them, follow.
+    ``missing`` are, for each name of an image that cannot be completed, its blobs that neither
+    the payload nor the registry has.
+    """
+
+    uploads: tuple[tuple[Descriptor, str], ...]
+    mounts: tuple[Mount, ...]
+    missing: Mapping[str, tuple[Descriptor, ...]]
+
+
+def blobs_to_ask_for(images: Iterable[NamedImage]) -> list[tuple[str, Descriptor]]:
+    """Return every repository and blob that the registry is to be asked for, each pair once."""
+    pairs = {
+        (named.reference.repository, blob.digest): blob
+        for named in images
+        for blob in named.image.blobs
+    }
+    return [(repository, blob) for (repository, _), blob in pairs.items()]
+
+
+def plan_push(
+    images: Sequence[NamedImage],
+    carried: frozenset[Digest],
+    present: Mapping[Digest, Collection[str]],
+) -> PushPlan:
+    """Decide what is uploaded and what is mounted.
+
+    ``carried`` are the digests of the payload's blobs, and ``present`` the repositories that were
+    found to have a blob. An image with a blob that is in neither is left out, and nothing is
+    uploaded for its sake.
+    """
+    missing: dict[str, tuple[Descriptor, ...]] = {}
+    complete = []
+    for named in images:
+        lacking = tuple(
+            blob
+            for blob in named.image.blobs
+            if blob.digest not in carried and not present.get(blob.digest)
+        )
+        if lacking:
+            missing[named.name] = lacking
+        else:
+            complete.append(named)
+    uploads: dict[Digest, tuple[Descriptor, str]] = {}
+    mounts: list[Mount] = []
+    for repository, blob in blobs_to_ask_for(complete):
+        holders = present.get(blob.digest, ())
+        if repository in holders:
+            continue
+        if holders:
+            mounts.append(Mount(blob, repository, next(iter(holders))))
+        elif blob.digest in uploads:
+            mounts.append(Mount(blob, repository, uploads[blob.digest][1]))
+        else:
+            uploads[blob.digest] = (blob, repository)
+    return PushPlan(tuple(uploads.values()), tuple(mounts), missing)

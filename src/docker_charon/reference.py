@@ -1,0 +1,84 @@
+"""A reference: the name of an image inside one registry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from docker_charon.digest import Digest
+from docker_charon.errors import InvalidDigest, InvalidReference
+
+# OCI distribution-spec 1.1, "Pulling manifests". 255 characters is what registries hold.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_LONGEST_REPOSITORY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image's name inside one registry: ``repository[:tag][@digest]``.
+
+    A name with neither tag nor digest means the tag ``latest``.
+    """
+
+    repository: str
+    tag: str | None
+    digest: Digest | None
+
+    @classmethod
+    def parse(cls, name: str) -> Reference:
+        """Read a name as a user writes it; raise `InvalidReference` when it is not one."""
+        rest, at, digest_text = name.partition("@")
+        repository, colon, tag = rest.partition(":")
+        check_repository(repository, name)
+        if colon and not _TAG.fullmatch(tag):
+            hint = "the registry is given apart from the names of images" if "/" in tag else ""
+            raise InvalidReference(
+                f"{_shown(name)} is not an image's name: {_shown(tag)} is not a tag", hint=hint
+            )
+        digest = None
+        if at:
+            try:
+                digest = Digest(digest_text)
+            except InvalidDigest as error:
+                raise InvalidReference(f"{_shown(name)} is not an image's name: {error}") from None
+        if not colon and not at:
+            tag = "latest"
+        return cls(repository, tag or None, digest)
+
+    @property
+    def source(self) -> str:
+        """What to ask a registry for: the digest, where there is one, decides."""
+        return self.digest or self.tag or "latest"
+
+    @property
+    def target(self) -> str:
+        """What to put the manifest under: the tag, where there is one."""
+        return self.tag or self.digest or "latest"
+
+
+def check_repository(repository: str, name: str | None = None) -> str:
+    """Return ``repository``; raise `InvalidReference`, naming ``name``, when it is not one."""
+    if len(repository) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(repository):
+        subject = repository if name is None else name
+        problem = f"{_shown(subject)} is not an image's name"
+        if not subject.strip():
+            raise InvalidReference(problem, hint="it is empty")
+        if subject != subject.strip() or "://" in subject:
+            raise InvalidReference(problem, hint="write it as repository:tag, nothing around it")
+        if repository.lower() != repository:
+            raise InvalidReference(problem, hint="repositories are written in lower case")
+        if len(repository) > _LONGEST_REPOSITORY:
+            raise InvalidReference(problem, hint="a repository has 255 characters at the most")
+        raise InvalidReference(
+            problem,
+            hint="a repository has lower-case letters and digits, between them . _ __ or -, "
+            "and its parts are separated by /",
+        )
+    return repository
+
+
+def _shown(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 120 else f"{shown[:117]}..."

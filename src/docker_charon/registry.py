@@ -1,0 +1,470 @@
+"""A client of the distribution API: one method an endpoint (OCI distribution-spec 1.1).
+
+What a registry is asked for, and what its answers mean. Policy (what to do when something is
+missing, in which order to push) belongs to the callers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from docker_charon.auth import Credentials, Login
+from docker_charon.descriptor import Body, Descriptor
+from docker_charon.digest import Digest
+from docker_charon.errors import (
+    AuthenticationError,
+    BlobNotFound,
+    DigestMismatch,
+    DockerCharonError,
+    InvalidDigest,
+    InvalidManifest,
+    ManifestNotFound,
+    RegistryError,
+)
+from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
+from docker_charon.transport import FAILURES, Session, check_host, explain, origin
+
+DOCKER_HUB = "registry-1.docker.io"
+_DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
+_LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
+_LONGEST_LIST = 16 * 1024 * 1024  # bytes of one page of tags
+_BUFFER = 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class BlobStream:
+    """A blob on its way from a registry; as it comes, not yet verified."""
+
+    def __init__(self, response: requests.Response, client: RegistryClient) -> None:
+        self._response = response
+        self._client = client
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end.
+
+        Raises `RegistryError` when the connection breaks.
+        """
+        try:
+            chunk = self._response.raw.read(len(buffer), decode_content=False)
+        except FAILURES as error:
+            raise self._client.explain(error) from error
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Yield the blob in pieces, each of them valid until the next one is asked for."""
+        buffer = memoryview(bytearray(_BUFFER))
+        while size := self.readinto(buffer):
+            yield buffer[:size]
+
+    def __enter__(self) -> BlobStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+
+
+class RegistryClient:
+    """One registry, as one user sees it.
+
+    ``registry`` is a host with an optional port; ``secure=False`` means plain HTTP.
+    ``connections`` are kept open for as many threads. Every method raises `RegistryError`, or
+    one of its children, for an answer that it does not expect.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        *,
+        secure: bool = True,
+        username: str | None = None,
+        password: str | None = None,
+        connections: int = 1,
+    ) -> None:
+        check_host(registry)
+        if (username is None) != (password is None):
+            raise AuthenticationError(
+                f"a login to {registry} takes a username and a password, and one is missing"
+            )
+        self.registry = registry
+        self._secure = secure
+        self._is_docker_hub = registry in _DOCKER_HUB_NAMES
+        host = DOCKER_HUB if self._is_docker_hub else registry
+        self._url = f"{'https' if secure else 'http'}://{host}/v2/"
+        self._session = Session(connections)
+        credentials = (
+            Credentials(username, password)
+            if username is not None and password is not None
+            else None
+        )
+        self._login = Login(self._session, self._url, registry, credentials)
+
+    def __repr__(self) -> str:
+        return f"<RegistryClient {self._url}>"
+
+    def __enter__(self) -> RegistryClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.close()
+
+    def explain(self, error: Exception) -> RegistryError:
+        """Make one line of a failure on the way to this registry."""
+        return explain(error, self.registry, secure=self._secure)
+
+    def check_api(self) -> None:
+        """See that a registry answers here (end-1), and learn how it wants its users to log in."""
+        with self._request("GET", "", expect=(200, 401), doing="its check") as response:
+            if origin(response.url) != origin(self._url):
+                scheme, host, port = origin(response.url)
+                raise RegistryError(
+                    f"{self.registry} is not where the registry is: it redirects to "
+                    f"{scheme}://{host}:{port}",
+                    hint="name that host, and leave --insecure out for https",
+                )
+            if response.status_code == 401 and not self._login.knows_a_way(response):
+                raise self._refusal(response, "its check")
+            self._error_body(response)
+
+    def get_manifest(self, repository: str, reference: str) -> Manifest:
+        """Fetch a manifest by tag or digest (end-3), its bytes as they are stored.
+
+        Raises `ManifestNotFound`, `DigestMismatch` when it was asked for by digest and is
+        something else, and `InvalidManifest`.
+        """
+        name = _name(repository, reference)
+        with self._request(
+            "GET",
+            f"{self._path(repository)}/manifests/{reference}",
+            scopes=[self._pull(repository)],
+            headers={"Accept": ", ".join(MANIFEST_TYPES)},
+            expect=(200, 404),
+            doing=f"the manifest of {name}",
+        ) as response:
+            if response.status_code == 404:
+                raise self._manifest_not_found(name, response)
+            content = self._content(response, MAX_SIZE)
+            media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        try:
+            return Manifest.parse(content, media_type, _digest(reference))
+        except (InvalidManifest, DigestMismatch) as error:
+            raise type(error)(f"{name} on {self.registry}: {error}") from None
+
+    def head_manifest(self, repository: str, reference: str) -> Digest | None:
+        """Return the digest of a manifest (end-3), or ``None`` when the registry has none.
+
+        The answer is the registry's word, where it gives one, and else that of the bytes.
+        """
+        with self._request(
+            "HEAD",
+            f"{self._path(repository)}/manifests/{reference}",
+            scopes=[self._pull(repository)],
+            headers={"Accept": ", ".join(MANIFEST_TYPES)},
+            doing=f"the manifest of {_name(repository, reference)}",
+        ) as response:
+            if response.status_code == 404:
+                return None
+            if response.status_code == 200:
+                with contextlib.suppress(InvalidDigest):
+                    return Digest(response.headers.get("Docker-Content-Digest"))
+        # Some refuse HEAD, and some leave the header out.
+        try:
+            return self.get_manifest(repository, reference).digest
+        except ManifestNotFound:
+            return None
+
+    def get_blob(self, repository: str, blob: Descriptor) -> BlobStream:
+        """Open a blob for reading (end-2).
+
+        Raises `BlobNotFound`, and `DigestMismatch` when the registry announces another length.
+        """
+        response = self._request(
+            "GET",
+            f"{self._path(repository)}/blobs/{blob.digest}",
+            scopes=[self._pull(repository)],
+            expect=(200, 404),
+            doing=f"the blob {blob.digest} of {repository}",
+            pages=True,
+        )
+        try:
+            if response.status_code == 404:
+                raise BlobNotFound(
+                    f"{self.registry} has no blob {blob.digest} in {repository}", status=404
+                )
+            length = response.headers.get("Content-Length", str(blob.size))
+            if length != str(blob.size):
+                raise DigestMismatch(
+                    f"{self.registry} announces {length} bytes for {blob.digest} in {repository}, "
+                    f"whose manifest says {blob.size}"
+                )
+        except DockerCharonError:
+            response.close()
+            raise
+        return BlobStream(response, self)
+
+    def head_blob(self, repository: str, digest: Digest) -> int | None:
+        """Return a blob's size in bytes (end-2), or ``None`` when the repository has none."""
+        path = f"{self._path(repository)}/blobs/{digest}"
+        doing = f"the blob {digest} of {repository}"
+        scopes = [self._pull(repository)]
+        with self._request("HEAD", path, scopes=scopes, doing=doing) as response:
+            if response.status_code == 404:
+                return None
+            length = response.headers.get("Content-Length", "")
+            if response.status_code == 200 and length.isdigit():
+                return int(length)
+        headers = {"Range": "bytes=0-0"}
+        with self._request(
+            "GET", path, scopes=scopes, headers=headers, expect=(200, 206, 404, 416), doing=doing
+        ) as response:
+            if response.status_code == 404:
+                return None
+            total = response.headers.get("Content-Range", "").rpartition("/")[2]
+            length = total if total else response.headers.get("Content-Length", "")
+            if not length.isdigit():
+                raise RegistryError(f"{self.registry} does not tell the size of {doing}")
+            return int(length)
+
+    def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
+        """Store a blob: open a session (end-4a), then send all of it in one request (end-6)."""
+        doing = f"the upload of the blob {blob.digest} to {repository}"
+        path = f"{self._path(repository)}/blobs/uploads/"
+        scopes = [self._push(repository)]
+        with self._request("POST", path, scopes=scopes, expect=(202,), doing=doing) as response:
+            location = self._location(response, doing)
+        with self._request(
+            "PUT",
+            location,
+            scopes=scopes,
+            params={"digest": blob.digest},
+            headers={"Content-Type": "application/octet-stream"},
+            body=body if len(body) else b"",
+            expect=(201, 204),
+            doing=doing,
+        ):
+            pass
+
+    def mount_blob(self, repository: str, digest: Digest, *, source: str) -> bool:
+        """Ask for a server-side copy (end-11); ``False`` means that it has to be uploaded."""
+        doing = f"a mount of the blob {digest} from {source} to {repository}"
+        try:
+            with self._request(
+                "POST",
+                f"{self._path(repository)}/blobs/uploads/",
+                scopes=[self._push(repository), self._pull(source)],
+                params={"mount": digest, "from": self._path(source)},
+                doing=doing,
+            ) as response:
+                if response.status_code == 202:
+                    self._cancel(repository, self._location(response, doing))
+                else:
+                    _log.debug("%s: %s", doing, response.status_code)
+                return response.status_code == 201
+        except AuthenticationError:
+            return False  # the token service knows no such source, or not for this user
+
+    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
+        """Store a manifest under a tag or its digest (end-7), byte for byte."""
+        name = _name(repository, reference)
+        with self._request(
+            "PUT",
+            f"{self._path(repository)}/manifests/{reference}",
+            scopes=[self._push(repository)],
+            headers={"Content-Type": manifest.media_type},
+            body=manifest.content,
+            expect=(200, 201, 202),
+            doing=f"the manifest of {name}",
+        ) as response:
+            stored = response.headers.get("Docker-Content-Digest", manifest.digest)
+        # The header can be wrong; the bytes cannot.
+        if stored != manifest.digest and (
+            self.get_manifest(repository, reference).content != manifest.content
+        ):
+            raise RegistryError(f"{self.registry} stored something else as {name}")
+
+    def tags(self, repository: str) -> list[str]:
+        """Return every tag of a repository (end-8a), however many pages they fill.
+
+        Raises `ManifestNotFound` when there is no such repository.
+        """
+        doing = f"the tags of {repository}"
+        page: str | None = f"{self._path(repository)}/tags/list"
+        seen = set()
+        tags: list[str] = []
+        while page is not None and page not in seen:
+            seen.add(page)
+            with self._request(
+                "GET", page, scopes=[self._pull(repository)], expect=(200, 404), doing=doing
+            ) as response:
+                if response.status_code == 404:
+                    raise self._manifest_not_found(repository, response)
+                try:
+                    found = json.loads(self._content(response, _LONGEST_LIST)).get("tags") or []
+                except (ValueError, AttributeError, RecursionError):
+                    found = None
+                if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
+                    raise RegistryError(f"{self.registry} answers nonsense for {doing}")
+                tags += found
+                next_page = response.links.get("next", {}).get("url")
+                page = urljoin(response.url, next_page) if next_page else None
+        return tags
+
+    def _request(
+        self,
+        method: str,
+        target: str,
+        *,
+        doing: str,
+        scopes: list[str] | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Body | bytes | None = None,
+        expect: tuple[int, ...] | None = None,
+        pages: bool = False,
+    ) -> requests.Response:
+        """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
+
+        ``expect`` are the statuses that the caller deals with (``None``: all), ``doing`` is what
+        messages call it, and ``pages`` says that HTML may be right.
+        """
+        url = target if "://" in target else self._url + target
+        try:
+            response = self._session.request(
+                method,
+                url,
+                params=params,
+                headers=headers,
+                data=body,  # type: ignore[arg-type]  # requests takes any sized iterable
+                auth=self._login.scoped(*(scopes or ())),
+                stream=True,
+            )
+        except FAILURES as error:
+            raise self.explain(error) from error
+        _log.debug("%s %s: %s", method, url.partition("?")[0], response.status_code)
+        try:
+            if expect is not None and response.status_code not in expect:
+                raise self._refusal(response, doing)
+            page = response.headers.get("Content-Type", "").startswith("text/html")
+            if page and response.status_code == 200 and not pages:
+                raise RegistryError(
+                    f"{self.registry} answers with a web page to {doing}: it is not a registry, "
+                    "or something before it wants a login"
+                )
+            if method != "GET":
+                self._error_body(response)
+        except DockerCharonError:
+            response.close()
+            raise
+        return response
+
+    def _content(self, response: requests.Response, limit: int) -> bytes:
+        """Return an answer's body; one byte more than ``limit`` tells that there is more."""
+        try:
+            content: bytes = response.raw.read(limit + 1, decode_content=True)
+        except FAILURES as error:
+            raise self.explain(error) from error
+        return content
+
+    def _location(self, response: requests.Response, doing: str) -> str:
+        location = response.headers.get("Location")
+        if not location:
+            raise RegistryError(f"{self.registry} names no place for {doing}")
+        place = urlsplit(urljoin(response.url, location))
+        own = urlsplit(self._url)
+        if place.hostname == own.hostname and (place.scheme, own.scheme) == ("http", "https"):
+            # Behind a proxy that ends the TLS, a registry may not know its own address.
+            place = place._replace(scheme=own.scheme, netloc=own.netloc)
+        return place.geturl()
+
+    def _cancel(self, repository: str, location: str) -> None:
+        """Give an upload session back, where the registry lets us."""
+        with contextlib.suppress(RegistryError):
+            self._request(
+                "DELETE", location, scopes=[self._push(repository)], doing="a cancelled upload"
+            ).close()
+
+    def _path(self, repository: str) -> str:
+        """Return the repository's name in a request; on Docker Hub, ``python`` has a longer one."""
+        return (
+            f"library/{repository}" if self._is_docker_hub and "/" not in repository else repository
+        )
+
+    def _pull(self, repository: str) -> str:
+        return f"repository:{self._path(repository)}:pull"
+
+    def _push(self, repository: str) -> str:
+        return f"repository:{self._path(repository)}:pull,push"
+
+    def _manifest_not_found(self, name: str, response: requests.Response) -> ManifestNotFound:
+        return ManifestNotFound(
+            f"{self.registry} has no {name}", hint="is the name spelled right?", status=404
+        )
+
+    def _refusal(self, response: requests.Response, doing: str) -> RegistryError:
+        """Make one line of an answer that is not what was asked for."""
+        status = response.status_code
+        code, message = _registry_error(self._error_body(response))
+        said = " ".join(part for part in (str(status), code, message) if part)
+        text = f"{self.registry} answers {said} to {doing}"
+        if status == 401:
+            hint = "check the username and the password"
+            if not self._login.has_credentials:
+                hint = "it may need a login: give a username and a password"
+            return AuthenticationError(text, hint=hint, status=status, code=code)
+        if status == 403:
+            hint = "this user is not allowed to do it"
+            return AuthenticationError(text, hint=hint, status=status, code=code)
+        hint = ""
+        if code == "NAME_UNKNOWN":
+            hint = "some registries want a repository to be created before the first push"
+        elif status == 400 and not self._secure and "HTTPS" in message:
+            hint = "it speaks TLS: leave --insecure (secure=False) out"
+        elif status in (404, 405) and doing == "its check":
+            hint = "it does not look like a registry"
+        return RegistryError(text, hint=hint, status=status, code=code)
+
+    def _error_body(self, response: requests.Response) -> bytes:
+        """Return a short body; read to its end, so that the connection can be used again."""
+        try:
+            body: bytes = response.raw.read(_LONGEST_ANSWER, decode_content=True)
+        except FAILURES:
+            body = b""
+        return body
+
+
+def _name(repository: str, reference: str) -> str:
+    return f"{repository}{'@' if ':' in reference else ':'}{reference}"
+
+
+def _digest(reference: str) -> Digest | None:
+    return Digest(reference) if ":" in reference else None
+
+
+def _registry_error(body: bytes) -> tuple[str, str]:
+    """Return code and message of the first error in a body (distribution-spec, "Error Codes")."""
+    text = body.decode("utf-8", "replace")
+    try:
+        first = json.loads(text)["errors"][0]
+        code, message = str(first.get("code", "")), str(first.get("message", ""))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
+    return _one_line(code, 60), _one_line(message, 200)
+
+
+def _one_line(text: str, longest: int) -> str:
+    """Make a server's words fit for a line of ours."""
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
+    return " ".join(printable.split())[:longest]

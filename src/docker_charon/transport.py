@@ -1,0 +1,148 @@
+"""The way to a registry: one `requests` session, and what its failures mean."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import socket
+import ssl
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from docker_charon.errors import InvalidReference, RegistryError
+
+CONNECT_TIMEOUT = 15.0
+READ_TIMEOUT = 60.0
+"""Seconds without a byte, not for a whole transfer."""
+
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What a session, or a body that is read from it, raises; `explain` makes one line of it."""
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_BLOCK = 1024 * 1024
+_PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
+"""How OpenSSL takes a server that answers a TLS greeting in plain text."""
+
+
+class Session(requests.Session):
+    """A session that gives nobody what was meant for the registry.
+
+    No cookies, no credentials out of ``~/.netrc``, and none carried along by a redirect to
+    another host. Content is asked for as it is stored: a registry's bytes are hashed.
+    """
+
+    def __init__(self, connections: int) -> None:
+        super().__init__()
+        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
+        self.headers["Accept-Encoding"] = "identity"
+        adapter = _Adapter(pool_maxsize=connections)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send it, and wait for an answer as long as is reasonable: `requests` would for ever."""
+        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, READ_TIMEOUT)
+        return super().send(request, **kwargs)
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Drop ``Authorization`` where a redirect leaves the origin; look for no other."""
+        if origin(prepared_request.url or "") != origin(response.url):
+            prepared_request.headers.pop("Authorization", None)
+
+
+class _Adapter(HTTPAdapter):
+    """Sends bodies in larger pieces than the 16 KiB of `http.client`."""
+
+    def init_poolmanager(self, *args: object, **kwargs: object) -> None:
+        super().init_poolmanager(*args, blocksize=_BLOCK, **kwargs)  # type: ignore[arg-type]
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of ``url``: who may see a credential."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def check_host(registry: str) -> str:
+    """Return ``registry`` if it is a ``host`` or ``host:port``; else raise `InvalidReference`."""
+    if not isinstance(registry, str):
+        raise TypeError(f"a registry is a str, not {type(registry).__name__}")
+    port = registry.rpartition(":")[2]
+    if not _HOST.fullmatch(registry) or (":" in registry and port.isdigit() and int(port) > 65535):
+        raise InvalidReference(
+            f"{registry[:120]!r} is not a registry",
+            hint="write host or host:port, without https:// and without a path",
+        )
+    return registry
+
+
+def explain(error: Exception, registry: str, *, secure: bool) -> RegistryError:
+    """Make one line of a failure on the way to, or from, ``registry``."""
+    causes = list(_causes(error))
+    text = " ".join(str(cause) for cause in causes)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes) or (
+        "CERTIFICATE_VERIFY_FAILED" in text
+    ):
+        return RegistryError(
+            f"the certificate of {registry} is not trusted",
+            hint="name your own authority's certificates in REQUESTS_CA_BUNDLE",
+        )
+    if any(isinstance(cause, (ssl.SSLError, requests.exceptions.SSLError)) for cause in causes):
+        if any(sign in text for sign in _PLAIN_HTTP_SIGNS):
+            return RegistryError(
+                f"{registry} does not speak TLS",
+                hint="if it is a registry on plain HTTP, use --insecure (secure=False)",
+            )
+        return RegistryError(f"{registry} and we cannot agree on TLS: {_reason(causes)}")
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return RegistryError(f"the name of {registry} is unknown", hint="is it spelled right?")
+    if any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes):
+        return RegistryError(
+            f"the proxy on the way to {registry} does not answer",
+            hint="see HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+        )
+    if any(
+        isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError))
+        for cause in causes
+    ):
+        return RegistryError(f"{registry} does not answer in time", hint="try again later")
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return RegistryError(
+            f"nothing listens at {registry}", hint="is the registry running, the port right?"
+        )
+    if any(isinstance(cause, requests.TooManyRedirects) for cause in causes):
+        return RegistryError(f"{registry} redirects in a circle")
+    if not secure and "BadStatusLine" in text:
+        return RegistryError(
+            f"{registry} does not answer in HTTP", hint="if it speaks TLS, leave --insecure out"
+        )
+    return RegistryError(f"the connection to {registry} broke", hint="try again")
+
+
+def _reason(causes: list[BaseException]) -> str:
+    reasons = [
+        str(getattr(cause, "reason", "")) for cause in causes if isinstance(cause, ssl.SSLError)
+    ]
+    return (reasons or ["the handshake failed"])[0].replace("_", " ").lower()
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """Return ``error`` and what lies behind it, as deep as `requests` and urllib3 wrap it."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return found

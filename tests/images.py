@@ -1,0 +1,209 @@
+"""Images for tests, put into and read from registries with nothing but `requests`."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+OCI = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+LAYER_TYPES = {
+    OCI: "application/vnd.oci.image.layer.v1.tar+gzip",
+    DOCKER: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+}
+CONFIG_TYPES = {
+    OCI: "application/vnd.oci.image.config.v1+json",
+    DOCKER: "application/vnd.docker.container.image.v1+json",
+}
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def random_bytes(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)  # noqa: S311  # repeatable on purpose
+
+
+def layer(seed: int, size: int = 2000) -> bytes:
+    """Return a layer as clients accept one: a compressed tar, if only an empty one, and some more.
+
+    What follows the end of an archive is not looked at, so the bytes are there for their number.
+    """
+    return gzip.compress(bytes(1024), mtime=0) + gzip.compress(
+        bytes(512) + random_bytes(seed, size), mtime=0
+    )
+
+
+@dataclass
+class TestImage:
+    """A manifest, or an index, with everything below it."""
+
+    __test__ = False
+
+    manifest: bytes
+    media_type: str
+    blobs: list[bytes] = field(default_factory=list)
+    children: list[TestImage] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.manifest)
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        return descriptor(self.media_type, self.manifest)
+
+    def contents(self) -> dict[str, bytes]:
+        """Return everything by digest."""
+        found = {self.digest: self.manifest}
+        found.update((digest_of(blob), blob) for blob in self.blobs)
+        for child in self.children:
+            found.update(child.contents())
+        return found
+
+
+def descriptor(media_type: str, content: bytes, **more: Any) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content), **more}
+
+
+def image(*layers: bytes, media_type: str = DOCKER, **more: Any) -> TestImage:
+    """Build an image of these layers; ``more`` are further members of its manifest."""
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [digest_of(gzip.decompress(x) if x else b"") for x in layers],
+            },
+        }
+    ).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": descriptor(CONFIG_TYPES[media_type], config),
+        "layers": [descriptor(LAYER_TYPES[media_type], content) for content in layers],
+        **more,
+    }
+    # Not how we would write it: whoever parses and writes it again changes its digest.
+    content = json.dumps(manifest, indent=3).encode()
+    return TestImage(content, media_type, [config, *layers])
+
+
+def artifact(*layers: bytes, **more: Any) -> TestImage:
+    """Build an artifact as OCI image-spec 1.1 recommends: an empty config and a type."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "artifactType": "application/vnd.example.thing",
+        "config": descriptor(EMPTY, b"{}", data="e30="),
+        "layers": [descriptor("application/vnd.example.part", content) for content in layers],
+        **more,
+    }
+    return TestImage(json.dumps(manifest).encode(), OCI, [b"{}", *layers])
+
+
+def index(*children: TestImage, media_type: str = OCI_INDEX, **more: Any) -> TestImage:
+    """Build an index of these images, each for a platform of its own."""
+    platforms = [
+        {"os": "linux", "architecture": a} for a in ("amd64", "arm64", "s390x", "ppc64le", "386")
+    ]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "manifests": [
+            {**child.descriptor, "platform": platform}
+            for child, platform in zip(children, platforms, strict=False)
+        ],
+        **more,
+    }
+    return TestImage(json.dumps(manifest, indent=1).encode(), media_type, [], list(children))
+
+
+def put_blob(registry: str, repository: str, content: bytes) -> None:
+    base = f"http://{registry}/v2/{repository}/blobs/"
+    started = requests.post(f"{base}uploads/", timeout=20)
+    started.raise_for_status()
+    requests.put(
+        started.headers["Location"],
+        params={"digest": digest_of(content)},
+        data=content,
+        headers={"Content-Type": "application/octet-stream"},
+        timeout=60,
+    ).raise_for_status()
+
+
+def put(registry: str, name: str, wanted: TestImage) -> TestImage:
+    """Put an image and all below it into a registry as ``repository:tag``; return it."""
+    repository, _, tag = name.partition(":")
+    for content in wanted.blobs:
+        put_blob(registry, repository, content)
+    for child in wanted.children:
+        put(registry, f"{repository}:{child.digest}", child)
+    answer = requests.put(
+        f"http://{registry}/v2/{repository}/manifests/{tag or 'latest'}",
+        data=wanted.manifest,
+        headers={"Content-Type": wanted.media_type},
+        timeout=20,
+    )
+    answer.raise_for_status()
+    return wanted
+
+
+def read_manifest(registry: str, repository: str, reference: str) -> bytes | None:
+    """Return a manifest's bytes, or ``None`` when the registry has none of that name."""
+    answer = requests.get(
+        f"http://{registry}/v2/{repository}/manifests/{reference}",
+        headers={"Accept": ", ".join((OCI, OCI_INDEX, DOCKER, DOCKER_LIST))},
+        timeout=20,
+    )
+    if answer.status_code == 404:
+        return None
+    answer.raise_for_status()
+    return answer.content
+
+
+def read_blob(registry: str, repository: str, digest: str) -> bytes | None:
+    answer = requests.get(f"http://{registry}/v2/{repository}/blobs/{digest}", timeout=60)
+    if answer.status_code == 404:
+        return None
+    answer.raise_for_status()
+    return answer.content
+
+
+def read(registry: str, name: str) -> dict[str, bytes] | None:
+    """Return all of an image by digest, or ``None`` when the registry has no such name.
+
+    A part that is not there is missing in the answer too.
+    """
+    repository, _, reference = name.partition(":")
+    content = read_manifest(registry, repository, reference or "latest")
+    if content is None:
+        return None
+    found = {digest_of(content): content}
+    document = json.loads(content)
+    for child in document.get("manifests", ()):
+        found.update(read(registry, f"{repository}:{child['digest']}") or {})
+    blobs = [document["config"], *document["layers"]] if "config" in document else []
+    for blob in blobs:
+        stored = read_blob(registry, repository, blob["digest"])
+        if stored is not None:
+            found[blob["digest"]] = stored
+    return found
+
+
+def delete_blob(registry: str, repository: str, digest: str) -> None:
+    requests.delete(
+        f"http://{registry}/v2/{repository}/blobs/{digest}", timeout=20
+    ).raise_for_status()

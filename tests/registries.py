@@ -1,0 +1,75 @@
+"""Real registries on loopback: Debian's ``docker-registry`` (distribution 2.8), a process each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+
+PROGRAM = "docker-registry"
+
+
+def is_installed() -> bool:
+    return shutil.which(PROGRAM) is not None
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def docker_registry(
+    root: Path, *, port: int | None = None, http: dict[str, Any] | None = None, **sections: Any
+) -> Iterator[str]:
+    """Run a registry that keeps its files under ``root``; yield its ``host:port``.
+
+    ``http`` adds to the section of that name, and ``sections`` are others of its configuration.
+    """
+    port = port or free_port()
+    address = f"127.0.0.1:{port}"
+    config = {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(root / "data")},
+            "delete": {"enabled": True},
+            "maintenance": {"uploadpurging": {"enabled": False}},
+        },
+        "http": {"addr": address, **(http or {})},
+        **sections,
+    }
+    root.mkdir(parents=True, exist_ok=True)
+    file = root / "config.yml"
+    file.write_text(json.dumps(config))  # JSON is YAML
+    log = (root / "log").open("ab")
+    process = subprocess.Popen([PROGRAM, "serve", str(file)], stdout=log, stderr=log)
+    try:
+        scheme = "https" if "tls" in config["http"] else "http"  # type: ignore[operator]
+        _wait(f"{scheme}://{address}/v2/", process, root / "log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(200):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(url, timeout=5, verify=False)  # noqa: S501  # only whether it is there
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{PROGRAM} did not start: {log.read_text()[-2000:]}")
