@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+
 import registries
 
 
@@ -18,12 +23,17 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         monkeypatch.delenv(variable, raising=False)
 
 
-def require_registry() -> None:
-    """Skip where ``docker-registry`` is missing, save in CI: there that is a failure."""
-    if not registries.is_installed():
+def require(present: bool, what: str) -> None:
+    """Skip where ``what`` is missing, save in CI: there that is a failure."""
+    if not present:
         if os.environ.get("CI"):
-            pytest.fail(f"{registries.PROGRAM} is not installed")
-        pytest.skip(f"{registries.PROGRAM} is not installed")
+            pytest.fail(f"{what} is not installed")
+        pytest.skip(f"{what} is not installed")
+
+
+def require_registry() -> None:
+    """Skip where no real registry is installed."""
+    require(registries.is_installed(), registries.PROGRAM)
 
 
 @pytest.fixture
@@ -40,3 +50,29 @@ def destination(tmp_path: Path) -> Iterator[str]:
     require_registry()
     with registries.docker_registry(tmp_path / "destination") as address:
         yield address
+
+
+@dataclass
+class Sent:
+    """A request that was sent: its method and URL, and the headers that went with it."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+    def is_for(self, method: str, part: str) -> bool:
+        return self.method == method and part in self.url
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
+    """Record every request that is sent to any registry."""
+    found: list[Sent] = []
+    send = HTTPAdapter.send
+
+    def recording(self: HTTPAdapter, request: PreparedRequest, **options: Any) -> Response:
+        found.append(Sent(request.method or "", request.url or "", dict(request.headers)))
+        return send(self, request, **options)
+
+    monkeypatch.setattr(HTTPAdapter, "send", recording)
+    return found

@@ -55,7 +55,7 @@ def docker_registry(
     log = (root / "log").open("ab")
     process = subprocess.Popen([PROGRAM, "serve", str(file)], stdout=log, stderr=log)
     try:
-        scheme = "https" if "tls" in config["http"] else "http"  # type: ignore[operator]
+        scheme = "https" if "tls" in config["http"] else "http"
         _wait(f"{scheme}://{address}/v2/", process, root / "log")
         yield address
     finally:

@@ -25,9 +25,10 @@ _USED = 0.8  # the part of its life for which a token is used
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CHALLENGE_PART = re.compile(
-    rf"""\s*,?\s*(?:
+    rf"""[\s,]*(?:
         (?P<name>{_WORD})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))
       | (?P<scheme>{_WORD})(?=\s|,|$)
+      | [A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))  # what some schemes have in place of parameters
     )""",
     re.VERBOSE,
 )
@@ -49,7 +50,7 @@ def parse_challenges(header: str) -> list[Challenge]:
         position = match.end()
         if match["scheme"]:
             challenges.append(Challenge(match["scheme"].lower(), {}))
-        elif challenges:
+        elif match["name"] and challenges:
             quoted = match["quoted"]
             value = match["bare"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
             challenges[-1].parameters[match["name"].lower()] = value
@@ -232,7 +233,7 @@ def _bearer(content: bytes, service: str) -> _Bearer:
     # What cannot stand in a header line is no token.
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise RegistryError(f"{service} answered without a token")
-    if not isinstance(lifetime, (int, float)) or lifetime <= 0:
+    if not isinstance(lifetime, (int, float)) or not lifetime > 0:  # NaN is neither
         lifetime = _DEFAULT_LIFETIME
     lifetime = min(lifetime, _LONGEST_LIFETIME)
     return _Bearer(f"Bearer {token}", time.monotonic() + lifetime * _USED)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import IO, Annotated, Any, NoReturn, cast
+from typing import IO, Annotated, NoReturn, cast
 
 import typer
 
@@ -25,7 +24,6 @@ app = typer.Typer(
     help="Transfer Docker images to an air-gapped system efficiently.",
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
     rich_markup_mode=None,
@@ -40,7 +38,11 @@ Insecure = Annotated[
 Username = Annotated[
     str | None,
     typer.Option(
-        "--username", "-u", envvar="DOCKER_CHARON_USERNAME", help="The user to log in as."
+        "--username",
+        "-u",
+        metavar="USER",
+        envvar="DOCKER_CHARON_USERNAME",
+        help="The user to log in as.",
     ),
 ]
 Password = Annotated[
@@ -48,6 +50,7 @@ Password = Annotated[
     typer.Option(
         "--password",
         "-p",
+        metavar="PASSWORD",
         envvar="DOCKER_CHARON_PASSWORD",
         help="The user's password. Other users of this machine can see the options of a command: "
         "prefer the variable, or --password-stdin.",
@@ -64,7 +67,7 @@ def make_payload_command(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGES...",
+            metavar="IMAGES",
             help="The images to transfer, without the registry's name; also as comma lists.",
         ),
     ],
@@ -100,7 +103,7 @@ def make_payload_command(
             raise typer.BadParameter(
                 "a payload is not written to a terminal: use -f PATH, or a pipe"
             )
-        target = cast(IO[bytes], _Stream())
+        target = sys.stdout.buffer
     make_payload(
         registry,
         target,
@@ -166,26 +169,18 @@ def main() -> None:
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.exit(app(standalone_mode=False, prog_name="docker-charon"))
+        arguments = sys.argv[1:] or ["--help"]
+        sys.exit(app(arguments, standalone_mode=False, prog_name="docker-charon"))
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
     except _UsageError as error:
-        _fail(f"{_message(error)} (see docker-charon --help)", 2)
+        command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
+        _fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
     except (DockerCharonError, _UserError) as error:
         _fail(_message(error), 1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-
-
-class _Stream(io.RawIOBase):
-    """Standard output, written in order: where it is a file, it may be open for appending."""
-
-    def write(self, data: Any) -> int:
-        return sys.stdout.buffer.write(data)
-
-    def flush(self) -> None:
-        sys.stdout.buffer.flush()
 
 
 def _names(words: Iterable[str]) -> list[str]:

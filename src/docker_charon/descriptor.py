@@ -13,7 +13,10 @@ _LARGEST = 2**63 - 1  # what a signed 64-bit integer holds, as in every other im
 
 
 class Body(Protocol):
-    """Content that knows its length in bytes and can be read more than once, from its start."""
+    """Content that knows its length in bytes and can be read more than once, from its start.
+
+    It comes in pieces, each of them valid until the next one is asked for.
+    """
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[bytes | memoryview]: ...

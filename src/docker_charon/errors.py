@@ -20,6 +20,11 @@ Nothing else reaches a caller, save ``TypeError`` for arguments of the wrong typ
 from __future__ import annotations
 
 
+def one_line(text: str) -> str:
+    """Return ``text``, some of which may be a stranger's, fit for one line of a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 class DockerCharonError(Exception):
     """The base of everything that this package raises.
 
@@ -27,7 +32,7 @@ class DockerCharonError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(f"{message}; {hint}" if hint else message)
+        super().__init__(one_line(f"{message}; {hint}" if hint else message))
         self.hint = hint
 
 

@@ -10,7 +10,7 @@ from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError
 from docker_charon.manifest import Image, Manifest
-from docker_charon.payload import Entry, payload_entries
+from docker_charon.payload import payload_entries
 from docker_charon.payload_writer import write_payload
 from docker_charon.plan import NamedImage, plan_make
 from docker_charon.progress import Progress
@@ -63,10 +63,8 @@ def make_payload(
             [NamedImage(name, reference, images[reference]) for name, reference in already.items()],
         )
 
-        def fetch(entry: Entry) -> BlobStream:
-            if entry.blob is None:
-                raise AssertionError("only blobs are fetched")
-            return client.get_blob(entry.repository, entry.blob)
+        def fetch(blob: Descriptor, repository: str) -> BlobStream:
+            return client.get_blob(repository, blob)
 
         total = sum(blob.size for blob in plan.blobs)
         with Progress("Making the payload", total, progress) as bar:
@@ -77,6 +75,9 @@ def _references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
     """Parse names, each once, in their order."""
     if isinstance(names, (str, bytes)):
         raise TypeError(f"{parameter} is a list of names, not a single one")
+    names = list(names)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{parameter} is a list of str")
     return {name: Reference.parse(name) for name in names}
 
 

@@ -119,11 +119,11 @@ class Image:
             manifest, children_done = waiting.pop()
             if children_done:
                 ordered[manifest.digest] = manifest
-                continue
-            waiting.append((manifest, True))
-            for descriptor in reversed(manifest.manifests):
-                if descriptor.digest not in known:
-                    known[descriptor.digest] = child(descriptor)
+            elif manifest.digest not in ordered:
+                waiting.append((manifest, True))
+                for descriptor in reversed(manifest.manifests):
+                    if descriptor.digest not in known:
+                        known[descriptor.digest] = child(descriptor)
                     waiting.append((known[descriptor.digest], False))
         image = cls(tuple(ordered.values()))
         sizes = {blob.digest: blob.size for blob in image.blobs}

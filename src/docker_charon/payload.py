@@ -42,13 +42,13 @@ def blob_path(digest: Digest) -> str:
 class Entry:
     """One entry of a payload to be written.
 
-    ``content`` is there for metadata and manifests. A blob has ``blob`` instead, and is fetched
-    from ``repository`` when its turn comes.
+    A document or a manifest brings its ``content``. A blob has a descriptor, ``blob``, instead,
+    and is fetched from ``repository`` when its turn comes.
     """
 
     path: str
     size: int
-    content: bytes | None = None
+    content: bytes = b""
     blob: Descriptor | None = None
     repository: str = ""
 

@@ -39,6 +39,9 @@ _LONGEST_DOCUMENT = 64 * 1024 * 1024  # bytes of index.json or payload_descripto
 _BUFFER = 1024 * 1024
 _LOCAL_HEADER = struct.Struct("<4s22x2H")  # signature, length of the path, of the extra field
 
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the latter if somebody zipped it again
+_ENCRYPTED = 0x1
+
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -88,7 +91,8 @@ class Payload:
         images, skipped = [], []
         for name, path in descriptor.manifests.items():
             reference = _reference(name)
-            image = self._image(name, reference, roots[name]) if roots[name] else None
+            root = roots[name]
+            image = None if root is None else self._image(name, reference, root)
             if path is not None and image is not None:
                 images.append(NamedImage(name, reference, image))
             else:
@@ -115,6 +119,9 @@ class Payload:
         index = dict(parse_index(self._document(INDEX_PATH)))
         if index.keys() != descriptor.manifests.keys():
             raise PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} name different images")
+        for name, root in index.items():
+            if descriptor.manifests[name] not in (None, blob_path(root.digest)):
+                raise PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} disagree on {name}")
         return {name: self._manifest(name, root) for name, root in index.items()}
 
     def _manifest(self, name: str, descriptor: Descriptor) -> Manifest:
@@ -133,9 +140,7 @@ class Payload:
         except DockerCharonError as error:
             raise PayloadError(f"the payload is damaged: the manifest of {name}: {error}") from None
 
-    def _image(self, name: str, reference: Reference, root: Manifest | None) -> Image:
-        if root is None:
-            raise AssertionError("asked for only where there is a root")
+    def _image(self, name: str, reference: Reference, root: Manifest) -> Image:
         if reference.digest not in (None, root.digest, Digest.of(root.content, "sha512")):
             raise PayloadError(f"the payload has {root.digest} as {name}")
         try:
@@ -200,9 +205,7 @@ class Payload:
         buffer = memoryview(bytearray(_BUFFER))
         with _told(f"cannot read {info.filename}"):
             if info.compress_type != zipfile.ZIP_STORED:
-                with self._lock, self._zip.open(info) as entry:
-                    while size := entry.readinto(buffer):  # type: ignore[attr-defined]
-                        yield buffer[:size]
+                yield from self._inflated(info, buffer)
                 return
             with self._lock:
                 position = self._data_offset(info)
@@ -215,6 +218,17 @@ class Payload:
                     return
                 yield buffer[:size]
                 position += size
+
+    def _inflated(self, info: zipfile.ZipInfo, buffer: memoryview) -> Iterator[memoryview]:
+        with self._lock:
+            entry = self._zip.open(info)
+        with entry:
+            while True:
+                with self._lock:
+                    size = _read_into(entry, buffer)
+                if not size:
+                    return
+                yield buffer[:size]
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Return where an entry's content starts: its local header has lengths of its own."""
@@ -260,22 +274,29 @@ def open_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> Iterator[Paylo
         with _told(f"cannot read {path}"):
             file: IO[bytes] = path.open("rb")
         with file:
-            yield _open(file, str(path))
+            yield from _opened(file, str(path))
     elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "read"):
         raise TypeError("a payload comes from a path or from a file opened for reading bytes")
-    elif getattr(zip_file, "seekable", lambda: False)():
-        yield _open(zip_file, "the file")
     else:
-        with tempfile.TemporaryFile() as copy:
-            with _told("cannot read the payload"):
-                shutil.copyfileobj(zip_file, copy, _BUFFER)
-            yield _open(copy, "the file")
+        yield from _opened(zip_file, "the file")
+
+
+def _opened(file: IO[bytes], name: str) -> Iterator[Payload]:
+    with _told(f"cannot read {name}"):
+        seekable = getattr(file, "seekable", lambda: False)()
+    if seekable:
+        yield _open(file, name)
+        return
+    with tempfile.TemporaryFile() as copy:
+        with _told(f"cannot read {name}"):
+            shutil.copyfileobj(file, copy, _BUFFER)
+        yield _open(copy, name)
 
 
 def _open(file: IO[bytes], name: str) -> Payload:
     try:
         return Payload(file)
-    except (*_DAMAGE, UnicodeError, ValueError, OverflowError) as error:
+    except (*_DAMAGE, ValueError, OverflowError) as error:
         raise PayloadError(
             f"{name} is not a payload, or was cut short on its way: {error}"
         ) from error
@@ -286,6 +307,8 @@ def _open(file: IO[bytes], name: str) -> Payload:
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
+        if info.compress_type not in _METHODS or info.flag_bits & _ENCRYPTED:
+            raise PayloadError(f"the payload has {info.filename} packed in a way that is not ours")
         if entries.setdefault(info.filename, info) is not info:
             raise PayloadError(
                 f"the payload has {info.filename} twice",
@@ -317,5 +340,5 @@ def _told(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise PayloadError(f"{what}: {error.strerror or error}") from error
-    except _DAMAGE as error:
+    except (*_DAMAGE, ValueError) as error:  # a ValueError: a closed file, a NUL in a path
         raise PayloadError(f"{what}: {error}") from error

@@ -63,10 +63,12 @@ def plan_make(wanted: Iterable[NamedImage], already: Iterable[NamedImage]) -> Ma
                     f"{named.name} gives {blob.digest} the size {blob.size}, and another image "
                     f"{sizes[blob.digest]}"
                 )
+            if blob.digest in elsewhere or blob.digest in blobs:
+                continue
             if blob.digest in repositories:
                 elsewhere[blob.digest] = tuple(repositories[blob.digest])
             else:
-                blobs.setdefault(blob.digest, (blob, named.reference.repository))
+                blobs[blob.digest] = blob, named.reference.repository
     return MakePlan(
         images=images,
         skipped=frozenset(named.name for named in images if named.reference in transferred),

@@ -27,6 +27,7 @@ from docker_charon.errors import (
     InvalidManifest,
     ManifestNotFound,
     RegistryError,
+    one_line,
 )
 from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.transport import FAILURES, Session, check_host, explain, origin
@@ -232,8 +233,10 @@ class RegistryClient:
         ) as response:
             if response.status_code == 404:
                 return None
-            total = response.headers.get("Content-Range", "").rpartition("/")[2]
-            length = total if total else response.headers.get("Content-Length", "")
+            if response.status_code == 200:
+                length = response.headers.get("Content-Length", "")
+            else:
+                length = response.headers.get("Content-Range", "").rpartition("/")[2]
             if not length.isdigit():
                 raise RegistryError(f"{self.registry} does not tell the size of {doing}")
             return int(length)
@@ -269,11 +272,11 @@ class RegistryClient:
                 doing=doing,
             ) as response:
                 if response.status_code == 202:
-                    self._cancel(repository, self._location(response, doing))
-                else:
-                    _log.debug("%s: %s", doing, response.status_code)
+                    self._cancel(repository, response, doing)
                 return response.status_code == 201
-        except AuthenticationError:
+        except RegistryError as error:
+            if error.status is None:
+                raise
             return False  # the token service knows no such source, or not for this user
 
     def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
@@ -319,7 +322,7 @@ class RegistryClient:
                     raise RegistryError(f"{self.registry} answers nonsense for {doing}")
                 tags += found
                 next_page = response.links.get("next", {}).get("url")
-                page = urljoin(response.url, next_page) if next_page else None
+                page = self._resolve(response, next_page, doing) if next_page else None
         return tags
 
     def _request(
@@ -379,22 +382,29 @@ class RegistryClient:
         return content
 
     def _location(self, response: requests.Response, doing: str) -> str:
-        location = response.headers.get("Location")
-        if not location:
+        """Return where an upload session goes on, with the state in its query."""
+        return self._resolve(response, response.headers.get("Location"), doing)
+
+    def _resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
+        """Return the URL that a registry's ``link``, which may be relative, stands for."""
+        try:
+            place = urlsplit(urljoin(response.url, link))
+            origin(place.geturl())
+        except ValueError:
+            link = None
+        if not link:
             raise RegistryError(f"{self.registry} names no place for {doing}")
-        place = urlsplit(urljoin(response.url, location))
         own = urlsplit(self._url)
         if place.hostname == own.hostname and (place.scheme, own.scheme) == ("http", "https"):
             # Behind a proxy that ends the TLS, a registry may not know its own address.
             place = place._replace(scheme=own.scheme, netloc=own.netloc)
         return place.geturl()
 
-    def _cancel(self, repository: str, location: str) -> None:
-        """Give an upload session back, where the registry lets us."""
+    def _cancel(self, repository: str, response: requests.Response, doing: str) -> None:
+        """Give the upload session of an answer back, where the registry lets us."""
         with contextlib.suppress(RegistryError):
-            self._request(
-                "DELETE", location, scopes=[self._push(repository)], doing="a cancelled upload"
-            ).close()
+            location = self._location(response, doing)
+            self._request("DELETE", location, scopes=[self._push(repository)], doing=doing).close()
 
     def _path(self, repository: str) -> str:
         """Return the repository's name in a request; on Docker Hub, ``python`` has a longer one."""
@@ -416,7 +426,8 @@ class RegistryClient:
     def _refusal(self, response: requests.Response, doing: str) -> RegistryError:
         """Make one line of an answer that is not what was asked for."""
         status = response.status_code
-        code, message = _registry_error(self._error_body(response))
+        body = self._error_body(response)
+        code, message = _registry_error(body)
         said = " ".join(part for part in (str(status), code, message) if part)
         text = f"{self.registry} answers {said} to {doing}"
         if status == 401:
@@ -430,7 +441,7 @@ class RegistryClient:
         hint = ""
         if code == "NAME_UNKNOWN":
             hint = "some registries want a repository to be created before the first push"
-        elif status == 400 and not self._secure and "HTTPS" in message:
+        elif status == 400 and not self._secure and b"HTTPS" in body:
             hint = "it speaks TLS: leave --insecure (secure=False) out"
         elif status in (404, 405) and doing == "its check":
             hint = "it does not look like a registry"
@@ -461,10 +472,9 @@ def _registry_error(body: bytes) -> tuple[str, str]:
         code, message = str(first.get("code", "")), str(first.get("message", ""))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _one_line(code, 60), _one_line(message, 200)
+    return _shortened(code, 60), _shortened(message, 200)
 
 
-def _one_line(text: str, longest: int) -> str:
+def _shortened(text: str, longest: int) -> str:
     """Make a server's words fit for a line of ours."""
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
-    return " ".join(printable.split())[:longest]
+    return " ".join(one_line(text[: 4 * longest]).split())[:longest]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.cookiejar
 import re
 import socket
@@ -20,12 +21,16 @@ CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte, not for a whole transfer."""
 
-FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""What a session, or a body that is read from it, raises; `explain` makes one line of it."""
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+"""What a session, or a body that is read from it, raises; `explain` makes one line of it.
+
+A ``ValueError`` comes of an address that a redirect names and that cannot be one.
+"""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
 _BLOCK = 1024 * 1024
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 _PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
 """How OpenSSL takes a server that answers a TLS greeting in plain text."""
 
@@ -55,6 +60,7 @@ class Session(requests.Session):
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Drop ``Authorization`` where a redirect leaves the origin; look for no other."""
+        prepared_request.headers.pop("Cookie", None)
         if origin(prepared_request.url or "") != origin(response.url):
             prepared_request.headers.pop("Authorization", None)
 
@@ -90,6 +96,11 @@ def explain(error: Exception, registry: str, *, secure: bool) -> RegistryError:
     """Make one line of a failure on the way to, or from, ``registry``."""
     causes = list(_causes(error))
     text = " ".join(str(cause) for cause in causes)
+    if any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes):
+        return RegistryError(
+            f"the proxy on the way to {registry} does not answer",
+            hint="see HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+        )
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes) or (
         "CERTIFICATE_VERIFY_FAILED" in text
     ):
@@ -106,27 +117,22 @@ def explain(error: Exception, registry: str, *, secure: bool) -> RegistryError:
         return RegistryError(f"{registry} and we cannot agree on TLS: {_reason(causes)}")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return RegistryError(f"the name of {registry} is unknown", hint="is it spelled right?")
-    if any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes):
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return RegistryError(
-            f"the proxy on the way to {registry} does not answer",
-            hint="see HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+            f"nothing listens at {registry}", hint="is the registry running, the port right?"
         )
     if any(
         isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError))
         for cause in causes
     ):
         return RegistryError(f"{registry} does not answer in time", hint="try again later")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return RegistryError(
-            f"nothing listens at {registry}", hint="is the registry running, the port right?"
-        )
+    unreachable = [c for c in causes if isinstance(c, OSError) and c.errno in _UNREACHABLE]
+    if unreachable:
+        return RegistryError(f"{registry} cannot be reached: {unreachable[0].strerror}")
     if any(isinstance(cause, requests.TooManyRedirects) for cause in causes):
         return RegistryError(f"{registry} redirects in a circle")
-    if not secure and "BadStatusLine" in text:
-        return RegistryError(
-            f"{registry} does not answer in HTTP", hint="if it speaks TLS, leave --insecure out"
-        )
-    return RegistryError(f"the connection to {registry} broke", hint="try again")
+    hint = "try again" if secure else "try again; if it speaks TLS, leave --insecure out"
+    return RegistryError(f"the connection to {registry} broke", hint=hint)
 
 
 def _reason(causes: list[BaseException]) -> str:

@@ -1,0 +1,371 @@
+"""Logging in: challenges as servers write them, and who gets to see a password or a token."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from requests.utils import get_netrc_auth
+from responses import RequestsMock
+
+from docker_charon.auth import Challenge, Credentials, Login, parse_challenges
+from docker_charon.errors import AuthenticationError, RegistryError
+from docker_charon.registry import RegistryClient
+from docker_charon.transport import Session
+
+HOST = "registry.example"
+URL = f"https://{HOST}/v2/"
+REALM = "https://auth.example/token"
+STORAGE = "https://storage.example/object"
+PULL = "repository:team/app:pull"
+PUSH = "repository:team/app:pull,push"
+PASSWORD = "correct horse"
+BASIC = "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+Reply = tuple[int, dict[str, str], str]
+
+
+class Site:
+    """A registry that takes what its token service has given out, and nothing else."""
+
+    def __init__(self, web: RequestsMock) -> None:
+        self.web = web
+        self.now = 1000.0
+        self.challenge = f'Bearer realm="{REALM}",service="{HOST}"'
+        self.accepts: set[str] = set()
+        self.token_answer: dict[str, Any] = {"token": "TOKEN"}
+        self.web.add_callback("GET", re.compile(re.escape(URL)), self._registry)
+        self.web.add_callback("GET", re.compile(re.escape(REALM)), self._token_service)
+
+    def _registry(self, request: requests.PreparedRequest) -> Reply:
+        if request.headers.get("Authorization") in self.accepts:
+            return 200, {}, "{}"
+        return 401, {"WWW-Authenticate": self.challenge}, "{}"
+
+    def _token_service(self, request: requests.PreparedRequest) -> Reply:
+        token = f"secret-{len(self.to(REALM))}"
+        self.accepts.add(f"Bearer {token}")
+        return 200, {}, json.dumps(self.token_answer).replace("TOKEN", token)
+
+    def to(self, address: str) -> list[requests.PreparedRequest]:
+        """Return the requests to ``address`` so far."""
+        requests = (call.request for call in self.web.calls)
+        return [request for request in requests if (request.url or "").startswith(address)]
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    with RequestsMock(assert_all_requests_are_fired=False) as web:
+        site = Site(web)
+        clock = SimpleNamespace(monotonic=lambda: site.now)
+        monkeypatch.setattr("docker_charon.auth.time", clock)
+        yield site
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    with Session(1) as session:
+        yield session
+
+
+@pytest.fixture
+def login(session: Session) -> Login:
+    return Login(session, URL, HOST, Credentials("user", PASSWORD))
+
+
+def ask(session: Session, login: Login, *scopes: str) -> int:
+    return session.get(f"{URL}x", auth=login.scoped(*scopes)).status_code
+
+
+def assert_tells_no_secret(error: BaseException) -> None:
+    told = "".join(traceback.format_exception(error))
+    assert PASSWORD not in told
+    assert BASIC.removeprefix("Basic ") not in told
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("header", "challenges"),
+    [
+        ("", []),
+        ("Negotiate", [("negotiate", {})]),
+        ('Basic realm="a b"', [("basic", {"realm": "a b"})]),
+        ("bAsIc ReAlM=here", [("basic", {"realm": "here"})]),
+        (
+            'Bearer realm="https://a/t?x=1",service=s , scope="repository:a:pull,push"',
+            [
+                (
+                    "bearer",
+                    {"realm": "https://a/t?x=1", "service": "s", "scope": "repository:a:pull,push"},
+                )
+            ],
+        ),
+        (
+            "BEARER realm=https://a/t,service=s",
+            [("bearer", {"realm": "https://a/t", "service": "s"})],
+        ),
+        (r'Basic realm="the \"inner\" \\ one"', [("basic", {"realm": r'the "inner" \ one'})]),
+        ('Basic realm=""', [("basic", {"realm": ""})]),
+        ('Bearer realm = "x" , service\t=\ts', [("bearer", {"realm": "x", "service": "s"})]),
+        (
+            'Negotiate, Basic realm="Basic realm=x, Bearer", Bearer realm="y",service="z"',
+            [
+                ("negotiate", {}),
+                ("basic", {"realm": "Basic realm=x, Bearer"}),
+                ("bearer", {"realm": "y", "service": "z"}),
+            ],
+        ),
+        (', Basic realm="a",, charset="UTF-8"', [("basic", {"realm": "a", "charset": "UTF-8"})]),
+        ('Bearer realm="never closed', [("bearer", {})]),
+        ('realm="nobody\'s", Basic realm="r"', [("basic", {"realm": "r"})]),
+        ("<html>", []),
+        ("=,=", []),
+        ('"' * 10_000, []),
+        ("Basic " + "\\" * 10_000, [("basic", {})]),
+    ],
+)
+def test_challenges_are_read(header: str, challenges: list[tuple[str, dict[str, str]]]) -> None:
+    expected = [Challenge(scheme, parameters) for scheme, parameters in challenges]
+    assert parse_challenges(header) == expected
+
+
+@pytest.mark.parametrize("token", ["dG9rZW4=", "dG9rZW4==", "dG9/ZW4", "dG9+ZW4="])
+def test_a_token_beside_a_scheme_does_not_hide_the_next_challenge(token: str) -> None:
+    challenges = parse_challenges(f'Negotiate {token}, Basic realm="r"')
+    assert [challenge.scheme for challenge in challenges] == ["negotiate", "basic"]
+
+
+def test_nothing_is_sent_before_it_is_asked_for(site: Site, session: Session, login: Login) -> None:
+    site.challenge = "Negotiate"
+    assert ask(session, login, PULL) == 401
+    assert not [r for r in site.to("https://") if "Authorization" in r.headers]
+    assert len(site.to(URL)) == 1
+
+
+def test_basic_credentials_go_to_the_registrys_origin_only(
+    site: Site, session: Session, login: Login
+) -> None:
+    site.challenge, site.accepts = 'Basic realm="r"', {BASIC}
+    assert ask(session, login) == 200
+    for elsewhere in (STORAGE, f"http://{HOST}/v2/", f"https://{HOST}:444/v2/"):
+        site.web.get(elsewhere, status=401, headers={"WWW-Authenticate": site.challenge})
+        assert session.get(elsewhere, auth=login.scoped()).status_code == 401
+    assert [r.url for r in site.to("http") if "Authorization" in r.headers] == [f"{URL}x"]
+
+
+def test_a_storage_hosts_own_challenge_is_not_answered(session: Session, login: Login) -> None:
+    with RequestsMock() as web:
+        web.get(f"{URL}x", status=307, headers={"Location": STORAGE})
+        web.get(STORAGE, status=401, headers={"WWW-Authenticate": 'Basic realm="storage"'})
+        assert ask(session, login, PULL) == 401
+        assert len(web.calls) == 2
+        assert not [call for call in web.calls if "Authorization" in call.request.headers]
+
+
+def test_a_token_is_fetched_once_for_each_set_of_scopes(
+    site: Site, session: Session, login: Login
+) -> None:
+    for scopes in ((PULL,), (PULL,), (PUSH, PULL), (PULL,), (PUSH, PULL)):
+        ask(session, login, *scopes)
+    queries = [parse_qs(urlsplit(r.url or "").query) for r in site.to(REALM)]
+    assert queries == [
+        {"service": [HOST], "scope": [PULL]},
+        {"service": [HOST], "scope": [PUSH, PULL]},
+    ]
+
+
+def test_workers_share_one_token(site: Site, session: Session, login: Login) -> None:
+    with ThreadPoolExecutor(8) as workers:
+        statuses = set(workers.map(lambda _: ask(session, login, PULL), range(32)))
+    assert statuses == {200}
+    assert len(site.to(REALM)) == 1
+
+
+def test_a_realm_keeps_its_own_query(site: Site, session: Session, login: Login) -> None:
+    site.challenge = f'Bearer realm="{REALM}?account=a%2Bb"'
+    assert ask(session, login, PULL) == 200
+    assert parse_qs(urlsplit(site.to(REALM)[0].url or "").query) == {
+        "account": ["a+b"],
+        "scope": [PULL],
+    }
+
+
+@pytest.mark.parametrize("members", [{"token": "TOKEN"}, {"access_token": "TOKEN", "token": ""}])
+@pytest.mark.parametrize(
+    ("lifetime", "used_for"),
+    [
+        (None, 48),
+        (300, 240),
+        (300.0, 240),
+        (10, 8),
+        (0, 48),
+        (-1, 48),
+        ("300", 48),
+        (10**30, 2880),
+        (float("inf"), 2880),
+        (float("nan"), 48),
+    ],
+)
+def test_a_token_is_used_for_most_of_its_life(
+    site: Site,
+    session: Session,
+    login: Login,
+    members: dict[str, str],
+    lifetime: object,
+    used_for: float,
+) -> None:
+    more = {} if lifetime is None else {"expires_in": lifetime}
+    site.token_answer = {**members, **more}
+    for elapsed, tokens in ((0, 1), (used_for - 1, 1), (used_for + 1, 2)):
+        site.now = 1000.0 + elapsed
+        assert ask(session, login, PULL) == 200
+        assert len(site.to(REALM)) == tokens
+    assert len(site.to(URL)) == 4  # only the first one was without a token
+
+
+def test_a_token_that_was_revoked_is_fetched_again(
+    site: Site, session: Session, login: Login
+) -> None:
+    assert ask(session, login, PULL) == 200
+    site.accepts.clear()
+    assert ask(session, login, PULL) == 200
+    assert len(site.to(REALM)) == 2
+    assert len(site.to(URL)) == 4
+
+
+def test_a_401_is_answered_once(site: Site, session: Session, login: Login) -> None:
+    site.token_answer = {"token": "useless"}
+    assert ask(session, login, PULL) == 401
+    assert (len(site.to(REALM)), len(site.to(URL))) == (1, 2)
+    assert ask(session, login, PULL) == 401
+    assert len(site.to(REALM)) == 2
+
+
+def test_the_password_goes_to_the_token_service_only(
+    site: Site, session: Session, login: Login
+) -> None:
+    site.challenge = f'Basic realm="r", {site.challenge}'
+    assert ask(session, login, PULL) == 200
+    assert [r.url for r in site.to("http") if r.headers.get("Authorization") == BASIC] == [
+        r.url for r in site.to(REALM)
+    ]
+    assert PASSWORD not in str([r.url for r in site.to("http")])
+
+
+def test_a_token_service_that_moves_takes_no_password_along(session: Session, login: Login) -> None:
+    with RequestsMock() as web:
+        web.get(f"{URL}x", status=401, headers={"WWW-Authenticate": f"Bearer realm={REALM}"})
+        web.get(REALM, status=307, headers={"Location": "https://evil.example/token"})
+        moved = web.get("https://evil.example/token", json={"token": "t"})
+        ask(session, login, PULL)
+        assert "Authorization" not in moved.calls[0].request.headers
+
+
+@pytest.mark.parametrize("realm", ["http://auth.example/token", f"http://{HOST}/token"])
+def test_a_plain_http_realm_of_an_https_registry_is_refused(
+    site: Site, session: Session, login: Login, realm: str
+) -> None:
+    site.challenge = f'Bearer realm="{realm}"'
+    with pytest.raises(AuthenticationError, match=r"over plain HTTP, to .*: refused"):
+        ask(session, login, PULL)
+    assert not site.to("http://")
+
+
+def test_a_plain_http_registry_may_have_a_plain_http_realm(session: Session) -> None:
+    realm = "http://auth.example/token"
+    with RequestsMock() as web:
+        web.get(
+            "http://local/v2/", status=401, headers={"WWW-Authenticate": f"Bearer realm={realm}"}
+        )
+        web.get(realm, json={"token": "t"})
+        login = Login(session, "http://local/v2/", "local", None)
+        session.get("http://local/v2/", auth=login.scoped(PULL))
+        assert "Authorization" not in web.calls[1].request.headers
+        assert web.calls[2].request.headers["Authorization"] == "Bearer t"
+
+
+@pytest.mark.parametrize("realm", ["", "/token", "ftp://auth.example/", "javascript:alert(1)"])
+def test_a_challenge_without_a_token_service_is_refused(
+    site: Site, session: Session, login: Login, realm: str
+) -> None:
+    site.challenge = f'Bearer realm="{realm}"'
+    with pytest.raises(RegistryError, match="names no token service"):
+        ask(session, login, PULL)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        ({"status": 401}, AuthenticationError, "401.*; check the username and the password"),
+        ({"status": 403}, AuthenticationError, "403.*; check the username and the password"),
+        ({"status": 500}, RegistryError, "answered 500"),
+        ({"status": 404, "body": "<html>"}, RegistryError, "answered 404"),
+        ({"body": "<html>", "content_type": "text/html"}, RegistryError, "without a token"),
+        ({"body": '{"token": "t"}' + " " * 1024 * 1024}, RegistryError, "the token service of"),
+        ({"body": "[]"}, RegistryError, "without a token"),
+        ({"body": "{}"}, RegistryError, "without a token"),
+        ({"body": '{"token": null, "access_token": 5}'}, RegistryError, "without a token"),
+        ({"body": '{"token": "a\\r\\nX-Header: b"}'}, RegistryError, "without a token"),
+        ({"body": "[" * 100_000}, RegistryError, "without a token"),
+        ({"body": requests.ConnectionError("gone")}, RegistryError, f"the connection to {REALM}"),
+    ],
+)
+def test_a_token_service_that_gives_no_token_is_told(
+    session: Session, login: Login, answer: dict[str, Any], kind: type, words: str
+) -> None:
+    with RequestsMock() as web:
+        web.get(f"{URL}x", status=401, headers={"WWW-Authenticate": f"Bearer realm={REALM}"})
+        web.get(REALM, **answer)
+        with pytest.raises(kind, match=words) as caught:
+            ask(session, login, PULL)
+        assert len(web.calls) == 2
+    assert caught.type is kind
+    assert_tells_no_secret(caught.value)
+
+
+def test_no_object_shows_a_secret(site: Site) -> None:
+    with RegistryClient(HOST, username="user", password=PASSWORD) as client:
+        client.tags("team/app")
+        login = client._login
+        shown = repr([client, vars(client), login, vars(login), login.scoped(PULL)])
+    assert site.accepts == {"Bearer secret-0"}
+    assert "secret-" not in shown
+    assert PASSWORD not in shown
+    assert BASIC not in shown
+
+
+def test_a_refused_login_tells_no_secret(site: Site) -> None:
+    site.token_answer = {"token": "useless"}
+    with RegistryClient(HOST, username="user", password=PASSWORD) as client:
+        with pytest.raises(AuthenticationError, match="401") as caught:
+            client.get_manifest("team/app", "1.0")
+        assert_tells_no_secret(caught.value)
+
+
+def test_netrc_is_not_used(
+    site: Site, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    hosts = (HOST, "auth.example", "storage.example")
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("".join(f"machine {host} login user password pw\n" for host in hosts))
+    netrc.chmod(0o600)
+    assert get_netrc_auth(URL) == ("user", "pw")  # it would be, by itself
+
+    nobody = Login(session, URL, HOST, None)
+    assert ask(session, nobody, PULL) == 200
+    site.web.get(f"http://{HOST}/v2/moved", status=307, headers={"Location": STORAGE})
+    site.web.get(STORAGE)
+    assert session.get(f"http://{HOST}/v2/moved", auth=nobody.scoped(PULL)).ok
+    sent = [r.headers.get("Authorization", "") for r in site.to("http")]
+    assert set(sent) == {"", *site.accepts}

@@ -1,0 +1,251 @@
+"""Making payloads from a real registry."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import images
+from conftest import Sent
+from docker_charon import (
+    BlobNotFound,
+    DockerCharonError,
+    InvalidReference,
+    ManifestNotFound,
+    RegistryError,
+    make_payload,
+)
+from images import TestImage, artifact, image, index, layer
+
+
+def carried(payload: Path | io.BytesIO) -> dict[str, bytes]:
+    """Return what a payload has under ``blobs/``, by digest."""
+    with zipfile.ZipFile(payload) as archive:
+        assert archive.testzip() is None
+        return {
+            ":".join(path.split("/")[1:]): archive.read(path)
+            for path in archive.namelist()
+            if path.startswith("blobs/")
+        }
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def described(payload: Path) -> dict[str, dict[str, object]]:
+    with zipfile.ZipFile(payload) as archive:
+        document: dict[str, dict[str, object]] = json.loads(archive.read("payload_descriptor.json"))
+        return document
+
+
+def test_a_payload_carries_every_part_of_an_image_byte_for_byte(
+    source: str, tmp_path: Path
+) -> None:
+    app = images.put(source, "app:1", image(layer(1), layer(2)))
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    assert carried(tmp_path / "p.zip") == app.contents()
+
+
+def test_a_delta_carries_one_config_one_manifest_and_the_one_new_layer(
+    source: str, tmp_path: Path
+) -> None:
+    base = images.put(source, "base:1", image(layer(1), layer(2)))
+    augmented = images.put(source, "other:augmented", image(layer(1), layer(2), layer(3)))
+    make_payload(source, tmp_path / "p.zip", ["other:augmented"], ["base:1"], secure=False)
+    new = {
+        digest: content
+        for digest, content in augmented.contents().items()
+        if digest not in base.contents()
+    }
+    assert len(new) == 3
+    assert carried(tmp_path / "p.zip") == new
+    places = described(tmp_path / "p.zip")["blobs_paths"]
+    shared = base.contents().keys() & augmented.contents().keys()
+    assert {d for d, place in places.items() if place == {"repository": "base"}} == shared
+
+
+def test_every_repository_that_has_a_blob_is_named(source: str, tmp_path: Path) -> None:
+    for name in ("base:1", "second:1", "app:2"):
+        images.put(source, name, image(layer(1), *([layer(2)] if name == "app:2" else [])))
+    make_payload(source, tmp_path / "p.zip", ["app:2"], ["base:1", "second:1"], secure=False)
+    place = described(tmp_path / "p.zip")["blobs_paths"][images.digest_of(layer(1))]
+    assert place == {"repository": "base", "repositories": ["base", "second"]}
+
+
+def test_an_image_in_both_lists_is_declared_and_only_its_manifest_travels(
+    source: str, tmp_path: Path
+) -> None:
+    app = images.put(source, "app:1", image(layer(1)))
+    new = images.put(source, "new:1", image(layer(2)))
+    make_payload(source, tmp_path / "p.zip", ["app:1", "new:1"], ["app:1"], secure=False)
+    assert carried(tmp_path / "p.zip") == new.contents() | {app.digest: app.manifest}
+    assert described(tmp_path / "p.zip")["manifests_paths"] == {
+        "app:1": None,
+        "new:1": f"blobs/{new.digest.replace(':', '/')}",
+    }
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        image(layer(1), layer(2), media_type=images.OCI),
+        image(layer(1), b"", layer(1)),
+        artifact(layer(1)),
+        artifact(b"{}"),
+        index(image(layer(1)), image(layer(2)), media_type=images.DOCKER_LIST),
+        index(
+            image(layer(1), media_type=images.OCI), index(image(layer(2), media_type=images.OCI))
+        ),
+        index(),
+    ],
+    ids=[
+        "oci",
+        "a layer twice and an empty one",
+        "artifact",
+        "config as layer",
+        "docker list",
+        "nested",
+        "no platform",
+    ],
+)
+def test_every_kind_of_image_is_carried_whole(
+    source: str, tmp_path: Path, wanted: TestImage
+) -> None:
+    images.put(source, "thing:1", wanted)
+    make_payload(source, tmp_path / "p.zip", ["thing:1"], secure=False)
+    assert carried(tmp_path / "p.zip") == wanted.contents()
+
+
+def test_names_come_in_every_form(source: str, tmp_path: Path) -> None:
+    app = images.put(source, "team/app:1", image(layer(1)))
+    images.put(source, "team_app:1", image(layer(2)))
+    images.put(source, "plain:latest", image(layer(3)))
+    images.put(source, "localhost/app:1", image(layer(4)))
+    names = [
+        "team_app:1",
+        "team/app:1",
+        f"team/app@{app.digest}",
+        f"team/app:1@{app.digest}",
+        "plain",
+        "localhost/app:1",
+    ]
+    make_payload(source, tmp_path / "p.zip", names, secure=False)
+    assert list(described(tmp_path / "p.zip")["manifests_paths"]) == names
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        roots = json.loads(archive.read("index.json"))["manifests"]
+    assert [root["annotations"]["org.opencontainers.image.ref.name"] for root in roots] == names
+    assert roots[0]["digest"] != roots[1]["digest"]
+
+
+def test_the_digest_in_a_name_decides(source: str, tmp_path: Path) -> None:
+    old = images.put(source, "app:1", image(layer(1)))
+    images.put(source, "app:1", image(layer(2)))
+    make_payload(source, tmp_path / "p.zip", [f"app:1@{old.digest}"], secure=False)
+    assert carried(tmp_path / "p.zip") == old.contents()
+
+
+def test_the_same_images_give_the_same_bytes(source: str, tmp_path: Path) -> None:
+    images.put(source, "app:1", index(image(layer(1)), image(layer(2))))
+    images.put(source, "base:1", image(layer(1)))
+    for name in ("a.zip", "b.zip"):
+        make_payload(source, tmp_path / name, ["app:1", "base:1"], secure=False)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_a_payload_costs_little_more_than_what_travels(source: str, tmp_path: Path) -> None:
+    app = images.put(source, "app:1", image(*(layer(n) for n in range(6))))
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    travels = sum(map(len, app.contents().values()))
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        entries = len(archive.namelist())
+    assert (tmp_path / "p.zip").stat().st_size <= travels + 400 * entries
+
+
+def test_a_file_object_is_written_where_it_stands_and_left_open(
+    source: str, tmp_path: Path
+) -> None:
+    app = images.put(source, "app:1", image(layer(1)))
+    file = io.BytesIO(b"before")
+    file.seek(0, io.SEEK_END)
+    make_payload(source, file, ["app:1"], secure=False)
+    assert file.getvalue().startswith(b"beforePK")
+    assert carried(file) == app.contents()
+
+
+def test_a_pipe_gets_the_same_content_in_order(source: str, tmp_path: Path) -> None:
+    app = images.put(source, "app:1", image(layer(1), b"", layer(2, 300_000)))
+    reading, writing = os.pipe()
+    received = io.BytesIO()
+
+    def receive() -> None:
+        with os.fdopen(reading, "rb") as pipe:
+            received.write(pipe.read())
+
+    reader = threading.Thread(target=receive)
+    reader.start()
+    with os.fdopen(writing, "wb") as pipe:
+        make_payload(source, pipe, ["app:1"], secure=False)
+        assert not pipe.closed
+    reader.join()
+    assert carried(received) == app.contents()
+
+
+def test_a_manifest_and_a_blob_are_fetched_once(
+    source: str, tmp_path: Path, sent: list[Sent]
+) -> None:
+    shared = image(layer(1))
+    images.put(source, "app:1", index(shared, image(layer(1), layer(2))))
+    images.put(source, "app:2", index(shared, image(layer(3))))
+    sent.clear()
+    make_payload(source, tmp_path / "p.zip", ["app:1", "app:2"], ["app:1"], secure=False)
+    urls = [request.url for request in sent]
+    assert len(urls) == len(set(urls))
+    assert {request.method for request in sent} == {"GET"}
+
+
+def test_a_missing_image_is_named_and_nothing_is_left(source: str, tmp_path: Path) -> None:
+    with pytest.raises(ManifestNotFound, match="has no nowhere:1"):
+        make_payload(source, tmp_path / "p.zip", ["nowhere:1"], secure=False)
+    assert names_in(tmp_path) == ["source"]
+
+
+def test_a_failure_leaves_no_litter_and_an_older_payload_as_it_was(
+    source: str, tmp_path: Path
+) -> None:
+    app = images.put(source, "app:1", image(layer(1), layer(2)))
+    images.delete_blob(source, "app", images.digest_of(app.blobs[-1]))
+    payload = tmp_path / "p.zip"
+    payload.write_bytes(b"older")
+    with pytest.raises(BlobNotFound, match=images.digest_of(app.blobs[-1])):
+        make_payload(source, payload, ["app:1"], secure=False)
+    assert payload.read_bytes() == b"older"
+    assert names_in(tmp_path) == ["p.zip", "source"]
+
+
+def test_a_registry_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"nothing listens at 127\.0\.0\.1:1"):
+        make_payload("127.0.0.1:1", tmp_path / "p.zip", ["app:1"], secure=False)
+    assert not names_in(tmp_path)
+
+
+@pytest.mark.parametrize("names", [["Upper:1"], ["a b"], [""], ["app:1", "reg:5000/app:1"]])
+def test_a_bad_name_is_refused_before_anything_is_asked(
+    names: list[str], tmp_path: Path, sent: list[Sent]
+) -> None:
+    with pytest.raises(InvalidReference):
+        make_payload("127.0.0.1:1", tmp_path / "p.zip", names, secure=False)
+    assert not sent
+
+
+def test_no_images_and_one_string_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DockerCharonError, match="no image"):
+        make_payload("127.0.0.1:1", tmp_path / "p.zip", [])
+    with pytest.raises(TypeError, match="docker_images_to_transfer is a list"):
+        make_payload("127.0.0.1:1", tmp_path / "p.zip", "app:1")
