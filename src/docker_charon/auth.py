@@ -132,7 +132,7 @@ class Login:
         """Take a 401; return a header that is worth one more try, or ``None``."""
         challenge = self._choose(parse_challenges(response.headers.get("WWW-Authenticate", "")))
         with self._lock:
-            self._challenge = challenge
+            self._challenge = challenge or self._challenge
             token = self._tokens.get(scopes)
             if token is not None and token.header == used:
                 del self._tokens[scopes]
@@ -149,9 +149,10 @@ class Login:
     def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Bearer:
         realm = challenge.parameters.get("realm", "")
         service = realm.split("?")[0]
-        if not realm.startswith(("https://", "http://")):
+        scheme = realm.partition("://")[0].lower()
+        if scheme not in ("https", "http"):
             raise RegistryError(f"{self._registry} names no token service to log in at")
-        if self._origin[0] == "https" and not realm.startswith("https://"):
+        if self._origin[0] == "https" and scheme != "https":
             raise AuthenticationError(
                 f"{self._registry} wants a login sent over plain HTTP, to {service}: refused"
             )

@@ -97,7 +97,7 @@ class RegistryClient:
             )
         self.registry = registry
         self._secure = secure
-        self._is_docker_hub = registry in _DOCKER_HUB_NAMES
+        self._is_docker_hub = registry.lower().removesuffix(":443") in _DOCKER_HUB_NAMES
         host = DOCKER_HUB if self._is_docker_hub else registry
         self._url = f"{'https' if secure else 'http'}://{host}/v2/"
         self._session = Session(connections)
@@ -360,7 +360,7 @@ class RegistryClient:
         try:
             if expect is not None and response.status_code not in expect:
                 raise self._refusal(response, doing)
-            page = response.headers.get("Content-Type", "").startswith("text/html")
+            page = response.headers.get("Content-Type", "").lower().startswith("text/html")
             if page and response.status_code == 200 and not pages:
                 raise RegistryError(
                     f"{self.registry} answers with a web page to {doing}: it is not a registry, "
