@@ -13,6 +13,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 import registries
+from docker_charon import registry, transport
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +22,19 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for variable in ("DOCKER_CONFIG", "DOCKER_CHARON_USERNAME", "DOCKER_CHARON_PASSWORD"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait between two tries for as good as no time."""
+    monkeypatch.setattr(registry, "_PAUSE", 0.001)
+    monkeypatch.setattr(transport, "BACKOFF", 0.001)
+
+
+@pytest.fixture
+def _one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try nothing twice."""
+    monkeypatch.setattr(transport, "TRIES", 1)
 
 
 def require(present: bool, what: str) -> None:

@@ -18,14 +18,15 @@ LAYERS = [
     {"__init__"},
     {"make", "push"},
     {"registry", "payload_reader", "payload_writer", "progress"},
-    {"auth", "payload"},
-    {"transport", "plan", "zip_records"},
+    {"auth", "partial_file"},
+    {"payload"},
+    {"transport", "plan", "random_access", "workers", "zip_records"},
     {"manifest"},
     {"reference", "descriptor"},
     {"digest"},
     {"errors"},
 ]
-ZIP_SIDE = {"payload", "payload_reader", "payload_writer", "plan", "zip_records"}
+ZIP_SIDE = {"partial_file", "payload", "payload_reader", "payload_writer", "zip_records"}
 HTTP_SIDE = {"registry", "auth", "transport"}
 
 

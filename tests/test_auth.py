@@ -33,6 +33,8 @@ PASSWORD = "correct horse"
 BASIC = "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode()
 Reply = tuple[int, dict[str, str], str]
 
+pytestmark = pytest.mark.usefixtures("_one_try")
+
 
 class Site:
     """A registry that takes what its token service has given out, and nothing else."""

@@ -22,6 +22,8 @@ from docker_charon.registry import RegistryClient
 Answer = dict[str, Any]
 each = pytest.mark.parametrize
 
+pytestmark = pytest.mark.usefixtures("_one_try")
+
 
 class Pieces:
     """A body that knows its length and can be read again, as those of a payload."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Annotated, NoReturn, cast
 
 import typer
@@ -59,6 +60,7 @@ Password = Annotated[
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Transfers side by side.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -90,9 +92,13 @@ def make_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
     """Read images from a registry and write a payload, one zip file to carry across.
+
+    Until it is whole, PATH grows as PATH.partial beside it. After an interruption the same command
+    checks what is there and fetches the rest; delete PATH.partial to start from nothing.
 
     For example: docker-charon make-payload -r registry.example.com -f payload.zip
     -a my-image:1.4 my-image:1.8
@@ -104,16 +110,18 @@ def make_payload_command(
                 "a payload is not written to a terminal: use -f PATH, or a pipe"
             )
         target = sys.stdout.buffer
-    make_payload(
-        registry,
-        target,
-        _names(images),
-        _names(already_transferred or ()),
-        secure=not insecure,
-        username=username,
-        password=_password(password, password_stdin),
-        progress=False if quiet else None,
-    )
+    with _one_line():
+        make_payload(
+            registry,
+            target,
+            _names(images),
+            _names(already_transferred or ()),
+            secure=not insecure,
+            username=username,
+            password=_password(password, password_stdin),
+            jobs=jobs,
+            progress=False if quiet else None,
+        )
 
 
 @app.command("push-payload")
@@ -136,6 +144,7 @@ def push_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
     """Push a payload to a registry; the names of the images go to standard output.
@@ -151,36 +160,49 @@ def push_payload_command(
                 "a payload is not read from a terminal: use -f PATH, or a pipe"
             )
         source = sys.stdin.buffer
-    for name in push_payload_to_registry(
-        registry,
-        source,
-        strict,
-        secure=not insecure,
-        username=username,
-        password=_password(password, password_stdin),
-        progress=False if quiet else None,
-    ):
+    with _one_line():
+        pushed = push_payload_to_registry(
+            registry,
+            source,
+            strict,
+            secure=not insecure,
+            username=username,
+            password=_password(password, password_stdin),
+            jobs=jobs,
+            progress=False if quiet else None,
+        )
+    for name in pushed:
         print(name)
 
 
 def main() -> None:
-    """Run the command line; every failure is one line on standard error and an exit status."""
+    """Run the command line; wrong usage is one line on standard error, as every failure is."""
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(app(arguments, standalone_mode=False, prog_name="docker-charon"))
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", 130)
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
         _fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
-    except (DockerCharonError, _UserError) as error:
+    except _UserError as error:
         _fail(_message(error), 1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Make of every failure one line on standard error, and an exit status."""
+    try:
+        yield
+    except (DockerCharonError, KeyboardInterrupt) as error:
+        message = str(error) or "interrupted"
+        if partial := getattr(error, "partial", None):
+            message += f"; the same command goes on from {partial}"
+        _fail(message, 130 if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def _names(words: Iterable[str]) -> list[str]:
@@ -194,7 +216,7 @@ def _password(password: str | None, password_stdin: bool) -> str | None:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _message(error: BaseException) -> str:
+def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
 

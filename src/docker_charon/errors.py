@@ -19,6 +19,8 @@ Nothing else reaches a caller, save ``TypeError`` for arguments of the wrong typ
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 def one_line(text: str) -> str:
     """Return ``text``, some of which may be a stranger's, fit for one line of a terminal."""
@@ -28,8 +30,11 @@ def one_line(text: str) -> str:
 class DockerCharonError(Exception):
     """The base of everything that this package raises.
 
-    ``hint`` says what to do next; it ends the message. The message is one line.
+    ``hint`` says what to do next; it ends the message. The message is one line. ``partial`` is the
+    file with what was fetched before the failure, if there is any: the same call goes on from it.
     """
+
+    partial: Path | None = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(one_line(f"{message}; {hint}" if hint else message))

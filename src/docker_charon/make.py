@@ -16,6 +16,7 @@ from docker_charon.plan import NamedImage, plan_make
 from docker_charon.progress import Progress
 from docker_charon.reference import Reference
 from docker_charon.registry import BlobStream, RegistryClient
+from docker_charon.workers import Workers
 
 
 def make_payload(
@@ -27,6 +28,7 @@ def make_payload(
     username: str | None = None,
     password: str | None = None,
     *,
+    jobs: int = 4,
     progress: bool | None = None,
 ) -> None:
     """Create a payload, a single zip file, from a list of Docker images of one registry.
@@ -34,7 +36,8 @@ def make_payload(
     Args:
         registry: The registry to pull the images from, ``host`` or ``host:port``.
         zip_file: Where to write: a path, or a file object opened for bytes, which is left open
-            and need not be able to seek. A path gets the whole payload or stays as it was.
+            and need not be able to seek. A path gets the whole payload or stays as it was; what
+            an interrupted call fetched is in ``PATH.partial``, and the next one goes on from it.
         docker_images_to_transfer: The images, without the name of the registry:
             ``repository[:tag][@digest]``.
         docker_images_already_transferred: Images that the air-gapped registry has; what they
@@ -42,6 +45,7 @@ def make_payload(
         secure: ``False`` for a registry on plain HTTP.
         username: For a registry that requires a login.
         password: For a registry that requires a login.
+        jobs: How many blobs, or manifests, are fetched side by side.
         progress: Show a bar on standard error; ``None`` means if that is a terminal.
 
     Raises:
@@ -55,9 +59,12 @@ def make_payload(
     already = _references(docker_images_already_transferred, "docker_images_already_transferred")
     if not wanted:
         raise DockerCharonError("there is no image to transfer")
-    with RegistryClient(registry, secure=secure, username=username, password=password) as client:
+    workers = Workers(jobs)
+    with RegistryClient(
+        registry, secure=secure, username=username, password=password, connections=jobs
+    ) as client:
         client.check_api()
-        images = _Images(client)
+        images = _resolve(client, [*wanted.values(), *already.values()], workers)
         plan = plan_make(
             [NamedImage(name, reference, images[reference]) for name, reference in wanted.items()],
             [NamedImage(name, reference, images[reference]) for name, reference in already.items()],
@@ -68,7 +75,7 @@ def make_payload(
 
         total = sum(blob.size for blob in plan.blobs)
         with Progress("Making the payload", total, progress) as bar:
-            write_payload(zip_file, payload_entries(plan), fetch, bar.update)
+            write_payload(zip_file, payload_entries(plan), fetch, bar.update, workers)
 
 
 def _references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
@@ -81,27 +88,38 @@ def _references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
     return {name: Reference.parse(name) for name in names}
 
 
-class _Images:
-    """The images of a registry: a tag is resolved once, a manifest fetched once."""
+def _resolve(
+    client: RegistryClient, references: Iterable[Reference], workers: Workers
+) -> dict[Reference, Image]:
+    """Fetch the images' manifests, level by level, each digest once."""
+    manifests: dict[Digest, Manifest] = {}
+    repositories: dict[Digest, str] = {}
 
-    def __init__(self, client: RegistryClient) -> None:
-        self._client = client
-        self._images: dict[Reference, Image] = {}
-        self._manifests: dict[Digest, Manifest] = {}
+    def fetch_root(reference: Reference) -> Manifest:
+        return client.get_manifest(reference.repository, reference.source)
 
-    def __getitem__(self, reference: Reference) -> Image:
-        if reference not in self._images:
-            repository = reference.repository
-            root = self._client.get_manifest(repository, reference.source)
-            root = self._manifests.setdefault(root.digest, root)
-            self._images[reference] = Image.collect(
-                root, lambda descriptor: self._child(repository, descriptor)
-            )
-        return self._images[reference]
+    def fetch_child(descriptor: Descriptor) -> Manifest:
+        repository = repositories[descriptor.digest]
+        return Manifest.of(descriptor, client.get_manifest(repository, descriptor.digest).content)
 
-    def _child(self, repository: str, descriptor: Descriptor) -> Manifest:
-        known = self._manifests.get(descriptor.digest)
-        if known is None:
-            content = self._client.get_manifest(repository, descriptor.digest).content
-            known = self._manifests[descriptor.digest] = Manifest.of(descriptor, content)
-        return known
+    references = list(dict.fromkeys(references))
+    roots = dict(zip(references, workers.map(fetch_root, references), strict=True))
+    for root in roots.values():
+        manifests.setdefault(root.digest, root)
+    level = [(reference.repository, manifests[root.digest]) for reference, root in roots.items()]
+    while level:
+        children: dict[Digest, Descriptor] = {}
+        for repository, manifest in level:
+            for descriptor in manifest.manifests:
+                if descriptor.digest not in manifests:
+                    children.setdefault(descriptor.digest, descriptor)
+                    repositories.setdefault(descriptor.digest, repository)
+        found = workers.map(fetch_child, children.values())
+        manifests.update(zip(children, found, strict=True))
+        level = [(repositories[manifest.digest], manifest) for manifest in found]
+    return {
+        reference: Image.collect(
+            manifests[root.digest], lambda descriptor: manifests[descriptor.digest]
+        )
+        for reference, root in roots.items()
+    }

@@ -8,10 +8,9 @@ import os
 import shutil
 import struct
 import tempfile
-import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -33,10 +32,12 @@ from docker_charon.payload import (
     parse_index,
 )
 from docker_charon.plan import NamedImage
+from docker_charon.random_access import RandomAccess, StoredContent, read_into
 from docker_charon.reference import Reference
 
 _LONGEST_DOCUMENT = 64 * 1024 * 1024  # bytes of index.json or payload_descriptor.json
 _BUFFER = 1024 * 1024
+_SPOOL_CHECK = 64 * 1024 * 1024  # bytes from one look at the disk to the next
 _LOCAL_HEADER = struct.Struct("<4s22x2H")  # signature, length of the path, of the extra field
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the latter if somebody zipped it again
@@ -81,8 +82,7 @@ class Payload:
     elsewhere: Mapping[Digest, tuple[str, ...]]
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._lock = threading.Lock()
+        self._file = RandomAccess(file)
         self._zip = zipfile.ZipFile(file)
         self._entries = _entries(self._zip)
         descriptor = PayloadDescriptor.parse(self._document(DESCRIPTOR_PATH))
@@ -207,35 +207,27 @@ class Payload:
             if info.compress_type != zipfile.ZIP_STORED:
                 yield from self._inflated(info, buffer)
                 return
-            with self._lock:
-                position = self._data_offset(info)
-            end = position + info.file_size
-            while position < end:
-                with self._lock:
-                    self._file.seek(position)
-                    size = _read_into(self._file, buffer[: end - position])
-                if not size:
-                    return
+            content = StoredContent(self._file, self._data_offset(info), info.file_size)
+            while size := content.readinto(buffer):
                 yield buffer[:size]
-                position += size
 
     def _inflated(self, info: zipfile.ZipInfo, buffer: memoryview) -> Iterator[memoryview]:
-        with self._lock:
+        # The standard library's reader shares the file, and knows nothing of other readers.
+        with self._file.lock:
             entry = self._zip.open(info)
         with entry:
             while True:
-                with self._lock:
-                    size = _read_into(entry, buffer)
+                with self._file.lock:
+                    size = read_into(entry, buffer)
                 if not size:
                     return
                 yield buffer[:size]
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Return where an entry's content starts: its local header has lengths of its own."""
-        self._file.seek(info.header_offset)
-        header = self._file.read(_LOCAL_HEADER.size)
+        header = self._file.read(_LOCAL_HEADER.size, info.header_offset)
         signature, path_length, extra_length = _LOCAL_HEADER.unpack(header)
-        path = self._file.read(path_length)
+        path = self._file.read(path_length, info.header_offset + _LOCAL_HEADER.size)
         if signature != b"PK\3\4" or path.decode("utf-8", "replace") != info.orig_filename:
             raise zipfile.BadZipFile(f"no local header for {info.filename}")
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
@@ -287,10 +279,23 @@ def _opened(file: IO[bytes], name: str) -> Iterator[Payload]:
     if seekable:
         yield _open(file, name)
         return
-    with tempfile.TemporaryFile() as copy:
-        with _told(f"cannot read {name}"):
-            shutil.copyfileobj(file, copy, _BUFFER)
+    folder = tempfile.gettempdir()
+    with _told(f"cannot copy {name} to {folder}"), tempfile.TemporaryFile() as copy:
+        _spool(file, copy, folder)
         yield _open(copy, name)
+
+
+def _spool(file: IO[bytes], copy: IO[bytes], folder: str) -> None:
+    """Copy a payload that comes through a pipe: a zip is read from its end."""
+    while chunk := file.read(_BUFFER):
+        if copy.tell() % _SPOOL_CHECK < len(chunk) and (
+            shutil.disk_usage(folder).free < 2 * _SPOOL_CHECK
+        ):
+            raise PayloadError(
+                f"{folder} has no room left for the payload after {copy.tell():,} bytes",
+                hint="name a larger directory in TMPDIR, or use a file",
+            )
+        copy.write(chunk)
 
 
 def _open(file: IO[bytes], name: str) -> Payload:
@@ -323,15 +328,6 @@ def _reference(name: str) -> Reference:
         return Reference.parse(name)
     except InvalidReference as error:
         raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
-
-
-def _read_into(file: IO[bytes], buffer: memoryview) -> int:
-    readinto: Callable[[memoryview], int] | None = getattr(file, "readinto", None)
-    if readinto is not None:
-        return readinto(buffer)
-    data = file.read(len(buffer))
-    buffer[: len(data)] = data
-    return len(data)
 
 
 @contextlib.contextmanager

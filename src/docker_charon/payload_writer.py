@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
-import secrets
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
 from docker_charon.descriptor import Descriptor
-from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.errors import DigestMismatch, PayloadError
+from docker_charon.partial_file import Leftover, partial_file
 from docker_charon.payload import Entry
-from docker_charon.zip_records import Record, end_of_central_directory
+from docker_charon.random_access import RandomAccess, StoredContent, write_all
+from docker_charon.workers import Workers
+from docker_charon.zip_records import Record, end_of_central_directory, parse_local_header
 
 if sys.platform != "win32":
     import fcntl
 
 _BUFFER = 1024 * 1024
+_ATTEMPTS = 3  # at a blob whose bytes turn out to be wrong
 
 
 class Readable(Protocol):
@@ -37,98 +40,196 @@ Fetch = Callable[[Descriptor, str], AbstractContextManager[Readable]]
 """Opens a blob, from the repository named."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A blob and where it goes."""
+
+    record: Record
+    blob: Descriptor
+    repository: str
+
+
 def write_payload(
     zip_file: str | os.PathLike[str] | IO[bytes],
     entries: Iterable[Entry],
     fetch: Fetch,
     on_bytes: Callable[[int], object] = lambda _: None,
+    workers: Workers | None = None,
 ) -> None:
     """Write ``entries`` as a zip, in their order.
 
-    A path gets the whole payload or stays as it was: the bytes are collected beside it, flushed
-    to the disk and renamed. A file object is written from where it stands and left open; one that
-    cannot seek gets the same entries with their checksums behind them. ``on_bytes`` is told of
-    every piece of a blob that has been written.
+    A path gets the whole payload or stays as it was (see `partial_file`). A file object is written
+    from where it stands and left open. Where the target can seek, ``workers`` write blobs side by
+    side, the largest first, into their places; else the same entries go out one after the other,
+    with their checksums behind them. ``on_bytes`` is told of every piece of a blob that is in its
+    place, and, with a negative number, of those that have to be written again.
 
     Raises `PayloadError` when the target cannot be written, what ``fetch`` raises, and
     `DigestMismatch` for a blob that is not what its descriptor says.
     """
+    task = _Writing(fetch, on_bytes, workers or Workers())
     if isinstance(zip_file, (str, os.PathLike)):
         path = Path(zip_file)
-        with _told(f"cannot write {path}"), _open_target(path) as (file, seekable):
-            _write(file, seekable, entries, fetch, on_bytes)
+        task.to_path(path, entries)
     elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "write"):
         raise TypeError("a payload goes to a path or to a file opened for writing bytes")
     else:
         with _told("cannot write the payload"):
-            _write(zip_file, _is_seekable(zip_file), entries, fetch, on_bytes)
+            if _is_seekable(zip_file):
+                task.to_seekable_file(zip_file, entries)
+            else:
+                task.to_stream(zip_file, entries)
 
 
-def _write(
-    file: IO[bytes],
-    seekable: bool,
-    entries: Iterable[Entry],
-    fetch: Fetch,
-    on_bytes: Callable[[int], object],
-) -> None:
-    base = file.tell() if seekable else 0
-    directory: list[tuple[Record, int]] = []
-    position = 0
-    for entry in entries:
-        streamed = entry.blob is not None and not seekable
-        record = Record(entry.path, entry.size, position, streamed)
-        if entry.blob is None:
-            crc = zlib.crc32(entry.content)
-            _write_all(file, record.local_header(crc) + entry.content)
-        elif seekable:
-            file.seek(base + record.data_offset)
-            with fetch(entry.blob, entry.repository) as source:
-                crc = _copy(entry.blob, source, file, on_bytes)
-            file.seek(base + record.offset)
-            _write_all(file, record.local_header(crc))
-            file.seek(base + record.end)
-        else:
-            _write_all(file, record.local_header(0))
-            with fetch(entry.blob, entry.repository) as source:
-                crc = _copy(entry.blob, source, file, on_bytes)
-            _write_all(file, record.data_descriptor(crc))
-        directory.append((record, crc))
-        position = record.end
-    lines = b"".join(record.central_header(crc) for record, crc in directory)
-    _write_all(file, lines + end_of_central_directory(len(directory), len(lines), position))
-    if seekable:
+class _Layout:
+    """The places of all entries, known before the first blob is."""
+
+    def __init__(self, entries: Iterable[Entry], *, streamed: bool = False) -> None:
+        self.front = b""
+        self.blobs: list[_Place] = []
+        self._records: list[Record] = []
+        self._crcs: dict[str, int] = {}
+        self.end = 0
+        front = []
+        for entry in entries:
+            if entry.blob is None:
+                record = Record(entry.path, entry.size, self.end)
+                self._crcs[entry.path] = zlib.crc32(entry.content)
+                front += [record.local_header(self._crcs[entry.path]), entry.content]
+            else:
+                record = Record(entry.path, entry.size, self.end, streamed)
+                self.blobs.append(_Place(record, entry.blob, entry.repository))
+            self._records.append(record)
+            self.end = record.end
+        self.front = b"".join(front)
+
+    def directory(self, blob_crcs: Mapping[str, int]) -> bytes:
+        """Return what the payload ends with; CRCs that are not known yet do not change its size."""
+        crcs = {**self._crcs, **blob_crcs}
+        lines = [record.central_header(crcs.get(record.path, 0)) for record in self._records]
+        size = sum(map(len, lines))
+        return b"".join(lines) + end_of_central_directory(len(lines), size, self.end)
+
+
+class _Writing:
+    """One payload being written."""
+
+    def __init__(self, fetch: Fetch, on_bytes: Callable[[int], object], workers: Workers) -> None:
+        self._fetch = fetch
+        self._on_bytes = on_bytes
+        self._workers = workers
+
+    def to_path(self, path: Path, entries: Iterable[Entry]) -> None:
+        with _told(f"cannot write {path}"):
+            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+                with path.open("wb") as file:  # a pipe or a device; a directory says what it is
+                    self.to_stream(file, entries)
+                return
+            layout = _Layout(entries)
+            size = layout.end + len(layout.directory({}))
+            # A link stays a link: what it points to is replaced.
+            path = Path(os.path.realpath(path))
+            with partial_file(path, layout.front, size) as growing, _told(f"cannot write {path}"):
+                target = RandomAccess(growing.file)
+
+                def write(place: _Place) -> int:
+                    crc = self._found(target, place, growing.leftover)
+                    if crc is None:
+                        crc = self._fetched(target, place)
+                    growing.has_content = True
+                    return crc
+
+                target.write(layout.directory(self._write_blobs(layout, write)), layout.end)
+
+    def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
+        layout = _Layout(entries)
+        target = RandomAccess(file, file.tell())
+        target.write(layout.front, 0)
+        crcs = self._write_blobs(layout, lambda place: self._fetched(target, place))
+        target.write(layout.directory(crcs), layout.end)
         file.truncate()
-    if hasattr(file, "flush"):
-        file.flush()
+        if hasattr(file, "flush"):
+            file.flush()
+
+    def to_stream(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
+        layout = _Layout(entries, streamed=True)
+        write_all(file, layout.front)
+        crcs = {}
+        for place in layout.blobs:
+            write_all(file, place.record.local_header(0))
+            with self._fetch(place.blob, place.repository) as source:
+                crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
+            write_all(file, place.record.data_descriptor(crc))
+            crcs[place.record.path] = crc
+        write_all(file, layout.directory(crcs))
+        if hasattr(file, "flush"):
+            file.flush()
+
+    def _write_blobs(self, layout: _Layout, write: Callable[[_Place], int]) -> dict[str, int]:
+        """Bring every blob into its place, the largest first; return the CRCs by path."""
+        places = sorted(layout.blobs, key=lambda place: -place.blob.size)
+        crcs = self._workers.map(write, places)
+        return {place.record.path: crc for place, crc in zip(places, crcs, strict=True)}
+
+    def _found(self, target: RandomAccess, place: _Place, leftover: Leftover | None) -> int | None:
+        """Take a blob from what an interrupted run left; return its CRC, or ``None``."""
+        with contextlib.suppress(DigestMismatch, OSError):
+            header = target.read(len(place.record.local_header(0)), place.record.offset)
+            if parse_local_header(header, place.record.offset):
+                return self._copy(place.blob, _content(target, place.record))
+        if leftover is None or place.record.path not in leftover.records:
+            return None
+        with contextlib.suppress(DigestMismatch, OSError):
+            source = _content(leftover.file, leftover.records[place.record.path])
+            return self._put(target, place, source)
+        return None
+
+    def _fetched(self, target: RandomAccess, place: _Place, attempts: int = _ATTEMPTS) -> int:
+        """Fetch a blob, and again from its first byte when it turns out to be a wrong one."""
+        try:
+            with self._fetch(place.blob, place.repository) as source:
+                return self._put(target, place, source)
+        except DigestMismatch:
+            if attempts == 1:
+                raise
+        return self._fetched(target, place, attempts - 1)
+
+    def _put(self, target: RandomAccess, place: _Place, source: Readable) -> int:
+        """Write a blob into its place, and the header before it once it is there."""
+        start = place.record.data_offset
+        crc = self._copy(
+            place.blob, source, lambda chunk, position: target.write(chunk, start + position)
+        )
+        target.write(place.record.local_header(crc), place.record.offset)
+        return crc
+
+    def _copy(
+        self,
+        blob: Descriptor,
+        source: Readable,
+        write: Callable[[memoryview, int], object] = lambda _, __: None,
+    ) -> int:
+        """Read a blob to its end, checked, and hand its pieces to ``write``; return its CRC-32."""
+        check = blob.verifier()
+        crc = 0
+        buffer = memoryview(bytearray(min(_BUFFER, blob.size + 1)))
+        try:
+            while size := source.readinto(buffer):
+                self._workers.check()
+                position = check.size
+                check.update(buffer[:size])
+                crc = zlib.crc32(buffer[:size], crc)
+                write(buffer[:size], position)
+                self._on_bytes(size)
+            check.finish()
+        except BaseException:
+            self._on_bytes(-check.size)
+            raise
+        return crc
 
 
-def _copy(
-    blob: Descriptor, source: Readable, file: IO[bytes], on_bytes: Callable[[int], object]
-) -> int:
-    """Write a blob as it comes in, checked; return its CRC-32."""
-    check = blob.verifier()
-    crc = 0
-    buffer = memoryview(bytearray(min(_BUFFER, blob.size + 1)))
-    while size := source.readinto(buffer):
-        chunk = buffer[:size]
-        check.update(chunk)
-        crc = zlib.crc32(chunk, crc)
-        _write_all(file, chunk)
-        on_bytes(size)
-    check.finish()
-    return crc
-
-
-def _write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Write every byte: an unbuffered file may take fewer than it is given."""
-    rest = memoryview(data)
-    while rest:
-        written = file.write(rest)
-        if written is None and isinstance(file, io.RawIOBase):
-            raise BlockingIOError(errno.EAGAIN, "it takes no more at the moment")
-        if written is None:
-            return  # a duck that does not count has taken everything
-        rest = rest[written:]
+def _content(file: RandomAccess, record: Record) -> StoredContent:
+    return StoredContent(file, record.data_offset, record.size)
 
 
 def _is_seekable(file: IO[bytes]) -> bool:
@@ -150,45 +251,9 @@ def _is_appending(handle: int) -> bool:
 
 
 @contextlib.contextmanager
-def _open_target(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
-    """Yield a file that becomes ``path`` when all went well, and otherwise never was.
-
-    With it comes whether it can seek: a pipe or a device is written as it is, in order.
-    """
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        with path.open("wb") as file:  # a directory says here what it is
-            yield file, False
-        return
-    path = Path(os.path.realpath(path))  # a link stays one; its target is replaced
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("xb") as file:
-            yield file, True
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    _flush_directory(path.parent)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make a rename outlive a power failure, where directories can be flushed."""
-    with contextlib.suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-@contextlib.contextmanager
 def _told(what: str) -> Iterator[None]:
     try:
         yield
-    except DockerCharonError:
-        raise
     except OSError as error:
         raise PayloadError(f"{what}: {error.strerror or error}") from error
     except ValueError as error:  # a closed file, a path with a NUL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import TracebackType
 
 from tqdm import tqdm
@@ -17,6 +18,7 @@ class Progress:
     def __init__(self, what: str, total: int, enabled: bool | None) -> None:
         if enabled is None:
             enabled = sys.stderr is not None and sys.stderr.isatty()
+        self._lock = threading.Lock()
         self._bar = tqdm(
             desc=what,
             total=total,
@@ -29,8 +31,9 @@ class Progress:
         )
 
     def update(self, size: int) -> None:
-        """Count ``size`` more bytes."""
-        self._bar.update(size)
+        """Count ``size`` more bytes, from any thread."""
+        with self._lock:
+            self._bar.update(size)
 
     def __enter__(self) -> Progress:
         return self

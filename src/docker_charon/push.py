@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -12,9 +12,10 @@ from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import BlobNotFound, ManifestNotFound, RegistryError
 from docker_charon.payload_reader import Payload, SkippedImage, open_payload
-from docker_charon.plan import Mount, NamedImage, blobs_to_ask_for, plan_push
+from docker_charon.plan import Mount, NamedImage, PushPlan, blobs_to_ask_for, plan_push
 from docker_charon.progress import Progress
 from docker_charon.registry import RegistryClient
+from docker_charon.workers import Workers
 
 _HINT = "make the payload again without giving that image as already transferred"
 
@@ -27,6 +28,7 @@ def push_payload_to_registry(
     username: str | None = None,
     password: str | None = None,
     *,
+    jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
     """Push the images of a payload to a registry.
@@ -43,6 +45,7 @@ def push_payload_to_registry(
         secure: ``False`` for a registry on plain HTTP.
         username: For a registry that requires a login.
         password: For a registry that requires a login.
+        jobs: How many questions, uploads or mounts go on side by side.
         progress: Show a bar on standard error; ``None`` means if that is a terminal.
 
     Returns:
@@ -57,14 +60,17 @@ def push_payload_to_registry(
         RegistryError: The registry cannot be reached, or refuses.
         DockerCharonError: Any other failure; the base of those above.
     """
+    workers = Workers(jobs)
     with (
         open_payload(zip_file) as payload,
-        RegistryClient(registry, secure=secure, username=username, password=password) as client,
+        RegistryClient(
+            registry, secure=secure, username=username, password=password, connections=jobs
+        ) as client,
     ):
         client.check_api()
-        survey = _Survey(client)
-        missing = _missing_images(survey, payload)
-        plan = plan_push(payload.images, payload.carried, _holders(survey, payload))
+        survey = _Survey(client, payload, workers)
+        missing = survey.missing_images()
+        plan = plan_push(payload.images, payload.carried, survey.holders())
         for name, blobs in plan.missing.items():
             missing[name] = _incomplete(client, name, blobs)
         for error in missing.values():
@@ -73,71 +79,111 @@ def push_payload_to_registry(
             warnings.warn(f"left out: {error}", UserWarning, stacklevel=2)
         total = sum(blob.size for blob, _ in plan.uploads)
         with Progress("Pushing the payload", total, progress) as bar:
-            for blob, repository in plan.uploads:
-                client.upload_blob(repository, blob, payload.body(blob))
-                bar.update(blob.size)
-            for mount in plan.mounts:
-                _mount(client, payload, mount)
-        _put_manifests(client, [named for named in payload.images if named.name not in missing])
+            _send(client, payload, plan, workers, bar)
+        complete = [named for named in payload.images if named.name not in missing]
+        _put_manifests(client, complete, workers)
         return [name for name in payload.names if name not in missing]
 
 
 class _Survey:
-    """What the registry has, asked once for each repository and digest."""
+    """What the registry has of a payload; everything is asked once."""
 
-    def __init__(self, client: RegistryClient) -> None:
-        self.client = client
-        self._answers: dict[tuple[str, Digest], bool] = {}
+    def __init__(self, client: RegistryClient, payload: Payload, workers: Workers) -> None:
+        self._client = client
+        self._payload = payload
+        self._workers = workers
+        self._has: dict[tuple[str, Digest], bool] = {}
 
-    def has(self, repository: str, blob: Descriptor) -> bool:
-        """Whether the repository has the blob; one of another size is none."""
-        key = (repository, blob.digest)
-        if key not in self._answers:
-            self._answers[key] = self.client.head_blob(repository, blob.digest) == blob.size
-        return self._answers[key]
+    def missing_images(self) -> dict[str, RegistryError]:
+        """Return what is wrong with the images that should be there, by name."""
+        skipped = self._payload.skipped
+        self._ask((one.reference.repository, blob) for one in skipped for blob in _needed(one))
+        errors = self._workers.map(self._check_skipped, skipped)
+        return {
+            one.name: error for one, error in zip(skipped, errors, strict=True) if error is not None
+        }
 
+    def holders(self) -> dict[Digest, list[str]]:
+        """Return the repositories that have a blob, as far as the push depends on it."""
+        pairs = blobs_to_ask_for(self._payload.images)
+        self._ask(pairs)
+        holders: dict[Digest, list[str]] = {}
+        blobs: dict[Digest, Descriptor] = {}
+        for repository, blob in pairs:
+            blobs[blob.digest] = blob
+            found = holders.setdefault(blob.digest, [])
+            if self._has[repository, blob.digest]:
+                found.append(repository)
+        homeless = [
+            blob
+            for digest, blob in blobs.items()
+            if not holders[digest] and digest not in self._payload.carried
+        ]
+        homes = self._workers.map(self._elsewhere, homeless)
+        for blob, home in zip(homeless, homes, strict=True):
+            if home is not None:
+                holders[blob.digest].append(home)
+        return holders
 
-def _missing_images(survey: _Survey, payload: Payload) -> dict[str, RegistryError]:
-    """Return what is wrong with the images that the registry was said to have, by name."""
-    missing: dict[str, RegistryError] = {}
-    for skipped in payload.skipped:
-        error = _check_skipped(survey, skipped)
-        if error is not None:
-            missing[skipped.name] = error
-    return missing
+    def _ask(self, pairs: Iterable[tuple[str, Descriptor]]) -> None:
+        """Ask whether repositories have blobs; one of another size is none."""
 
+        def ask(pair: tuple[str, Descriptor]) -> bool:
+            repository, blob = pair
+            return self._client.head_blob(repository, blob.digest) == blob.size
 
-def _check_skipped(survey: _Survey, skipped: SkippedImage) -> RegistryError | None:
-    client, reference = survey.client, skipped.reference
-    try:
-        found = client.get_manifest(reference.repository, reference.target).digest
-    except ManifestNotFound:
-        return ManifestNotFound(
-            f"{client.registry} does not have {skipped.name}, which was given as already "
-            "transferred when the payload was made",
-            hint=_HINT,
-        )
-    if skipped.image is None:
+        unknown = {
+            (repository, blob.digest): (repository, blob)
+            for repository, blob in pairs
+            if (repository, blob.digest) not in self._has
+        }
+        self._has.update(zip(unknown, self._workers.map(ask, unknown.values()), strict=True))
+
+    def _elsewhere(self, blob: Descriptor) -> str | None:
+        """Return a repository that has the blob, of those that the payload names."""
+        for repository in self._payload.elsewhere.get(blob.digest, ()):
+            known = self._has.get((repository, blob.digest))
+            if known is None:
+                known = self._client.head_blob(repository, blob.digest) == blob.size
+            if known:
+                return repository
         return None
-    expected = skipped.image.root.digest
-    if found != expected:
-        return ManifestNotFound(
-            f"{client.registry} has {found} as {skipped.name}, which was {expected} when the "
-            "payload was made",
-            hint=_HINT,
-        )
-    for manifest in skipped.image.manifests[:-1]:
-        if client.head_manifest(reference.repository, manifest.digest) is None:
+
+    def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
+        client, reference = self._client, skipped.reference
+        try:
+            found = client.get_manifest(reference.repository, reference.target).digest
+        except ManifestNotFound:
             return ManifestNotFound(
-                f"{client.registry} has {skipped.name} without its manifest {manifest.digest}",
+                f"{client.registry} does not have {skipped.name}, which was given as already "
+                "transferred when the payload was made",
                 hint=_HINT,
             )
-    lacking = [
-        blob
-        for blob in skipped.image.blobs
-        if not blob.urls and not survey.has(reference.repository, blob)
-    ]
-    return _incomplete(client, skipped.name, lacking) if lacking else None
+        if skipped.image is None:
+            return None
+        expected = skipped.image.root.digest
+        if found != expected:
+            return ManifestNotFound(
+                f"{client.registry} has {found} as {skipped.name}, which was {expected} when the "
+                "payload was made",
+                hint=_HINT,
+            )
+        for manifest in skipped.image.manifests[:-1]:
+            if client.head_manifest(reference.repository, manifest.digest) is None:
+                return ManifestNotFound(
+                    f"{client.registry} has {skipped.name} without its manifest {manifest.digest}",
+                    hint=_HINT,
+                )
+        lacking = [
+            blob for blob in _needed(skipped) if not self._has[reference.repository, blob.digest]
+        ]
+        return _incomplete(client, skipped.name, lacking) if lacking else None
+
+
+def _needed(skipped: SkippedImage) -> list[Descriptor]:
+    """Return the blobs that a skipped image has at the destination, as far as that is known."""
+    blobs = skipped.image.blobs if skipped.image else ()
+    return [blob for blob in blobs if not blob.urls]  # a foreign layer may be anywhere
 
 
 def _incomplete(client: RegistryClient, name: str, blobs: Sequence[Descriptor]) -> BlobNotFound:
@@ -149,35 +195,51 @@ def _incomplete(client: RegistryClient, name: str, blobs: Sequence[Descriptor]) 
     )
 
 
-def _holders(survey: _Survey, payload: Payload) -> dict[Digest, list[str]]:
-    """Return the repositories that have a blob, as far as the push depends on it."""
-    holders: dict[Digest, list[str]] = {}
-    needed: dict[Digest, Descriptor] = {}
-    for repository, blob in blobs_to_ask_for(payload.images):
-        found = holders.setdefault(blob.digest, [])
-        if survey.has(repository, blob):
-            found.append(repository)
-        needed[blob.digest] = blob
-    for digest, blob in needed.items():
-        if holders[digest] or digest in payload.carried:
-            continue
-        for repository in payload.elsewhere.get(digest, ()):
-            if survey.has(repository, blob):
-                holders[digest].append(repository)
-                break
-    return holders
+def _send(
+    client: RegistryClient, payload: Payload, plan: PushPlan, workers: Workers, bar: Progress
+) -> None:
+    """Upload each blob once, the largest first; then copy inside the registry."""
+
+    def upload(upload: tuple[Descriptor, str]) -> None:
+        blob, repository = upload
+        client.upload_blob(repository, blob, _Watched(payload.body(blob), workers, bar))
+
+    def mount(mount: Mount) -> None:
+        if client.mount_blob(mount.repository, mount.blob.digest, source=mount.source):
+            return
+        body: Body
+        if mount.blob.digest in payload.carried:
+            body = payload.body(mount.blob)
+        else:
+            body = _RegistryBody(client, mount.source, mount.blob)
+        client.upload_blob(mount.repository, mount.blob, body)
+
+    workers.map(upload, sorted(plan.uploads, key=lambda upload: -upload[0].size))
+    workers.map(mount, plan.mounts)
 
 
-def _mount(client: RegistryClient, payload: Payload, mount: Mount) -> None:
-    """Let the registry copy a blob; where it does not, bring it there."""
-    if client.mount_blob(mount.repository, mount.blob.digest, source=mount.source):
-        return
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A body whose reading is counted, and ends when nobody waits for it."""
+
     body: Body
-    if mount.blob.digest in payload.carried:
-        body = payload.body(mount.blob)
-    else:
-        body = _RegistryBody(client, mount.source, mount.blob)
-    client.upload_blob(mount.repository, mount.blob, body)
+    workers: Workers
+    bar: Progress
+
+    def __len__(self) -> int:
+        return len(self.body)
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        done = 0
+        try:
+            for chunk in self.body:
+                self.workers.check()
+                yield chunk
+                done += len(chunk)
+                self.bar.update(len(chunk))
+        finally:
+            if done < len(self.body):
+                self.bar.update(-done)  # it will be read again, or never
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,17 +258,26 @@ class _RegistryBody:
             yield from self.blob.verified(stream)
 
 
-def _put_manifests(client: RegistryClient, images: Sequence[NamedImage]) -> None:
+def _put_manifests(client: RegistryClient, images: Sequence[NamedImage], workers: Workers) -> None:
     """Put what lies below the images first, and their tags last."""
     below = {
         (named.reference.repository, manifest.digest): manifest
         for named in images
         for manifest in named.image.manifests[:-1]
     }
-    for (repository, digest), manifest in below.items():
-        client.put_manifest(repository, digest, manifest)
-    for named in images:
+
+    def put(key: tuple[str, Digest]) -> None:
+        repository, digest = key
+        client.put_manifest(repository, digest, below[key])
+
+    def tag(named: NamedImage) -> None:
         repository, target = named.reference.repository, named.reference.target
         # A tag that is right already stays untouched: it may be an immutable one.
         if client.head_manifest(repository, target) != named.image.root.digest:
             client.put_manifest(repository, target, named.image.root)
+
+    workers.map(put, (key for key, manifest in below.items() if not manifest.is_index))
+    for key, manifest in below.items():
+        if manifest.is_index:
+            put(key)  # one after the other: they may be nested
+    workers.map(tag, images)

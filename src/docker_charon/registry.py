@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import random
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
@@ -37,28 +39,59 @@ _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 _LONGEST_LIST = 16 * 1024 * 1024  # bytes of one page of tags
 _BUFFER = 1024 * 1024
+_RESUMES = 5  # of one blob, without a byte in between
+_PAUSE = 0.3  # seconds before the first of them; each one doubles it
 
 _log = logging.getLogger(__name__)
 
 
 class BlobStream:
-    """A blob on its way from a registry; as it comes, not yet verified."""
+    """A blob on its way from a registry; as it comes, not yet verified.
 
-    def __init__(self, response: requests.Response, client: RegistryClient) -> None:
-        self._response = response
+    A connection that breaks is made anew, and the blob goes on where it stopped.
+    """
+
+    def __init__(self, client: RegistryClient, repository: str, blob: Descriptor) -> None:
         self._client = client
+        self._repository = repository
+        self._blob = blob
+        self._position = 0
+        self._failures = 0
+        self._response = client.open_blob(repository, blob)
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill ``buffer`` from its start; return the number of bytes, 0 at the end.
 
-        Raises `RegistryError` when the connection breaks.
+        Raises `RegistryError` when the connection breaks again and again without a byte.
         """
-        try:
-            chunk = self._response.raw.read(len(buffer), decode_content=False)
-        except FAILURES as error:
-            raise self._client.explain(error) from error
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
+        while True:
+            problem: Exception | None = None
+            try:
+                size = self._response.raw.readinto(buffer)
+            except FAILURES as error:
+                size, problem = 0, error
+            if size:
+                self._position += size
+                self._failures = 0
+                return size
+            if problem is None and self._position >= self._blob.size:
+                return 0
+            self._go_on(problem)
+
+    def _go_on(self, problem: Exception | None) -> None:
+        """Open the rest of the blob; the pauses grow with every failure that follows another."""
+        self._response.close()
+        self._failures += 1
+        if self._failures > _RESUMES:
+            if problem is None:
+                raise DigestMismatch(
+                    f"{self._client.registry} sends {self._position} bytes of "
+                    f"{self._blob.digest}, whose manifest says {self._blob.size}"
+                )
+            raise self._client.explain(problem) from problem
+        _log.info("%s: going on at byte %s", self._blob.digest, self._position)
+        time.sleep(_PAUSE * 2 ** (self._failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
+        self._response = self._client.open_blob(self._repository, self._blob, self._position)
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yield the blob in pieces, each of them valid until the next one is asked for."""
@@ -192,11 +225,19 @@ class RegistryClient:
 
         Raises `BlobNotFound`, and `DigestMismatch` when the registry announces another length.
         """
+        return BlobStream(self, repository, blob)
+
+    def open_blob(self, repository: str, blob: Descriptor, start: int = 0) -> requests.Response:
+        """Ask for a blob (end-2) from the byte ``start`` on; its body begins there.
+
+        A registry that does not know ranges sends what is before it again: it is passed over.
+        """
         response = self._request(
             "GET",
             f"{self._path(repository)}/blobs/{blob.digest}",
             scopes=[self._pull(repository)],
-            expect=(200, 404),
+            headers={"Range": f"bytes={start}-"} if start else None,
+            expect=(200, 206, 404, 416) if start else (200, 404),
             doing=f"the blob {blob.digest} of {repository}",
             pages=True,
         )
@@ -205,16 +246,37 @@ class RegistryClient:
                 raise BlobNotFound(
                     f"{self.registry} has no blob {blob.digest} in {repository}", status=404
                 )
-            length = response.headers.get("Content-Length", str(blob.size))
-            if length != str(blob.size):
+            partial = response.status_code == 206
+            if response.status_code == 416 or (
+                partial and not _is_rest(response.headers.get("Content-Range", ""), start, blob)
+            ):
+                # Whatever it is, it is not the rest: all of it again, without a range.
+                response.close()
+                response = self.open_blob(repository, blob)
+                partial = False
+            announced = start if partial else 0
+            length = response.headers.get("Content-Length", str(blob.size - announced))
+            if length != str(blob.size - announced):
                 raise DigestMismatch(
                     f"{self.registry} announces {length} bytes for {blob.digest} in {repository}, "
-                    f"whose manifest says {blob.size}"
+                    f"where it should have {blob.size - announced}"
                 )
+            if not partial:
+                self._pass_over(response, start)
         except DockerCharonError:
             response.close()
             raise
-        return BlobStream(response, self)
+        return response
+
+    def _pass_over(self, response: requests.Response, size: int) -> None:
+        buffer = memoryview(bytearray(min(size, _BUFFER)))
+        try:
+            while size and (read := response.raw.readinto(buffer[:size])):
+                size -= read
+        except FAILURES as error:
+            raise self.explain(error) from error
+        if size:
+            raise RegistryError(f"the connection to {self.registry} broke", hint="try again")
 
     def head_blob(self, repository: str, digest: Digest) -> int | None:
         """Return a blob's size in bytes (end-2), or ``None`` when the repository has none."""
@@ -454,6 +516,17 @@ class RegistryClient:
         except FAILURES:
             body = b""
         return body
+
+
+def _is_rest(content_range: str, start: int, blob: Descriptor) -> bool:
+    """Whether an answer has all of a blob from ``start`` on (RFC 9110, section 14.4)."""
+    unit, _, rest = content_range.strip().partition(" ")
+    span, _, total = rest.partition("/")
+    return (
+        unit.lower() == "bytes"
+        and span.strip() == f"{start}-{blob.size - 1}"
+        and total.strip() in (str(blob.size), "*")
+    )
 
 
 def _name(repository: str, reference: str) -> str:

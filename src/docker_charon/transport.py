@@ -14,12 +14,17 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from docker_charon.errors import InvalidReference, RegistryError
 
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte, not for a whole transfer."""
+
+TRIES = 5
+BACKOFF = 0.4
+"""Seconds of the pause before the third try; each one doubles it, and adds some by chance."""
 
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 """What a session, or a body that is read from it, raises; `explain` makes one line of it.
@@ -47,7 +52,7 @@ class Session(requests.Session):
         self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
         self.headers["Accept-Encoding"] = "identity"
-        adapter = _Adapter(pool_maxsize=connections)
+        adapter = _Adapter(pool_maxsize=connections, max_retries=_retries())
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -63,6 +68,39 @@ class Session(requests.Session):
         prepared_request.headers.pop("Cookie", None)
         if origin(prepared_request.url or "") != origin(response.url):
             prepared_request.headers.pop("Authorization", None)
+
+
+class _Retry(Retry):
+    """Tries again what may well succeed then: broken connections, and answers that say so.
+
+    Any method is tried again: a session that nobody knows of is the worst that a second ``POST``
+    leaves, and bodies can be read again.
+    """
+
+    def increment(  # type: ignore[override]  # it takes what its parent takes
+        self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any
+    ) -> Retry:
+        """Count a failure; raise ``MaxRetryError`` when there is no point in another try."""
+        error, response = kwargs.get("error"), kwargs.get("response")
+        # Where nothing listens when a run begins, nothing will.
+        absent = url == "/v2/" and isinstance(error, urllib3.exceptions.NewConnectionError)
+        # A mount that fails becomes an upload: there is nothing to wait for.
+        unmounted = "mount=" in (url or "") and response is not None and response.status != 429
+        if absent or unmounted:
+            raise urllib3.exceptions.MaxRetryError(kwargs.get("_pool"), url or "", error)  # type: ignore[arg-type]
+        return super().increment(method, url, *args, **kwargs)
+
+
+def _retries() -> Retry:
+    return _Retry(
+        total=TRIES - 1,
+        other=0,  # TLS that cannot be agreed on
+        backoff_factor=BACKOFF,
+        backoff_jitter=BACKOFF,
+        status_forcelist=(408, 429, 500, 502, 503, 504),
+        allowed_methods=None,
+        raise_on_status=False,
+    )
 
 
 class _Adapter(HTTPAdapter):

@@ -21,6 +21,7 @@ _TIME, _DATE = 0, 1 << 5 | 1  # 1980-01-01 00:00:00, the first that a zip can sa
 _MODE = 0o100644 << 16  # a plain file, readable by all
 
 _LOCAL = struct.Struct("<4s5H3L2H")
+_ZIP64_EXTRA = struct.Struct("<2H2Q")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -43,7 +44,8 @@ class Record:
     @property
     def data_offset(self) -> int:
         """The offset of the first byte of its content."""
-        return self.offset + _LOCAL.size + len(self.path) + (20 if self._is_large else 0)
+        extra = _ZIP64_EXTRA.size if self._is_large else 0
+        return self.offset + _LOCAL.size + len(self.path) + extra
 
     @property
     def end(self) -> int:
@@ -54,7 +56,7 @@ class Record:
     def local_header(self, crc: int) -> bytes:
         """Return what stands before the content; a streamed entry's tells neither size nor CRC."""
         crc, size = (0, 0) if self.streamed else (crc, self.size)
-        large = struct.pack("<2H2Q", _ZIP64_TAG, 16, size, size) if self._is_large else b""
+        large = _ZIP64_EXTRA.pack(_ZIP64_TAG, 16, size, size) if self._is_large else b""
         path = self.path.encode("ascii")
         size32 = _LIMIT if large else size
         return (
@@ -122,6 +124,26 @@ class Record:
     @property
     def _is_large(self) -> bool:
         return self.size >= _LIMIT
+
+
+def parse_local_header(data: bytes, offset: int) -> tuple[Record, int] | None:
+    """Read back what `Record.local_header` wrote at ``offset``, for an entry that is in place.
+
+    Return its record and CRC, or ``None`` when ``data``, which may be longer, begins otherwise.
+    """
+    if len(data) < _LOCAL.size:
+        return None
+    *_, crc, _, size, path_length, extra_length = _LOCAL.unpack_from(data)
+    path = data[_LOCAL.size :][:path_length]
+    if extra_length:
+        extra = data[_LOCAL.size + path_length :][:extra_length]
+        if len(extra) != _ZIP64_EXTRA.size:
+            return None
+        size = _ZIP64_EXTRA.unpack(extra)[2]
+    if not path.isascii():
+        return None
+    record = Record(path.decode("ascii"), size, offset)
+    return (record, crc) if data.startswith(record.local_header(crc)) else None
 
 
 def end_of_central_directory(count: int, size: int, offset: int) -> bytes:

@@ -1,0 +1,76 @@
+"""A file that several threads read and write at once, each at its own offsets."""
+
+from __future__ import annotations
+
+import errno
+import io
+import threading
+from typing import IO
+
+
+class RandomAccess:
+    """Reads and writes of one open file, whose offsets are counted from ``base``.
+
+    Whoever moves the file's position by other ways holds ``lock``.
+    """
+
+    def __init__(self, file: IO[bytes], base: int = 0) -> None:
+        self._file = file
+        self._base = base
+        self.lock = threading.Lock()
+
+    def readinto(self, buffer: memoryview, offset: int) -> int:
+        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end of the file."""
+        with self.lock:
+            self._file.seek(self._base + offset)
+            return read_into(self._file, buffer)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return ``size`` bytes, or fewer where the file ends."""
+        buffer = bytearray(size)
+        done = 0
+        while got := self.readinto(memoryview(buffer)[done:], offset + done):
+            done += got
+        return bytes(buffer[:done])
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of ``data``."""
+        with self.lock:
+            self._file.seek(self._base + offset)
+            write_all(self._file, data)
+
+
+class StoredContent:
+    """The ``size`` bytes at an offset, from the first to the last."""
+
+    def __init__(self, file: RandomAccess, offset: int, size: int) -> None:
+        self._file = file
+        self._offset = offset
+        self._end = offset + size
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end."""
+        size = self._file.readinto(buffer[: self._end - self._offset], self._offset)
+        self._offset += size
+        return size
+
+
+def read_into(file: IO[bytes], buffer: memoryview) -> int:
+    """Read what the file gives at once; not every file object can do that without a copy."""
+    if hasattr(file, "readinto"):
+        return int(file.readinto(buffer) or 0)
+    data = file.read(len(buffer))
+    buffer[: len(data)] = data
+    return len(data)
+
+
+def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
+    """Write every byte: an unbuffered file may take fewer than it is given."""
+    rest = memoryview(data)
+    while rest:
+        written = file.write(rest)
+        if written is None and isinstance(file, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "it takes no more at the moment")
+        if written is None:
+            return  # a duck that does not count has taken everything
+        rest = rest[written:]

@@ -1,0 +1,147 @@
+"""The file in which a payload grows: found again, locked, reserved, or in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from docker_charon import DigestMismatch, PayloadError, RegistryError
+from docker_charon.partial_file import partial_file, partial_path
+from docker_charon.zip_records import Record
+
+FRONT = Record("oci-layout", 2, 0).local_header(7) + b"{}"
+SIZE = 10_000
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupt(path: Path, front: bytes = FRONT) -> None:
+    """Leave a partial file behind as an interruption does."""
+    with pytest.raises(KeyboardInterrupt), partial_file(path, front, SIZE) as growing:
+        growing.has_content = True
+        growing.file.seek(5000)
+        growing.file.write(b"content")
+        raise KeyboardInterrupt
+
+
+def test_a_payload_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
+        assert names_in(tmp_path) == ["p.zip.partial"]
+        growing.file.seek(SIZE - 1)
+        growing.file.write(b"!")
+    assert names_in(tmp_path) == ["p.zip"]
+    content = (tmp_path / "p.zip").read_bytes()
+    assert (len(content), content[: len(FRONT)], content[-1:]) == (SIZE, FRONT, b"!")
+
+
+def test_an_older_payload_is_replaced_only_then(tmp_path: Path) -> None:
+    (tmp_path / "p.zip").write_bytes(b"older")
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE):
+        assert (tmp_path / "p.zip").read_bytes() == b"older"
+    assert (tmp_path / "p.zip").stat().st_size == SIZE
+
+
+def test_an_interruption_leaves_what_there_is_and_the_next_run_finds_it(tmp_path: Path) -> None:
+    interrupt(tmp_path / "p.zip")
+    assert names_in(tmp_path) == ["p.zip.partial"]
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
+        assert growing.leftover is None
+        growing.file.seek(5000)
+        assert growing.file.read(7) == b"content"
+
+
+def test_what_another_plan_left_is_set_aside_and_goes_in_the_end(tmp_path: Path) -> None:
+    interrupt(tmp_path / "p.zip")
+    other = FRONT + b"other"
+    with partial_file(tmp_path / "p.zip", other, SIZE) as growing:
+        assert names_in(tmp_path) == ["p.zip.partial", "p.zip.partial.old"]
+        assert growing.leftover is not None
+        assert list(growing.leftover.records) == ["oci-layout"]
+    assert names_in(tmp_path) == ["p.zip"]
+
+
+def test_the_error_tells_where_it_goes_on(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RegistryError) as raised,
+        partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing,
+    ):
+        growing.has_content = True
+        raise RegistryError("it broke")
+    assert raised.value.partial == partial_path(tmp_path / "p.zip")
+
+
+@pytest.mark.parametrize(
+    ("error", "has_content"), [(RegistryError("it broke"), False), (DigestMismatch("bad"), True)]
+)
+def test_nothing_is_left_that_nobody_can_go_on_with(
+    tmp_path: Path, error: Exception, has_content: bool
+) -> None:
+    with (
+        pytest.raises(type(error)) as raised,
+        partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing,
+    ):
+        growing.has_content = has_content
+        raise error
+    assert not names_in(tmp_path)
+    assert raised.value.partial is None  # type: ignore[attr-defined]
+
+
+def test_a_second_run_says_so_and_stops(tmp_path: Path) -> None:
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE):
+        with (
+            pytest.raises(PayloadError, match="another docker-charon is writing"),
+            partial_file(tmp_path / "p.zip", FRONT, SIZE),
+        ):
+            pass
+        assert names_in(tmp_path) == ["p.zip.partial"]
+    assert names_in(tmp_path) == ["p.zip"]
+
+
+@pytest.mark.parametrize("content", [b"", bytes(3000)])
+def test_a_file_that_a_power_failure_left_empty_is_taken_over(
+    tmp_path: Path, content: bytes
+) -> None:
+    partial_path(tmp_path / "p.zip").write_bytes(content)
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
+        assert growing.leftover is None
+
+
+def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
+    partial_path(tmp_path / "p.zip").write_bytes(b"a diary")
+    with (
+        pytest.raises(PayloadError, match="in the way"),
+        partial_file(tmp_path / "p.zip", FRONT, SIZE),
+    ):
+        pass
+    assert partial_path(tmp_path / "p.zip").read_bytes() == b"a diary"
+
+
+def test_space_is_taken_beforehand_and_its_lack_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with partial_file(tmp_path / "p.zip", FRONT, 5_000_000) as growing:
+        assert os.fstat(growing.file.fileno()).st_blocks * 512 >= 5_000_000
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1_000_000))
+    with (
+        pytest.raises(
+            PayloadError, match=rf"[67],\d\d\d,\d\d\d bytes more, and {tmp_path} has 1,000"
+        ),
+        partial_file(tmp_path / "q.zip", FRONT, 7_000_000),
+    ):
+        pass
+    assert names_in(tmp_path) == ["p.zip"]
+
+
+def test_without_reservation_the_file_is_only_made_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
+        assert os.fstat(growing.file.fileno()).st_size == SIZE

@@ -1,0 +1,288 @@
+"""Picking up where it stopped: inside a blob, and after the end of a run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import images
+from docker_charon import (
+    BlobNotFound,
+    DigestMismatch,
+    PayloadError,
+    RegistryError,
+    make_payload,
+    push_payload_to_registry,
+)
+from images import TestImage, image, layer
+from proxy import (
+    Action,
+    Answer,
+    Close,
+    DropHeader,
+    FlipBit,
+    IgnoreRange,
+    Proxy,
+    Reset,
+    Rule,
+    SetHeader,
+    Truncate,
+)
+
+BIG = 3_000_000
+
+
+@pytest.fixture
+def app(source: str) -> TestImage:
+    return images.put(source, "app:1", image(*(layer(n, BIG) for n in range(4))))
+
+
+@pytest.fixture
+def whole(source: str, app: TestImage, tmp_path: Path) -> bytes:
+    """Return the bytes of the payload that nothing disturbed."""
+    make_payload(source, tmp_path / "whole.zip", ["app:1"], secure=False, jobs=1)
+    return (tmp_path / "whole.zip").read_bytes()
+
+
+def blob_url(app: TestImage, n: int = -1) -> str:
+    return f"/blobs/{images.digest_of(app.blobs[n])}"
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize(
+    ("action", "times"),
+    [
+        (Reset(after=BIG // 2), 3),
+        (Reset(after=BIG - 10), 3),
+        (Close(after=BIG // 2), 3),
+        (Close(after=1), 3),
+        (Close(), 3),
+        (Truncate(BIG // 3), 2),
+    ],
+    ids=str,
+)
+def test_a_blob_whose_connection_dies_arrives_all_the_same(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path, action: Action, times: int, jobs: int
+) -> None:
+    with Proxy(source, [Rule("GET", blob_url(app), action, times)]) as proxy:
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False, jobs=jobs)
+        assert len(proxy.matching("GET", blob_url(app))) > 1
+    assert (tmp_path / "p.zip").read_bytes() == whole
+
+
+def test_a_blob_goes_on_where_it_stopped(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path
+) -> None:
+    with Proxy(source, [Rule("GET", blob_url(app), Close(after=BIG // 2))]) as proxy:
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        first, second = proxy.matching("GET", blob_url(app))
+    assert second.headers["range"] == f"bytes={BIG // 2}-"
+    assert first.sent + second.sent == len(app.blobs[-1])
+    assert (tmp_path / "p.zip").read_bytes() == whole
+
+
+def test_a_registry_that_ignores_ranges_starts_the_blob_over(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path
+) -> None:
+    rules = [
+        Rule("GET", blob_url(app), Reset(after=BIG // 2)),
+        Rule("GET", blob_url(app), IgnoreRange(), times=None),
+    ]
+    with Proxy(source, rules) as proxy:
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert [r.status for r in proxy.matching("GET", blob_url(app))] == [200, 200]
+    assert (tmp_path / "p.zip").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        SetHeader("Content-Range", "bytes 0-9/10"),
+        DropHeader("Content-Range"),
+        Answer(416),
+    ],
+    ids=["another part", "no word of the part", "refused"],
+)
+def test_a_part_that_is_not_the_rest_is_not_taken_for_it(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path, action: Action
+) -> None:
+    rules = [
+        Rule("GET", blob_url(app), Reset(after=BIG // 2)),
+        Rule("GET", blob_url(app), action),
+    ]
+    with Proxy(source, rules) as proxy:
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+    assert (tmp_path / "p.zip").read_bytes() == whole
+
+
+def test_a_wrong_blob_is_fetched_again_from_its_first_byte(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path
+) -> None:
+    with Proxy(source, [Rule("GET", blob_url(app), FlipBit(at=1000))]) as proxy:
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert len(proxy.matching("GET", blob_url(app))) == 2
+    assert (tmp_path / "p.zip").read_bytes() == whole
+
+
+def test_a_blob_that_stays_wrong_is_told_after_a_few_tries(
+    source: str, app: TestImage, tmp_path: Path
+) -> None:
+    with Proxy(source, [Rule("GET", blob_url(app), FlipBit(at=1000), times=None)]) as proxy:
+        with pytest.raises(DigestMismatch, match=images.digest_of(app.blobs[-1])):
+            make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert len(proxy.matching("GET", blob_url(app))) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_a_connection_that_only_breaks_is_told_and_the_next_run_fetches_the_rest(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path
+) -> None:
+    payload = tmp_path / "p.zip"
+    config = blob_url(app, 0)  # the smallest, so the last
+    with Proxy(source, [Rule("GET", config, Reset(), times=None)]) as proxy:
+        with pytest.raises(RegistryError, match="broke") as raised:
+            make_payload(proxy.address, payload, ["app:1"], secure=False, jobs=1)
+        assert raised.value.partial == tmp_path / "p.zip.partial"
+        assert not payload.exists()
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["app:1"], secure=False)
+        assert [r.path for r in proxy.matching("GET", "/blobs/")] == [f"/v2/app{config}"]
+    assert payload.read_bytes() == whole
+
+
+def make_in_process(address: str, payload: Path, *names: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "docker_charon", "make-payload", "-q", "-i"),
+            *("-j", "2", "-r", address, "-f", str(payload), *names),
+        ],
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for_blobs(proxy: Proxy, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while sum(request.sent >= BIG for request in proxy.requests) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def in_flight_at_most(proxy: Proxy, app: TestImage, whole_before: int) -> None:
+    layers = proxy.matching("GET", "|".join(blob_url(app, n) for n in range(1, 5)))
+    assert len(layers) <= 4 - whole_before
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_same_command_goes_on_after_its_end(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path, how: signal.Signals
+) -> None:
+    payload = tmp_path / "p.zip"
+    with Proxy(source, bytes_per_second=8_000_000) as proxy:
+        process = make_in_process(proxy.address, payload, "app:1")
+        wait_for_blobs(proxy, 2)
+        begun = time.monotonic()
+        process.send_signal(how)
+        stderr = process.communicate(timeout=10)[1].decode()
+        assert time.monotonic() - begun < 2
+    assert not payload.exists()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert stderr.count("\n") == 1
+        assert "p.zip.partial" in stderr
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["app:1"], secure=False)
+        in_flight_at_most(proxy, app, whole_before=1)
+    assert payload.read_bytes() == whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.zip", "source", "whole.zip"]
+
+
+def test_another_list_of_images_takes_over_what_it_shares(
+    source: str, app: TestImage, tmp_path: Path
+) -> None:
+    payload = tmp_path / "p.zip"
+    images.put(source, "other:1", image(layer(9, BIG)))
+    with Proxy(source, bytes_per_second=8_000_000) as proxy:
+        process = make_in_process(proxy.address, payload, "app:1")
+        wait_for_blobs(proxy, 2)
+        process.kill()
+        process.communicate()
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["other:1", "app:1"], secure=False)
+        in_flight_at_most(proxy, app, whole_before=1)
+    make_payload(source, tmp_path / "undisturbed.zip", ["other:1", "app:1"], secure=False)
+    assert payload.read_bytes() == (tmp_path / "undisturbed.zip").read_bytes()
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_what_was_damaged_meanwhile_is_fetched_again(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path
+) -> None:
+    payload, partial = tmp_path / "p.zip", tmp_path / "p.zip.partial"
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    partial.write_bytes(damaged)
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["app:1"], secure=False)
+        assert len(proxy.matching("GET", "/blobs/")) == 1
+    assert payload.read_bytes() == whole
+
+
+def test_a_blob_that_is_gone_leaves_no_partial_file(
+    source: str, app: TestImage, tmp_path: Path
+) -> None:
+    images.delete_blob(source, "app", images.digest_of(app.blobs[0]))
+    with pytest.raises(BlobNotFound):
+        make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_two_runs_on_one_target_do_not_mix(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path
+) -> None:
+    payload = tmp_path / "p.zip"
+    with Proxy(source, bytes_per_second=4_000_000) as proxy:
+        process = make_in_process(proxy.address, payload, "app:1")
+        wait_for_blobs(proxy, 1)
+        with pytest.raises(PayloadError, match="another docker-charon is writing"):
+            make_payload(source, payload, ["app:1"], secure=False)
+        assert process.wait(20) == 0
+        process.communicate()
+    assert payload.read_bytes() == whole
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 8])
+def test_the_bytes_do_not_depend_on_the_jobs(
+    source: str, whole: bytes, tmp_path: Path, jobs: int
+) -> None:
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False, jobs=jobs)
+    assert (tmp_path / "p.zip").read_bytes() == whole
+
+
+@pytest.mark.usefixtures("app")
+def test_a_push_is_stopped_in_time_and_sets_no_tag(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    with Proxy(destination, bytes_per_second=1_000_000) as proxy:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "docker_charon", "push-payload", "-q", "-i"),
+                *("-r", proxy.address, "-f", str(tmp_path / "p.zip")),
+            ],
+            stderr=subprocess.PIPE,
+        )
+        while not proxy.matching("PUT", "/uploads/"):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        stderr = process.communicate(timeout=10)[1]
+        assert time.monotonic() - begun < 2
+    assert (process.returncode, stderr) == (130, b"docker-charon: interrupted\n")
+    assert images.read(destination, "app:1") is None
+    assert push_payload_to_registry(destination, tmp_path / "p.zip", secure=False) == ["app:1"]
