@@ -20,14 +20,14 @@ LAYERS = [
     {"registry", "payload_reader", "payload_writer", "progress"},
     {"auth", "partial_file"},
     {"payload"},
-    {"transport", "plan", "random_access", "workers", "zip_records"},
+    {"credentials", "transport", "plan", "random_access", "workers", "zip_records"},
     {"manifest"},
     {"reference", "descriptor"},
     {"digest"},
     {"errors"},
 ]
 ZIP_SIDE = {"partial_file", "payload", "payload_reader", "payload_writer", "zip_records"}
-HTTP_SIDE = {"registry", "auth", "transport"}
+HTTP_SIDE = {"registry", "auth", "credentials", "transport"}
 
 
 def imports() -> dict[str, set[str]]:

@@ -18,7 +18,8 @@ import requests
 from requests.utils import get_netrc_auth
 from responses import RequestsMock
 
-from docker_charon.auth import Challenge, Credentials, Login, parse_challenges
+from docker_charon.auth import Challenge, Login, parse_challenges
+from docker_charon.credentials import Credentials
 from docker_charon.errors import AuthenticationError, RegistryError
 from docker_charon.registry import RegistryClient
 from docker_charon.transport import Session
@@ -81,7 +82,7 @@ def session() -> Iterator[Session]:
 
 @pytest.fixture
 def login(session: Session) -> Login:
-    return Login(session, URL, HOST, Credentials("user", PASSWORD))
+    return Login(session, URL, HOST, lambda: Credentials("user", PASSWORD))
 
 
 def ask(session: Session, login: Login, *scopes: str) -> int:
@@ -289,7 +290,7 @@ def test_a_plain_http_registry_may_have_a_plain_http_realm(session: Session) -> 
             "http://local/v2/", status=401, headers={"WWW-Authenticate": f"Bearer realm={realm}"}
         )
         web.get(realm, json={"token": "t"})
-        login = Login(session, "http://local/v2/", "local", None)
+        login = Login(session, "http://local/v2/", "local", lambda: None)
         session.get("http://local/v2/", auth=login.scoped(PULL))
         assert "Authorization" not in web.calls[1].request.headers
         assert web.calls[2].request.headers["Authorization"] == "Bearer t"
@@ -364,7 +365,7 @@ def test_netrc_is_not_used(
     netrc.chmod(0o600)
     assert get_netrc_auth(URL) == ("user", "pw")  # it would be, by itself
 
-    nobody = Login(session, URL, HOST, None)
+    nobody = Login(session, URL, HOST, lambda: None)
     assert ask(session, nobody, PULL) == 200
     site.web.get(f"http://{HOST}/v2/moved", status=307, headers={"Location": STORAGE})
     site.web.get(STORAGE)

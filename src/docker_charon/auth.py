@@ -9,12 +9,13 @@ import json
 import re
 import threading
 import time
-from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
+from docker_charon.credentials import Credentials
 from docker_charon.errors import AuthenticationError, RegistryError
 from docker_charon.transport import FAILURES, explain, origin
 
@@ -58,19 +59,6 @@ def parse_challenges(header: str) -> list[Challenge]:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """A user's name and password; shown by nothing."""
-
-    username: str
-    password: str = field(repr=False)
-
-    @property
-    def basic(self) -> str:
-        """The value of a Basic ``Authorization`` header (RFC 7617, in UTF-8)."""
-        return "Basic " + b64encode(f"{self.username}:{self.password}".encode()).decode()
-
-
-@dataclass(frozen=True, slots=True)
 class _Bearer:
     header: str = field(repr=False)
     expires: float
@@ -79,20 +67,27 @@ class _Bearer:
 class Login:
     """What a registry wants to see of this user: found out once, shared by every request.
 
-    A token is fetched once for each set of scopes. Credentials go to the registry's own origin
-    (Basic) or to the token service that it names (Bearer), and nowhere else.
+    ``find`` is asked for credentials when the registry first wants some. A token is fetched once
+    for each set of scopes. Credentials go to the registry's own origin (Basic) or to the token
+    service that it names (Bearer), and nowhere else.
     """
 
     def __init__(
-        self, session: requests.Session, url: str, registry: str, credentials: Credentials | None
+        self,
+        session: requests.Session,
+        url: str,
+        registry: str,
+        find: Callable[[], Credentials | None],
     ) -> None:
         self._session = session
         self._origin = origin(url)
         self._registry = registry
-        self._credentials = credentials
+        self._find = find
+        self._found: tuple[Credentials | None] | None = None
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Bearer] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._fetching: dict[tuple[str, ...], threading.Lock] = {}
 
     def scoped(self, *scopes: str) -> ScopedAuth:
         """Return the authentication of a request that needs ``scopes`` (the main one first)."""
@@ -107,44 +102,51 @@ class Login:
         """Whether there is a username and a password to log in with."""
         return self._credentials is not None
 
+    @property
+    def _credentials(self) -> Credentials | None:
+        with self._lock:
+            if self._found is None:
+                self._found = (self._find(),)
+            return self._found[0]
+
     def knows_a_way(self, refusal: requests.Response) -> bool:
         """Whether a request with scopes may do better than this one without, which got a 401."""
-        challenge = self._choose(parse_challenges(refusal.headers.get("WWW-Authenticate", "")))
+        challenge = _choose(refusal)
         return challenge is not None and challenge.scheme == "bearer"
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
         """Return the ``Authorization`` for a request, as far as the registry's wish is known."""
-        with self._lock:
-            if self._challenge is None:
+        challenge = self._challenge
+        if challenge is None:
+            return None
+        if challenge.scheme == "basic":
+            credentials = self._credentials
+            if credentials is None or not credentials.password:
                 return None
-            if self._challenge.scheme == "basic":
-                return self._credentials.basic if self._credentials else None
-            if not scopes:
-                return None
-            token = self._tokens.get(scopes)
-            if token is None or token.expires < time.monotonic():
-                token = self._tokens[scopes] = self._fetch_token(self._challenge, scopes)
-            return token.header
+            return credentials.basic
+        return self._token(challenge, scopes).header if scopes else None
 
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
     ) -> str | None:
         """Take a 401; return a header that is worth one more try, or ``None``."""
-        challenge = self._choose(parse_challenges(response.headers.get("WWW-Authenticate", "")))
         with self._lock:
-            self._challenge = challenge or self._challenge
-            token = self._tokens.get(scopes)
-            if token is not None and token.header == used:
-                del self._tokens[scopes]
+            self._challenge = _choose(response) or self._challenge
+            for key, token in list(self._tokens.items()):
+                if token.header == used:
+                    del self._tokens[key]
         header = self.header(scopes)
         return header if header != used else None
 
-    def _choose(self, challenges: list[Challenge]) -> Challenge | None:
-        for scheme in ("bearer", "basic"):
-            for challenge in challenges:
-                if challenge.scheme == scheme:
-                    return challenge
-        return None
+    def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Bearer:
+        """Return a token for ``scopes``: one at hand, or a new one, for which others wait."""
+        with self._lock:
+            fetching = self._fetching.setdefault(scopes, threading.Lock())
+        with fetching:
+            token = self._tokens.get(scopes)
+            if token is None or token.expires < time.monotonic():
+                token = self._tokens[scopes] = self._fetch_token(challenge, scopes)
+            return token
 
     def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Bearer:
         realm = challenge.parameters.get("realm", "")
@@ -156,23 +158,18 @@ class Login:
             raise AuthenticationError(
                 f"{self._registry} wants a login sent over plain HTTP, to {service}: refused"
             )
-        query = [("scope", scope) for scope in scopes]
-        if "service" in challenge.parameters:
-            query.insert(0, ("service", challenge.parameters["service"]))
-        headers = {"Authorization": self._credentials.basic} if self._credentials else {}
         try:
-            with self._session.get(
-                realm, params=query, headers=headers, auth=_keep, stream=True
-            ) as response:
+            with self._ask(realm, challenge.parameters.get("service"), scopes) as response:
                 content = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
         except FAILURES as error:
-            raise explain(error, service, secure=True) from error
+            what = str(explain(error, service, secure=True))
+            raise RegistryError(f"cannot log in to {self._registry}: {what}") from error
         if response.status_code in (401, 403):
             raise AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
                 f"{response.status_code})",
                 hint="check the username and the password"
-                if self._credentials
+                if self.has_credentials
                 else "give a username and a password",
                 status=response.status_code,
             )
@@ -183,6 +180,23 @@ class Login:
                 status=response.status_code,
             )
         return _bearer(content, f"the token service of {self._registry} at {service}")
+
+    def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
+        """Ask the token service; an identity token is turned in by OAuth2 (RFC 6749, section 6)."""
+        credentials = self._credentials
+        named = {"service": service} if service is not None else {}
+        if credentials and credentials.identity_token:
+            form = {
+                "grant_type": "refresh_token",
+                "refresh_token": credentials.identity_token,
+                "client_id": "docker-charon",
+                "scope": " ".join(scopes),
+                **named,
+            }
+            return self._session.post(realm, data=form, auth=_keep, stream=True)
+        query = [*named.items(), *(("scope", scope) for scope in scopes)]
+        headers = {"Authorization": credentials.basic} if credentials else {}
+        return self._session.get(realm, params=query, headers=headers, auth=_keep, stream=True)
 
 
 class ScopedAuth(requests.auth.AuthBase):
@@ -217,6 +231,16 @@ class ScopedAuth(requests.auth.AuthBase):
         answer.history.append(response)
         answer.request = again
         return answer
+
+
+def _choose(response: requests.Response) -> Challenge | None:
+    """Return the challenge of a 401 that is met best: a token is worth more than a password."""
+    challenges = parse_challenges(response.headers.get("WWW-Authenticate", ""))
+    for scheme in ("bearer", "basic"):
+        for challenge in challenges:
+            if challenge.scheme == scheme:
+                return challenge
+    return None
 
 
 def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:

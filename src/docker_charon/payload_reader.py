@@ -36,7 +36,7 @@ from docker_charon.random_access import RandomAccess, StoredContent, read_into
 from docker_charon.reference import Reference
 
 _LONGEST_DOCUMENT = 64 * 1024 * 1024  # bytes of index.json or payload_descriptor.json
-_BUFFER = 1024 * 1024
+_BUFFER = 256 * 1024
 _SPOOL_CHECK = 64 * 1024 * 1024  # bytes from one look at the disk to the next
 _LOCAL_HEADER = struct.Struct("<4s22x2H")  # signature, length of the path, of the extra field
 

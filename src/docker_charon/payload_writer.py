@@ -25,7 +25,7 @@ from docker_charon.zip_records import Record, end_of_central_directory, parse_lo
 if sys.platform != "win32":
     import fcntl
 
-_BUFFER = 1024 * 1024
+_BUFFER = 256 * 1024  # what is received, hashed and written stays in the processor's cache
 _ATTEMPTS = 3  # at a blob whose bytes turn out to be wrong
 
 
@@ -130,7 +130,7 @@ class _Writing:
             # A link stays a link: what it points to is replaced.
             path = Path(os.path.realpath(path))
             with partial_file(path, layout.front, size) as growing, _told(f"cannot write {path}"):
-                target = RandomAccess(growing.file)
+                target = RandomAccess(growing.file, write_behind=True)
 
                 def write(place: _Place) -> int:
                     crc = self._found(target, place, growing.leftover)

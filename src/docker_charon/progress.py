@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Progress:
@@ -19,21 +21,25 @@ class Progress:
         if enabled is None:
             enabled = sys.stderr is not None and sys.stderr.isatty()
         self._lock = threading.Lock()
-        self._bar = tqdm(
-            desc=what,
-            total=total,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1000,
-            dynamic_ncols=True,
-            disable=not enabled,
-            file=sys.stderr,
-        )
+        self._bar: tqdm[Any] | None = None
+        if enabled:
+            from tqdm import tqdm  # it takes its time to load, and most runs are not watched
+
+            self._bar = tqdm(
+                desc=what,
+                total=total,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1000,
+                dynamic_ncols=True,
+                file=sys.stderr,
+            )
 
     def update(self, size: int) -> None:
         """Count ``size`` more bytes, from any thread."""
-        with self._lock:
-            self._bar.update(size)
+        if self._bar is not None:
+            with self._lock:
+                self._bar.update(size)
 
     def __enter__(self) -> Progress:
         return self
@@ -44,4 +50,5 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import threading
 from typing import IO
+
+_STRETCH = 4 * 1024 * 1024
 
 
 class RandomAccess:
     """Reads and writes of one open file, whose offsets are counted from ``base``.
 
-    Whoever moves the file's position by other ways holds ``lock``.
+    Whoever moves the file's position by other ways holds ``lock``. ``write_behind`` has the system
+    begin to bring to the disk what was written, where it can be asked for that, so that there is
+    little left to wait for in the end.
     """
 
-    def __init__(self, file: IO[bytes], base: int = 0) -> None:
+    def __init__(self, file: IO[bytes], base: int = 0, *, write_behind: bool = False) -> None:
         self._file = file
         self._base = base
+        self._write_behind = write_behind and hasattr(os, "posix_fadvise")
         self.lock = threading.Lock()
 
     def readinto(self, buffer: memoryview, offset: int) -> int:
@@ -38,6 +44,10 @@ class RandomAccess:
         with self.lock:
             self._file.seek(self._base + offset)
             write_all(self._file, data)
+        end = offset + len(data)
+        if self._write_behind and offset // _STRETCH != end // _STRETCH:
+            start = max(0, end // _STRETCH - 1) * _STRETCH
+            os.posix_fadvise(self._file.fileno(), start, _STRETCH, os.POSIX_FADV_DONTNEED)
 
 
 class StoredContent:

@@ -17,7 +17,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from docker_charon.auth import Credentials, Login
+from docker_charon.auth import Login
+from docker_charon.credentials import Credentials, find_credentials
 from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import (
@@ -32,13 +33,13 @@ from docker_charon.errors import (
     one_line,
 )
 from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
-from docker_charon.transport import FAILURES, Session, check_host, explain, origin
+from docker_charon.transport import FAILURES, Session, check_host, explain, origin, read_body
 
 DOCKER_HUB = "registry-1.docker.io"
 _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 _LONGEST_LIST = 16 * 1024 * 1024  # bytes of one page of tags
-_BUFFER = 1024 * 1024
+_BUFFER = 256 * 1024
 _RESUMES = 5  # of one blob, without a byte in between
 _PAUSE = 0.3  # seconds before the first of them; each one doubles it
 
@@ -67,7 +68,7 @@ class BlobStream:
         while True:
             problem: Exception | None = None
             try:
-                size = self._response.raw.readinto(buffer)
+                size = read_body(self._response, buffer)
             except FAILURES as error:
                 size, problem = 0, error
             if size:
@@ -110,6 +111,7 @@ class RegistryClient:
     """One registry, as one user sees it.
 
     ``registry`` is a host with an optional port; ``secure=False`` means plain HTTP.
+    Without a username and a password, those that Docker or Podman know are used.
     ``connections`` are kept open for as many threads. Every method raises `RegistryError`, or
     one of its children, for an answer that it does not expect.
     """
@@ -128,18 +130,19 @@ class RegistryClient:
             raise AuthenticationError(
                 f"a login to {registry} takes a username and a password, and one is missing"
             )
+
+        def find() -> Credentials | None:
+            if username is not None and password is not None:
+                return Credentials(username, password)
+            return find_credentials(registry)
+
         self.registry = registry
         self._secure = secure
         self._is_docker_hub = registry.lower().removesuffix(":443") in _DOCKER_HUB_NAMES
         host = DOCKER_HUB if self._is_docker_hub else registry
         self._url = f"{'https' if secure else 'http'}://{host}/v2/"
         self._session = Session(connections)
-        credentials = (
-            Credentials(username, password)
-            if username is not None and password is not None
-            else None
-        )
-        self._login = Login(self._session, self._url, registry, credentials)
+        self._login = Login(self._session, self._url, registry, find)
 
     def __repr__(self) -> str:
         return f"<RegistryClient {self._url}>"
@@ -271,7 +274,7 @@ class RegistryClient:
     def _pass_over(self, response: requests.Response, size: int) -> None:
         buffer = memoryview(bytearray(min(size, _BUFFER)))
         try:
-            while size and (read := response.raw.readinto(buffer[:size])):
+            while size and (read := read_body(response, buffer[:size])):
                 size -= read
         except FAILURES as error:
             raise self.explain(error) from error

@@ -1,0 +1,264 @@
+"""The parts of the benchmark: what runs against what, and what its table says."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import images
+import proxy
+import registries
+from benchmarks.chart import Bars, Lines, Panel
+from benchmarks.contender import JOBS, Contender, contenders, make_payload, push_payload
+from benchmarks.measurement import Measurement, measure, medians
+from benchmarks.table import Table
+from benchmarks.workload import Image, put_image, put_small_images
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is carried."""
+
+    layers: int = 10
+    layer: int = 100 * MB
+    far_layers: int = 16
+    far_layer: int = 4 * MB
+    far_delay: float = 0.03
+    far_rate: int = 8 * MB
+    counts: tuple[int, ...] = (100, 200, 400, 800)
+    large_layer: int = 600 * MB
+
+
+QUICK = Scale(
+    layer=4 * MB, far_layers=8, far_layer=MB // 2, counts=(10, 20, 40), large_layer=60 * MB
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a section found, in writing and as a picture."""
+
+    table: Table
+    panel: Panel | None = None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the sections have in common: a registry to make payloads from, room, and patience."""
+
+    source: str
+    folder: Path
+    runs: int
+    scale: Scale
+
+    @contextlib.contextmanager
+    def room(self) -> Iterator[Path]:
+        """Yield an empty folder, which is gone afterwards."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            yield Path(folder)
+
+    @contextlib.contextmanager
+    def empty_registry(self) -> Iterator[str]:
+        with self.room() as folder, registries.docker_registry(folder) as address:
+            yield address
+
+    @contextlib.contextmanager
+    def far_away(self, registry: str) -> Iterator[str]:
+        """Put a slow line before a registry."""
+        command = [sys.executable, str(Path(proxy.__file__)), registry]
+        slow = ["--delay", str(self.scale.far_delay), "--rate", str(self.scale.far_rate)]
+        with subprocess.Popen([*command, *slow], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout.readline().strip()
+            finally:
+                process.terminate()
+
+    @cached_property
+    def contenders(self) -> list[Contender]:
+        return list(contenders(self.folder / "older-release"))
+
+    @cached_property
+    def image(self) -> Image:
+        return self.put("bench", self.scale.layers, self.scale.layer)
+
+    def put(self, repository: str, layers: int, size: int) -> Image:
+        print(f"making an image of {layers} x {size / MB:g} MB", file=sys.stderr, flush=True)
+        return put_image(self.source, repository, self.folder, [size] * layers)
+
+
+def making(bench: Bench) -> Result:
+    """Bring an image out of a registry into one file; curl's is one a blob."""
+
+    def once(contender: Contender) -> Measurement:
+        with bench.room() as folder:
+            return measure(contender.make(bench.source, bench.image, folder))
+
+    found = medians(bench.runs, {each.name: partial(once, each) for each in bench.contenders})
+    return _comparison("Making one file", "from a registry", bench.image, found)
+
+
+def pushing(bench: Bench) -> Result:
+    """Bring an image into an empty registry; each contender starts from what it made itself."""
+    with contextlib.ExitStack() as stack:
+        made = {each: stack.enter_context(bench.room()) for each in bench.contenders}
+        for contender, folder in made.items():
+            measure(contender.prepare(bench.source, bench.image, folder))
+
+        def once(contender: Contender) -> Measurement:
+            with bench.empty_registry() as address:
+                measured = measure(contender.push(address, bench.image, made[contender]))
+                if not images.read_manifest(address, bench.image.repository, bench.image.tag):
+                    raise RuntimeError(f"{contender.name} has not pushed the image")
+                return measured
+
+        found = medians(bench.runs, {each.name: partial(once, each) for each in made})
+    return _comparison("Pushing it", "into an empty registry", bench.image, found)
+
+
+def _comparison(title: str, where: str, image: Image, found: dict[str, Measurement]) -> Result:
+    seconds = {name: each.seconds for name, each in found.items()}
+    ours = next(iter(seconds.values()))
+    rows = [
+        [name, f"{s:.2f}", f"{image.size / MB / s:.0f}", f"{s / ours:.2f}"]
+        for name, s in seconds.items()
+    ]
+    size = f"An image of {image.size / MB:,.0f} MB in {len(image.blobs) - 1} layers."
+    note = f"{size} docker-charon with `-j {JOBS}`; curl one blob after the other, nothing checked."
+    table = Table(f"{title} {where}", ["", "s", "MB/s", "docker-charon = 1"], rows, note)
+    return Result(table, Bars(title, seconds))
+
+
+def far(bench: Bench) -> Result:
+    """Make and push where each answer takes its time and each connection carries little."""
+    scale = bench.scale
+    image = bench.put("far", scale.far_layers, scale.far_layer)
+    with bench.room() as folder:
+        payload = folder / "payload.zip"
+
+        def make(jobs: int) -> Measurement:
+            with bench.far_away(bench.source) as address:
+                return measure(make_payload(address, [image.name], payload, jobs=jobs))
+
+        def push(jobs: int) -> Measurement:
+            with bench.empty_registry() as registry, bench.far_away(registry) as address:
+                return measure(push_payload(address, payload, jobs=jobs))
+
+        flows = {"making": make, "pushing": push}
+        numbers = (1, 2, 4, 8)
+        found = medians(
+            bench.runs,
+            {(name, jobs): partial(run, jobs) for jobs in numbers for name, run in flows.items()},
+        )
+    rows = []
+    for jobs in numbers:
+        row = [str(jobs)]
+        for name in flows:
+            seconds = found[name, jobs].seconds
+            row += [f"{seconds:.2f}", f"{found[name, 1].seconds / seconds:.2f}"]
+        rows.append(row)
+    title = "A registry that is far away"
+    note = (
+        f"{scale.far_delay * 1000:.0f} ms an answer, {scale.far_rate / MB:g} MB/s a connection; "
+        f"{scale.far_layers} layers of {scale.far_layer / MB:g} MB."
+    )
+    headers = ["jobs", "making, s", "times as fast", "pushing, s", "times as fast"]
+    lines = {name: [(jobs, found[name, jobs].seconds) for jobs in numbers] for name in flows}
+    return Result(Table(title, headers, rows, note), Lines(title, "jobs", lines))
+
+
+def many(bench: Bench) -> Result:
+    """Make and push growing numbers of images that share most of their layers."""
+    counts = bench.scale.counts
+    print(f"making {counts[-1]} images", file=sys.stderr, flush=True)
+    names = put_small_images(bench.source, counts[-1])
+    with bench.room() as folder:
+
+        def make(count: int) -> Measurement:
+            return measure(make_payload(bench.source, names[:count], folder / f"{count}.zip"))
+
+        def push(count: int) -> Measurement:
+            with bench.empty_registry() as address:
+                return measure(push_payload(address, folder / f"{count}.zip"))
+
+        flows = {"making": make, "pushing": push}
+        found = medians(
+            bench.runs,
+            {(name, count): partial(run, count) for count in counts for name, run in flows.items()},
+        )
+    rows = []
+    for count in counts:
+        row = [str(count)]
+        for name in flows:
+            each = found[name, count]
+            per_image = f"{each.seconds / count * 1000:.1f}"
+            row += [f"{each.seconds:.2f}", per_image, f"{each.peak / MB:.0f}"]
+        rows.append(row)
+    first, last = counts[0], counts[-1]
+    growth = {
+        name: (
+            f"{name} {found[name, last].seconds / found[name, first].seconds:.2f} times the time "
+            f"and {(found[name, last].peak - found[name, first].peak) / 1000 / (last - first):.1f} "
+            "KB more memory an image"
+        )
+        for name in flows
+    }
+    note = (
+        f"Six layers each, five of them shared by all. {last / first:g} times as many images: "
+        f"{'; '.join(growth.values())}."
+    )
+    columns = ("s", "ms an image", "peak memory, MB")
+    headers = ["images", *(f"{name}, {column}" for name in flows for column in columns)]
+    title = "Many images"
+    lines = {name: [(count, found[name, count].seconds) for count in counts] for name in flows}
+    return Result(Table(title, headers, rows, note), Lines(title, "images", lines))
+
+
+def memory(bench: Bench) -> Result:
+    """Make and push one large layer: what stays in memory, and how often a byte is written."""
+    image = bench.put("large", 1, bench.scale.large_layer)
+    with bench.room() as folder:
+        payload = folder / "payload.zip"
+
+        def make() -> Measurement:
+            payload.unlink(missing_ok=True)
+            return measure(make_payload(bench.source, [image.name], payload))
+
+        def push(*, from_stdin: bool) -> Measurement:
+            with bench.empty_registry() as address:
+                return measure(push_payload(address, payload, from_stdin=from_stdin))
+
+        found = medians(
+            bench.runs,
+            {
+                "making": make,
+                "pushing from a file": partial(push, from_stdin=False),
+                "pushing from standard input": partial(push, from_stdin=True),
+            },
+        )
+        size = payload.stat().st_size
+    rows = [
+        [name, f"{each.peak / MB:.0f}", f"{each.written / size:.3f}"]
+        for name, each in found.items()
+    ]
+    title = "Memory, and bytes written to disk"
+    headers = ["", "peak memory, MB", "written, payload = 1"]
+    note = f"One layer of {bench.scale.large_layer / MB:g} MB, `-j {JOBS}`."
+    return Result(Table(title, headers, rows, note))
+
+
+SECTIONS = {
+    "making": making,
+    "pushing": pushing,
+    "far": far,
+    "many": many,
+    "memory": memory,
+}
