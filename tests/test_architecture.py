@@ -18,7 +18,7 @@ LAYERS = [
     {"__init__"},
     {"make", "push"},
     {"registry", "payload_reader", "payload_writer", "progress"},
-    {"auth", "partial_file"},
+    {"auth", "blob_stream", "blob_upload", "partial_file", "refusal"},
     {"payload"},
     {"credentials", "transport", "plan", "random_access", "workers", "zip_records"},
     {"manifest"},
@@ -27,7 +27,15 @@ LAYERS = [
     {"errors"},
 ]
 ZIP_SIDE = {"partial_file", "payload", "payload_reader", "payload_writer", "zip_records"}
-HTTP_SIDE = {"registry", "auth", "credentials", "transport"}
+HTTP_SIDE = {
+    "auth",
+    "blob_stream",
+    "blob_upload",
+    "credentials",
+    "refusal",
+    "registry",
+    "transport",
+}
 
 
 def imports() -> dict[str, set[str]]:

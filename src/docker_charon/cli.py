@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import sys
 import warnings
@@ -60,6 +61,14 @@ Password = Annotated[
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
+CACert = Annotated[
+    str | None,
+    typer.Option(
+        "--cacert",
+        metavar="FILE",
+        help="Certificates (PEM) to trust besides the usual ones, as of a private authority.",
+    ),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Transfers side by side.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
@@ -92,6 +101,7 @@ def make_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    cacert: CACert = None,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
@@ -119,6 +129,7 @@ def make_payload_command(
             secure=not insecure,
             username=username,
             password=_password(password, password_stdin),
+            cacert=cacert,
             jobs=jobs,
             progress=False if quiet else None,
         )
@@ -144,6 +155,7 @@ def push_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    cacert: CACert = None,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
@@ -168,6 +180,7 @@ def push_payload_command(
             secure=not insecure,
             username=username,
             password=_password(password, password_stdin),
+            cacert=cacert,
             jobs=jobs,
             progress=False if quiet else None,
         )
@@ -180,6 +193,9 @@ def main() -> None:
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("docker-charon: %(message)s"))
+    logging.getLogger("docker_charon").addHandler(handler)
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(app(arguments, standalone_mode=False, prog_name="docker-charon"))
@@ -213,7 +229,9 @@ def _names(words: Iterable[str]) -> list[str]:
 def _password(password: str | None, password_stdin: bool) -> str | None:
     if not password_stdin:
         return password
-    return sys.stdin.readline().rstrip("\r\n")
+    if not (read := sys.stdin.readline().rstrip("\r\n")):
+        raise typer.BadParameter("there is no password on standard input")
+    return read
 
 
 def _message(error: Exception) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import IO
 
+from docker_charon.blob_stream import BlobStream
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError
@@ -15,7 +16,7 @@ from docker_charon.payload_writer import write_payload
 from docker_charon.plan import NamedImage, plan_make
 from docker_charon.progress import Progress
 from docker_charon.reference import Reference
-from docker_charon.registry import BlobStream, RegistryClient
+from docker_charon.registry import RegistryClient
 from docker_charon.workers import Workers
 
 
@@ -28,6 +29,7 @@ def make_payload(
     username: str | None = None,
     password: str | None = None,
     *,
+    cacert: str | os.PathLike[str] | None = None,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> None:
@@ -44,7 +46,9 @@ def make_payload(
             share with the others is left out. An image in both lists is declared only.
         secure: ``False`` for a registry on plain HTTP.
         username: For a registry that requires a login.
-        password: For a registry that requires a login.
+        password: For a registry that requires a login. Without both, what Docker or Podman are
+            logged in with is used.
+        cacert: A file of certificates (PEM) to trust besides the usual ones.
         jobs: How many blobs, or manifests, are fetched side by side.
         progress: Show a bar on standard error; ``None`` means if that is a terminal.
 
@@ -61,7 +65,12 @@ def make_payload(
         raise DockerCharonError("there is no image to transfer")
     workers = Workers(jobs)
     with RegistryClient(
-        registry, secure=secure, username=username, password=password, connections=jobs
+        registry,
+        secure=secure,
+        username=username,
+        password=password,
+        cacert=cacert,
+        connections=jobs,
     ) as client:
         client.check_api()
         images = _resolve(client, [*wanted.values(), *already.values()], workers)

@@ -28,6 +28,7 @@ def push_payload_to_registry(
     username: str | None = None,
     password: str | None = None,
     *,
+    cacert: str | os.PathLike[str] | None = None,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
@@ -44,7 +45,9 @@ def push_payload_to_registry(
             Otherwise a ``UserWarning`` says so, and that image is left out.
         secure: ``False`` for a registry on plain HTTP.
         username: For a registry that requires a login.
-        password: For a registry that requires a login.
+        password: For a registry that requires a login. Without both, what Docker or Podman are
+            logged in with is used.
+        cacert: A file of certificates (PEM) to trust besides the usual ones.
         jobs: How many questions, uploads or mounts go on side by side.
         progress: Show a bar on standard error; ``None`` means if that is a terminal.
 
@@ -64,7 +67,12 @@ def push_payload_to_registry(
     with (
         open_payload(zip_file) as payload,
         RegistryClient(
-            registry, secure=secure, username=username, password=password, connections=jobs
+            registry,
+            secure=secure,
+            username=username,
+            password=password,
+            cacert=cacert,
+            connections=jobs,
         ) as client,
     ):
         client.check_api()

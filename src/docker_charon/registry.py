@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import random
-import time
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from docker_charon.auth import Login
+from docker_charon.blob_stream import BlobStream
+from docker_charon.blob_upload import BlobUpload, UploadSession
 from docker_charon.credentials import Credentials, find_credentials
 from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
@@ -30,9 +31,9 @@ from docker_charon.errors import (
     InvalidManifest,
     ManifestNotFound,
     RegistryError,
-    one_line,
 )
 from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
+from docker_charon.refusal import Asker, refusal
 from docker_charon.transport import FAILURES, Session, check_host, explain, origin, read_body
 
 DOCKER_HUB = "registry-1.docker.io"
@@ -40,78 +41,16 @@ _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 _LONGEST_LIST = 16 * 1024 * 1024  # bytes of one page of tags
 _BUFFER = 256 * 1024
-_RESUMES = 5  # of one blob, without a byte in between
-_PAUSE = 0.3  # seconds before the first of them; each one doubles it
 
 _log = logging.getLogger(__name__)
-
-
-class BlobStream:
-    """A blob on its way from a registry; as it comes, not yet verified.
-
-    A connection that breaks is made anew, and the blob goes on where it stopped.
-    """
-
-    def __init__(self, client: RegistryClient, repository: str, blob: Descriptor) -> None:
-        self._client = client
-        self._repository = repository
-        self._blob = blob
-        self._position = 0
-        self._failures = 0
-        self._response = client.open_blob(repository, blob)
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end.
-
-        Raises `RegistryError` when the connection breaks again and again without a byte.
-        """
-        while True:
-            problem: Exception | None = None
-            try:
-                size = read_body(self._response, buffer)
-            except FAILURES as error:
-                size, problem = 0, error
-            if size:
-                self._position += size
-                self._failures = 0
-                return size
-            if problem is None and self._position >= self._blob.size:
-                return 0
-            self._go_on(problem)
-
-    def _go_on(self, problem: Exception | None) -> None:
-        """Open the rest of the blob; the pauses grow with every failure that follows another."""
-        self._response.close()
-        self._failures += 1
-        if self._failures > _RESUMES:
-            if problem is None:
-                raise DigestMismatch(
-                    f"{self._client.registry} sends {self._position} bytes of "
-                    f"{self._blob.digest}, whose manifest says {self._blob.size}"
-                )
-            raise self._client.explain(problem) from problem
-        _log.info("%s: going on at byte %s", self._blob.digest, self._position)
-        time.sleep(_PAUSE * 2 ** (self._failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
-        self._response = self._client.open_blob(self._repository, self._blob, self._position)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        """Yield the blob in pieces, each of them valid until the next one is asked for."""
-        buffer = memoryview(bytearray(_BUFFER))
-        while size := self.readinto(buffer):
-            yield buffer[:size]
-
-    def __enter__(self) -> BlobStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._response.close()
 
 
 class RegistryClient:
     """One registry, as one user sees it.
 
     ``registry`` is a host with an optional port; ``secure=False`` means plain HTTP.
-    Without a username and a password, those that Docker or Podman know are used.
+    ``cacert`` is a file of certificates to trust besides the usual ones. Without a username and a
+    password, those that Docker or Podman know are used.
     ``connections`` are kept open for as many threads. Every method raises `RegistryError`, or
     one of its children, for an answer that it does not expect.
     """
@@ -123,6 +62,7 @@ class RegistryClient:
         secure: bool = True,
         username: str | None = None,
         password: str | None = None,
+        cacert: str | os.PathLike[str] | None = None,
         connections: int = 1,
     ) -> None:
         check_host(registry)
@@ -137,12 +77,13 @@ class RegistryClient:
             return find_credentials(registry)
 
         self.registry = registry
-        self._secure = secure
-        self._is_docker_hub = registry.lower().removesuffix(":443") in _DOCKER_HUB_NAMES
-        host = DOCKER_HUB if self._is_docker_hub else registry
+        is_docker_hub = registry.lower().removesuffix(":443") in _DOCKER_HUB_NAMES
+        self._asker = Asker(registry, secure, is_docker_hub)
+        host = DOCKER_HUB if is_docker_hub else registry
         self._url = f"{'https' if secure else 'http'}://{host}/v2/"
-        self._session = Session(connections)
+        self._session = Session(connections, cacert)
         self._login = Login(self._session, self._url, registry, find)
+        self._upload = BlobUpload(self)
 
     def __repr__(self) -> str:
         return f"<RegistryClient {self._url}>"
@@ -160,7 +101,7 @@ class RegistryClient:
 
     def explain(self, error: Exception) -> RegistryError:
         """Make one line of a failure on the way to this registry."""
-        return explain(error, self.registry, secure=self._secure)
+        return explain(error, self.registry, secure=self._asker.secure)
 
     def check_api(self) -> None:
         """See that a registry answers here (end-1), and learn how it wants its users to log in."""
@@ -228,10 +169,12 @@ class RegistryClient:
 
         Raises `BlobNotFound`, and `DigestMismatch` when the registry announces another length.
         """
-        return BlobStream(self, repository, blob)
+        return BlobStream(
+            blob, lambda start: self._open_blob(repository, blob, start), self.explain
+        )
 
-    def open_blob(self, repository: str, blob: Descriptor, start: int = 0) -> requests.Response:
-        """Ask for a blob (end-2) from the byte ``start`` on; its body begins there.
+    def _open_blob(self, repository: str, blob: Descriptor, start: int = 0) -> requests.Response:
+        """Ask for a blob from the byte ``start`` on; the answer's body begins there.
 
         A registry that does not know ranges sends what is before it again: it is passed over.
         """
@@ -255,7 +198,7 @@ class RegistryClient:
             ):
                 # Whatever it is, it is not the rest: all of it again, without a range.
                 response.close()
-                response = self.open_blob(repository, blob)
+                response = self._open_blob(repository, blob)
                 partial = False
             announced = start if partial else 0
             length = response.headers.get("Content-Length", str(blob.size - announced))
@@ -307,23 +250,86 @@ class RegistryClient:
             return int(length)
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
-        """Store a blob: open a session (end-4a), then send all of it in one request (end-6)."""
-        doing = f"the upload of the blob {blob.digest} to {repository}"
-        path = f"{self._path(repository)}/blobs/uploads/"
-        scopes = [self._push(repository)]
-        with self._request("POST", path, scopes=scopes, expect=(202,), doing=doing) as response:
-            location = self._location(response, doing)
+        """Store a blob, in one request or, where those are limited, in chunks."""
+        self._upload.upload(repository, blob, body)
+
+    def start_upload(self, repository: str, doing: str) -> UploadSession:
+        """Open an upload session (end-4a)."""
+        with self._request(
+            "POST",
+            f"{self._path(repository)}/blobs/uploads/",
+            scopes=[self._push(repository)],
+            expect=(202,),
+            doing=doing,
+        ) as response:
+            smallest = response.headers.get("OCI-Chunk-Min-Length", "")
+            return UploadSession(
+                self._location(response, doing),
+                min_chunk=int(smallest) if smallest.isdecimal() and len(smallest) < 19 else 0,
+            )
+
+    def put_upload(
+        self, repository: str, session: UploadSession, blob: Descriptor, body: Body | bytes
+    ) -> bool:
+        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
         with self._request(
             "PUT",
-            location,
-            scopes=scopes,
+            session.location,
+            scopes=[self._push(repository)],
             params={"digest": blob.digest},
             headers={"Content-Type": "application/octet-stream"},
-            body=body if len(body) else b"",
-            expect=(201, 204),
+            body=body,
+            expect=(201, 204, 413),
+            doing=f"the upload of the blob {blob.digest} to {repository}",
+        ) as response:
+            return response.status_code != 413
+
+    def patch_upload(
+        self, repository: str, session: UploadSession, chunk: memoryview, doing: str
+    ) -> UploadSession | None:
+        """Send a chunk (end-5); ``None`` if it is too large (413).
+
+        Of a chunk that arrived, but whose answer did not, the second try is out of order (416):
+        then the registry is asked how much it has (end-13).
+        """
+        start, scopes = session.received, [self._push(repository)]
+        with self._request(
+            "PATCH",
+            session.location,
+            scopes=scopes,
+            headers={
+                "Content-Type": "application/octet-stream",
+                "Content-Range": f"{start}-{start + len(chunk) - 1}",
+            },
+            body=bytes(chunk),
+            expect=(201, 202, 204, 413, 416),
             doing=doing,
-        ):
-            pass
+        ) as response:
+            if response.status_code == 413:
+                return None
+            if response.status_code != 416:
+                return self._progress(response, session, start + len(chunk), doing)
+        with self._request(
+            "GET", session.location, scopes=scopes, expect=(204, 202, 200), doing=doing
+        ) as response:
+            return self._progress(response, session, start, doing)
+
+    def _progress(
+        self, response: requests.Response, session: UploadSession, sent: int, doing: str
+    ) -> UploadSession:
+        """Read how far an upload has come, and where it goes on."""
+        has_moved = "Location" in response.headers
+        location = self._location(response, doing) if has_moved else session.location
+        last = response.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
+        received = int(last) + 1 if last.isdecimal() and len(last) < 19 else sent
+        return UploadSession(location, received, session.min_chunk)
+
+    def cancel_upload(self, repository: str, session: UploadSession, doing: str) -> None:
+        """Give an upload session back, where the registry lets us."""
+        with contextlib.suppress(RegistryError):
+            self._request(
+                "DELETE", session.location, scopes=[self._push(repository)], doing=doing
+            ).close()
 
     def mount_blob(self, repository: str, digest: Digest, *, source: str) -> bool:
         """Ask for a server-side copy (end-11); ``False`` means that it has to be uploaded."""
@@ -336,8 +342,9 @@ class RegistryClient:
                 params={"mount": digest, "from": self._path(source)},
                 doing=doing,
             ) as response:
-                if response.status_code == 202:
-                    self._cancel(repository, response, doing)
+                if response.status_code == 202 and "Location" in response.headers:
+                    session = UploadSession(self._location(response, doing))
+                    self.cancel_upload(repository, session, doing)
                 return response.status_code == 201
         except RegistryError as error:
             if error.status is None:
@@ -465,17 +472,11 @@ class RegistryClient:
             place = place._replace(scheme=own.scheme, netloc=own.netloc)
         return place.geturl()
 
-    def _cancel(self, repository: str, response: requests.Response, doing: str) -> None:
-        """Give the upload session of an answer back, where the registry lets us."""
-        with contextlib.suppress(RegistryError):
-            location = self._location(response, doing)
-            self._request("DELETE", location, scopes=[self._push(repository)], doing=doing).close()
-
     def _path(self, repository: str) -> str:
         """Return the repository's name in a request; on Docker Hub, ``python`` has a longer one."""
-        return (
-            f"library/{repository}" if self._is_docker_hub and "/" not in repository else repository
-        )
+        if self._asker.is_docker_hub and "/" not in repository:
+            return f"library/{repository}"
+        return repository
 
     def _pull(self, repository: str) -> str:
         return f"repository:{self._path(repository)}:pull"
@@ -489,28 +490,13 @@ class RegistryClient:
         )
 
     def _refusal(self, response: requests.Response, doing: str) -> RegistryError:
-        """Make one line of an answer that is not what was asked for."""
-        status = response.status_code
-        body = self._error_body(response)
-        code, message = _registry_error(body)
-        said = " ".join(part for part in (str(status), code, message) if part)
-        text = f"{self.registry} answers {said} to {doing}"
-        if status == 401:
-            hint = "check the username and the password"
-            if not self._login.has_credentials:
-                hint = "it may need a login: give a username and a password"
-            return AuthenticationError(text, hint=hint, status=status, code=code)
-        if status == 403:
-            hint = "this user is not allowed to do it"
-            return AuthenticationError(text, hint=hint, status=status, code=code)
-        hint = ""
-        if code == "NAME_UNKNOWN":
-            hint = "some registries want a repository to be created before the first push"
-        elif status == 400 and not self._secure and b"HTTPS" in body:
-            hint = "it speaks TLS: leave --insecure (secure=False) out"
-        elif status in (404, 405) and doing == "its check":
-            hint = "it does not look like a registry"
-        return RegistryError(text, hint=hint, status=status, code=code)
+        return refusal(
+            self._asker,
+            response.status_code,
+            self._error_body(response),
+            doing,
+            has_credentials=self._login.has_credentials,
+        )
 
     def _error_body(self, response: requests.Response) -> bytes:
         """Return a short body; read to its end, so that the connection can be used again."""
@@ -538,19 +524,3 @@ def _name(repository: str, reference: str) -> str:
 
 def _digest(reference: str) -> Digest | None:
     return Digest(reference) if ":" in reference else None
-
-
-def _registry_error(body: bytes) -> tuple[str, str]:
-    """Return code and message of the first error in a body (distribution-spec, "Error Codes")."""
-    text = body.decode("utf-8", "replace")
-    try:
-        first = json.loads(text)["errors"][0]
-        code, message = str(first.get("code", "")), str(first.get("message", ""))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _shortened(code, 60), _shortened(message, 200)
-
-
-def _shortened(text: str, longest: int) -> str:
-    """Make a server's words fit for a line of ours."""
-    return " ".join(one_line(text[: 4 * longest]).split())[:longest]

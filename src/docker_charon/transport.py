@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import http.client
 import http.cookiejar
+import logging
+import os
 import re
 import socket
 import ssl
+import time
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +30,11 @@ TRIES = 5
 BACKOFF = 0.4
 """Seconds of the pause before the third try; each one doubles it, and adds some by chance."""
 
+LONGEST_WAIT = 300.0
+"""Seconds; a server that wants more is not waited for."""
+LONGEST_SILENCE = 2.0
+"""Seconds of waiting, in one request, after which it is said."""
+
 FAILURES = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -41,7 +49,8 @@ A ``ValueError`` comes of an address that a redirect names and that cannot be on
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
-_BLOCK = 1024 * 1024
+
+_log = logging.getLogger(__name__)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 _PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
 """How OpenSSL takes a server that answers a TLS greeting in plain text."""
@@ -52,14 +61,17 @@ class Session(requests.Session):
 
     No cookies, no credentials out of ``~/.netrc``, and none carried along by a redirect to
     another host. Content is asked for as it is stored: a registry's bytes are hashed.
+    ``cacert`` is a file of certificates to trust besides the usual ones; raises `RegistryError`
+    when it is none.
     """
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, cacert: str | os.PathLike[str] | None = None) -> None:
         super().__init__()
         self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
         self.headers["Accept-Encoding"] = "identity"
-        adapter = _Adapter(pool_maxsize=connections, max_retries=_retries())
+        self._trusts = None if cacert is None else _trusting(cacert)
+        adapter = _Adapter(self._trusts, pool_maxsize=connections, max_retries=_retries())
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -93,9 +105,37 @@ class _Retry(Retry):
         absent = url == "/v2/" and isinstance(error, urllib3.exceptions.NewConnectionError)
         # A mount that fails becomes an upload: there is nothing to wait for.
         unmounted = "mount=" in (url or "") and response is not None and response.status != 429
-        if absent or unmounted:
+        too_long = response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT
+        if absent or unmounted or too_long:
             raise urllib3.exceptions.MaxRetryError(kwargs.get("_pool"), url or "", error)  # type: ignore[arg-type]
         return super().increment(method, url, *args, **kwargs)
+
+    def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
+        """Return the seconds that a server wants us to wait; nonsense is nothing."""
+        try:
+            return super().get_retry_after(response)
+        except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+            return None
+
+    def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
+        """Wait before the next try; say so if it takes more than a few seconds."""
+        seconds = self.get_retry_after(response) if response is not None else None
+        why = "the connection broke" if response is None else f"it answers {response.status}"
+        if not seconds:
+            seconds = self.get_backoff_time()
+        total = self.waited + seconds
+        if total > LONGEST_SILENCE:
+            _log.warning("waiting %.0f s for the registry: %s", max(seconds, 1), why)
+        self.waited = total
+        time.sleep(seconds)
+
+    waited = 0.0
+
+    def new(self, **kwargs: Any) -> _Retry:
+        """Return the next state; it has waited as long as this one."""
+        following: _Retry = super().new(**kwargs)
+        following.waited = self.waited
+        return following
 
 
 def _retries() -> Retry:
@@ -111,10 +151,55 @@ def _retries() -> Retry:
 
 
 class _Adapter(HTTPAdapter):
-    """Sends bodies in larger pieces than the 16 KiB of `http.client`."""
+    """Trusts another authority as well, and gives a server time to take what is sent."""
 
-    def init_poolmanager(self, *args: object, **kwargs: object) -> None:
-        super().init_poolmanager(*args, blocksize=_BLOCK, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, trusts: ssl.SSLContext | None, **options: Any) -> None:
+        self._trusts: dict[str, Any] = {} if trusts is None else {"ssl_context": trusts}
+        super().__init__(**options)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **{**options, **self._trusts})
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **{**options, **self._trusts})
+
+
+class _Patient:
+    """A connection; once it is open, what counts is the time that nothing moves."""
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock.settimeout(READ_TIMEOUT)  # type: ignore[attr-defined]
+
+
+class _HTTPConnection(_Patient, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Patient, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+def _trusting(cacert: str | os.PathLike[str]) -> ssl.SSLContext:
+    context = urllib3.util.ssl_.create_urllib3_context()
+    try:
+        context.load_verify_locations(cacert)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
+        raise RegistryError(
+            f"{os.fspath(cacert)} is no file of certificates in PEM"
+            + (f": {problem}" if problem else "")
+        ) from error
+    return context
 
 
 def read_body(response: requests.Response, buffer: memoryview) -> int:
@@ -166,7 +251,8 @@ def explain(error: Exception, registry: str, *, secure: bool) -> RegistryError:
     ):
         return RegistryError(
             f"the certificate of {registry} is not trusted",
-            hint="name your own authority's certificates in REQUESTS_CA_BUNDLE",
+            hint="name your own authority's certificate with --cacert FILE, or in "
+            "REQUESTS_CA_BUNDLE",
         )
     if any(isinstance(cause, (ssl.SSLError, requests.exceptions.SSLError)) for cause in causes):
         if any(sign in text for sign in _PLAIN_HTTP_SIGNS):
