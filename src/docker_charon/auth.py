@@ -6,6 +6,7 @@ Docker registry token authentication; RFC 9110, section 11.6.1, for the challeng
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 import time
@@ -17,7 +18,8 @@ import requests
 
 from docker_charon.credentials import Credentials
 from docker_charon.errors import AuthenticationError, RegistryError
-from docker_charon.transport import FAILURES, explain, origin
+from docker_charon.failure import FAILURES, explain
+from docker_charon.transport import origin
 
 _LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
 _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
@@ -59,7 +61,9 @@ def parse_challenges(header: str) -> list[Challenge]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bearer:
+class _Grant:
+    """An ``Authorization`` header, and the `time.monotonic` at which it ends."""
+
     header: str = field(repr=False)
     expires: float
 
@@ -85,7 +89,7 @@ class Login:
         self._find = find
         self._found: tuple[Credentials | None] | None = None
         self._challenge: Challenge | None = None
-        self._tokens: dict[tuple[str, ...], _Bearer] = {}
+        self._tokens: dict[tuple[str, ...], _Grant] = {}
         self._lock = threading.RLock()
         self._fetching: dict[tuple[str, ...], threading.Lock] = {}
 
@@ -99,8 +103,8 @@ class Login:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether there is a username and a password to log in with."""
-        return self._credentials is not None
+        """Whether the registry has asked for a login, and there is a user to log in as."""
+        return self._found is not None and self._found[0] is not None
 
     @property
     def _credentials(self) -> Credentials | None:
@@ -128,17 +132,29 @@ class Login:
 
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
-    ) -> str | None:
-        """Take a 401; return a header that is worth one more try, or ``None``."""
-        with self._lock:
-            self._challenge = _choose(response) or self._challenge
-            for key, token in list(self._tokens.items()):
-                if token.header == used:
-                    del self._tokens[key]
-        header = self.header(scopes)
-        return header if header != used else None
+    ) -> _Grant | None:
+        """Take a 401; return what is worth one more try, or ``None``.
 
-    def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Bearer:
+        A new token is this request's own until it has been used (see `keep`): one that is good for
+        a few requests would be used up by the others.
+        """
+        with self._lock:
+            self._challenge = challenge = _choose(response) or self._challenge
+            for key, old in list(self._tokens.items()):
+                if old.header == used:
+                    del self._tokens[key]
+        if challenge is not None and challenge.scheme == "bearer" and scopes:
+            grant = self._fetch_token(challenge, scopes)
+        else:
+            grant = _Grant(self.header(scopes) or "", math.inf)
+        return grant if grant.header not in ("", used) else None
+
+    def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
+        """Share what was good for one request with those that follow."""
+        with self._lock:
+            self._tokens[scopes] = grant
+
+    def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Grant:
         """Return a token for ``scopes``: one at hand, or a new one, for which others wait."""
         with self._lock:
             fetching = self._fetching.setdefault(scopes, threading.Lock())
@@ -148,7 +164,7 @@ class Login:
                 token = self._tokens[scopes] = self._fetch_token(challenge, scopes)
             return token
 
-    def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Bearer:
+    def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Grant:
         realm = challenge.parameters.get("realm", "")
         service = realm.split("?")[0]
         scheme = realm.partition("://")[0].lower()
@@ -179,7 +195,7 @@ class Login:
                 f"{response.status_code}",
                 status=response.status_code,
             )
-        return _bearer(content, f"the token service of {self._registry} at {service}")
+        return _granted(content, f"the token service of {self._registry} at {service}")
 
     def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
         """Ask the token service; an identity token is turned in by OAuth2 (RFC 6749, section 6)."""
@@ -220,16 +236,23 @@ class ScopedAuth(requests.auth.AuthBase):
         if response.status_code != 401 or not self._login.covers(response.url):
             return response
         used = response.request.headers.get("Authorization")
-        header = self._login.challenged(response, self._scopes, used)
-        if header is None:
+        try:
+            grant = self._login.challenged(response, self._scopes, used)
+            if grant is not None:
+                response.raw.read(_LONGEST_ANSWER, decode_content=False)
+        except BaseException:
+            response.close()
+            raise
+        if grant is None:
             return response
-        response.raw.read(_LONGEST_ANSWER, decode_content=False)
         response.close()
         again = response.request.copy()
-        again.headers["Authorization"] = header
+        again.headers["Authorization"] = grant.header
         answer: requests.Response = response.connection.send(again, **options)
         answer.history.append(response)
         answer.request = again
+        if answer.status_code != 401:
+            self._login.keep(self._scopes, grant)
         return answer
 
 
@@ -248,7 +271,7 @@ def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _bearer(content: bytes, service: str) -> _Bearer:
+def _granted(content: bytes, service: str) -> _Grant:
     try:
         answer = json.loads(content)
         token = answer.get("token") or answer.get("access_token")
@@ -261,4 +284,4 @@ def _bearer(content: bytes, service: str) -> _Bearer:
     if not isinstance(lifetime, (int, float)) or not lifetime > 0:  # NaN is neither
         lifetime = _DEFAULT_LIFETIME
     lifetime = min(lifetime, _LONGEST_LIFETIME)
-    return _Bearer(f"Bearer {token}", time.monotonic() + lifetime * _USED)
+    return _Grant(f"Bearer {token}", time.monotonic() + lifetime * _USED)

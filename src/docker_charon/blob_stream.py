@@ -11,7 +11,8 @@ import requests
 
 from docker_charon.descriptor import Descriptor
 from docker_charon.errors import DigestMismatch, RegistryError
-from docker_charon.transport import FAILURES, read_body
+from docker_charon.failure import FAILURES
+from docker_charon.transport import read_body
 
 _RESUMES = 5  # of one blob, without a byte in between
 _PAUSE = 0.3  # seconds before the first of them; each one doubles it

@@ -32,9 +32,10 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
+from docker_charon.failure import FAILURES, explain
 from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.refusal import Asker, refusal
-from docker_charon.transport import FAILURES, Session, check_host, explain, origin, read_body
+from docker_charon.transport import Session, check_host, origin, read_body
 
 DOCKER_HUB = "registry-1.docker.io"
 _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
