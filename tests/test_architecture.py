@@ -20,7 +20,7 @@ LAYERS = [
     {"registry", "payload_reader", "payload_writer", "progress"},
     {"auth", "blob_stream", "blob_upload", "partial_file", "refusal"},
     {"payload"},
-    {"credentials", "transport", "plan", "random_access", "workers", "zip_records"},
+    {"credentials", "failure", "transport", "plan", "random_access", "workers", "zip_records"},
     {"manifest"},
     {"reference", "descriptor"},
     {"digest"},
@@ -28,6 +28,7 @@ LAYERS = [
 ]
 ZIP_SIDE = {"partial_file", "payload", "payload_reader", "payload_writer", "zip_records"}
 HTTP_SIDE = {
+    "failure",
     "auth",
     "blob_stream",
     "blob_upload",

@@ -16,8 +16,9 @@ import responses
 
 from docker_charon import transport
 from docker_charon.errors import InvalidReference, RegistryError
+from docker_charon.failure import explain
 from docker_charon.registry import RegistryClient
-from docker_charon.transport import Session, check_host, explain, origin
+from docker_charon.transport import Session, check_host, origin
 
 URL = "https://registry.example/v2/"
 NAMES_OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
