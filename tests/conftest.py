@@ -13,7 +13,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 import registries
-from docker_charon import blob_stream, transport
+from docker_charon import transport
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,6 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait between two tries for as good as no time."""
-    monkeypatch.setattr(blob_stream, "_PAUSE", 0.001)
     monkeypatch.setattr(transport, "BACKOFF", 0.001)
 
 

@@ -71,6 +71,7 @@ def test_what_is_exported_is_a_promise() -> None:
     assert sorted(docker_charon.__all__) == [
         "AuthenticationError",
         "BlobNotFound",
+        "ConnectionFailed",
         "DigestMismatch",
         "DockerCharonError",
         "InvalidDigest",

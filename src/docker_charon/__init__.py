@@ -7,6 +7,7 @@
 from docker_charon.errors import (
     AuthenticationError,
     BlobNotFound,
+    ConnectionFailed,
     DigestMismatch,
     DockerCharonError,
     InvalidDigest,
@@ -22,6 +23,7 @@ from docker_charon.push import push_payload_to_registry
 __all__ = [
     "AuthenticationError",
     "BlobNotFound",
+    "ConnectionFailed",
     "DigestMismatch",
     "DockerCharonError",
     "InvalidDigest",

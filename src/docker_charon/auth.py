@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 from docker_charon.credentials import Credentials
-from docker_charon.errors import AuthenticationError, RegistryError
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.failure import FAILURES, explain
 from docker_charon.transport import origin
 
@@ -179,7 +179,7 @@ class Login:
                 content = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
         except FAILURES as error:
             what = str(explain(error, service, secure=True))
-            raise RegistryError(f"cannot log in to {self._registry}: {what}") from error
+            raise ConnectionFailed(f"cannot log in to {self._registry}: {what}") from error
         if response.status_code in (401, 403):
             raise AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,10 +11,9 @@ import requests
 from docker_charon.descriptor import Descriptor
 from docker_charon.errors import DigestMismatch, RegistryError
 from docker_charon.failure import FAILURES
-from docker_charon.transport import read_body
+from docker_charon.transport import pause, read_body
 
 _RESUMES = 5  # of one blob, without a byte in between
-_PAUSE = 0.3  # seconds before the first of them; each one doubles it
 _BUFFER = 256 * 1024
 
 _log = logging.getLogger(__name__)
@@ -72,7 +70,7 @@ class BlobStream:
                 f"says {self._blob.size}"
             )
         _log.info("%s: going on at byte %s", self._blob.digest, self._position)
-        time.sleep(_PAUSE * 2 ** (self._failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
+        time.sleep(pause(self._failures))
         self._response = self._ask(self._position)
 
     def __iter__(self) -> Iterator[memoryview]:

@@ -9,6 +9,7 @@
     ├── DigestMismatch        bytes that are not the content that was asked for
     ├── PayloadError          a payload that cannot be read, is incomplete, or cannot be written
     └── RegistryError         a registry that cannot be reached, refuses, or answers nonsense
+        ├── ConnectionFailed      nothing answers there, or the connection broke
         ├── AuthenticationError   it wants a login, or another one
         ├── ManifestNotFound      it has no such image, or holds another one under that name
         └── BlobNotFound          it lacks a blob of an image
@@ -74,6 +75,10 @@ class RegistryError(DockerCharonError):
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
+
+
+class ConnectionFailed(RegistryError):
+    """Nothing answers at the registry's address, or the connection broke more than once."""
 
 
 class AuthenticationError(RegistryError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from docker_charon.errors import RegistryError
+from docker_charon.errors import ConnectionFailed
 
 FAILURES = (
     requests.RequestException,
@@ -31,53 +31,53 @@ _PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUE
 """How OpenSSL takes a server that answers a TLS greeting in plain text."""
 
 
-def explain(error: Exception, registry: str, *, secure: bool) -> RegistryError:
+def explain(error: Exception, registry: str, *, secure: bool) -> ConnectionFailed:
     """Make one line of a failure on the way to, or from, ``registry``."""
     causes = list(_causes(error))
     text = " ".join(str(cause) for cause in causes)
     if any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes):
-        return RegistryError(
+        return ConnectionFailed(
             f"the proxy on the way to {registry} does not answer",
             hint="see HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes) or (
         "CERTIFICATE_VERIFY_FAILED" in text
     ):
-        return RegistryError(
+        return ConnectionFailed(
             f"the certificate of {registry} is not trusted",
             hint="name your own authority's certificate with --cacert FILE, or in "
             "REQUESTS_CA_BUNDLE",
         )
     if secure and (bundle := _unreadable_bundle()):
-        return RegistryError(
+        return ConnectionFailed(
             f"{bundle} is no file of certificates, so that {registry} cannot be trusted",
             hint="see REQUESTS_CA_BUNDLE",
         )
     if any(isinstance(cause, (ssl.SSLError, requests.exceptions.SSLError)) for cause in causes):
         if any(sign in text for sign in _PLAIN_HTTP_SIGNS):
-            return RegistryError(
+            return ConnectionFailed(
                 f"{registry} does not speak TLS",
                 hint="if it is a registry on plain HTTP, use --insecure (secure=False)",
             )
-        return RegistryError(f"{registry} and we cannot agree on TLS: {_reason(causes)}")
+        return ConnectionFailed(f"{registry} and we cannot agree on TLS: {_reason(causes)}")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return RegistryError(f"the name of {registry} is unknown", hint="is it spelled right?")
+        return ConnectionFailed(f"the name of {registry} is unknown", hint="is it spelled right?")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return RegistryError(
+        return ConnectionFailed(
             f"nothing listens at {registry}", hint="is the registry running, the port right?"
         )
     if any(
         isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError))
         for cause in causes
     ):
-        return RegistryError(f"{registry} does not answer in time", hint="try again later")
+        return ConnectionFailed(f"{registry} does not answer in time", hint="try again later")
     unreachable = [c for c in causes if isinstance(c, OSError) and c.errno in _UNREACHABLE]
     if unreachable:
-        return RegistryError(f"{registry} cannot be reached: {unreachable[0].strerror}")
+        return ConnectionFailed(f"{registry} cannot be reached: {unreachable[0].strerror}")
     if any(isinstance(cause, requests.TooManyRedirects) for cause in causes):
-        return RegistryError(f"{registry} redirects in a circle")
+        return ConnectionFailed(f"{registry} redirects in a circle")
     hint = "try again" if secure else "try again; if it speaks TLS, leave --insecure out"
-    return RegistryError(f"the connection to {registry} broke", hint=hint)
+    return ConnectionFailed(f"the connection to {registry} broke", hint=hint)
 
 
 def _unreadable_bundle() -> str | None:

@@ -18,13 +18,14 @@ import requests
 
 from docker_charon.auth import Login
 from docker_charon.blob_stream import BlobStream
-from docker_charon.blob_upload import BlobUpload, UploadSession
+from docker_charon.blob_upload import BlobUploads, UploadSession
 from docker_charon.credentials import Credentials, find_credentials
 from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import (
     AuthenticationError,
     BlobNotFound,
+    ConnectionFailed,
     DigestMismatch,
     DockerCharonError,
     InvalidDigest,
@@ -84,7 +85,7 @@ class RegistryClient:
         self._url = f"{'https' if secure else 'http'}://{host}/v2/"
         self._session = Session(connections, cacert)
         self._login = Login(self._session, self._url, registry, find)
-        self._upload = BlobUpload(self)
+        self._uploads = BlobUploads(self)
 
     def __repr__(self) -> str:
         return f"<RegistryClient {self._url}>"
@@ -100,7 +101,7 @@ class RegistryClient:
     ) -> None:
         self._session.close()
 
-    def explain(self, error: Exception) -> RegistryError:
+    def explain(self, error: Exception) -> ConnectionFailed:
         """Make one line of a failure on the way to this registry."""
         return explain(error, self.registry, secure=self._asker.secure)
 
@@ -223,7 +224,7 @@ class RegistryClient:
         except FAILURES as error:
             raise self.explain(error) from error
         if size:
-            raise RegistryError(f"the connection to {self.registry} broke", hint="try again")
+            raise ConnectionFailed(f"the connection to {self.registry} broke", hint="try again")
 
     def head_blob(self, repository: str, digest: Digest) -> int | None:
         """Return a blob's size in bytes (end-2), or ``None`` when the repository has none."""
@@ -252,7 +253,7 @@ class RegistryClient:
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         """Store a blob, in one request or, where those are limited, in chunks."""
-        self._upload.upload(repository, blob, body)
+        self._uploads.upload(repository, blob, body)
 
     def start_upload(self, repository: str, doing: str) -> UploadSession:
         """Open an upload session (end-4a)."""
@@ -286,34 +287,36 @@ class RegistryClient:
             return response.status_code != 413
 
     def patch_upload(
-        self, repository: str, session: UploadSession, chunk: memoryview, doing: str
+        self, repository: str, session: UploadSession, chunk: bytes, doing: str
     ) -> UploadSession | None:
-        """Send a chunk (end-5); ``None`` if it is too large (413).
-
-        Of a chunk that arrived, but whose answer did not, the second try is out of order (416):
-        then the registry is asked how much it has (end-13).
-        """
-        start, scopes = session.received, [self._push(repository)]
+        """Send a chunk (end-5); ``None`` if it is too large (413)."""
+        start = session.received
         with self._request(
             "PATCH",
             session.location,
-            scopes=scopes,
+            scopes=[self._push(repository)],
             headers={
                 "Content-Type": "application/octet-stream",
                 "Content-Range": f"{start}-{start + len(chunk) - 1}",
             },
-            body=bytes(chunk),
-            expect=(201, 202, 204, 413, 416),
+            body=chunk,
+            expect=(201, 202, 204, 413),
             doing=doing,
         ) as response:
             if response.status_code == 413:
                 return None
-            if response.status_code != 416:
-                return self._progress(response, session, start + len(chunk), doing)
+            return self._progress(response, session, start + len(chunk), doing)
+
+    def upload_status(self, repository: str, session: UploadSession, doing: str) -> UploadSession:
+        """Ask how much of an upload has arrived (end-13)."""
         with self._request(
-            "GET", session.location, scopes=scopes, expect=(204, 202, 200), doing=doing
+            "GET",
+            session.location,
+            scopes=[self._push(repository)],
+            expect=(200, 202, 204),
+            doing=doing,
         ) as response:
-            return self._progress(response, session, start, doing)
+            return self._progress(response, session, session.received, doing)
 
     def _progress(
         self, response: requests.Response, session: UploadSession, sent: int, doing: str
@@ -347,9 +350,9 @@ class RegistryClient:
                     session = UploadSession(self._location(response, doing))
                     self.cancel_upload(repository, session, doing)
                 return response.status_code == 201
-        except RegistryError as error:
-            if error.status is None:
-                raise
+        except ConnectionFailed:
+            raise
+        except RegistryError:
             return False  # the token service knows no such source, or not for this user
 
     def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:

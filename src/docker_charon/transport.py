@@ -6,6 +6,7 @@ import http.client
 import http.cookiejar
 import logging
 import os
+import random
 import re
 import ssl
 import time
@@ -88,8 +89,14 @@ class _Retry(Retry):
         absent = url == "/v2/" and isinstance(error, urllib3.exceptions.NewConnectionError)
         # A mount that fails becomes an upload: there is nothing to wait for.
         unmounted = "mount=" in (url or "") and response is not None and response.status != 429
+        # What has become of an upload is asked, not tried.
+        uncertain = (
+            method in ("PUT", "PATCH")
+            and "/blobs/uploads/" in (url or "")
+            and not (response is not None and response.status == 429)
+        )
         too_long = response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT
-        if absent or unmounted or too_long:
+        if absent or unmounted or uncertain or too_long:
             raise urllib3.exceptions.MaxRetryError(kwargs.get("_pool"), url or "", error)  # type: ignore[arg-type]
         return super().increment(method, url, *args, **kwargs)
 
@@ -119,6 +126,12 @@ class _Retry(Retry):
         following: _Retry = super().new(**kwargs)
         following.waited = self.waited
         return following
+
+
+def pause(failures: int) -> float:
+    """Return the seconds to wait after so many failures: growing, and with some chance."""
+    chance = random.uniform(0.5, 1.5)  # noqa: S311  # no secret
+    return float(BACKOFF * 2 ** (failures - 1) * chance)
 
 
 def _retries() -> Retry:
