@@ -140,6 +140,7 @@ class _Upload:
                 answer = self._send(bytes(pending[:size]))
                 if answer is None:
                     break
+                self.session = answer
                 idle = idle + 1 if answer.received == start else 0
                 if not start <= answer.received <= start + len(pending) or idle == TRIES:
                     raise RegistryError(
@@ -148,7 +149,6 @@ class _Upload:
                         status=202,
                     )
                 del pending[: answer.received - start]
-                self.session = answer
             else:
                 for _ in pieces:  # so that the body has seen to its own end
                     pass

@@ -326,6 +326,8 @@ class RegistryClient:
         location = self._location(response, doing) if has_moved else session.location
         last = response.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
         received = int(last) + 1 if last.isdecimal() and len(last) < 19 else sent
+        if received == 1 != sent:
+            received = 0  # how distribution says that nothing has arrived: 0-0, as for one byte
         return UploadSession(location, received, session.min_chunk)
 
     def cancel_upload(self, repository: str, session: UploadSession, doing: str) -> None:
