@@ -20,7 +20,14 @@ from docker_charon import transport
 def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep what the person at the keyboard is logged in to out of the tests."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for variable in ("DOCKER_CONFIG", "DOCKER_CHARON_USERNAME", "DOCKER_CHARON_PASSWORD"):
+    for variable in (
+        "DOCKER_CONFIG",
+        "DOCKER_CHARON_USERNAME",
+        "DOCKER_CHARON_PASSWORD",
+        "REGISTRY_AUTH_FILE",
+        "XDG_CONFIG_HOME",
+        "XDG_RUNTIME_DIR",
+    ):
         monkeypatch.delenv(variable, raising=False)
 
 

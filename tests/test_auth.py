@@ -20,7 +20,7 @@ from responses import RequestsMock
 
 from docker_charon.auth import Challenge, Login, parse_challenges
 from docker_charon.credentials import Credentials
-from docker_charon.errors import AuthenticationError, RegistryError
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.registry import RegistryClient
 from docker_charon.transport import Session
 
@@ -320,7 +320,11 @@ def test_a_challenge_without_a_token_service_is_refused(
         ({"body": '{"token": null, "access_token": 5}'}, RegistryError, "without a token"),
         ({"body": '{"token": "a\\r\\nX-Header: b"}'}, RegistryError, "without a token"),
         ({"body": "[" * 100_000}, RegistryError, "without a token"),
-        ({"body": requests.ConnectionError("gone")}, RegistryError, f"the connection to {REALM}"),
+        (
+            {"body": requests.ConnectionError("gone")},
+            ConnectionFailed,
+            f"the connection to {REALM}",
+        ),
     ],
 )
 def test_a_token_service_that_gives_no_token_is_told(

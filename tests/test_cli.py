@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -193,3 +194,52 @@ def test_a_reader_that_goes_away_is_one_line(source: str) -> None:
     assert process.returncode == 1
     assert stderr.count("\n") == 1
     assert "cannot write" in stderr
+
+
+def test_a_dry_run_says_what_the_real_one_does(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    images.put(source, "base:1", image(layer(1)))
+    app = images.put(source, "app:2", image(layer(1), layer(2, 5000)))
+    images.put(destination, "base:1", image(layer(1)))
+    payload = tmp_path / "p.zip"
+    make = ["make-payload", "-r", source, "-i", "-f", payload, "-a", "base:1", "app:2"]
+    told = run(*make, "--dry-run")
+    assert (told.returncode, told.stdout) == (0, b"")
+    assert not payload.exists()
+    assert run(*make).returncode == 0
+    assert f"payload of {payload.stat().st_size:,} bytes".encode() in told.stderr
+    assert f"{images.digest_of(layer(2, 5000))} from app".encode() in told.stderr
+    push = ["push-payload", "-r", destination, "-i", "-s", "-f", payload]
+    told = run(*push, "--dry-run")
+    assert (told.returncode, told.stdout) == (0, b"app:2\n")
+    assert f"mount {images.digest_of(layer(1))} from base to app".encode() in told.stderr
+    assert images.read(destination, "app:2") is None
+    assert run(*push).stdout == b"app:2\n"
+    assert images.read(destination, "app:2") == app.contents()
+
+
+def test_a_dry_run_of_a_push_is_as_strict(source: str, destination: str, tmp_path: Path) -> None:
+    images.put(source, "base:1", image(layer(1)))
+    images.put(source, "app:2", image(layer(1), layer(2)))
+    payload = tmp_path / "p.zip"
+    run("make-payload", "-r", source, "-i", "-f", payload, "-a", "base:1", "app:2")
+    push = ["push-payload", "-r", destination, "-i", "-f", payload, "--dry-run"]
+    assert run(*push).returncode == 0
+    assert_fails(run(*push, "-s"), images.digest_of(layer(1)))
+
+
+def test_a_payload_is_verified_and_inspected(source: str, tmp_path: Path) -> None:
+    images.put(source, "app:1", image(layer(1, 5000)))
+    payload = tmp_path / "p.zip"
+    run("make-payload", "-r", source, "-i", "-f", payload, "app:1")
+    verified = run("verify-payload", "-f", payload)
+    assert (verified.returncode, verified.stdout) == (0, b"")
+    assert run("verify-payload", "-q", stdin=payload.read_bytes()).stderr == b""
+    table = run("inspect-payload", "-f", payload).stdout.decode().splitlines()
+    assert table[1].split()[:2] == ["app:1", "linux/amd64"]
+    assert json.loads(run("inspect-payload", "--json", "-f", payload).stdout)["saved"] == 0
+    content = bytearray(payload.read_bytes())
+    content[len(content) // 2] ^= 1
+    payload.write_bytes(content)
+    assert_fails(run("verify-payload", "-f", payload), "blobs/sha256/")

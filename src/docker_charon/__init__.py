@@ -1,7 +1,8 @@
 """Transfer Docker images to an air-gapped system efficiently.
 
 `make_payload` reads a registry and writes one zip with what the other side lacks;
-`push_payload_to_registry` puts it into the registry there.
+`push_payload_to_registry` puts it into the registry there. `verify_payload` and `inspect_payload`
+look into it on the way, without a network.
 """
 
 from docker_charon.errors import (
@@ -17,8 +18,10 @@ from docker_charon.errors import (
     PayloadError,
     RegistryError,
 )
+from docker_charon.inspection import ImageSummary, PayloadSummary, inspect_payload
 from docker_charon.make import make_payload
 from docker_charon.push import push_payload_to_registry
+from docker_charon.verification import verify_payload
 
 __all__ = [
     "AuthenticationError",
@@ -26,12 +29,16 @@ __all__ = [
     "ConnectionFailed",
     "DigestMismatch",
     "DockerCharonError",
+    "ImageSummary",
     "InvalidDigest",
     "InvalidManifest",
     "InvalidReference",
     "ManifestNotFound",
     "PayloadError",
+    "PayloadSummary",
     "RegistryError",
+    "inspect_payload",
     "make_payload",
     "push_payload_to_registry",
+    "verify_payload",
 ]

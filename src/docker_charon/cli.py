@@ -13,9 +13,11 @@ from typing import IO, Annotated, NoReturn, cast
 import typer
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.inspection import PayloadSummary, inspect_payload
 from docker_charon.make import make_payload
 from docker_charon.push import push_payload_to_registry
 from docker_charon.registry import DOCKER_HUB
+from docker_charon.verification import verify_payload
 
 # The parents of what typer raises for wrong usage; it does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -69,7 +71,14 @@ CACert = Annotated[
         help="Certificates (PEM) to trust besides the usual ones, as of a private authority.",
     ),
 ]
+PayloadFile = Annotated[
+    str, typer.Option("--file", "-f", metavar="PATH", help="The payload; - is standard input.")
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Transfers side by side.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only say what would travel, and how many bytes."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -102,6 +111,7 @@ def make_payload_command(
     password: Password = None,
     password_stdin: PasswordStdin = False,
     cacert: CACert = None,
+    dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
@@ -115,7 +125,7 @@ def make_payload_command(
     """
     target: str | IO[bytes] = file
     if file == "-":
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not dry_run:
             raise typer.BadParameter(
                 "a payload is not written to a terminal: use -f PATH, or a pipe"
             )
@@ -130,6 +140,7 @@ def make_payload_command(
             username=username,
             password=_password(password, password_stdin),
             cacert=cacert,
+            dry_run=_told(dry_run),
             jobs=jobs,
             progress=False if quiet else None,
         )
@@ -138,10 +149,7 @@ def make_payload_command(
 @app.command("push-payload")
 def push_payload_command(
     registry: Registry = DOCKER_HUB,
-    file: Annotated[
-        str,
-        typer.Option("--file", "-f", metavar="PATH", help="The payload; - is standard input."),
-    ] = "-",
+    file: PayloadFile = "-",
     strict: Annotated[
         bool,
         typer.Option(
@@ -156,6 +164,7 @@ def push_payload_command(
     password: Password = None,
     password_stdin: PasswordStdin = False,
     cacert: CACert = None,
+    dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
@@ -163,15 +172,9 @@ def push_payload_command(
 
     For example: docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
     """
-    source: str | IO[bytes] = file
-    if file == "-":
-        if password_stdin:
-            raise typer.BadParameter("standard input cannot be payload and password: use -f PATH")
-        if sys.stdin.isatty():
-            raise typer.BadParameter(
-                "a payload is not read from a terminal: use -f PATH, or a pipe"
-            )
-        source = sys.stdin.buffer
+    if file == "-" and password_stdin:
+        raise typer.BadParameter("standard input cannot be payload and password: use -f PATH")
+    source = _source(file)
     with _one_line():
         pushed = push_payload_to_registry(
             registry,
@@ -181,6 +184,7 @@ def push_payload_command(
             username=username,
             password=_password(password, password_stdin),
             cacert=cacert,
+            dry_run=_told(dry_run),
             jobs=jobs,
             progress=False if quiet else None,
         )
@@ -188,14 +192,52 @@ def push_payload_command(
         print(name)
 
 
+@app.command("verify-payload")
+def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
+    """Check a payload from its first byte to its last, without a network.
+
+    Says all that is wrong, one line each; the exit status is 1 if there is anything.
+
+    For example: docker-charon verify-payload -f payload.zip
+    """
+    source = _source(file)
+    with _one_line():
+        findings = verify_payload(source, jobs=jobs, progress=False if quiet else None)
+    for finding in findings:
+        print(f"docker-charon: {finding}", file=sys.stderr)
+    if findings:
+        sys.exit(1)
+    if not quiet:
+        print("docker-charon: the payload is whole", file=sys.stderr)
+
+
+@app.command("inspect-payload")
+def inspect_payload_command(
+    file: PayloadFile = "-",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object, for programs.")
+    ] = False,
+) -> None:
+    """Tell what a payload brings, and what it expects at the destination.
+
+    For example: docker-charon inspect-payload -f payload.zip
+    """
+    source = _source(file)
+    with _one_line():
+        summary = inspect_payload(source)
+    print(summary.as_json() if as_json else _table(summary))
+
+
 def main() -> None:
     """Run the command line; wrong usage is one line on standard error, as every failure is."""
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("docker-charon: %(message)s"))
-    logging.getLogger("docker_charon").addHandler(handler)
+    logger = logging.getLogger("docker_charon")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("docker-charon: %(message)s"))
+        logger.addHandler(handler)
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(app(arguments, standalone_mode=False, prog_name="docker-charon"))
@@ -219,6 +261,53 @@ def _one_line() -> Iterator[None]:
         if partial := getattr(error, "partial", None):
             message += f"; the same command goes on from {partial}"
         _fail(message, 130 if isinstance(error, KeyboardInterrupt) else 1)
+
+
+def _source(file: str) -> str | IO[bytes]:
+    """Return where to read a payload from."""
+    if file != "-":
+        return file
+    if sys.stdin.isatty():
+        raise typer.BadParameter("a payload is not read from a terminal: use -f PATH, or a pipe")
+    return sys.stdin.buffer
+
+
+def _told(dry_run: bool) -> bool:
+    """Have what a dry run finds out shown."""
+    if dry_run:
+        logging.getLogger("docker_charon").setLevel(logging.INFO)
+    return dry_run
+
+
+def _table(summary: PayloadSummary) -> str:
+    """Lay a payload's images out in columns, and add them up."""
+    rows = [("IMAGE", "PLATFORMS", "SIZE", "CARRIED", "EXPECTED THERE")]
+    for image in summary.images:
+        expected = ", ".join(image.expected)
+        if image.skipped:
+            expected = "the image itself"
+        elif image.lacking:
+            expected = f"{image.lacking} blobs, in {expected}"
+        platforms = ", ".join(image.platforms) or "-"
+        sizes = _size(image.size) if image.digest else "-", _size(image.carried)
+        rows.append((image.name, platforms, *sizes, expected or "-"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    total = f"{len(summary.images)} images of {_size(summary.size)}"
+    lines.append(f"{total}: {_size(summary.carried)} carried, {_size(summary.saved)} saved")
+    return "\n".join(lines)
+
+
+def _size(number: float) -> str:
+    """Return a number of bytes as people read it, in powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
 
 
 def _names(words: Iterable[str]) -> list[str]:

@@ -159,9 +159,9 @@ def _ask_helper(name: str, registry: str) -> Credentials | None:
         raise AuthenticationError(f"cannot run {program}: {error.strerror}") from error
     output = done.stdout.decode("utf-8", "replace").strip()
     if done.returncode != 0:
-        if "credentials not found" in output.lower():
-            return None
         said = output or done.stderr.decode("utf-8", "replace").strip() or "it says nothing"
+        if "credentials not found" in said.lower():
+            return None
         raise AuthenticationError(
             f"{program} fails for {registry}: {said[:200]}", hint="log in again with it"
         )

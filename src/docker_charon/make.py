@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from typing import IO
@@ -12,12 +13,14 @@ from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError
 from docker_charon.manifest import Image, Manifest
 from docker_charon.payload import payload_entries
-from docker_charon.payload_writer import write_payload
-from docker_charon.plan import NamedImage, plan_make
+from docker_charon.payload_writer import payload_size, write_payload
+from docker_charon.plan import MakePlan, NamedImage, plan_make
 from docker_charon.progress import Progress
 from docker_charon.reference import Reference
 from docker_charon.registry import RegistryClient
 from docker_charon.workers import Workers
+
+_log = logging.getLogger(__name__)
 
 
 def make_payload(
@@ -30,6 +33,7 @@ def make_payload(
     password: str | None = None,
     *,
     cacert: str | os.PathLike[str] | None = None,
+    dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> None:
@@ -49,6 +53,8 @@ def make_payload(
         password: For a registry that requires a login. Without both, what Docker or Podman are
             logged in with is used.
         cacert: A file of certificates (PEM) to trust besides the usual ones.
+        dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
+            transferred and nothing is written.
         jobs: How many blobs, or manifests, are fetched side by side.
         progress: Show a bar on standard error; ``None`` means if that is a terminal.
 
@@ -78,6 +84,9 @@ def make_payload(
             [NamedImage(name, reference, images[reference]) for name, reference in wanted.items()],
             [NamedImage(name, reference, images[reference]) for name, reference in already.items()],
         )
+        if dry_run:
+            _tell(plan)
+            return
 
         def fetch(blob: Descriptor, repository: str) -> BlobStream:
             return client.get_blob(repository, blob)
@@ -85,6 +94,23 @@ def make_payload(
         total = sum(blob.size for blob in plan.blobs)
         with Progress("Making the payload", total, progress) as bar:
             write_payload(zip_file, payload_entries(plan), fetch, bar.update, workers)
+
+
+def _tell(plan: MakePlan) -> None:
+    """Log what would travel."""
+    for named in plan.images:
+        how = "was already transferred" if named.name in plan.skipped else "would be carried"
+        _log.info("%s, %s, %s", named.name, named.image.root.digest, how)
+    for blob, repository in plan.blobs.items():
+        _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
+    _log.info(
+        "%d manifests and %d blobs would travel, in a payload of %s bytes; the destination has %d "
+        "other blobs",
+        len(plan.manifests),
+        len(plan.blobs),
+        f"{payload_size(payload_entries(plan)):,}",
+        len(plan.elsewhere),
+    )
 
 
 def _references(names: Iterable[str], parameter: str) -> dict[str, Reference]:

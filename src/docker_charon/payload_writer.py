@@ -81,6 +81,11 @@ def write_payload(
                 task.to_stream(zip_file, entries)
 
 
+def payload_size(entries: Iterable[Entry]) -> int:
+    """Return the size in bytes of the file that `write_payload` makes of ``entries``."""
+    return _Layout(entries).size
+
+
 class _Layout:
     """The places of all entries, known before the first blob is."""
 
@@ -102,6 +107,11 @@ class _Layout:
             self._records.append(record)
             self.end = record.end
         self.front = b"".join(front)
+
+    @property
+    def size(self) -> int:
+        """The size of the whole, in bytes."""
+        return self.end + len(self.directory({}))
 
     def directory(self, blob_crcs: Mapping[str, int]) -> bytes:
         """Return what the payload ends with; CRCs that are not known yet do not change its size."""
@@ -126,10 +136,12 @@ class _Writing:
                     self.to_stream(file, entries)
                 return
             layout = _Layout(entries)
-            size = layout.end + len(layout.directory({}))
             # A link stays a link: what it points to is replaced.
             path = Path(os.path.realpath(path))
-            with partial_file(path, layout.front, size) as growing, _told(f"cannot write {path}"):
+            with (
+                partial_file(path, layout.front, layout.size) as growing,
+                _told(f"cannot write {path}"),
+            ):
                 target = RandomAccess(growing.file, write_behind=True)
 
                 def write(place: _Place) -> int:

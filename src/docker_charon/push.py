@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from docker_charon.progress import Progress
 from docker_charon.registry import RegistryClient
 from docker_charon.workers import Workers
 
+_log = logging.getLogger(__name__)
 _HINT = "make the payload again without giving that image as already transferred"
 
 
@@ -29,6 +31,7 @@ def push_payload_to_registry(
     password: str | None = None,
     *,
     cacert: str | os.PathLike[str] | None = None,
+    dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
@@ -48,6 +51,8 @@ def push_payload_to_registry(
         password: For a registry that requires a login. Without both, what Docker or Podman are
             logged in with is used.
         cacert: A file of certificates (PEM) to trust besides the usual ones.
+        dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
+            transferred and nothing is written.
         jobs: How many questions, uploads or mounts go on side by side.
         progress: Show a bar on standard error; ``None`` means if that is a terminal.
 
@@ -85,12 +90,33 @@ def push_payload_to_registry(
             if strict:
                 raise error
             warnings.warn(f"left out: {error}", UserWarning, stacklevel=2)
+        complete = [named for named in payload.images if named.name not in missing]
+        pushed = [name for name in payload.names if name not in missing]
+        if dry_run:
+            _tell(plan, complete)
+            return pushed
         total = sum(blob.size for blob, _ in plan.uploads)
         with Progress("Pushing the payload", total, progress) as bar:
             _send(client, payload, plan, workers, bar)
-        complete = [named for named in payload.images if named.name not in missing]
         _put_manifests(client, complete, workers)
-        return [name for name in payload.names if name not in missing]
+        return pushed
+
+
+def _tell(plan: PushPlan, images: Sequence[NamedImage]) -> None:
+    """Log what would be written."""
+    for blob, repository in plan.uploads:
+        _log.info("upload %s to %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
+    for mount in plan.mounts:
+        _log.info("mount %s from %s to %s", mount.blob.digest, mount.source, mount.repository)
+    for named in images:
+        _log.info("put %s, %s", named.name, named.image.root.digest)
+    _log.info(
+        "%d blobs, %s bytes, would be uploaded, %d mounted, and %d images put",
+        len(plan.uploads),
+        f"{sum(blob.size for blob, _ in plan.uploads):,}",
+        len(plan.mounts),
+        len(images),
+    )
 
 
 class _Survey:

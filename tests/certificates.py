@@ -1,0 +1,96 @@
+"""A certificate authority of our own, and what it signs: made with the ``openssl`` program."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = "openssl"
+NAMES = ("DNS:localhost", "IP:127.0.0.1")
+"""What the servers of the tests are called."""
+
+_CONFIG = """
+[req]
+prompt = no
+distinguished_name = subject
+[subject]
+CN = {name}
+[authority]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[server]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature, keyEncipherment
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = {alternatives}
+"""
+
+
+def is_installed() -> bool:
+    return shutil.which(PROGRAM) is not None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate and its RSA key, as PEM files."""
+
+    file: Path
+    key: Path
+
+    @property
+    def der(self) -> str:
+        """The certificate as an ``x5c`` header carries it (RFC 7515, section 4.1.6)."""
+        return base64.b64encode(ssl.PEM_cert_to_DER_cert(self.file.read_text())).decode()
+
+    def sign(self, content: bytes) -> bytes:
+        """Sign as RS256 does: RSASSA-PKCS1-v1_5 with SHA-256."""
+        return _openssl("dgst", "-sha256", "-sign", str(self.key), stdin=content)
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file, self.key)
+        return context
+
+
+def authority(folder: Path, name: str = "authority") -> Certificate:
+    """Make an authority that nobody trusts yet."""
+    return _make(folder, name, "authority", ())
+
+
+def server_certificate(
+    issuer: Certificate, folder: Path, alternatives: tuple[str, ...] = NAMES
+) -> Certificate:
+    """Make a certificate that ``issuer`` gives to the server of these names."""
+    signing = ("-CA", str(issuer.file), "-CAkey", str(issuer.key))
+    return _make(folder, "server", "server", signing, alternatives)
+
+
+def _make(
+    folder: Path,
+    name: str,
+    kind: str,
+    signing: tuple[str, ...],
+    alternatives: tuple[str, ...] = NAMES,
+) -> Certificate:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
+    config = folder / f"{name}.cnf"
+    config.write_text(_CONFIG.format(name=f"test {name}", alternatives=", ".join(alternatives)))
+    _openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", str(config)),
+        *("-extensions", kind, "-keyout", str(made.key), "-out", str(made.file), *signing),
+    )
+    return made
+
+
+def _openssl(*arguments: str, stdin: bytes = b"") -> bytes:
+    done = subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{PROGRAM} {arguments[0]}: {done.stderr.decode(errors='replace')}")
+    return done.stdout

@@ -1,0 +1,283 @@
+"""Uploads where requests are limited, and downloads that lead elsewhere: nginx, and quirks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from responses import RequestsMock
+
+import images
+import registries
+from chunked_registry import ChunkedRegistry, Quirks
+from conftest import Sent, require
+from docker_charon import RegistryError, make_payload, push_payload_to_registry
+from docker_charon.descriptor import Descriptor
+from docker_charon.digest import Digest
+from docker_charon.registry import RegistryClient
+from guarded_registry import LOGIN, PASSWORD, USER, guarded, htpasswd, htpasswd_is_installed
+from images import image, layer
+from nginx import PROGRAM, is_installed, nginx, server
+from proxy import Action, Answer, DropAnswer, Proxy, Reset, ResetUpload, Rule
+
+HOST = "registry.example"
+UPLOADS = f"https://{HOST}/v2/app/blobs/uploads/"
+CONTENT = images.random_bytes(3, 2_500_000)
+CHALLENGE = Answer(401, {"WWW-Authenticate": 'Basic realm="storage"'})
+BLOB = Descriptor("application/octet-stream", Digest.of(CONTENT), len(CONTENT))
+
+
+@pytest.fixture
+def big(source: str, tmp_path: Path) -> images.TestImage:
+    """Put an image with a layer of 5 MB into a payload, ``p.zip``."""
+    app = images.put(source, "app:1", image(layer(1, 5_000_000), layer(2)))
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    return app
+
+
+@pytest.fixture
+def limit() -> str:
+    """Return the largest body that passes, as nginx is told it."""
+    return "1m"
+
+
+@pytest.fixture
+def limited(destination: str, limit: str, tmp_path: Path) -> Iterator[str]:
+    """Stand an nginx with a limit before the destination; its ``host:port``."""
+    require(is_installed(), PROGRAM)
+    port = registries.free_port()
+    before = server(port, destination, f"client_max_body_size {limit};")
+    with nginx(tmp_path / "nginx", before, port=port) as address:
+        yield address
+
+
+def push(registry: str, folder: Path) -> list[str]:
+    return push_payload_to_registry(registry, folder / "p.zip", True, secure=False, jobs=1)
+
+
+def test_a_layer_above_the_limit_arrives_in_chunks(
+    limited: str, destination: str, big: images.TestImage, tmp_path: Path
+) -> None:
+    with Proxy(limited) as proxy:
+        assert push(proxy.address, tmp_path) == ["app:1"]
+        chunks = proxy.matching("PATCH", "")
+        (last,) = [put for put in proxy.matching("PUT", "/uploads/") if put.received == 0]
+    assert images.read(destination, "app:1") == big.contents()
+    size = len(big.blobs[1])
+    starts = range(0, size, 1_000_000)
+    assert [chunk.headers["content-range"] for chunk in chunks] == [
+        f"{start}-{min(start + 1_000_000, size) - 1}" for start in starts
+    ]
+    assert {chunk.headers["content-type"] for chunk in chunks} == {"application/octet-stream"}
+    assert {chunk.status for chunk in chunks} == {202}
+    assert last.status == 201
+    assert last.headers["content-length"] == "0"
+    repository = tmp_path / "destination/data/docker/registry/v2/repositories/app"
+    assert not list((repository / "_uploads").rglob("data"))
+
+
+@pytest.mark.parametrize("limit", ["300k"])
+def test_chunks_are_halved_until_they_pass(
+    limited: str, destination: str, big: images.TestImage, tmp_path: Path
+) -> None:
+    with Proxy(limited) as proxy:
+        push(proxy.address, tmp_path)
+        sizes = [chunk.received for chunk in proxy.matching("PATCH", "") if chunk.status == 202]
+    assert images.read(destination, "app:1") == big.contents()
+    assert set(sizes[:-1]) == {250_000}
+
+
+@pytest.mark.usefixtures("big")
+@pytest.mark.parametrize("limit", ["50k"])
+def test_a_limit_below_all_chunks_is_one_line(
+    limited: str, destination: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RegistryError, match="413") as caught:
+        push(limited, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert images.read(destination, "app:1") is None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule("PATCH", "", DropAnswer(), skip=2),
+        Rule("PATCH", "", Reset(), skip=2),
+        Rule("PATCH", "", ResetUpload(after=300_000), skip=2),
+        Rule("POST", "", DropAnswer(), skip=1),
+        Rule("PUT", "/uploads/", DropAnswer(), skip=1),
+    ],
+    ids=lambda rule: f"{rule.method}-{type(rule.action).__name__}",
+)
+def test_a_connection_that_breaks_between_chunks_is_no_harm(
+    limited: str, destination: str, big: images.TestImage, tmp_path: Path, rule: Rule
+) -> None:
+    with Proxy(limited, [rule]) as proxy:
+        push(proxy.address, tmp_path)
+    assert images.read(destination, "app:1") == big.contents()
+
+
+@pytest.mark.parametrize(
+    "action",
+    [Reset(), ResetUpload(after=1000), ResetUpload(after=3_000_000), DropAnswer()],
+    ids=lambda action: type(action).__name__,
+)
+def test_a_connection_that_breaks_within_an_upload_is_no_harm(
+    destination: str, big: images.TestImage, tmp_path: Path, action: Action
+) -> None:
+    with Proxy(destination, [Rule("PUT", "/uploads/", action)]) as proxy:
+        push(proxy.address, tmp_path)
+    assert images.read(destination, "app:1") == big.contents()
+
+
+@pytest.fixture
+def storage() -> Iterator[Proxy]:
+    """Return the second host that blobs are sent to, and what it is asked."""
+    with Proxy(
+        f"127.0.0.1:{registries.free_port()}", [Rule(".*", "unwilling", CHALLENGE)]
+    ) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def redirecting(source: str, storage: Proxy, tmp_path: Path) -> Iterator[str]:
+    """Stand an nginx before a registry with a password: who asks for a blob is sent elsewhere."""
+    require(is_installed(), PROGRAM)
+    require(htpasswd_is_installed(), "htpasswd")
+    front, back = registries.free_port(), int(storage.upstream.rpartition(":")[2])
+    with guarded(tmp_path / "source", htpasswd(tmp_path)) as registry:
+        away = (
+            "location ~ ^/v2/.*/blobs/ {"
+            f" if ($request_method = GET) {{ return 307 http://{storage.address}$request_uri; }}"
+            f" proxy_pass http://{registry}; proxy_set_header Host $http_host; }}"
+        )
+        with nginx(
+            tmp_path / "nginx",
+            server(front, registry, away),
+            server(back, source, "if ($http_authorization) { return 400; }"),
+            port=front,
+        ) as address:
+            yield address
+
+
+def test_redirected_blobs_arrive_and_the_second_host_sees_no_authorization(
+    source: str, redirecting: str, storage: Proxy, tmp_path: Path, sent: list[Sent]
+) -> None:
+    app = images.put(source, "app:1", image(layer(1, 900_000), layer(2)))
+    make_payload(redirecting, tmp_path / "p.zip", ["app:1"], secure=False, **LOGIN)
+    assert [request.status for request in storage.requests] == [200] * len(app.blobs)
+    assert not [request for request in storage.requests if "authorization" in request.headers]
+    assert [request for request in sent if "Authorization" in request.headers]
+
+
+def test_a_second_host_that_wants_a_login_of_its_own_gets_none(
+    source: str, redirecting: str, storage: Proxy, tmp_path: Path
+) -> None:
+    images.put(source, "unwilling:1", image(layer(1)))
+    with pytest.raises(RegistryError, match="401"):
+        make_payload(redirecting, tmp_path / "p.zip", ["unwilling:1"], secure=False, **LOGIN)
+    assert storage.requests
+    assert not [request for request in storage.requests if "authorization" in request.headers]
+
+
+# --- What one registry or another does, and Debian's does not -------------------------------------
+
+
+class Pieces:
+    """A body that knows its length and can be read again, as those of a payload."""
+
+    def __len__(self) -> int:
+        return len(CONTENT)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(CONTENT), 70_000):
+            yield CONTENT[start : start + 70_000]
+
+
+@pytest.fixture
+def quirks() -> Quirks:
+    return Quirks()
+
+
+@pytest.fixture
+def registry(quirks: Quirks) -> Iterator[ChunkedRegistry]:
+    with RequestsMock(assert_all_requests_are_fired=False) as web:
+        yield ChunkedRegistry(web, UPLOADS, quirks)
+
+
+def upload() -> None:
+    with RegistryClient(HOST, username=USER, password=PASSWORD) as client:
+        client.upload_blob("app", BLOB, Pieces())
+
+
+@pytest.mark.parametrize(
+    ("quirks", "starts"),
+    [
+        (Quirks(), [0, 1_000_000, 2_000_000]),
+        (Quirks(relative=True), [0, 1_000_000, 2_000_000]),
+        (Quirks(tells_range=False), [0, 1_000_000, 2_000_000]),
+        (Quirks(patched=201), [0, 1_000_000, 2_000_000]),
+        (Quirks(patched=204), [0, 1_000_000, 2_000_000]),
+        (Quirks(stored=204), [0, 1_000_000, 2_000_000]),
+        (Quirks(largest=2_000_000, min_length=1_500_000), [0, 1_500_000]),
+        (Quirks(min_length=500_000), [0, 1_000_000, 2_000_000]),
+        (Quirks(largest=600_000), [0, 500_000, 1_000_000, 1_500_000, 2_000_000]),
+        (Quirks(keeps=[300_000]), [0, 300_000, 1_300_000, 2_300_000]),
+        (Quirks(keeps=[1_000_000, 1, 999_999]), [0, 1_000_000, 1_000_001, 2_000_000]),
+        (Quirks(cancelled=405), [0, 1_000_000, 2_000_000]),
+        (Quirks(stumbles=[503]), [0, 1_000_000, 2_000_000]),
+    ],
+    ids=str,
+)
+def test_a_blob_arrives_whatever_the_registry_does(
+    registry: ChunkedRegistry, starts: list[int]
+) -> None:
+    upload()
+    assert registry.stored == {BLOB.digest: CONTENT}
+    assert registry.starts == starts
+    assert not registry.out_of_order
+
+
+def test_the_session_of_the_request_that_was_too_large_is_given_back(
+    registry: ChunkedRegistry,
+) -> None:
+    upload()
+    assert registry.cancelled == ["1?1+/="]
+    assert not registry.open
+
+
+@pytest.mark.usefixtures("_one_try")
+@pytest.mark.parametrize("quirks", [Quirks(stumbles=[503]), Quirks(stumbles=[503] * 3)], ids=str)
+def test_a_chunk_of_which_nothing_arrived_is_sent_again(registry: ChunkedRegistry) -> None:
+    upload()
+    assert registry.stored == {BLOB.digest: CONTENT}
+    assert registry.starts == [0, 1_000_000, 2_000_000]
+
+
+@pytest.mark.usefixtures("_one_try")
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        Quirks(fails=400),
+        Quirks(fails=403),
+        Quirks(fails=500),
+        Quirks(largest=60_000),
+        Quirks(largest=1_200_000, min_length=1_500_000),
+        Quirks(keeps=[100_000] + [0] * 100),
+    ],
+    ids=str,
+)
+def test_a_session_that_fails_is_cancelled_where_it_stands_now(registry: ChunkedRegistry) -> None:
+    with pytest.raises(RegistryError, match=f"upload of the blob {BLOB.digest}"):
+        upload()
+    assert not registry.open
+    assert not registry.stored
+
+
+@pytest.mark.usefixtures("_one_try")
+@pytest.mark.parametrize("quirks", [Quirks(fails=400, cancelled=405)], ids=str)
+def test_a_session_that_cannot_be_cancelled_hides_no_failure(registry: ChunkedRegistry) -> None:
+    with pytest.raises(RegistryError, match="answers 400"):
+        upload()
+    assert registry.cancelled

@@ -1,0 +1,100 @@
+"""Trying again: which answers are waited for, for how long, and what is said of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+import images
+from docker_charon import RegistryError, make_payload, push_payload_to_registry
+from images import image, layer
+from proxy import Answer, Close, Proxy, Rule
+
+TAG = "/v2/app/manifests/1$"
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pass the time quickly; return how long every wait would have been."""
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    return waits
+
+
+@pytest.fixture
+def app(source: str) -> bytes:
+    return images.put(source, "app:1", image(layer(1))).manifest
+
+
+@pytest.mark.usefixtures("app")
+def test_retry_after_is_obeyed_and_a_longer_wait_is_said(
+    source: str, tmp_path: Path, slept: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    rule = Rule("GET", TAG, Answer(429, {"Retry-After": "1"}), times=3)
+    with Proxy(source, [rule]) as proxy:
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert len(proxy.matching("GET", TAG)) == 4
+    assert [wait for wait in slept if wait >= 1] == [1, 1, 1]
+    said = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.getMessage() for record in said] == [
+        "waiting 1 s for the registry: it answers 429",
+        "waiting 1 s for the registry: it answers 429",
+    ]
+
+
+@pytest.mark.usefixtures("app", "slept")
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_again(source: str, tmp_path: Path, status: int) -> None:
+    with Proxy(source, [Rule("GET", "/blobs/", Answer(status), times=2)]) as proxy:
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False, jobs=1)
+        assert len(proxy.matching("GET", "/blobs/")) == 4
+
+
+@pytest.mark.usefixtures("app", "slept")
+@pytest.mark.parametrize("status", [400, 403, 404, 405])
+def test_what_will_not_pass_is_told_at_once(source: str, tmp_path: Path, status: int) -> None:
+    with Proxy(source, [Rule("GET", TAG, Answer(status), times=None)]) as proxy:
+        with pytest.raises(RegistryError):
+            make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert len(proxy.matching("GET", TAG)) == 1
+
+
+@pytest.mark.usefixtures("app")
+def test_it_gives_up_after_a_few_tries_with_growing_pauses(
+    source: str, tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("docker_charon.transport.BACKOFF", 1.0)
+    with Proxy(source, [Rule("GET", TAG, Answer(503), times=None)]) as proxy:
+        with pytest.raises(RegistryError, match="503"):
+            make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert len(proxy.matching("GET", TAG)) == 5
+    pauses = [wait for wait in slept if wait > 0.9]
+    assert pauses == sorted(pauses)
+    assert 6 < sum(pauses) < 25
+
+
+@pytest.mark.usefixtures("app")
+def test_a_wait_without_an_end_in_sight_is_not_begun(
+    source: str, tmp_path: Path, slept: list[float]
+) -> None:
+    rule = Rule("GET", TAG, Answer(429, {"Retry-After": "21600"}), times=None)
+    with (
+        Proxy(source, [rule]) as proxy,
+        pytest.raises(RegistryError, match="limit of requests"),
+    ):
+        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+    assert max(slept, default=0) < 1
+
+
+@pytest.mark.usefixtures("app", "slept")
+def test_every_step_of_a_push_survives_a_broken_connection(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    rules = [Rule(method, "/v2/app/", Close()) for method in ("HEAD", "POST", "PUT")]
+    with Proxy(destination, rules) as proxy:
+        push_payload_to_registry(proxy.address, tmp_path / "p.zip", secure=False)
+    assert images.read(destination, "app:1") == images.read(source, "app:1")
