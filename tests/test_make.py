@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -249,3 +250,26 @@ def test_no_images_and_one_string_are_refused(tmp_path: Path) -> None:
         make_payload("127.0.0.1:1", tmp_path / "p.zip", [])
     with pytest.raises(TypeError, match="docker_images_to_transfer is a list"):
         make_payload("127.0.0.1:1", tmp_path / "p.zip", "app:1")
+
+
+def test_two_images_for_one_tag_are_refused(source: str, tmp_path: Path) -> None:
+    old = images.put(source, "app:1", image(layer(1)))
+    images.put(source, "app:1", image(layer(2)))
+    with pytest.raises(InvalidReference, match="different images for the same tag"):
+        make_payload(source, tmp_path / "p.zip", ["app:1", f"app:1@{old.digest}"], secure=False)
+    assert names_in(tmp_path) == ["source"]
+
+
+def test_a_file_that_compresses_is_written_in_order(source: str, tmp_path: Path) -> None:
+    app = images.put(source, "app:1", image(layer(1), layer(2)))
+    with gzip.open(tmp_path / "p.zip.gz", "wb") as file:
+        make_payload(source, file, ["app:1"], secure=False)  # type: ignore[arg-type]
+    with gzip.open(tmp_path / "p.zip.gz") as file:
+        assert carried(io.BytesIO(file.read())) == app.contents()
+
+
+def test_a_payload_keeps_the_mode_of_the_one_that_it_replaces(source: str, tmp_path: Path) -> None:
+    images.put(source, "app:1", image(layer(1)))
+    (tmp_path / "p.zip").touch(mode=0o600)
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    assert (tmp_path / "p.zip").stat().st_mode & 0o777 == 0o600

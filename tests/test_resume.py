@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -286,3 +289,47 @@ def test_a_push_is_stopped_in_time_and_sets_no_tag(
     assert (process.returncode, stderr) == (130, b"docker-charon: interrupted\n")
     assert images.read(destination, "app:1") is None
     assert push_payload_to_registry(destination, tmp_path / "p.zip", secure=False) == ["app:1"]
+
+
+def test_what_was_fetched_outlives_two_changes_of_the_list(
+    source: str, app: TestImage, whole: bytes, tmp_path: Path
+) -> None:
+    payload, partial = tmp_path / "p.zip", tmp_path / "p.zip.partial"
+    images.put(source, "other:1", image(layer(9, BIG)))
+    partial.write_bytes(whole[: -len(whole) // 3])
+    config = "/v2/other/blobs/"
+    with (
+        Proxy(source, [Rule("GET", config, Close(), times=None)]) as proxy,
+        pytest.raises(RegistryError),
+    ):
+        make_payload(proxy.address, payload, ["other:1", "app:1"], secure=False, jobs=1)
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["app:1"], secure=False)
+        in_flight_at_most(proxy, app, whole_before=2)
+    assert payload.read_bytes() == whole
+
+
+def test_a_header_with_another_checksum_is_written_anew(
+    source: str, whole: bytes, tmp_path: Path
+) -> None:
+    content = bytearray(whole)
+    with zipfile.ZipFile(tmp_path / "whole.zip") as archive:
+        info = max(archive.infolist(), key=lambda info: info.file_size)
+    content[info.header_offset + 14] ^= 1
+    (tmp_path / "p.zip.partial").write_bytes(content)
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    assert (tmp_path / "p.zip").read_bytes() == whole
+
+
+@pytest.mark.usefixtures("app")
+def test_too_little_room_leaves_what_was_fetched_for_others(
+    source: str, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = tmp_path / "p.zip.partial"
+    images.put(source, "other:1", image(layer(9)))
+    partial.write_bytes(whole[: len(whole) // 2])
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100_000))
+    with pytest.raises(PayloadError, match="bytes more"):
+        make_payload(source, tmp_path / "p.zip", ["app:1", "other:1"], secure=False)
+    assert partial.read_bytes() == whole[: len(whole) // 2]

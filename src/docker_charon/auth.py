@@ -209,7 +209,10 @@ class Login:
                 "scope": " ".join(scopes),
                 **named,
             }
-            return self._session.post(realm, data=form, auth=_keep, stream=True)
+            # A redirect would take the token along, wherever it leads.
+            return self._session.post(
+                realm, data=form, auth=_keep, stream=True, allow_redirects=False
+            )
         query = [*named.items(), *(("scope", scope) for scope in scopes)]
         headers = {"Authorization": credentials.basic} if credentials else {}
         return self._session.get(realm, params=query, headers=headers, auth=_keep, stream=True)

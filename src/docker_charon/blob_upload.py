@@ -39,7 +39,7 @@ class UploadSession:
 class Endpoints(Protocol):
     """What an upload asks of a client: one method an endpoint."""
 
-    def head_blob(self, repository: str, digest: Digest) -> int | None:
+    def head_blob(self, repository: str, digest: Digest, *, to_push: bool = False) -> int | None:
         """Return a blob's size in bytes, or ``None`` (end-2)."""
 
     def start_upload(self, repository: str, doing: str) -> UploadSession:
@@ -84,7 +84,7 @@ class BlobUploads:
                 if not tries_left or not _may_pass(error):
                     raise
             time.sleep(pause(TRIES - tries_left))
-            if self._endpoints.head_blob(repository, blob.digest) == blob.size:
+            if self._endpoints.head_blob(repository, blob.digest, to_push=True) == blob.size:
                 return
 
     def _try(self, repository: str, blob: Descriptor, body: Body) -> None:

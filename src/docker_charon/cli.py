@@ -23,6 +23,9 @@ from docker_charon.verification import verify_payload
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
 
+_INTERRUPTED = 130
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # by whatever name: it may be open for appending
+
 app = typer.Typer(
     name="docker-charon",
     help="Transfer Docker images to an air-gapped system efficiently.",
@@ -124,7 +127,9 @@ def make_payload_command(
     -a my-image:1.4 my-image:1.8
     """
     target: str | IO[bytes] = file
-    if file == "-":
+    if file in _STDOUT:
+        if sys.stdout is None:
+            raise typer.BadParameter("there is no standard output: use -f PATH")
         if sys.stdout.isatty() and not dry_run:
             raise typer.BadParameter(
                 "a payload is not written to a terminal: use -f PATH, or a pipe"
@@ -188,8 +193,7 @@ def push_payload_command(
             jobs=jobs,
             progress=False if quiet else None,
         )
-    for name in pushed:
-        print(name)
+    _print("\n".join(pushed))
 
 
 @app.command("verify-payload")
@@ -204,11 +208,11 @@ def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet
     with _one_line():
         findings = verify_payload(source, jobs=jobs, progress=False if quiet else None)
     for finding in findings:
-        print(f"docker-charon: {finding}", file=sys.stderr)
+        _say(finding)
     if findings:
         sys.exit(1)
     if not quiet:
-        print("docker-charon: the payload is whole", file=sys.stderr)
+        _say("the payload is whole")
 
 
 @app.command("inspect-payload")
@@ -225,7 +229,7 @@ def inspect_payload_command(
     source = _source(file)
     with _one_line():
         summary = inspect_payload(source)
-    print(summary.as_json() if as_json else _table(summary))
+    _print(summary.as_json() if as_json else _table(summary))
 
 
 def main() -> None:
@@ -240,15 +244,17 @@ def main() -> None:
         logger.addHandler(handler)
     try:
         arguments = sys.argv[1:] or ["--help"]
-        sys.exit(app(arguments, standalone_mode=False, prog_name="docker-charon"))
+        status = app(arguments, standalone_mode=False, prog_name="docker-charon")
+        if status == _INTERRUPTED:
+            _fail("interrupted", _INTERRUPTED)  # typer had it
+        sys.exit(status)
+    except KeyboardInterrupt:
+        _fail("interrupted", _INTERRUPTED)
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
         _fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
     except _UserError as error:
         _fail(_message(error), 1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
 
 
 @contextlib.contextmanager
@@ -260,14 +266,14 @@ def _one_line() -> Iterator[None]:
         message = str(error) or "interrupted"
         if partial := getattr(error, "partial", None):
             message += f"; the same command goes on from {partial}"
-        _fail(message, 130 if isinstance(error, KeyboardInterrupt) else 1)
+        _fail(message, _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def _source(file: str) -> str | IO[bytes]:
     """Return where to read a payload from."""
     if file != "-":
         return file
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise typer.BadParameter("a payload is not read from a terminal: use -f PATH, or a pipe")
     return sys.stdin.buffer
 
@@ -318,7 +324,7 @@ def _names(words: Iterable[str]) -> list[str]:
 def _password(password: str | None, password_stdin: bool) -> str | None:
     if not password_stdin:
         return password
-    if not (read := sys.stdin.readline().rstrip("\r\n")):
+    if sys.stdin is None or not (read := sys.stdin.readline().rstrip("\r\n")):
         raise typer.BadParameter("there is no password on standard input")
     return read
 
@@ -328,13 +334,33 @@ def _message(error: Exception) -> str:
     return " ".join(str(message).split())
 
 
+def _print(text: str) -> None:
+    """Write to standard output, where there is one."""
+    if sys.stdout is None or not text:
+        return
+    try:
+        print(text)
+        sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        _fail(f"cannot write to standard output: {error.strerror}", 1)
+
+
+def _say(message: str) -> None:
+    """Write a line to standard error, where there is one."""
+    if sys.stderr is not None:
+        print(f"docker-charon: {message}", file=sys.stderr)
+
+
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"docker-charon: {message}", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
+    _say(message)
     sys.exit(status)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"docker-charon: warning: {message}", file=sys.stderr)
+    _say(f"warning: {message}")
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -45,7 +45,8 @@ class Credentials:
     @property
     def basic(self) -> str:
         """The value of a Basic ``Authorization`` header (RFC 7617, in UTF-8)."""
-        encoded = base64.b64encode(f"{self.username}:{self.password}".encode())
+        pair = f"{self.username}:{self.password}"
+        encoded = base64.b64encode(pair.encode("utf-8", "surrogateescape"))
         return f"Basic {encoded.decode()}"
 
 

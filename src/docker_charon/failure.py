@@ -26,6 +26,11 @@ FAILURES = (
 A ``ValueError`` comes of an address that a redirect names and that cannot be one.
 """
 
+_PROXY_ERRORS = (
+    requests.exceptions.ProxyError,
+    requests.exceptions.InvalidProxyURL,
+    urllib3.exceptions.ProxySchemeUnknown,
+)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 _PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
 """How OpenSSL takes a server that answers a TLS greeting in plain text."""
@@ -35,9 +40,9 @@ def explain(error: Exception, registry: str, *, secure: bool) -> ConnectionFaile
     """Make one line of a failure on the way to, or from, ``registry``."""
     causes = list(_causes(error))
     text = " ".join(str(cause) for cause in causes)
-    if any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes):
+    if any(isinstance(cause, _PROXY_ERRORS) for cause in causes):
         return ConnectionFailed(
-            f"the proxy on the way to {registry} does not answer",
+            f"the proxy on the way to {registry} does not answer, or is none",
             hint="see HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes) or (

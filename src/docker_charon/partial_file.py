@@ -10,7 +10,7 @@ believed that has not been hashed.
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
 import shutil
 import sys
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import BlobNotFound, DigestMismatch, DockerCharonError, PayloadError
-from docker_charon.manifest import Manifest
+from docker_charon.manifest import MAX_SIZE, Manifest
 from docker_charon.payload import DESCRIPTOR_PATH, LAYOUT_PATH, PayloadDescriptor, blob_path
 from docker_charon.random_access import RandomAccess
 from docker_charon.zip_records import Record, parse_local_header
@@ -30,6 +30,7 @@ else:
     import fcntl
 
 _LONGEST_HEADER = 512  # bytes; ours have a path of at most 142
+_TRIES = 100  # to open a file before another run renames it
 _LOCK_OFFSET = 2**62  # where Windows locks a byte: beyond anything that is read or written
 _HOPELESS = (BlobNotFound, DigestMismatch)
 """What the same command would meet again, so that there is nothing to go on with."""
@@ -46,29 +47,38 @@ class Leftover:
     def __init__(self, file: IO[bytes]) -> None:
         self.file = RandomAccess(file)
         self.records: dict[str, Record] = {}
-        with contextlib.suppress(DockerCharonError, ValueError, AttributeError, OSError):
+        with contextlib.suppress(DockerCharonError, LookupError, OSError):
             self._find()
 
     def _find(self) -> None:
         """Follow the headers to the first gap, then reckon with what the metadata says."""
         offset = 0
         sizes: dict[str, int] = {}
-        descriptor = b""
-        while found := parse_local_header(self.file.read(_LONGEST_HEADER, offset), offset):
+        zip_paths: list[str] = []
+        while found := self._header(offset):
             record, _ = found
             self.records[record.path] = record
             offset = record.end
             if record.path == DESCRIPTOR_PATH:
-                descriptor = self.file.read(record.size, record.data_offset)
-            elif descriptor and len(sizes) < len(json.loads(descriptor)["blobs_paths"]):
+                content = self.file.read(record.size, record.data_offset)
+                zip_paths = list((PayloadDescriptor.parse(content).zip_paths or {}).values())
+            elif zip_paths and len(sizes) < len(zip_paths) and record.size <= MAX_SIZE:
                 with contextlib.suppress(DockerCharonError):
                     content = self.file.read(record.size, record.data_offset)
                     for blob in Manifest.parse(content).blobs:
                         sizes[blob_path(blob.digest)] = blob.size
-        for path in (PayloadDescriptor.parse(descriptor).zip_paths or {}).values():
+        for path in zip_paths:
             if path not in self.records:
                 self.records[path] = Record(path, sizes[path], offset)
                 offset = self.records[path].end
+
+    def _header(self, offset: int) -> tuple[Record, int] | None:
+        return parse_local_header(self.file.read(_LONGEST_HEADER, offset), offset)
+
+    @property
+    def finished(self) -> int:
+        """The bytes of its entries that have a header, which stands there last."""
+        return sum(record.size for record in self.records.values() if self._header(record.offset))
 
 
 class PartialFile:
@@ -103,9 +113,15 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 hint="move it elsewhere",
             )
         if begins.strip(b"\0") and begins != front:
-            partial.replace(old)
-            file.close()
-            file = _open_locked(partial, path)
+            _check_room(file, size, path, beside=True)
+            if not old.exists() or _finished(old) <= Leftover(file).finished:
+                if sys.platform == "win32":
+                    file.close()
+                partial.replace(old)
+                file.close()
+                file = _open_locked(partial, path)
+            else:
+                file.truncate(0)  # the older one has more
         file.seek(0)
         file.write(front)
         with contextlib.ExitStack() as stack:
@@ -126,6 +142,8 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 raise
         file.truncate(size)
         os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, partial)
         if sys.platform == "win32":
             file.close()
         partial.replace(path)
@@ -144,7 +162,7 @@ def _is_ours(begins: bytes, front: bytes) -> bool:
 
 def _open_locked(partial: Path, path: Path) -> IO[bytes]:
     """Open a file for one process at a time."""
-    while True:
+    for _ in range(_TRIES):
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115, PTH123  # the caller closes it
         try:
@@ -159,6 +177,7 @@ def _open_locked(partial: Path, path: Path) -> IO[bytes]:
             if os.path.samestat(os.fstat(file.fileno()), partial.stat()):
                 return file
         file.close()
+    raise PayloadError(f"cannot hold on to {partial}: something else moves it about")
 
 
 def _lock(file: IO[bytes]) -> None:
@@ -177,21 +196,42 @@ def _lock(file: IO[bytes]) -> None:
             raise BlockingIOError from error
 
 
+def _finished(path: Path) -> int:
+    with path.open("rb") as file:
+        return Leftover(file).finished
+
+
+def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None:
+    """Raise `PayloadError` when there is no room; ``beside`` if what is there stays as well."""
+    status = os.fstat(file.fileno())
+    blocks = getattr(status, "st_blocks", None)
+    has = status.st_size if blocks is None else blocks * 512
+    needed = size if beside else max(0, size - has)
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise PayloadError(
+            f"{path} needs {needed:,} bytes more, and {path.parent} has {free:,} free",
+            hint=f"make room ({partial_path(path).name}* has what was fetched for other images), "
+            "or write it elsewhere"
+            if beside
+            else "make room, or write it elsewhere",
+        )
+
+
 def _reserve(file: IO[bytes], size: int, path: Path) -> None:
     """Take the disk space that the payload needs; raise `PayloadError` when it is not there."""
-    status = os.fstat(file.fileno())
-    has = min(size, getattr(status, "st_blocks", 0) * 512)
-    free = shutil.disk_usage(path.parent).free
-    if size - has > free:
-        raise PayloadError(
-            f"{path} needs {size - has:,} bytes more, and {path.parent} has {free:,} free",
-            hint="make room, or write it elsewhere",
-        )
+    _check_room(file, size, path, beside=False)
     if hasattr(os, "posix_fallocate"):
-        with contextlib.suppress(OSError):  # not every file system can: it will do without
+        try:
             os.posix_fallocate(file.fileno(), 0, size)
             return
-    if status.st_size < size:
+        except OSError as error:  # not every file system can: it will do without
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise PayloadError(
+                    f"{path} needs {size:,} bytes: {error.strerror}",
+                    hint="make room, or write it elsewhere",
+                ) from error
+    if os.fstat(file.fileno()).st_size < size:
         file.truncate(size)
 
 

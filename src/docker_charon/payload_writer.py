@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,9 @@ if sys.platform != "win32":
 
 _BUFFER = 256 * 1024  # what is received, hashed and written stays in the processor's cache
 _ATTEMPTS = 3  # at a blob whose bytes turn out to be wrong
+
+
+_SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
 
 class Readable(Protocol):
@@ -151,7 +154,9 @@ class _Writing:
                     growing.has_content = True
                     return crc
 
-                target.write(layout.directory(self._write_blobs(layout, write)), layout.end)
+                at_hand = growing.leftover.records if growing.leftover else {}
+                crcs = self._write_blobs(layout, write, at_hand)
+                target.write(layout.directory(crcs), layout.end)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
@@ -177,9 +182,19 @@ class _Writing:
         if hasattr(file, "flush"):
             file.flush()
 
-    def _write_blobs(self, layout: _Layout, write: Callable[[_Place], int]) -> dict[str, int]:
-        """Bring every blob into its place, the largest first; return the CRCs by path."""
-        places = sorted(layout.blobs, key=lambda place: -place.blob.size)
+    def _write_blobs(
+        self,
+        layout: _Layout,
+        write: Callable[[_Place], int],
+        at_hand: Collection[str] = (),
+    ) -> dict[str, int]:
+        """Bring every blob into its place; return the CRCs by path.
+
+        What an earlier run left comes first, so that it is safe, and then the largest.
+        """
+        places = sorted(
+            layout.blobs, key=lambda place: (place.record.path not in at_hand, -place.blob.size)
+        )
         crcs = self._workers.map(write, places)
         return {place.record.path: crc for place, crc in zip(places, crcs, strict=True)}
 
@@ -187,8 +202,12 @@ class _Writing:
         """Take a blob from what an interrupted run left; return its CRC, or ``None``."""
         with contextlib.suppress(DigestMismatch, OSError):
             header = target.read(len(place.record.local_header(0)), place.record.offset)
-            if parse_local_header(header, place.record.offset):
-                return self._copy(place.blob, _content(target, place.record))
+            found = parse_local_header(header, place.record.offset)
+            if found is not None and found[0] == place.record:
+                crc = self._copy(place.blob, _content(target, place.record))
+                if crc != found[1]:
+                    target.write(place.record.local_header(crc), place.record.offset)
+                return crc
         if leftover is None or place.record.path not in leftover.records:
             return None
         with contextlib.suppress(DigestMismatch, OSError):
@@ -248,6 +267,8 @@ def _is_seekable(file: IO[bytes]) -> bool:
     """Whether bytes can be put where they belong: a device only says so, an appender cannot."""
     if not getattr(file, "seekable", lambda: False)() or "a" in str(getattr(file, "mode", "")):
         return False
+    if isinstance(file, io.BufferedIOBase) and not isinstance(file, _SEEKABLE):
+        return False  # what compresses seeks forwards only
     try:
         handle = file.fileno()
     except (AttributeError, OSError):

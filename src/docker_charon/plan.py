@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
-from docker_charon.errors import InvalidManifest
+from docker_charon.errors import InvalidManifest, InvalidReference
 from docker_charon.manifest import Image, Manifest
 from docker_charon.reference import Reference
 
@@ -41,7 +41,8 @@ class MakePlan:
 def plan_make(wanted: Iterable[NamedImage], already: Iterable[NamedImage]) -> MakePlan:
     """Decide what a payload carries, in time linear in the sum of the images' parts.
 
-    Raises `InvalidManifest` when two manifests give one blob two sizes: one of them is wrong.
+    Raises `InvalidManifest` when two manifests give one blob two sizes: one of them is wrong, and
+    `InvalidReference` when two names would give one tag to two images.
     """
     repositories: dict[Digest, dict[str, None]] = {}
     transferred = set()
@@ -50,6 +51,7 @@ def plan_make(wanted: Iterable[NamedImage], already: Iterable[NamedImage]) -> Ma
         for blob in named.image.blobs:
             repositories.setdefault(blob.digest, {})[named.reference.repository] = None
     images = tuple({named.name: named for named in wanted}.values())
+    _check_targets(images)
     manifests: dict[Digest, Manifest] = {}
     sizes: dict[Digest, int] = {}
     blobs: dict[Digest, tuple[Descriptor, str]] = {}
@@ -76,6 +78,18 @@ def plan_make(wanted: Iterable[NamedImage], already: Iterable[NamedImage]) -> Ma
         blobs=dict(blobs.values()),
         elsewhere=elsewhere,
     )
+
+
+def _check_targets(images: Iterable[NamedImage]) -> None:
+    """Refuse two images for one tag: which of them it would point to in the end is chance."""
+    targets: dict[tuple[str, str], NamedImage] = {}
+    for named in images:
+        key = (named.reference.repository, named.reference.target)
+        other = targets.setdefault(key, named)
+        if other.image.root.content != named.image.root.content:
+            raise InvalidReference(
+                f"{other.name} and {named.name} are different images for the same tag"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import IO
 
 from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
-from docker_charon.errors import BlobNotFound, ManifestNotFound, RegistryError
+from docker_charon.errors import BlobNotFound, InvalidManifest, ManifestNotFound, RegistryError
 from docker_charon.payload_reader import Payload, SkippedImage, open_payload
 from docker_charon.plan import Mount, NamedImage, PushPlan, blobs_to_ask_for, plan_push
 from docker_charon.progress import Progress
@@ -131,7 +131,8 @@ class _Survey:
     def missing_images(self) -> dict[str, RegistryError]:
         """Return what is wrong with the images that should be there, by name."""
         skipped = self._payload.skipped
-        self._ask((one.reference.repository, blob) for one in skipped for blob in _needed(one))
+        needed = ((one.reference.repository, blob) for one in skipped for blob in _needed(one))
+        self._ask(needed, to_push=False)
         errors = self._workers.map(self._check_skipped, skipped)
         return {
             one.name: error for one, error in zip(skipped, errors, strict=True) if error is not None
@@ -140,7 +141,7 @@ class _Survey:
     def holders(self) -> dict[Digest, list[str]]:
         """Return the repositories that have a blob, as far as the push depends on it."""
         pairs = blobs_to_ask_for(self._payload.images)
-        self._ask(pairs)
+        self._ask(pairs, to_push=True)
         holders: dict[Digest, list[str]] = {}
         blobs: dict[Digest, Descriptor] = {}
         for repository, blob in pairs:
@@ -159,12 +160,13 @@ class _Survey:
                 holders[blob.digest].append(home)
         return holders
 
-    def _ask(self, pairs: Iterable[tuple[str, Descriptor]]) -> None:
+    def _ask(self, pairs: Iterable[tuple[str, Descriptor]], *, to_push: bool) -> None:
         """Ask whether repositories have blobs; one of another size is none."""
 
         def ask(pair: tuple[str, Descriptor]) -> bool:
             repository, blob = pair
-            return self._client.head_blob(repository, blob.digest) == blob.size
+            size = self._client.head_blob(repository, blob.digest, to_push=to_push)
+            return size == blob.size
 
         unknown = {
             (repository, blob.digest): (repository, blob)
@@ -186,8 +188,8 @@ class _Survey:
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
         client, reference = self._client, skipped.reference
         try:
-            found = client.get_manifest(reference.repository, reference.target).digest
-        except ManifestNotFound:
+            found = client.get_manifest(reference.repository, reference.target)
+        except (ManifestNotFound, InvalidManifest):
             return ManifestNotFound(
                 f"{client.registry} does not have {skipped.name}, which was given as already "
                 "transferred when the payload was made",
@@ -195,11 +197,11 @@ class _Survey:
             )
         if skipped.image is None:
             return None
-        expected = skipped.image.root.digest
-        if found != expected:
+        expected = skipped.image.root
+        if found.content != expected.content:
             return ManifestNotFound(
-                f"{client.registry} has {found} as {skipped.name}, which was {expected} when the "
-                "payload was made",
+                f"{client.registry} has {found.digest} as {skipped.name}, which was "
+                f"{expected.digest} when the payload was made",
                 hint=_HINT,
             )
         for manifest in skipped.image.manifests[:-1]:
@@ -307,7 +309,8 @@ def _put_manifests(client: RegistryClient, images: Sequence[NamedImage], workers
     def tag(named: NamedImage) -> None:
         repository, target = named.reference.repository, named.reference.target
         # A tag that is right already stays untouched: it may be an immutable one.
-        if client.head_manifest(repository, target) != named.image.root.digest:
+        there = client.head_manifest(repository, target, to_push=True)
+        if there != named.image.root.digest:
             client.put_manifest(repository, target, named.image.root)
 
     workers.map(put, (key for key, manifest in below.items() if not manifest.is_index))

@@ -49,7 +49,7 @@ def refusal(
         hint = "the registry, or this user's quota there, is full"
         return RegistryError(text, hint=hint, status=status, code=code)
     if status == 401:
-        hint = "check the username and the password"
+        hint = "check the username and the password, and what this user may do"
         if not has_credentials:
             hint = "it does not exist, or needs a login: give a username and a password"
         return AuthenticationError(text, hint=hint, status=status, code=code)
@@ -63,6 +63,8 @@ def refusal(
         hint = "it speaks TLS: leave --insecure (secure=False) out"
     if not hint and status in (404, 405) and doing == "its check":
         hint = "it does not look like a registry"
+    if not hint and status == 405:
+        hint = "it may be read-only, or a cache of another registry"
     if not hint and status == 413:
         hint = "something before the registry limits the size of requests: raise it there"
     if not hint and status >= 500:

@@ -143,15 +143,18 @@ class RegistryClient:
         except (InvalidManifest, DigestMismatch) as error:
             raise type(error)(f"{name} on {self.registry}: {error}") from None
 
-    def head_manifest(self, repository: str, reference: str) -> Digest | None:
+    def head_manifest(
+        self, repository: str, reference: str, *, to_push: bool = False
+    ) -> Digest | None:
         """Return the digest of a manifest (end-3), or ``None`` when the registry has none.
 
         The answer is the registry's word, where it gives one, and else that of the bytes.
+        ``to_push`` asks with the rights of a push, which a new repository may need.
         """
         with self._request(
             "HEAD",
             f"{self._path(repository)}/manifests/{reference}",
-            scopes=[self._pull(repository)],
+            scopes=[self._push(repository) if to_push else self._pull(repository)],
             headers={"Accept": ", ".join(MANIFEST_TYPES)},
             doing=f"the manifest of {_name(repository, reference)}",
         ) as response:
@@ -226,11 +229,14 @@ class RegistryClient:
         if size:
             raise ConnectionFailed(f"the connection to {self.registry} broke", hint="try again")
 
-    def head_blob(self, repository: str, digest: Digest) -> int | None:
-        """Return a blob's size in bytes (end-2), or ``None`` when the repository has none."""
+    def head_blob(self, repository: str, digest: Digest, *, to_push: bool = False) -> int | None:
+        """Return a blob's size in bytes (end-2), or ``None`` when the repository has none.
+
+        ``to_push`` asks with the rights of a push, which a new repository may need.
+        """
         path = f"{self._path(repository)}/blobs/{digest}"
         doing = f"the blob {digest} of {repository}"
-        scopes = [self._pull(repository)]
+        scopes = [self._push(repository) if to_push else self._pull(repository)]
         with self._request("HEAD", path, scopes=scopes, doing=doing) as response:
             if response.status_code == 404:
                 return None

@@ -25,6 +25,9 @@ CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte, not for a whole transfer."""
 
+STORE_TIMEOUT = 900.0
+"""Seconds that a registry has to answer to what it was sent: some hash or move it all first."""
+
 TRIES = 5
 BACKOFF = 0.4
 """Seconds of the pause before the third try; each one doubles it, and adds some by chance."""
@@ -61,7 +64,8 @@ class Session(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send it, and wait for an answer as long as is reasonable: `requests` would for ever."""
-        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, READ_TIMEOUT)
+        patience = READ_TIMEOUT if request.method in ("GET", "HEAD") else STORE_TIMEOUT
+        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, patience)
         return super().send(request, **kwargs)
 
     def rebuild_auth(
