@@ -13,7 +13,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 import registries
-from docker_charon import transport
+from docker_charon import blob_upload, registry, transport
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,8 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def _one_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try nothing twice."""
     monkeypatch.setattr(transport, "TRIES", 1)
+    monkeypatch.setattr(blob_upload, "TRIES", 1)
+    monkeypatch.setattr(registry, "_MANIFEST_TRIES", 1)
 
 
 def require(present: bool, what: str) -> None:

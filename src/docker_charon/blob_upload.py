@@ -183,6 +183,8 @@ def _may_pass(error: RegistryError) -> bool:
     """Whether another session may do better: this one broke, is forgotten, or met a bad moment."""
     if isinstance(error, ConnectionFailed):
         return True
+    if error.code == "DIGEST_INVALID":
+        return True  # what is sent has been checked: it was damaged on its way
     if error.status == 404:
         return not error.code or error.code.startswith("BLOB_UPLOAD")
     return error.status in (408, 416, 500, 502, 503, 504)

@@ -21,7 +21,7 @@ from typing import IO
 from docker_charon.errors import BlobNotFound, DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.manifest import MAX_SIZE, Manifest
 from docker_charon.payload import DESCRIPTOR_PATH, LAYOUT_PATH, PayloadDescriptor, blob_path
-from docker_charon.random_access import RandomAccess
+from docker_charon.random_access import RandomAccess, write_all
 from docker_charon.zip_records import Record, parse_local_header
 
 if sys.platform == "win32":
@@ -122,8 +122,6 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 file = _open_locked(partial, path)
             else:
                 file.truncate(0)  # the older one has more
-        file.seek(0)
-        file.write(front)
         with contextlib.ExitStack() as stack:
             leftover = None
             if old.exists():
@@ -131,6 +129,8 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
             growing = PartialFile(file, leftover)
             growing.has_content = leftover is not None or begins == front
             try:
+                file.seek(0)
+                write_all(file, front)
                 _reserve(file, size, path)
                 yield growing
             except BaseException as error:
@@ -157,7 +157,7 @@ def _is_ours(begins: bytes, front: bytes) -> bool:
     """Whether a file begins as all payloads do; one of zeros met a power failure early on."""
     found = parse_local_header(front[:_LONGEST_HEADER], 0)
     magic = front[: found[0].end] if found and found[0].path == LAYOUT_PATH else front
-    return begins.startswith(magic) or not begins.strip(b"\0")
+    return begins[: len(magic)] == magic[: len(begins)] or not begins.strip(b"\0")
 
 
 def _open_locked(partial: Path, path: Path) -> IO[bytes]:

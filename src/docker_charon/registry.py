@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
@@ -36,10 +37,11 @@ from docker_charon.errors import (
 from docker_charon.failure import FAILURES, explain
 from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.refusal import Asker, refusal
-from docker_charon.transport import Session, check_host, origin, read_body
+from docker_charon.transport import Session, check_host, origin, pause, read_body
 
 DOCKER_HUB = "registry-1.docker.io"
 _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
+_MANIFEST_TRIES = 4  # at one that was damaged on its way
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 _LONGEST_LIST = 16 * 1024 * 1024  # bytes of one page of tags
 _BUFFER = 256 * 1024
@@ -126,6 +128,30 @@ class RegistryClient:
         something else, and `InvalidManifest`.
         """
         name = _name(repository, reference)
+        previous = None
+        for tries_left in reversed(range(_MANIFEST_TRIES)):
+            try:
+                content, media_type, claimed = self._ask_for_manifest(repository, reference, name)
+                # One of the two is wrong. If it is what the registry says, it stays so.
+                if claimed not in (None, Digest.of(content)) and content != previous and tries_left:
+                    previous = content
+                    continue
+                return Manifest.parse(content, media_type, _digest(reference))
+            except InvalidManifest as error:
+                raise InvalidManifest(f"{name} on {self.registry}: {error}") from None
+            except DigestMismatch as error:
+                if not tries_left:
+                    raise DigestMismatch(f"{name} on {self.registry}: {error}") from None
+            except ConnectionFailed:
+                if not tries_left:
+                    raise
+            time.sleep(pause(_MANIFEST_TRIES - tries_left))
+        raise AssertionError("the last try returns or raises")
+
+    def _ask_for_manifest(
+        self, repository: str, reference: str, name: str
+    ) -> tuple[bytes, str, Digest | None]:
+        """Return a manifest's bytes, and what the registry says of their type and digest."""
         with self._request(
             "GET",
             f"{self._path(repository)}/manifests/{reference}",
@@ -138,10 +164,12 @@ class RegistryClient:
                 raise self._manifest_not_found(name, response)
             content = self._content(response, MAX_SIZE)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-        try:
-            return Manifest.parse(content, media_type, _digest(reference))
-        except (InvalidManifest, DigestMismatch) as error:
-            raise type(error)(f"{name} on {self.registry}: {error}") from None
+            claimed = None
+            with contextlib.suppress(InvalidDigest):
+                claimed = Digest(response.headers.get("Docker-Content-Digest"))
+            if claimed is not None and claimed.algorithm != "sha256":
+                claimed = None
+        return content, media_type, claimed
 
     def head_manifest(
         self, repository: str, reference: str, *, to_push: bool = False
@@ -364,18 +392,29 @@ class RegistryClient:
             return False  # the token service knows no such source, or not for this user
 
     def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
-        """Store a manifest under a tag or its digest (end-7), byte for byte."""
+        """Store a manifest under a tag or its digest (end-7), byte for byte.
+
+        The bytes are known to be right: a registry that says they are not (DIGEST_INVALID) met them
+        damaged on the way, or in the middle of what another client stores, and is asked again.
+        """
         name = _name(repository, reference)
-        with self._request(
-            "PUT",
-            f"{self._path(repository)}/manifests/{reference}",
-            scopes=[self._push(repository)],
-            headers={"Content-Type": manifest.media_type},
-            body=manifest.content,
-            expect=(200, 201, 202),
-            doing=f"the manifest of {name}",
-        ) as response:
-            stored = response.headers.get("Docker-Content-Digest", manifest.digest)
+        for tries_left in reversed(range(_MANIFEST_TRIES)):
+            try:
+                with self._request(
+                    "PUT",
+                    f"{self._path(repository)}/manifests/{reference}",
+                    scopes=[self._push(repository)],
+                    headers={"Content-Type": manifest.media_type},
+                    body=manifest.content,
+                    expect=(200, 201, 202),
+                    doing=f"the manifest of {name}",
+                ) as response:
+                    stored = response.headers.get("Docker-Content-Digest", manifest.digest)
+                break
+            except RegistryError as error:
+                if not tries_left or error.code not in ("DIGEST_INVALID", "MANIFEST_INVALID"):
+                    raise
+            time.sleep(pause(_MANIFEST_TRIES - tries_left))
         # The header can be wrong; the bytes cannot.
         if stored != manifest.digest and (
             self.get_manifest(repository, reference).content != manifest.content

@@ -64,7 +64,7 @@ class Session(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send it, and wait for an answer as long as is reasonable: `requests` would for ever."""
-        patience = READ_TIMEOUT if request.method in ("GET", "HEAD") else STORE_TIMEOUT
+        patience = STORE_TIMEOUT if request.method == "PUT" else READ_TIMEOUT
         kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, patience)
         return super().send(request, **kwargs)
 

@@ -1,0 +1,70 @@
+"""What is written down for every cell of the table.
+
+``s``: survived, every byte is right. ``e``: one clear error, and neither a payload nor a tag.
+``t``: the same error, yet the registry has done what it was asked for, and only its answer was
+lost. ``-``: there is no such cell.
+"""
+
+from __future__ import annotations
+
+EXPECTED = {
+    # make: GET check, GET manifest by tag, GET child by digest, GET blob
+    # push: GET check, GET manifest by tag, HEAD child by digest, HEAD blob that is there,
+    #       HEAD blob that is not, upload POST, upload PUT, mount POST, GET blob to copy,
+    #       PUT child, HEAD manifest by tag, PUT manifest by tag
+    "reset before the answer, once": "ssss ssssssssssss",
+    "reset before the answer, twice": "ssss ssssssssssss",
+    "reset before the answer, always": "eeee eeeeeeeeeeee",
+    "reset in the middle, once": "-sss -s----s-ss-s",
+    "reset in the middle, twice": "-sss -s----s-ss-s",
+    "reset in the middle, always": "-eee -e----e-ee-e",
+    "reset after the end, once": "ssss ssssssssssss",
+    "reset after the end, always": "ssss sseeeeseseet",
+    "closed before the answer, once": "ssss ssssssssssss",
+    "closed before the answer, always": "eeee eeeeeeeeeeee",
+    "closed in the middle, once": "-sss -s------s---",
+    "closed in the middle, always": "-ees -e------s---",
+    "truncated, once": "-sss -s------e---",
+    "truncated, always": "-eee -e------e---",
+    "a bit flipped, once": "-sss -s----s-es-s",
+    "a bit flipped, always": "-eee -e----e-ee-e",
+    "stalled before the answer, once": "ssss ssssssssssss",
+    "stalled before the answer, always": "eeee eeeeeeeeeeee",
+    "stalled in the middle, once": "-sss -s------s---",
+    "stalled in the middle, always": "-eee -e------e---",
+    "408, once": "ssss ssssssssssss",
+    "408, twice": "ssss ssssssssssss",
+    "408, always": "eeee eessseeseese",
+    "429, once": "ssss ssssssssssss",
+    "429, twice": "ssss ssssssssssss",
+    "429, always": "eeee eessseeseese",
+    "500, once": "ssss ssssssssssss",
+    "500, twice": "ssss ssssssssssss",
+    "500, always": "eeee eessseeseese",
+    "502, once": "ssss ssssssssssss",
+    "502, twice": "ssss ssssssssssss",
+    "502, always": "eeee eessseeseese",
+    "503, once": "ssss ssssssssssss",
+    "503, twice": "ssss ssssssssssss",
+    "503, always": "eeee eessseeseese",
+    "504, once": "ssss ssssssssssss",
+    "504, twice": "ssss ssssssssssss",
+    "504, always": "eeee eessseeseese",
+    "429 with Retry-After: 0": "ssss ssssssssssss",
+    "Range ignored": "---s --------s---",
+    "Content-Range of another part": "---s --------s---",
+    "Content-Range of nonsense": "---s --------s---",
+    "Content-Range dropped": "---s --------s---",
+    "Content-Length too small": "seee sesessssesss",
+    "Content-Length too large": "seee sesessssesss",
+    "Content-Length of nonsense": "ssse ssssssssesss",
+    "another Docker-Content-Digest": "-sss -sss--ssss-s",
+    "Docker-Content-Digest of nonsense": "-sss -sss--ssss-s",
+    "Content-Length dropped": "ssss ssssssssssss",
+    "Content-Type dropped": "ssss ssssssssssss",
+    "Docker-Content-Digest dropped": "-sss -sss--ssss-s",
+    "Location dropped": "---- -----e-s----",
+    "HEAD refused (405)": "---- --sss-----s-",
+    "HTML with 200, once": "eees eeeeeeeseeee",
+    "HTML with 200, always": "eeee eeeeeeeseeee",
+}

@@ -1,0 +1,37 @@
+"""Every fault of the table, on every kind of request: survived, or one clear error."""
+
+from __future__ import annotations
+
+import pytest
+
+from faults.cells import Sides
+from faults.expected import EXPECTED
+from faults.operations import OPERATIONS, Operation
+from faults.rows import FAULTS, Fault
+from faults.table import LETTERS, expected, markdown, outcome
+
+CELLS = [
+    pytest.param(fault, operation, id=f"{operation.title}-{fault.name}")
+    for fault in FAULTS
+    for operation in OPERATIONS
+    if fault.rules(operation) is not None
+]
+
+
+@pytest.mark.parametrize(("fault", "operation"), CELLS)
+def test_it_is_survived_or_told(sides: Sides, fault: Fault, operation: Operation) -> None:
+    assert outcome(sides, fault, operation) == expected(fault, operation)
+
+
+def test_every_cell_is_written_down_as_survived_or_told() -> None:
+    assert list(EXPECTED) == [fault.name for fault in FAULTS]
+    for fault in FAULTS:
+        for operation in OPERATIONS:
+            is_cell = fault.rules(operation) is not None
+            assert (expected(fault, operation) in LETTERS) == is_cell, (fault.name, operation.title)
+
+
+def test_the_table_has_a_column_for_each_operation() -> None:
+    head, rule, row = markdown([("a fault", [None for _ in OPERATIONS])]).splitlines()
+    assert head.count("|") == rule.count("|") == row.count("|") == len(OPERATIONS) + 2
+    assert row.startswith("| a fault | — |")
