@@ -23,6 +23,7 @@ TRIES = 5
 FIRST_CHUNK = 1_000_000
 """Bytes; what passes a limit of 1 MiB, which is the default of nginx."""
 SMALLEST_CHUNK = 64 * 1024
+_IDLE = 5  # chunks in a row of which nothing arrives
 _LARGEST_CHUNK = 64 * 1024 * 1024  # that a registry can ask for: a chunk is kept in memory
 _PIECE = 64 * 1024  # bytes at a time, so that a slow line is not taken for a dead one
 
@@ -142,7 +143,7 @@ class _Upload:
                     break
                 self.session = answer
                 idle = idle + 1 if answer.received == start else 0
-                if not start <= answer.received <= start + len(pending) or idle == TRIES:
+                if not start <= answer.received <= start + len(pending) or idle == _IDLE:
                     raise RegistryError(
                         f"the registry says that {answer.received:,} bytes have arrived of "
                         f"{self.doing}, which cannot be",
