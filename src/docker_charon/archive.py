@@ -103,6 +103,8 @@ class Archive:
         """
         buffer = memoryview(bytearray(min(_BUFFER, info.file_size + 1)))
         with told(f"cannot read {info.filename}"):
+            for problem in _problems(info):
+                raise zipfile.BadZipFile(f"it is {problem}")
             offset = self._data_offset(info)
             if info.compress_type != zipfile.ZIP_STORED:
                 yield from self._inflated(info, buffer)

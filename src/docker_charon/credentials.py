@@ -124,13 +124,24 @@ def _from_entry(path: Path, entry: dict[str, Any], registry: str) -> Credentials
         if not colon:
             raise AuthenticationError(f"{path} has a malformed entry for {registry}")
     token = entry.get("identitytoken") or None
-    if not all(value is None or isinstance(value, str) for value in (username, password, token)):
+    if not all(value is None or _is_text(value) for value in (username, password, token)):
         raise AuthenticationError(f"{path} has a malformed entry for {registry}")
     if username == _TOKEN_USER and not token:
         token = password
     if token or (username and password):
         return Credentials(username or _TOKEN_USER, password or "", token)
     return None
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is a string that can be sent: JSON can say half a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ask_helper(name: str, registry: str) -> Credentials | None:
@@ -171,7 +182,7 @@ def _ask_helper(name: str, registry: str) -> Credentials | None:
         username, secret = answer["Username"], answer["Secret"]
     except (ValueError, LookupError, TypeError, RecursionError):
         username = secret = None
-    if not isinstance(username, str) or not isinstance(secret, str):
+    if not _is_text(username) or not _is_text(secret):
         raise AuthenticationError(f"{program} answers nonsense for {registry}")
     if username == _TOKEN_USER:
         return Credentials(username, "", secret)

@@ -269,7 +269,7 @@ class RegistryClient:
             if response.status_code == 404:
                 return None
             length = response.headers.get("Content-Length", "")
-            if response.status_code == 200 and length.isdigit():
+            if response.status_code == 200 and _is_number(length):
                 return int(length)
         headers = {"Range": "bytes=0-0"}
         with self._request(
@@ -281,7 +281,7 @@ class RegistryClient:
                 length = response.headers.get("Content-Length", "")
             else:
                 length = response.headers.get("Content-Range", "").rpartition("/")[2]
-            if not length.isdigit():
+            if not _is_number(length):
                 raise RegistryError(f"{self.registry} does not tell the size of {doing}")
             return int(length)
 
@@ -567,6 +567,10 @@ def _is_rest(content_range: str, start: int, blob: Descriptor) -> bool:
         and span.strip() == f"{start}-{blob.size - 1}"
         and total.strip() in (str(blob.size), "*")
     )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _name(repository: str, reference: str) -> str:
