@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from docker_charon.descriptor import Descriptor, Platform
 from docker_charon.digest import Digest
+from docker_charon.errors import one_line
 from docker_charon.manifest import Image
 from docker_charon.payload_reader import Payload, open_payload
 
@@ -69,7 +70,8 @@ def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSumm
         carried: dict[Digest, int] = {}
         for named in payload.images:
             parts = _parts(named.image)
-            there = {d: size for d, size in parts.items() if _is_carried(payload, named.image, d)}
+            own = {manifest.digest for manifest in named.image.manifests}
+            there = {d: size for d, size in parts.items() if d in own or d in payload.carried}
             lacking = [d for d in parts if d not in there]
             sizes |= parts
             carried |= there
@@ -113,20 +115,16 @@ def _parts(image: Image) -> dict[Digest, int]:
     return {part.digest: part.size for part in (*descriptors, *image.blobs)}
 
 
-def _is_carried(payload: Payload, image: Image, digest: Digest) -> bool:
-    return digest in payload.carried or any(digest == m.digest for m in image.manifests)
-
-
 def _platforms(payload: Payload, image: Image) -> tuple[str, ...]:
     """Return what an image runs on: an index says so itself, an image's config does."""
     if image.root.is_index:
         platforms = [child.platform for m in image.manifests for child in m.manifests]
-        return _unique(str(p) for p in platforms if p is not None and p.os != "unknown")
+        return _unique(one_line(str(p)) for p in platforms if p is not None and p.os != "unknown")
     config = image.root.blobs[0]
     if config.digest not in payload.carried or config.size > _LONGEST_CONFIG:
         return ()
     platform = _platform_of(payload, config)
-    return () if platform is None else (str(platform),)
+    return () if platform is None else (one_line(str(platform)),)
 
 
 def _platform_of(payload: Payload, config: Descriptor) -> Platform | None:
