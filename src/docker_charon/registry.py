@@ -301,7 +301,7 @@ class RegistryClient:
             smallest = response.headers.get("OCI-Chunk-Min-Length", "")
             return UploadSession(
                 self._location(response, doing),
-                min_chunk=int(smallest) if smallest.isdecimal() and len(smallest) < 19 else 0,
+                min_chunk=int(smallest) if _is_number(smallest) else 0,
             )
 
     def put_upload(
@@ -359,7 +359,7 @@ class RegistryClient:
         has_moved = "Location" in response.headers
         location = self._location(response, doing) if has_moved else session.location
         last = response.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
-        received = int(last) + 1 if last.isdecimal() and len(last) < 19 else sent
+        received = int(last) + 1 if _is_number(last) else sent
         if received == 1 != sent:
             received = 0  # how distribution says that nothing has arrived: 0-0, as for one byte
         return UploadSession(location, received, session.min_chunk)
