@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,12 +77,13 @@ def descriptor(media_type: str, content: bytes, **more: Any) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest_of(content), "size": len(content), **more}
 
 
-def image(*layers: bytes, media_type: str = DOCKER, **more: Any) -> TestImage:
+def image(
+    *layers: bytes, media_type: str = DOCKER, platform: str = "linux/amd64", **more: Any
+) -> TestImage:
     """Build an image of these layers; ``more`` are further members of its manifest."""
     config = json.dumps(
         {
-            "architecture": "amd64",
-            "os": "linux",
+            **platform_members(platform),
             "config": {},
             "rootfs": {
                 "type": "layers",
@@ -112,6 +114,81 @@ def artifact(*layers: bytes, **more: Any) -> TestImage:
         **more,
     }
     return TestImage(json.dumps(manifest).encode(), OCI, [b"{}", *layers])
+
+
+def platform_members(platform: str) -> dict[str, str]:
+    """Return what a descriptor or a config says of a platform."""
+    keys = ("architecture", "os", "variant")
+    system, architecture, *variant = platform.split("/")
+    return dict(zip(keys, (architecture, system, *variant), strict=False))
+
+
+def index_of(
+    children: Mapping[str, TestImage], *attested: str, media_type: str = OCI_INDEX, **more: Any
+) -> TestImage:
+    """Build an index of images by platform, with attestations about those that are ``attested``."""
+    entries = [
+        {**child.descriptor, "platform": platform_members(platform)}
+        for platform, child in children.items()
+    ]
+    attestations = {platform: attestation(children[platform]) for platform in attested}
+    for platform, child in attestations.items():
+        about = {
+            "vnd.docker.reference.digest": children[platform].digest,
+            "vnd.docker.reference.type": "attestation-manifest",
+        }
+        unknown = {"architecture": "unknown", "os": "unknown"}
+        entries.append({**child.descriptor, "annotations": about, "platform": unknown})
+    manifest = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries, **more}
+    below = [*children.values(), *attestations.values()]
+    return TestImage(json.dumps(manifest, indent=1).encode(), media_type, [], below)
+
+
+def attestation(subject: TestImage) -> TestImage:
+    """Build a provenance attestation as BuildKit does: an image of one in-toto statement."""
+    statement = json.dumps({"_type": "in-toto", "subject": subject.digest}).encode()
+    config = json.dumps({"architecture": "unknown", "os": "unknown", "config": {}}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "config": descriptor(CONFIG_TYPES[OCI], config),
+        "layers": [descriptor("application/vnd.in-toto+json", statement)],
+    }
+    return TestImage(json.dumps(manifest).encode(), OCI, [config, statement])
+
+
+def signature(subject: TestImage) -> TestImage:
+    """Build a signature as cosign's tags hold one: no ``subject``, the tag tells."""
+    payload = json.dumps({"critical": {"image": {"docker-manifest-digest": subject.digest}}})
+    config = json.dumps({"architecture": "", "os": "", "rootfs": {"type": "layers"}}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "config": descriptor(CONFIG_TYPES[OCI], config),
+        "layers": [
+            descriptor(
+                "application/vnd.dev.cosign.simplesigning.v1+json",
+                payload.encode(),
+                annotations={"dev.cosignproject.cosign/signature": "MEUCIQ"},
+            )
+        ],
+    }
+    return TestImage(json.dumps(manifest).encode(), OCI, [config, payload.encode()])
+
+
+def tag_of(subject: TestImage, suffix: str = "") -> str:
+    """Return the tag of what refers to an image: cosign's with a suffix, else the spec's."""
+    return subject.digest.replace(":", "-") + suffix
+
+
+def refer(registry: str, repository: str, subject: TestImage, *referrers: TestImage) -> None:
+    """Put artifacts about a subject, as a client does where there is no referrers API."""
+    for one in referrers:
+        put(registry, f"{repository}:{one.digest}", one)
+    entries = [{**one.descriptor, "artifactType": "application/example"} for one in referrers]
+    listed = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    content = json.dumps(listed).encode()
+    put(registry, f"{repository}:{tag_of(subject)}", TestImage(content, OCI_INDEX))
 
 
 def index(*children: TestImage, media_type: str = OCI_INDEX, **more: Any) -> TestImage:
@@ -206,4 +283,10 @@ def read(registry: str, name: str) -> dict[str, bytes] | None:
 def delete_blob(registry: str, repository: str, digest: str) -> None:
     requests.delete(
         f"http://{registry}/v2/{repository}/blobs/{digest}", timeout=20
+    ).raise_for_status()
+
+
+def delete_manifest(registry: str, repository: str, digest: str) -> None:
+    requests.delete(
+        f"http://{registry}/v2/{repository}/manifests/{digest}", timeout=20
     ).raise_for_status()

@@ -343,8 +343,19 @@ def test_a_token_service_that_gives_no_token_is_told(
 def test_no_object_shows_a_secret(site: Site) -> None:
     with RegistryClient(HOST, username="user", password=PASSWORD) as client:
         client.tags("team/app")
-        login = client._login
-        shown = repr([client, vars(client), login, vars(login), login.scoped(PULL)])
+        connection = client._connection
+        login = connection._login
+        shown = repr(
+            [
+                client,
+                vars(client),
+                connection,
+                vars(connection),
+                login,
+                vars(login),
+                login.scoped(PULL),
+            ]
+        )
     assert site.accepts == {"Bearer secret-0"}
     assert "secret-" not in shown
     assert PASSWORD not in shown

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from docker_charon.descriptor import Descriptor, Platform
+from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import DigestMismatch, InvalidManifest
+from docker_charon.platform import Platform
 from images import descriptor as json_descriptor
 
 CONTENT = b"some content that is short"
@@ -43,7 +44,7 @@ def test_what_more_it_has_is_read_too() -> None:
     }
     parsed = Descriptor.parse({**GOOD, **more}, "here")
     assert parsed.urls == ("https://example.com/layer",)
-    assert parsed.platform == Platform("linux", "arm", "v7")
+    assert parsed.platform == Platform("linux", "arm", "v7", "1")
     assert parsed.annotations == {"org.example.key": "value"}
 
 

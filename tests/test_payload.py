@@ -204,9 +204,9 @@ def test_what_is_not_json_is_refused_by_its_path(content: bytes) -> None:
         parse_document("some/path", content)
 
 
-def test_images_without_a_name_in_the_index_are_passed_over() -> None:
+def test_what_the_index_lists_may_have_no_name() -> None:
     value = {"manifests": [APP.descriptor, {**BASE.descriptor, "annotations": {REF_NAME: "base"}}]}
-    assert [name for name, _ in parse_index(json.dumps(value).encode())] == ["base"]
+    assert [name for name, _ in parse_index(json.dumps(value).encode())] == [None, "base"]
 
 
 @pytest.mark.parametrize(

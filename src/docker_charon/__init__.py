@@ -2,7 +2,7 @@
 
 `make_payload` reads a registry and writes one zip with what the other side lacks;
 `push_payload_to_registry` puts it into the registry there. `verify_payload` and `inspect_payload`
-look into it on the way, without a network.
+look into it on the way, without a network, and `make_inventory` writes down what a registry has.
 """
 
 from docker_charon.errors import (
@@ -13,12 +13,14 @@ from docker_charon.errors import (
     DockerCharonError,
     InvalidDigest,
     InvalidManifest,
+    InvalidPlatform,
     InvalidReference,
     ManifestNotFound,
     PayloadError,
     RegistryError,
 )
 from docker_charon.inspection import ImageSummary, PayloadSummary, inspect_payload
+from docker_charon.inventory import make_inventory
 from docker_charon.make import make_payload
 from docker_charon.push import push_payload_to_registry
 from docker_charon.verification import verify_payload
@@ -32,12 +34,14 @@ __all__ = [
     "ImageSummary",
     "InvalidDigest",
     "InvalidManifest",
+    "InvalidPlatform",
     "InvalidReference",
     "ManifestNotFound",
     "PayloadError",
     "PayloadSummary",
     "RegistryError",
     "inspect_payload",
+    "make_inventory",
     "make_payload",
     "push_payload_to_registry",
     "verify_payload",

@@ -1,30 +1,34 @@
-"""The command line: options in, one line out."""
+"""The command line: options in, one line out.
+
+What a command calls is imported when it runs: help and completion need none of it.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import signal
 import sys
-import warnings
-from collections.abc import Iterable, Iterator
-from typing import IO, Annotated, NoReturn, cast
+from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.errors import DockerCharonError
-from docker_charon.inspection import PayloadSummary, inspect_payload
-from docker_charon.make import make_payload
-from docker_charon.push import push_payload_to_registry
-from docker_charon.registry import DOCKER_HUB
-from docker_charon.verification import verify_payload
+from docker_charon import options, terminal
+from docker_charon.credentials import DOCKER_HUB
+from docker_charon.options import (
+    CACert,
+    DryRun,
+    Insecure,
+    Jobs,
+    Password,
+    PasswordStdin,
+    PayloadFile,
+    Quiet,
+    Registry,
+    Username,
+)
 
 # The parents of what typer raises for wrong usage; it does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
-
-_INTERRUPTED = 130
-_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # by whatever name: it may be open for appending
 
 app = typer.Typer(
     name="docker-charon",
@@ -36,64 +40,25 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Registry = Annotated[
-    str, typer.Option("--registry", "-r", metavar="HOST", help="The registry: host or host:port.")
-]
-Insecure = Annotated[
-    bool, typer.Option("--insecure", "-i", help="Speak plain HTTP with the registry.")
-]
-Username = Annotated[
-    str | None,
-    typer.Option(
-        "--username",
-        "-u",
-        metavar="USER",
-        envvar="DOCKER_CHARON_USERNAME",
-        help="The user to log in as.",
-    ),
-]
-Password = Annotated[
-    str | None,
-    typer.Option(
-        "--password",
-        "-p",
-        metavar="PASSWORD",
-        envvar="DOCKER_CHARON_PASSWORD",
-        help="The user's password. Other users of this machine can see the options of a command: "
-        "prefer the variable, or --password-stdin.",
-    ),
-]
-PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-]
-CACert = Annotated[
-    str | None,
-    typer.Option(
-        "--cacert",
-        metavar="FILE",
-        help="Certificates (PEM) to trust besides the usual ones, as of a private authority.",
-    ),
-]
-PayloadFile = Annotated[
-    str, typer.Option("--file", "-f", metavar="PATH", help="The payload; - is standard input.")
-]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Transfers side by side.")]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Only say what would travel, and how many bytes."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-
 
 @app.command("make-payload")
 def make_payload_command(
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="IMAGES",
             help="The images to transfer, without the registry's name; also as comma lists.",
         ),
-    ],
+    ] = None,
+    images_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--images-from",
+            metavar="FILE",
+            help="Read more images from a file, one a line; # begins a comment, - is standard "
+            "input. Repeatable.",
+        ),
+    ] = None,
     registry: Registry = DOCKER_HUB,
     file: Annotated[
         str,
@@ -106,9 +71,34 @@ def make_payload_command(
             "-a",
             metavar="IMAGE",
             help="An image that the air-gapped registry has: what it shares with the others is "
-            "left out. Repeatable; also a comma list.",
+            "left out. It is taken for what its tag means now. Repeatable; also a comma list.",
         ),
     ] = None,
+    already_transferred_payload: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--already-transferred-payload",
+            metavar="FILE",
+            help="A payload that was pushed there, or an inventory of that registry: what it says "
+            "that is there is left out, wherever tags have moved since. Repeatable.",
+        ),
+    ] = None,
+    platform: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--platform",
+            metavar="OS/ARCH[/VARIANT]",
+            help="Carry this platform only, as linux/amd64, of images that are for several. "
+            "Repeatable. [default: all of them]",
+        ),
+    ] = None,
+    include_referrers: Annotated[
+        bool,
+        typer.Option(
+            "--include-referrers",
+            help="Carry the signatures, SBOMs and attestations of the images as well.",
+        ),
+    ] = False,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -126,26 +116,32 @@ def make_payload_command(
     For example: docker-charon make-payload -r registry.example.com -f payload.zip
     -a my-image:1.4 my-image:1.8
     """
-    target: str | IO[bytes] = file
-    if file in _STDOUT:
-        if sys.stdout is None:
-            raise typer.BadParameter("there is no standard output: use -f PATH")
-        if sys.stdout.isatty() and not dry_run:
-            raise typer.BadParameter(
-                "a payload is not written to a terminal: use -f PATH, or a pipe"
-            )
-        target = sys.stdout.buffer
-    with _one_line():
+    from docker_charon.make import make_payload
+
+    lists = images_from or []
+    options.only_one_stdin(
+        {"the list of images": "-" in lists, "the password": password_stdin},
+        "use --images-from FILE",
+    )
+    if not images and not lists:
+        raise typer.BadParameter("there are no IMAGES to transfer: name them, or --images-from")
+    target = options.target_of(file, dry_run=dry_run)
+    with terminal.one_line_of_failure():
+        if dry_run or not quiet:
+            terminal.tell_all()
         make_payload(
             registry,
             target,
-            _names(images),
-            _names(already_transferred or ()),
+            [*options.names_of(images or ()), *options.names_in(lists)],
+            options.names_of(already_transferred or ()),
             secure=not insecure,
             username=username,
-            password=_password(password, password_stdin),
+            password=options.password_of(password, password_stdin),
+            payloads_already_transferred=already_transferred_payload or (),
+            platforms=platform,
+            include_referrers=include_referrers,
             cacert=cacert,
-            dry_run=_told(dry_run),
+            dry_run=dry_run,
             jobs=jobs,
             progress=False if quiet else None,
         )
@@ -164,6 +160,14 @@ def push_payload_command(
             "Without it, such images are left out with a warning.",
         ),
     ] = False,
+    repository_prefix: Annotated[
+        str,
+        typer.Option(
+            "--repository-prefix",
+            metavar="PREFIX",
+            help="Where the images go: my-image:1 arrives as PREFIX/my-image:1.",
+        ),
+    ] = "",
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -177,23 +181,29 @@ def push_payload_command(
 
     For example: docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
     """
-    if file == "-" and password_stdin:
-        raise typer.BadParameter("standard input cannot be payload and password: use -f PATH")
-    source = _source(file)
-    with _one_line():
+    from docker_charon.push import push_payload_to_registry
+
+    options.only_one_stdin(
+        {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
+    )
+    source = options.source_of(file)
+    with terminal.one_line_of_failure():
+        if dry_run or not quiet:
+            terminal.tell_all()
         pushed = push_payload_to_registry(
             registry,
             source,
             strict,
             secure=not insecure,
             username=username,
-            password=_password(password, password_stdin),
+            password=options.password_of(password, password_stdin),
+            repository_prefix=repository_prefix,
             cacert=cacert,
-            dry_run=_told(dry_run),
+            dry_run=dry_run,
             jobs=jobs,
             progress=False if quiet else None,
         )
-    _print("\n".join(pushed))
+    terminal.print_data("\n".join(pushed))
 
 
 @app.command("verify-payload")
@@ -204,15 +214,17 @@ def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet
 
     For example: docker-charon verify-payload -f payload.zip
     """
-    source = _source(file)
-    with _one_line():
+    from docker_charon.verification import verify_payload
+
+    source = options.source_of(file)
+    with terminal.one_line_of_failure():
         findings = verify_payload(source, jobs=jobs, progress=False if quiet else None)
     for finding in findings:
-        _say(finding)
+        terminal.say(finding)
     if findings:
         sys.exit(1)
     if not quiet:
-        _say("the payload is whole")
+        terminal.say("the payload is whole")
 
 
 @app.command("inspect-payload")
@@ -226,141 +238,85 @@ def inspect_payload_command(
 
     For example: docker-charon inspect-payload -f payload.zip
     """
-    source = _source(file)
-    with _one_line():
+    from docker_charon.inspection import inspect_payload
+
+    source = options.source_of(file)
+    with terminal.one_line_of_failure():
         summary = inspect_payload(source)
-    _print(summary.as_json() if as_json else _table(summary))
+    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+
+
+@app.command("make-inventory")
+def make_inventory_command(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[IMAGES]",
+            help="The images, without the registry's name; also as comma lists. None: every tag "
+            "of every repository.",
+        ),
+    ] = None,
+    registry: Registry = DOCKER_HUB,
+    file: Annotated[
+        str,
+        typer.Option("--file", "-f", metavar="PATH", help="The inventory; - is standard output."),
+    ] = "-",
+    insecure: Insecure = False,
+    username: Username = None,
+    password: Password = None,
+    password_stdin: PasswordStdin = False,
+    cacert: CACert = None,
+    jobs: Jobs = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Write down what the air-gapped registry has, to be brought to the connected side.
+
+    An inventory is a payload without layers, of a few kilobytes an image. With it, make-payload
+    --already-transferred-payload leaves out what is really there.
+
+    For example: docker-charon make-inventory -r localhost:5000 --insecure -f inventory.zip
+    """
+    from docker_charon.inventory import make_inventory
+
+    target = options.target_of(file)
+    with terminal.one_line_of_failure():
+        found = make_inventory(
+            registry,
+            target,
+            options.names_of(images or ()),
+            secure=not insecure,
+            username=username,
+            password=options.password_of(password, password_stdin),
+            cacert=cacert,
+            jobs=jobs,
+            progress=False if quiet else None,
+        )
+    if not quiet:
+        terminal.say(f"{len(found)} images are in the inventory")
 
 
 def main() -> None:
     """Run the command line; wrong usage is one line on standard error, as every failure is."""
-    warnings.simplefilter("always", UserWarning)
-    warnings.showwarning = _show_warning
+    terminal.prepare()
     signal.signal(signal.SIGTERM, _terminate)
-    logger = logging.getLogger("docker_charon")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("docker-charon: %(message)s"))
-        logger.addHandler(handler)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
-        if status == _INTERRUPTED:
-            _fail("interrupted", _INTERRUPTED)  # typer had it
+        if status == terminal.INTERRUPTED:
+            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer had it
         sys.exit(status)
     except KeyboardInterrupt:
-        _fail("interrupted", _INTERRUPTED)
+        terminal.fail("interrupted", terminal.INTERRUPTED)
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
-        _fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
+        terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
     except _UserError as error:
-        _fail(_message(error), 1)
-
-
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """Make of every failure one line on standard error, and an exit status."""
-    try:
-        yield
-    except (DockerCharonError, KeyboardInterrupt) as error:
-        message = str(error) or "interrupted"
-        if partial := getattr(error, "partial", None):
-            message += f"; the same command goes on from {partial}"
-        _fail(message, _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
-
-
-def _source(file: str) -> str | IO[bytes]:
-    """Return where to read a payload from."""
-    if file != "-":
-        return file
-    if sys.stdin is None or sys.stdin.isatty():
-        raise typer.BadParameter("a payload is not read from a terminal: use -f PATH, or a pipe")
-    return sys.stdin.buffer
-
-
-def _told(dry_run: bool) -> bool:
-    """Have what a dry run finds out shown."""
-    if dry_run:
-        logging.getLogger("docker_charon").setLevel(logging.INFO)
-    return dry_run
-
-
-def _table(summary: PayloadSummary) -> str:
-    """Lay a payload's images out in columns, and add them up."""
-    rows = [("IMAGE", "PLATFORMS", "SIZE", "CARRIED", "EXPECTED THERE")]
-    for image in summary.images:
-        expected = ", ".join(image.expected)
-        if image.skipped:
-            expected = "the image itself"
-        elif image.lacking:
-            expected = f"{image.lacking} blobs, in {expected}"
-        platforms = ", ".join(image.platforms) or "-"
-        sizes = _size(image.size) if image.digest else "-", _size(image.carried)
-        rows.append((image.name, platforms, *sizes, expected or "-"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    total = f"{len(summary.images)} images of {_size(summary.size)}"
-    lines.append(f"{total}: {_size(summary.carried)} carried, {_size(summary.saved)} saved")
-    return "\n".join(lines)
-
-
-def _size(number: float) -> str:
-    """Return a number of bytes as people read it, in powers of 1,000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
-
-
-def _names(words: Iterable[str]) -> list[str]:
-    """Split comma lists into names."""
-    return [name for word in words for name in map(str.strip, word.split(",")) if name]
-
-
-def _password(password: str | None, password_stdin: bool) -> str | None:
-    if not password_stdin:
-        return password
-    if sys.stdin is None or not (read := sys.stdin.readline().rstrip("\r\n")):
-        raise typer.BadParameter("there is no password on standard input")
-    return read
+        terminal.fail(_message(error), 1)
 
 
 def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
-
-
-def _print(text: str) -> None:
-    """Write to standard output, where there is one."""
-    if sys.stdout is None or not text:
-        return
-    try:
-        print(text)
-        sys.stdout.flush()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            sys.stdout.close()
-        _fail(f"cannot write to standard output: {error.strerror}", 1)
-
-
-def _say(message: str) -> None:
-    """Write a line to standard error, where there is one."""
-    if sys.stderr is not None:
-        print(f"docker-charon: {message}", file=sys.stderr)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
-    _say(message)
-    sys.exit(status)
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _say(f"warning: {message}")
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -24,10 +24,14 @@ from docker_charon.errors import AuthenticationError
 HELPER_TIMEOUT = 30.0
 """Seconds that a helper may take; some of them ask a cloud."""
 
+DOCKER_HUB = "registry-1.docker.io"
+"""The registry where no other is named."""
+
+DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
+
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 """What credentials for Docker Hub are filed under."""
 
-_DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _TOKEN_USER = "<token>"  # noqa: S105  # the name that says that the secret is an identity token
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -110,7 +114,7 @@ def _host(key: str) -> str:
     """Return the host that a key stands for; all names of Docker Hub are one."""
     host = key.partition("://")[2] or key
     host = re.sub(r"/(v1|v2)?/?$", "", host).lower()
-    return "docker.io" if host in _DOCKER_HUB_HOSTS else host
+    return "docker.io" if host in DOCKER_HUB_HOSTS else host
 
 
 def _from_entry(path: Path, entry: dict[str, Any], registry: str) -> Credentials | None:

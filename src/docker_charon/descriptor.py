@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from docker_charon.digest import Digest
 from docker_charon.errors import DigestMismatch, InvalidDigest, InvalidManifest
+from docker_charon.platform import Platform
 
 _LARGEST = 2**63 - 1  # what a signed 64-bit integer holds, as in every other implementation
 
@@ -20,18 +21,6 @@ class Body(Protocol):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[bytes | memoryview]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """What an image runs on: ``os/architecture[/variant]``."""
-
-    os: str
-    architecture: str
-    variant: str | None = None
-
-    def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +140,6 @@ def _platform(value: Any, where: str) -> Platform | None:
         return None
     if not isinstance(value, dict):
         raise InvalidManifest(f"{where} is not a JSON object")
-    parts = [value.get(key) or "" for key in ("os", "architecture", "variant")]
-    if not all(isinstance(part, str) for part in parts):
+    if not all(isinstance(value.get(key) or "", str) for key in ("os", "architecture", "variant")):
         raise InvalidManifest(f"{where} has a part that is not a string")
-    return Platform(parts[0], parts[1], parts[2] or None)
+    return Platform.of(value)

@@ -4,6 +4,7 @@
 
     DockerCharonError
     ├── InvalidReference      the name of an image or of a registry that cannot be one
+    ├── InvalidPlatform       what is no OS/ARCH[/VARIANT]
     ├── InvalidDigest         neither sha256 with 64 nor sha512 with 128 hexadecimal digits
     ├── InvalidManifest       not an image manifest or index of the kinds that are carried
     ├── DigestMismatch        bytes that are not the content that was asked for
@@ -44,6 +45,10 @@ class DockerCharonError(Exception):
 
 class InvalidReference(DockerCharonError):
     """The name of an image, a repository or a registry that breaks the grammar."""
+
+
+class InvalidPlatform(DockerCharonError):
+    """The name of a platform that cannot be one."""
 
 
 class InvalidDigest(DockerCharonError):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
-from docker_charon.descriptor import Descriptor, Platform
+from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import one_line
 from docker_charon.manifest import Image
 from docker_charon.payload_reader import Payload, open_payload
+from docker_charon.plan import NamedImage, SkippedImage
+from docker_charon.platform import Platform
+from docker_charon.size import shown_size
 
 _LONGEST_CONFIG = 1024 * 1024  # bytes; an image's platform stands in its config
 
@@ -22,9 +25,10 @@ class ImageSummary:
     """One image of a payload; sizes are in bytes.
 
     ``digest`` is ``None`` for an image that an older payload skips. ``size`` is that of the whole
-    image, ``carried`` of those of its blobs and manifests that are in the payload, whoever shares
-    them. ``expected`` are the repositories of the destination in which the other blobs, ``lacking``
-    of them, should be.
+    image and of the ``referrers`` that are carried with it, of each of which the type is given;
+    ``carried`` is that of those of their blobs and manifests that are in the payload, whoever
+    shares them. ``expected`` are the repositories of the destination in which the other blobs,
+    ``lacking`` of them, should be.
     """
 
     name: str
@@ -35,6 +39,7 @@ class ImageSummary:
     carried: int
     lacking: int
     expected: tuple[str, ...]
+    referrers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +47,45 @@ class PayloadSummary:
     """A payload; sizes are in bytes, and content that images share counts once.
 
     ``size`` is that of all its images, ``carried`` of what is in the payload, and ``saved`` of what
-    it leaves out because the destination has it.
+    it leaves out because the destination has it. ``foreign`` are the digests of the layers that
+    neither has, and that are to be had from the addresses in their manifests.
     """
 
     images: tuple[ImageSummary, ...]
     size: int
     carried: int
     saved: int
+    foreign: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         """Return it as a JSON object with these names, which stay as they are."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    def as_table(self) -> str:
+        """Return it for people: a line an image, and the sums."""
+        rows = [("IMAGE", "PLATFORMS", "SIZE", "CARRIED", "EXPECTED THERE")]
+        for image in self.images:
+            expected = ", ".join(image.expected)
+            if image.skipped:
+                expected = "the image itself"
+            elif image.lacking:
+                expected = f"{image.lacking} blobs, in {expected}"
+            platforms = ", ".join(image.platforms) or "-"
+            sizes = shown_size(image.size) if image.digest else "-", shown_size(image.carried)
+            rows.append((image.name, platforms, *sizes, expected or "-"))
+            rows += [(f"  + {kind}", "", "", "", "") for kind in image.referrers]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        lines.append(
+            f"{len(self.images)} images of {shown_size(self.size)}: "
+            f"{shown_size(self.carried)} carried, {shown_size(self.saved)} saved"
+        )
+        if self.foreign:
+            lines.append(f"{len(self.foreign)} foreign layers are carried by nobody")
+        return "\n".join(lines)
 
 
 def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSummary:
@@ -65,54 +98,69 @@ def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSumm
         PayloadError: The payload cannot be read, or is not a whole one.
     """
     with open_payload(zip_file) as payload:
-        images: dict[str, ImageSummary] = {}
         sizes: dict[Digest, int] = {}
         carried: dict[Digest, int] = {}
-        for named in payload.images:
-            parts = _parts(named.image)
-            own = {manifest.digest for manifest in named.image.manifests}
-            there = {d: size for d, size in parts.items() if d in own or d in payload.carried}
-            lacking = [d for d in parts if d not in there]
+        images: dict[str, ImageSummary] = {}
+        every: list[NamedImage | SkippedImage] = [*payload.images, *payload.skipped]
+        for one in every:
+            graphs = _graphs(one)
+            own, parts = _manifests(graphs), _parts(graphs)
+            there = {
+                digest: size
+                for digest, size in parts.items()
+                if digest in payload.carried or digest in own
+            }
+            lacking = [d for d in parts if d not in there and d not in payload.foreign]
             sizes |= parts
             carried |= there
-            images[named.name] = ImageSummary(
-                name=named.name,
-                digest=named.image.root.digest,
-                skipped=False,
-                platforms=_platforms(payload, named.image),
-                size=sum(parts.values()),
-                carried=sum(there.values()),
-                lacking=len(lacking),
-                expected=_unique(r for d in lacking for r in payload.elsewhere.get(d, ())[:1]),
-            )
-        for skipped in payload.skipped:
-            parts = _parts(skipped.image) if skipped.image else {}
-            sizes |= parts
-            manifests = skipped.image.manifests if skipped.image else ()
-            carried |= {m.digest: m.descriptor.size for m in manifests}
-            images[skipped.name] = ImageSummary(
-                name=skipped.name,
-                digest=skipped.image.root.digest if skipped.image else None,
-                skipped=True,
-                platforms=_platforms(payload, skipped.image) if skipped.image else (),
-                size=sum(parts.values()),
-                carried=sum(m.descriptor.size for m in manifests),
-                lacking=len(parts) - len(manifests),
-                expected=(skipped.reference.repository,),
-            )
-    total, brought = sum(sizes.values()), sum(carried.values())
-    return PayloadSummary(
-        images=tuple(images[name] for name in payload.names),
-        size=total,
-        carried=brought,
-        saved=total - brought,
+            images[one.name] = _summary(payload, one, parts, there, lacking)
+        total, brought = sum(sizes.values()), sum(carried.values())
+        foreign = sum(size for digest, size in sizes.items() if digest in payload.foreign)
+        return PayloadSummary(
+            images=tuple(images[name] for name in payload.names),
+            size=total,
+            carried=brought,
+            saved=total - brought - foreign,
+            foreign=tuple(sorted(payload.foreign)),
+        )
+
+
+def _summary(
+    payload: Payload,
+    one: NamedImage | SkippedImage,
+    parts: Mapping[Digest, int],
+    there: Mapping[Digest, int],
+    lacking: Sequence[Digest],
+) -> ImageSummary:
+    skipped = isinstance(one, SkippedImage)
+    expected = _unique(r for d in lacking for r in payload.elsewhere.get(d, ())[:1])
+    return ImageSummary(
+        name=one.name,
+        digest=one.image.root.digest if one.image else None,
+        skipped=skipped,
+        platforms=_platforms(payload, one.image) if one.image else (),
+        size=sum(parts.values()),
+        carried=sum(there.values()),
+        lacking=len(lacking),
+        expected=(one.reference.repository,) if skipped else expected,
+        referrers=tuple(one_line(referrer.manifest.artifact_type) for referrer in one.referrers),
     )
 
 
-def _parts(image: Image) -> dict[Digest, int]:
-    """Return the size of everything in an image, by digest."""
-    descriptors = [manifest.descriptor for manifest in image.manifests]
-    return {part.digest: part.size for part in (*descriptors, *image.blobs)}
+def _graphs(one: NamedImage | SkippedImage) -> tuple[Image, ...]:
+    """Return an image, as far as it is known, and what refers to it."""
+    skipped = one.image if isinstance(one, SkippedImage) else None
+    return one.graphs if skipped is None else (skipped, *one.graphs)
+
+
+def _manifests(graphs: Iterable[Image]) -> dict[Digest, int]:
+    return {m.digest: m.descriptor.size for graph in graphs for m in graph.manifests}
+
+
+def _parts(graphs: Iterable[Image]) -> dict[Digest, int]:
+    """Return the size of everything in some images, by digest."""
+    blobs = {blob.digest: blob.size for graph in graphs for blob in graph.blobs}
+    return {**_manifests(graphs), **blobs}
 
 
 def _platforms(payload: Payload, image: Image) -> tuple[str, ...]:
@@ -130,12 +178,10 @@ def _platforms(payload: Payload, image: Image) -> tuple[str, ...]:
 def _platform_of(payload: Payload, config: Descriptor) -> Platform | None:
     try:
         document: Any = json.loads(b"".join(bytes(chunk) for chunk in payload.body(config)))
-        parts = [document.get(key) or "" for key in ("os", "architecture", "variant")]
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
-    if not all(isinstance(part, str) for part in parts) or not parts[0] or not parts[1]:
-        return None  # an artifact's config says nothing of platforms
-    return Platform(parts[0], parts[1], parts[2] or None)
+    # An artifact's config says nothing of platforms.
+    return Platform.of(document) if isinstance(document, dict) else None
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:

@@ -11,16 +11,20 @@ from docker_charon.blob_stream import BlobStream
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError
-from docker_charon.manifest import Image, Manifest
 from docker_charon.payload import payload_entries
+from docker_charon.payload_reader import open_payload
 from docker_charon.payload_writer import payload_size, write_payload
 from docker_charon.plan import MakePlan, NamedImage, plan_make
+from docker_charon.platform import Platform
 from docker_charon.progress import Progress
-from docker_charon.reference import Reference
+from docker_charon.reference import parse_references
 from docker_charon.registry import RegistryClient
+from docker_charon.resolution import Resolution
+from docker_charon.size import shown_size
 from docker_charon.workers import Workers
 
 _log = logging.getLogger(__name__)
+_PayloadFile = str | os.PathLike[str] | IO[bytes]
 
 
 def make_payload(
@@ -32,6 +36,9 @@ def make_payload(
     username: str | None = None,
     password: str | None = None,
     *,
+    payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    platforms: Iterable[str] | None = None,
+    include_referrers: bool = False,
     cacert: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
@@ -47,11 +54,18 @@ def make_payload(
         docker_images_to_transfer: The images, without the name of the registry:
             ``repository[:tag][@digest]``.
         docker_images_already_transferred: Images that the air-gapped registry has; what they
-            share with the others is left out. An image in both lists is declared only.
+            share with the others is left out. An image in both lists is declared only. They are
+            what their tags mean now, at the source.
         secure: ``False`` for a registry on plain HTTP.
         username: For a registry that requires a login.
         password: For a registry that requires a login. Without both, what Docker or Podman are
             logged in with is used.
+        payloads_already_transferred: Payloads that the air-gapped registry has got, or inventories
+            of it (see `make_inventory`), as paths or file objects that can seek: what they say
+            that is there is left out, whatever has become of their images at the source.
+        platforms: Carry these only, each ``os/architecture[/variant]``. One is carried as an image
+            of its own, several as an index of just these; ``None`` is every platform.
+        include_referrers: Carry signatures, SBOMs and other artifacts that refer to the images.
         cacert: A file of certificates (PEM) to trust besides the usual ones.
         dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
             transferred and nothing is written.
@@ -60,16 +74,21 @@ def make_payload(
 
     Raises:
         InvalidReference: An image or the registry has a name that cannot be one.
-        ManifestNotFound: The registry does not have an image.
+        InvalidPlatform: A platform has a name that cannot be one.
+        ManifestNotFound: The registry does not have an image, or not for a platform.
         RegistryError: The registry cannot be reached, refuses, or sends something else.
-        PayloadError: ``zip_file`` cannot be written.
+        PayloadError: ``zip_file`` cannot be written, or an earlier payload cannot be read.
         DockerCharonError: Any other failure; the base of those above.
     """
-    wanted = _references(docker_images_to_transfer, "docker_images_to_transfer")
-    already = _references(docker_images_already_transferred, "docker_images_already_transferred")
+    wanted = parse_references(docker_images_to_transfer, "docker_images_to_transfer")
+    already = parse_references(
+        docker_images_already_transferred, "docker_images_already_transferred"
+    )
     if not wanted:
         raise DockerCharonError("there is no image to transfer")
+    chosen = _platforms(platforms)
     workers = Workers(jobs)
+    delivered = _delivered(payloads_already_transferred)
     with RegistryClient(
         registry,
         secure=secure,
@@ -79,11 +98,22 @@ def make_payload(
         connections=jobs,
     ) as client:
         client.check_api()
-        images = _resolve(client, [*wanted.values(), *already.values()], workers)
-        plan = plan_make(
-            [NamedImage(name, reference, images[reference]) for name, reference in wanted.items()],
-            [NamedImage(name, reference, images[reference]) for name, reference in already.items()],
-        )
+        resolution = Resolution(client, workers, chosen)
+        images = resolution.images(wanted.values())
+        there = resolution.images(already.values(), as_far_as_there=True)
+        referrers = resolution.referrers(images) if include_referrers else {}
+        named = [
+            NamedImage(name, reference, images[reference], tuple(referrers.get(reference, ())))
+            for name, reference in wanted.items()
+        ]
+        declared = [
+            NamedImage(name, reference, there[reference])
+            for name, reference in already.items()
+            if reference in there
+        ]
+        foreign = _foreign(client, workers, [*named, *declared])
+        plan = plan_make(named, declared, delivered, foreign)
+        _tell_choices(plan, chosen)
         if dry_run:
             _tell(plan)
             return
@@ -96,11 +126,102 @@ def make_payload(
             write_payload(zip_file, payload_entries(plan), fetch, bar.update, workers)
 
 
+def _platforms(texts: Iterable[str] | None) -> list[Platform]:
+    """Parse platforms, each once."""
+    if isinstance(texts, (str, bytes)):
+        raise TypeError("platforms is a list of str, not a single one")
+    chosen = [Platform.parse(text) for text in texts or ()]
+    if texts is not None and not chosen:
+        raise DockerCharonError("there is no platform to transfer", hint="None is all of them")
+    return list(dict.fromkeys(chosen))
+
+
+def _delivered(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
+    """Return what the destination has once earlier payloads are there: blobs and repositories."""
+    if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
+        raise TypeError("payloads_already_transferred is a list of payloads, not a single one")
+    found: dict[Digest, dict[str, None]] = {}
+    for file in payloads:
+        with open_payload(file) as payload:
+            for digest, repository in payload.delivered():
+                found.setdefault(digest, {})[repository] = None
+    return found
+
+
+def _foreign(
+    client: RegistryClient, workers: Workers, images: Iterable[NamedImage]
+) -> frozenset[Digest]:
+    """Return the foreign layers that the registry does not have: not everyone may pass them on.
+
+    OCI image-spec 1.1, "Non-Distributable Layers": they have ``urls``.
+    """
+    places = {
+        blob.digest: (named.reference.repository, blob.digest)
+        for named in images
+        for blob in named.blobs
+        if blob.urls
+    }
+    sizes = workers.map(lambda place: client.head_blob(*place), places.values())
+    return frozenset(digest for digest, size in zip(places, sizes, strict=True) if size is None)
+
+
+def _tell_choices(plan: MakePlan, chosen: list[Platform]) -> None:
+    """Log what may surprise: platforms that few need, new digests, layers that are left out."""
+    if len(chosen) > 1:
+        for named in plan.images:
+            if named.image.root.is_index:
+                _log.info("%s is carried as %s", named.name, named.image.root.digest)
+    if not chosen:
+        _hint_at_platforms(plan)
+    for named in plan.images:
+        for blob in named.blobs:
+            if blob.digest in plan.foreign:
+                _log.warning(
+                    "%s: the layer %s is left out, as the registry does not have it; it is to be "
+                    "had from %s",
+                    named.name,
+                    blob.digest,
+                    blob.urls[0],
+                )
+
+
+def _hint_at_platforms(plan: MakePlan) -> None:
+    """Say once that there are images of several platforms, and what can be done about it."""
+    several = {
+        named.name: dict.fromkeys(
+            str(child.platform)
+            for manifest in named.image.manifests
+            for child in manifest.manifests
+            if child.platform is not None and child.platform.is_known
+        )
+        for named in plan.images
+        if named.name not in plan.skipped
+    }
+    several = {name: platforms for name, platforms in several.items() if len(platforms) > 1}
+    if not several:
+        return
+    below = {b.digest for named in plan.images if named.name in several for b in named.image.blobs}
+    size = sum(blob.size for blob in plan.blobs if blob.digest in below)
+    platforms = list(dict.fromkeys(p for each in several.values() for p in each))
+    name = next(iter(several))
+    _log.info(
+        "%s carried for %d platforms (%s), with %s of blobs; --platform %s (platforms=) would "
+        "carry one",
+        f"{name} is" if len(several) == 1 else f"{len(several)} images are",
+        len(platforms),
+        ", ".join(platforms),
+        shown_size(size),
+        platforms[0],
+    )
+
+
 def _tell(plan: MakePlan) -> None:
     """Log what would travel."""
     for named in plan.images:
         how = "was already transferred" if named.name in plan.skipped else "would be carried"
         _log.info("%s, %s, %s", named.name, named.image.root.digest, how)
+        for referrer in named.referrers:
+            _log.info("%s, %s, refers to it", named.name, referrer.manifest.digest)
     for blob, repository in plan.blobs.items():
         _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
     _log.info(
@@ -111,50 +232,3 @@ def _tell(plan: MakePlan) -> None:
         f"{payload_size(payload_entries(plan)):,}",
         len(plan.elsewhere),
     )
-
-
-def _references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
-    """Parse names, each once, in their order."""
-    if isinstance(names, (str, bytes)):
-        raise TypeError(f"{parameter} is a list of names, not a single one")
-    names = list(names)
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{parameter} is a list of str")
-    return {name: Reference.parse(name) for name in names}
-
-
-def _resolve(
-    client: RegistryClient, references: Iterable[Reference], workers: Workers
-) -> dict[Reference, Image]:
-    """Fetch the images' manifests, level by level, each digest once."""
-    manifests: dict[Digest, Manifest] = {}
-    repositories: dict[Digest, str] = {}
-
-    def fetch_root(reference: Reference) -> Manifest:
-        return client.get_manifest(reference.repository, reference.source)
-
-    def fetch_child(descriptor: Descriptor) -> Manifest:
-        repository = repositories[descriptor.digest]
-        return Manifest.of(descriptor, client.get_manifest(repository, descriptor.digest).content)
-
-    references = list(dict.fromkeys(references))
-    roots = dict(zip(references, workers.map(fetch_root, references), strict=True))
-    for root in roots.values():
-        manifests.setdefault(root.digest, root)
-    level = [(reference.repository, manifests[root.digest]) for reference, root in roots.items()]
-    while level:
-        children: dict[Digest, Descriptor] = {}
-        for repository, manifest in level:
-            for descriptor in manifest.manifests:
-                if descriptor.digest not in manifests:
-                    children.setdefault(descriptor.digest, descriptor)
-                    repositories.setdefault(descriptor.digest, repository)
-        found = workers.map(fetch_child, children.values())
-        manifests.update(zip(children, found, strict=True))
-        level = [(repositories[manifest.digest], manifest) for manifest in found]
-    return {
-        reference: Image.collect(
-            manifests[root.digest], lambda descriptor: manifests[descriptor.digest]
-        )
-        for reference, root in roots.items()
-    }

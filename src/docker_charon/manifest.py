@@ -15,6 +15,8 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_MANIFEST_LIST})
 MANIFEST_TYPES = (OCI_INDEX, DOCKER_MANIFEST_LIST, OCI_MANIFEST, DOCKER_MANIFEST)
 
@@ -101,6 +103,38 @@ class Manifest:
     def is_index(self) -> bool:
         """Whether it lists manifests rather than layers."""
         return self.media_type in INDEX_TYPES
+
+    @property
+    def subject_digest(self) -> Digest | None:
+        """The digest of what it refers to, if it does."""
+        return self.subject.digest if self.subject else None
+
+    @property
+    def config(self) -> Descriptor | None:
+        """The config of an image manifest; an index has none."""
+        return None if self.is_index else self.blobs[0]
+
+    @property
+    def artifact_type(self) -> str:
+        """What kind of artifact it is: its own word, or the media type of its config."""
+        kind = json.loads(self.content).get("artifactType")
+        if not isinstance(kind, str) or not kind:
+            kind = self.config.media_type if self.config else ""
+        return kind
+
+    def as_referrer(self) -> dict[str, Any]:
+        """Return how the list of its subject's referrers describes it, as JSON.
+
+        Distribution-spec 1.1, "Listing Referrers": with its annotations and its artifact type.
+        """
+        annotations = json.loads(self.content).get("annotations")
+        return {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.descriptor.size,
+            **({"artifactType": self.artifact_type} if self.artifact_type else {}),
+            **({"annotations": annotations} if isinstance(annotations, dict) else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)

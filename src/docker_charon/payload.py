@@ -7,14 +7,19 @@ files it has ``payload_descriptor.json``, in the shape that docker-charon 0.4 re
      "manifests_paths": {IMAGE: ZIP PATH, or null for an image that was already transferred},
      "blobs_paths": {DIGEST: {"zip_path": ZIP PATH}
                              or {"repository": NAME} of one that the destination has already,
-                             with {"repositories": [NAME, ...]} where several have it}}
+                             with {"repositories": [NAME, ...]} where several have it},
+     "referrers": {IMAGE: [{"digest": DIGEST}, with {"tag": TAG} for those of cosign's, ...]},
+     "foreign_blobs": [DIGEST of a layer that neither side has, ...]}
+
+The last two are there only where there is something to say. A referrer has a descriptor in
+``index.json`` as well, without a name, so that readers of layouts find it by its subject.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from docker_charon.descriptor import Descriptor
@@ -22,7 +27,7 @@ from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.manifest import OCI_INDEX
 from docker_charon.plan import MakePlan
-from docker_charon.reference import check_repository
+from docker_charon.reference import check_repository, check_tag
 
 LAYOUT_PATH = "oci-layout"
 INDEX_PATH = "index.json"
@@ -83,7 +88,16 @@ def _index(plan: MakePlan) -> dict[str, Any]:
                 "annotations": {REF_NAME: named.name},
             }
             for named in plan.images
-        ],
+        ]
+        + list(_listed_referrers(plan).values()),
+    }
+
+
+def _listed_referrers(plan: MakePlan) -> dict[Digest, dict[str, Any]]:
+    return {
+        referrer.manifest.digest: referrer.manifest.as_referrer()
+        for named in plan.images
+        for referrer in named.referrers
     }
 
 
@@ -95,6 +109,14 @@ def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
         blobs[digest] = {"repository": repositories[0]}
         if len(repositories) > 1:
             blobs[digest]["repositories"] = repositories
+    referrers = {
+        named.name: [
+            {"digest": r.manifest.digest, **({"tag": r.tag} if r.tag else {})}
+            for r in named.referrers
+        ]
+        for named in plan.images
+        if named.referrers
+    }
     return {
         "format_version": FORMAT_VERSION,
         "manifests_paths": {
@@ -102,6 +124,8 @@ def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
             for named in plan.images
         },
         "blobs_paths": blobs,
+        **({"referrers": referrers} if referrers else {}),
+        **({"foreign_blobs": sorted(plan.foreign)} if plan.foreign else {}),
     }
 
 
@@ -112,12 +136,16 @@ class PayloadDescriptor:
     ``manifests`` are all images in their order, with the zip path of their manifest or ``None``.
     ``zip_paths`` and ``elsewhere`` tell where blobs are; both are ``None`` for docker-charon 0.1,
     which did not write them down. ``ours`` tells that there is an image layout around it.
+    ``referrers`` are, by image, the digests of what refers to it, with cosign's tags, and
+    ``foreign`` those of the layers that neither side has.
     """
 
     manifests: Mapping[str, str | None]
     zip_paths: Mapping[Digest, str] | None
     elsewhere: Mapping[Digest, tuple[str, ...]] | None
     ours: bool
+    referrers: Mapping[str, tuple[tuple[Digest, str | None], ...]] = field(default_factory=dict)
+    foreign: frozenset[Digest] = frozenset()
 
     @classmethod
     def parse(cls, content: bytes) -> PayloadDescriptor:
@@ -150,7 +178,14 @@ class PayloadDescriptor:
             except DockerCharonError as error:
                 raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
         manifests = _manifests(document["manifests_paths"])
-        return cls(manifests, zip_paths, elsewhere, ours=version is not None)
+        if version is None:
+            return cls(manifests, zip_paths, elsewhere, ours=False)
+        try:
+            referrers = _referrers(document.get("referrers", {}), manifests)
+            foreign = frozenset(map(Digest, _list(document.get("foreign_blobs", []))))
+        except DockerCharonError as error:
+            raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
+        return cls(manifests, zip_paths, elsewhere, True, referrers, foreign)
 
 
 def parse_document(path: str, content: bytes) -> dict[str, Any]:
@@ -164,20 +199,45 @@ def parse_document(path: str, content: bytes) -> dict[str, Any]:
     return document
 
 
-def parse_index(content: bytes) -> list[tuple[str, Descriptor]]:
-    """Return the names and root descriptors of ``index.json``; raise `PayloadError` for others."""
+def parse_index(content: bytes) -> list[tuple[str | None, Descriptor]]:
+    """Return the descriptors of ``index.json``, each with the name that it may have.
+
+    Raises `PayloadError` for what is no index.
+    """
     manifests = parse_document(INDEX_PATH, content).get("manifests")
     if not isinstance(manifests, list):
         raise PayloadError(f"{INDEX_PATH} has no manifests")
-    images = []
+    found: list[tuple[str | None, Descriptor]] = []
     for n, value in enumerate(manifests):
         try:
             descriptor = Descriptor.parse(value, f"manifests[{n}]")
         except DockerCharonError as error:
             raise PayloadError(f"{INDEX_PATH} is malformed: {error}") from None
-        if REF_NAME in descriptor.annotations:
-            images.append((descriptor.annotations[REF_NAME], descriptor))
-    return images
+        found.append((descriptor.annotations.get(REF_NAME), descriptor))
+    return found
+
+
+def _referrers(
+    value: Any, names: Mapping[str, object]
+) -> dict[str, tuple[tuple[Digest, str | None], ...]]:
+    if not isinstance(value, dict) or not value.keys() <= names.keys():
+        raise PayloadError("its referrers are not those of its images")
+    found = {}
+    for name, listed in value.items():
+        each = []
+        for one in _list(listed):
+            if not isinstance(one, dict):
+                raise PayloadError("a referrer is not a JSON object")
+            tag = one.get("tag")
+            each.append((Digest(one.get("digest")), None if tag is None else check_tag(tag)))
+        found[name] = tuple(each)
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise PayloadError("something in it is not a list")
+    return value
 
 
 def _manifests(value: dict[str, Any]) -> dict[str, str | None]:

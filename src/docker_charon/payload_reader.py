@@ -26,22 +26,11 @@ from docker_charon.payload import (
     blob_path,
     parse_index,
 )
-from docker_charon.plan import NamedImage
+from docker_charon.plan import NamedImage, SkippedImage
 from docker_charon.reference import Reference
+from docker_charon.referrer import Referrer, cosign_tags
 
 _LONGEST_DOCUMENT = 64 * 1024 * 1024  # bytes of index.json or payload_descriptor.json
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedImage:
-    """An image that the payload expects at the destination.
-
-    ``image`` is what it was at the source; the payloads of 0.1 and 0.4 did not record it.
-    """
-
-    name: str
-    reference: Reference
-    image: Image | None
 
 
 class Payload:
@@ -49,8 +38,8 @@ class Payload:
 
     ``names`` are all its images in the order in which they were asked for, ``images`` those that
     it carries and ``skipped`` those that it expects at the destination. ``carried`` are the
-    digests of the blobs that it has, and ``elsewhere`` tells for others which repositories of the
-    destination should have them.
+    digests of the blobs that it has, ``elsewhere`` tells for others which repositories of the
+    destination should have them, and ``foreign`` are layers that neither has.
 
     What is wrong with one image goes to ``report``, and that image is in none of them; what is
     wrong with the whole is raised as a `PayloadError`.
@@ -61,17 +50,19 @@ class Payload:
     skipped: tuple[SkippedImage, ...]
     carried: frozenset[Digest]
     elsewhere: Mapping[Digest, tuple[str, ...]]
+    foreign: frozenset[Digest]
 
     def __init__(self, archive: Archive, report: Report = raise_it) -> None:
         self._archive = archive
         descriptor = PayloadDescriptor.parse(self._document(DESCRIPTOR_PATH))
         self.names = tuple(descriptor.manifests)
-        roots = self._roots(descriptor)
+        roots, referrers = self._roots(descriptor)
         images, skipped = [], []
         for name, path in descriptor.manifests.items():
             try:
                 reference = Reference.parse(name)
                 image = self._image(name, reference, path, roots.get(name))
+                about = self._referrers(name, image, descriptor, referrers)
             except InvalidReference as error:
                 report(PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}"))
                 continue
@@ -79,10 +70,13 @@ class Payload:
                 report(error)
                 continue
             if path is not None and image is not None:
-                images.append(NamedImage(name, reference, image))
+                images.append(NamedImage(name, reference, image, about))
             else:
-                skipped.append(SkippedImage(name, reference, image))
+                skipped.append(SkippedImage(name, reference, image, about))
         self.images, self.skipped = tuple(images), tuple(skipped)
+        self.foreign = descriptor.foreign & {
+            blob.digest for _, graph in self._graphs() for blob in graph.blobs if blob.urls
+        }
         self._zip_paths, self.elsewhere = self._places(descriptor, report)
         self.carried = frozenset(self._zip_paths)
 
@@ -95,15 +89,59 @@ class Payload:
         entry = self._archive.entries[self._zip_paths[blob.digest]]
         return _Body(self._archive, blob, entry, self._owners[blob.digest])
 
-    def _roots(self, descriptor: PayloadDescriptor) -> dict[str, Descriptor]:
-        """Return every image's root by name; the older payloads do not have them."""
+    def delivered(self) -> Iterator[tuple[Digest, str]]:
+        """Yield what the destination has once all is there: blobs, and repositories with them."""
+        for repository, graph in self._graphs():
+            for blob in graph.blobs:
+                if blob.digest not in self.foreign:
+                    yield blob.digest, repository
+        for digest, repositories in self.elsewhere.items():
+            yield from ((digest, repository) for repository in repositories)
+
+    def _graphs(self) -> Iterator[tuple[str, Image]]:
+        """Yield every image and every referrer that it knows of, with its repository."""
+        for named in self.images:
+            yield from ((named.reference.repository, graph) for graph in named.graphs)
+        for one in self.skipped:
+            graphs = (*one.graphs, *((one.image,) if one.image else ()))
+            yield from ((one.reference.repository, graph) for graph in graphs)
+
+    def _roots(
+        self, descriptor: PayloadDescriptor
+    ) -> tuple[dict[str, Descriptor], dict[Digest, Descriptor]]:
+        """Return the roots of images by name, and those of referrers; older ones have neither."""
         if not descriptor.ours:
-            return {}
+            return {}, {}
         index = parse_index(self._document(INDEX_PATH))
-        roots = dict(index)
-        if len(roots) != len(index) or roots.keys() != descriptor.manifests.keys():
+        named = [(name, root) for name, root in index if name is not None]
+        roots = dict(named)
+        if len(roots) != len(named) or roots.keys() != descriptor.manifests.keys():
             raise PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} name different images")
-        return roots
+        return roots, {root.digest: root for name, root in index if name is None}
+
+    def _referrers(
+        self,
+        name: str,
+        image: Image | None,
+        descriptor: PayloadDescriptor,
+        roots: Mapping[Digest, Descriptor],
+    ) -> tuple[Referrer, ...]:
+        """Return what refers to an image, or to what refers to it."""
+        about = {m.digest for m in image.manifests} if image else set()
+        tags = {tag for subject in about for tag in cosign_tags(subject)}
+        found = []
+        for digest, tag in descriptor.referrers.get(name, ()):
+            if digest not in roots:
+                raise PayloadError(f"{INDEX_PATH} lacks {digest}, which refers to {name}")
+            manifest = self._manifest(name, roots[digest])
+            with _damaged(name):
+                graph = Image.collect(manifest, lambda child: self._manifest(name, child))
+            if tag not in tags if tag else manifest.subject_digest not in about:
+                raise PayloadError(f"{DESCRIPTOR_PATH}: {digest} does not refer to {name}")
+            about.update(m.digest for m in graph.manifests)
+            tags.update(tag for m in graph.manifests for tag in cosign_tags(m.digest))
+            found.append(Referrer(graph, tag))
+        return tuple(found)
 
     def _image(
         self, name: str, reference: Reference, path: str | None, root: Descriptor | None
@@ -139,8 +177,8 @@ class Payload:
         self._owners: dict[Digest, str] = {}
         known: list[NamedImage | SkippedImage] = [*self.images, *self.skipped]
         every = tuple(dict.fromkeys(named.reference.repository for named in known))
-        for named in self.images:
-            for blob in named.image.blobs:
+        for named in known:
+            for blob in named.blobs:
                 self._owners.setdefault(blob.digest, named.name)
                 path: str | None
                 if descriptor.zip_paths is None or descriptor.elsewhere is None:
@@ -149,7 +187,8 @@ class Payload:
                     elsewhere[blob.digest] = every
                 else:
                     path = descriptor.zip_paths.get(blob.digest)
-                    if path is None and blob.digest not in descriptor.elsewhere:
+                    is_foreign = bool(blob.urls) and blob.digest in descriptor.foreign
+                    if path is None and not (is_foreign or blob.digest in descriptor.elsewhere):
                         problem = f"it lacks {blob.digest} of {named.name}"
                         report(PayloadError(f"the payload is incomplete: {problem}"))
                 if path is not None:

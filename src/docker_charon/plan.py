@@ -3,22 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import InvalidManifest, InvalidReference
 from docker_charon.manifest import Image, Manifest
 from docker_charon.reference import Reference
+from docker_charon.referrer import Referrer
 
 
 @dataclass(frozen=True, slots=True)
 class NamedImage:
-    """An image under the name that the user gave it, and that name's parts."""
+    """An image under the name that the user gave it, that name's parts, and what refers to it."""
 
     name: str
     reference: Reference
     image: Image
+    referrers: tuple[Referrer, ...] = ()
+
+    @property
+    def graphs(self) -> tuple[Image, ...]:
+        """The image itself, and what refers to it."""
+        return (self.image, *(referrer.image for referrer in self.referrers))
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Every manifest of the image and of what refers to it, each once, children first."""
+        return _unique_manifests(self.graphs)
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Every config and layer of the image and of what refers to it, each once."""
+        return _unique_blobs(self.graphs)
+
+    def under(self, prefix: str) -> NamedImage:
+        """Return it with ``prefix/`` before its repository, and with the same name."""
+        return replace(self, reference=self.reference.under(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedImage:
+    """An image that the destination is said to have, and what refers to it that is carried.
+
+    ``image`` is what it was at the source; the payloads of 0.1 and 0.4 did not record it.
+    """
+
+    name: str
+    reference: Reference
+    image: Image | None
+    referrers: tuple[Referrer, ...] = ()
+
+    @property
+    def graphs(self) -> tuple[Image, ...]:
+        """What refers to it."""
+        return tuple(referrer.image for referrer in self.referrers)
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Every blob of what refers to it."""
+        return _unique_blobs(self.graphs)
+
+    def under(self, prefix: str) -> SkippedImage:
+        """Return it with ``prefix/`` before its repository, and with the same name."""
+        return replace(self, reference=self.reference.under(prefix))
+
+
+def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:
+    """Return the manifests of several images, each once, in their order."""
+    return tuple({m.digest: m for image in images for m in image.manifests}.values())
+
+
+def _unique_blobs(images: Iterable[Image]) -> tuple[Descriptor, ...]:
+    """Return the blobs of several images, each once, in their order."""
+    return tuple({blob.digest: blob for image in images for blob in image.blobs}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +87,9 @@ class MakePlan:
     ``images`` are all that were asked for, in the user's order, and ``skipped`` the names of those
     that the destination is said to have. ``manifests`` are carried for both, each once, children
     before their index. ``blobs`` are carried too, each with the repository to fetch it from;
-    ``elsewhere`` tells, for every other digest, the repositories of the destination that have it.
+    ``elsewhere`` tells, for every other digest, the repositories of the destination that have it,
+    and ``foreign`` are those layers that neither side has, which come from where their ``urls``
+    lead.
     """
 
     images: tuple[NamedImage, ...]
@@ -36,20 +97,31 @@ class MakePlan:
     manifests: tuple[Manifest, ...]
     blobs: Mapping[Descriptor, str]
     elsewhere: Mapping[Digest, tuple[str, ...]]
+    foreign: frozenset[Digest] = frozenset()
 
 
-def plan_make(wanted: Iterable[NamedImage], already: Iterable[NamedImage]) -> MakePlan:
+def plan_make(
+    wanted: Iterable[NamedImage],
+    already: Iterable[NamedImage] = (),
+    delivered: Mapping[Digest, Iterable[str]] | None = None,
+    foreign: frozenset[Digest] = frozenset(),
+) -> MakePlan:
     """Decide what a payload carries, in time linear in the sum of the images' parts.
 
-    Raises `InvalidManifest` when two manifests give one blob two sizes: one of them is wrong, and
+    The destination has what lies below ``already``, and the blobs that ``delivered`` names, each
+    with its repositories there; ``foreign`` are layers that the source does not have. Raises
+    `InvalidManifest` when two manifests give one blob two sizes: one of them is wrong, and
     `InvalidReference` when two names would give one tag to two images.
     """
     repositories: dict[Digest, dict[str, None]] = {}
     transferred = set()
     for named in already:
         transferred.add(named.reference)
-        for blob in named.image.blobs:
-            repositories.setdefault(blob.digest, {})[named.reference.repository] = None
+        for blob in named.blobs:
+            if blob.digest not in foreign:
+                repositories.setdefault(blob.digest, {})[named.reference.repository] = None
+    for digest, places in (delivered or {}).items():
+        repositories.setdefault(digest, {}).update(dict.fromkeys(places))
     images = tuple({named.name: named for named in wanted}.values())
     _check_targets(images)
     manifests: dict[Digest, Manifest] = {}
@@ -57,26 +129,25 @@ def plan_make(wanted: Iterable[NamedImage], already: Iterable[NamedImage]) -> Ma
     blobs: dict[Digest, tuple[Descriptor, str]] = {}
     elsewhere: dict[Digest, tuple[str, ...]] = {}
     for named in images:
-        for manifest in named.image.manifests:
+        for manifest in named.manifests:
             manifests.setdefault(manifest.digest, manifest)
-        for blob in named.image.blobs:
+        for blob in named.blobs:
             if sizes.setdefault(blob.digest, blob.size) != blob.size:
                 raise InvalidManifest(
                     f"{named.name} gives {blob.digest} the size {blob.size}, and another image "
                     f"{sizes[blob.digest]}"
                 )
-            if blob.digest in elsewhere or blob.digest in blobs:
-                continue
             if blob.digest in repositories:
                 elsewhere[blob.digest] = tuple(repositories[blob.digest])
-            else:
-                blobs[blob.digest] = blob, named.reference.repository
+            elif blob.digest not in foreign:
+                blobs.setdefault(blob.digest, (blob, named.reference.repository))
     return MakePlan(
         images=images,
         skipped=frozenset(named.name for named in images if named.reference in transferred),
         manifests=tuple(manifests.values()),
         blobs=dict(blobs.values()),
         elsewhere=elsewhere,
+        foreign=foreign & sizes.keys() - elsewhere.keys(),
     )
 
 
@@ -115,34 +186,50 @@ class PushPlan:
     missing: Mapping[str, tuple[Descriptor, ...]]
 
 
-def blobs_to_ask_for(images: Iterable[NamedImage]) -> list[tuple[str, Descriptor]]:
+class Delivery(Protocol):
+    """What one image brings to its repository."""
+
+    @property
+    def name(self) -> str:
+        """The image's name as the user gave it."""
+
+    @property
+    def reference(self) -> Reference:
+        """Where it goes."""
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """What the repository has to have before the manifests can be put."""
+
+
+def blobs_to_ask_for(images: Iterable[Delivery]) -> list[tuple[str, Descriptor]]:
     """Return every repository and blob that the registry is to be asked for, each pair once."""
     pairs = {
-        (named.reference.repository, blob.digest): blob
-        for named in images
-        for blob in named.image.blobs
+        (named.reference.repository, blob.digest): blob for named in images for blob in named.blobs
     }
     return [(repository, blob) for (repository, _), blob in pairs.items()]
 
 
 def plan_push(
-    images: Sequence[NamedImage],
+    images: Sequence[Delivery],
     carried: frozenset[Digest],
     present: Mapping[Digest, Collection[str]],
+    foreign: frozenset[Digest] = frozenset(),
 ) -> PushPlan:
     """Decide what is uploaded and what is mounted.
 
-    ``carried`` are the digests of the payload's blobs, and ``present`` the repositories that were
-    found to have a blob. An image with a blob that is in neither is left out, and nothing is
-    uploaded for its sake.
+    ``carried`` are the digests of the payload's blobs, ``present`` the repositories that were
+    found to have a blob, and ``foreign`` the layers that need not be there. An image with another
+    blob that is in neither is left out, and nothing is uploaded for its sake.
     """
     missing: dict[str, tuple[Descriptor, ...]] = {}
     complete = []
     for named in images:
         lacking = tuple(
             blob
-            for blob in named.image.blobs
+            for blob in named.blobs
             if blob.digest not in carried and not present.get(blob.digest)
+            if blob.digest not in foreign
         )
         if lacking:
             missing[named.name] = lacking
@@ -158,6 +245,6 @@ def plan_push(
             mounts.append(Mount(blob, repository, next(iter(holders))))
         elif blob.digest in uploads:
             mounts.append(Mount(blob, repository, uploads[blob.digest][1]))
-        else:
+        elif blob.digest in carried:
             uploads[blob.digest] = (blob, repository)
     return PushPlan(tuple(uploads.values()), tuple(mounts), missing)

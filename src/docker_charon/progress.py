@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A bar of bytes.
+    """A bar of bytes, or of what ``unit`` says.
 
     ``enabled=None`` shows it only where standard error is a terminal.
     """
 
-    def __init__(self, what: str, total: int, enabled: bool | None) -> None:
+    def __init__(self, what: str, total: int, enabled: bool | None, unit: str = "B") -> None:
         if enabled is None:
             enabled = sys.stderr is not None and sys.stderr.isatty()
         self._lock = threading.Lock()
@@ -28,8 +28,8 @@ class Progress:
             self._bar = tqdm(
                 desc=what,
                 total=total,
-                unit="B",
-                unit_scale=True,
+                unit=unit,
+                unit_scale=unit == "B",
                 unit_divisor=1000,
                 dynamic_ncols=True,
                 file=sys.stderr,

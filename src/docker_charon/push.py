@@ -12,9 +12,19 @@ from typing import IO
 from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import BlobNotFound, InvalidManifest, ManifestNotFound, RegistryError
-from docker_charon.payload_reader import Payload, SkippedImage, open_payload
-from docker_charon.plan import Mount, NamedImage, PushPlan, blobs_to_ask_for, plan_push
+from docker_charon.manifest_push import put_manifests
+from docker_charon.payload_reader import Payload, open_payload
+from docker_charon.plan import (
+    Delivery,
+    Mount,
+    NamedImage,
+    PushPlan,
+    SkippedImage,
+    blobs_to_ask_for,
+    plan_push,
+)
 from docker_charon.progress import Progress
+from docker_charon.reference import checked_prefix, prefixed
 from docker_charon.registry import RegistryClient
 from docker_charon.workers import Workers
 
@@ -30,6 +40,7 @@ def push_payload_to_registry(
     username: str | None = None,
     password: str | None = None,
     *,
+    repository_prefix: str = "",
     cacert: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
@@ -50,6 +61,8 @@ def push_payload_to_registry(
         username: For a registry that requires a login.
         password: For a registry that requires a login. Without both, what Docker or Podman are
             logged in with is used.
+        repository_prefix: Where the images go: ``my-image:1`` arrives as ``PREFIX/my-image:1``. The
+            names that are returned stay as the user gave them.
         cacert: A file of certificates (PEM) to trust besides the usual ones.
         dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
             transferred and nothing is written.
@@ -69,6 +82,7 @@ def push_payload_to_registry(
         DockerCharonError: Any other failure; the base of those above.
     """
     workers = Workers(jobs)
+    prefix = checked_prefix(repository_prefix)
     with (
         open_payload(zip_file) as payload,
         RegistryClient(
@@ -81,16 +95,21 @@ def push_payload_to_registry(
         ) as client,
     ):
         client.check_api()
-        survey = _Survey(client, payload, workers)
-        missing = survey.missing_images()
-        plan = plan_push(payload.images, payload.carried, survey.holders())
+        survey = _Survey(client, payload, prefix, workers)
+        skipped = [one.under(prefix) for one in payload.skipped]
+        missing = survey.missing_images(skipped)
+        deliveries: list[NamedImage | SkippedImage] = [
+            *(named.under(prefix) for named in payload.images),
+            *(one for one in skipped if one.name not in missing),
+        ]
+        plan = plan_push(deliveries, payload.carried, survey.holders(deliveries), payload.foreign)
         for name, blobs in plan.missing.items():
             missing[name] = _incomplete(client, name, blobs)
         for error in missing.values():
             if strict:
                 raise error
             warnings.warn(f"left out: {error}", UserWarning, stacklevel=2)
-        complete = [named for named in payload.images if named.name not in missing]
+        complete = [one for one in deliveries if one.name not in missing]
         pushed = [name for name in payload.names if name not in missing]
         if dry_run:
             _tell(plan, complete)
@@ -98,18 +117,22 @@ def push_payload_to_registry(
         total = sum(blob.size for blob, _ in plan.uploads)
         with Progress("Pushing the payload", total, progress) as bar:
             _send(client, payload, plan, workers, bar)
-        _put_manifests(client, complete, workers)
+        put_manifests(client, complete, workers)
         return pushed
 
 
-def _tell(plan: PushPlan, images: Sequence[NamedImage]) -> None:
+def _tell(plan: PushPlan, deliveries: Sequence[NamedImage | SkippedImage]) -> None:
     """Log what would be written."""
     for blob, repository in plan.uploads:
         _log.info("upload %s to %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
     for mount in plan.mounts:
         _log.info("mount %s from %s to %s", mount.blob.digest, mount.source, mount.repository)
+    images = [one for one in deliveries if isinstance(one, NamedImage)]
     for named in images:
-        _log.info("put %s, %s", named.name, named.image.root.digest)
+        _log.info("put %s, %s", named.reference, named.image.root.digest)
+    for one in deliveries:
+        for referrer in one.referrers:
+            _log.info("put %s, which refers to %s", referrer.manifest.digest, one.reference)
     _log.info(
         "%d blobs, %s bytes, would be uploaded, %d mounted, and %d images put",
         len(plan.uploads),
@@ -122,25 +145,32 @@ def _tell(plan: PushPlan, images: Sequence[NamedImage]) -> None:
 class _Survey:
     """What the registry has of a payload; everything is asked once."""
 
-    def __init__(self, client: RegistryClient, payload: Payload, workers: Workers) -> None:
+    def __init__(
+        self, client: RegistryClient, payload: Payload, prefix: str, workers: Workers
+    ) -> None:
         self._client = client
         self._payload = payload
+        self._prefix = prefix
         self._workers = workers
         self._has: dict[tuple[str, Digest], bool] = {}
 
-    def missing_images(self) -> dict[str, RegistryError]:
+    def missing_images(self, skipped: Sequence[SkippedImage]) -> dict[str, RegistryError]:
         """Return what is wrong with the images that should be there, by name."""
-        skipped = self._payload.skipped
-        needed = ((one.reference.repository, blob) for one in skipped for blob in _needed(one))
+        needed = ((one.reference.repository, b) for one in skipped for b in self._needed(one))
         self._ask(needed, to_push=False)
         errors = self._workers.map(self._check_skipped, skipped)
         return {
             one.name: error for one, error in zip(skipped, errors, strict=True) if error is not None
         }
 
-    def holders(self) -> dict[Digest, list[str]]:
+    def _needed(self, skipped: SkippedImage) -> list[Descriptor]:
+        """Return the blobs that a skipped image has there, as far as that is known."""
+        blobs = skipped.image.blobs if skipped.image else ()
+        return [blob for blob in blobs if blob.digest not in self._payload.foreign]
+
+    def holders(self, deliveries: Sequence[Delivery]) -> dict[Digest, list[str]]:
         """Return the repositories that have a blob, as far as the push depends on it."""
-        pairs = blobs_to_ask_for(self._payload.images)
+        pairs = blobs_to_ask_for(deliveries)
         self._ask(pairs, to_push=True)
         holders: dict[Digest, list[str]] = {}
         blobs: dict[Digest, Descriptor] = {}
@@ -177,7 +207,8 @@ class _Survey:
 
     def _elsewhere(self, blob: Descriptor) -> str | None:
         """Return a repository that has the blob, of those that the payload names."""
-        for repository in self._payload.elsewhere.get(blob.digest, ()):
+        for name in self._payload.elsewhere.get(blob.digest, ()):
+            repository = prefixed(self._prefix, name)
             known = self._has.get((repository, blob.digest))
             if known is None:
                 known = self._client.head_blob(repository, blob.digest) == blob.size
@@ -211,15 +242,11 @@ class _Survey:
                     hint=_HINT,
                 )
         lacking = [
-            blob for blob in _needed(skipped) if not self._has[reference.repository, blob.digest]
+            blob
+            for blob in self._needed(skipped)
+            if not self._has[reference.repository, blob.digest]
         ]
         return _incomplete(client, skipped.name, lacking) if lacking else None
-
-
-def _needed(skipped: SkippedImage) -> list[Descriptor]:
-    """Return the blobs that a skipped image has at the destination, as far as that is known."""
-    blobs = skipped.image.blobs if skipped.image else ()
-    return [blob for blob in blobs if not blob.urls]  # a foreign layer may be anywhere
 
 
 def _incomplete(client: RegistryClient, name: str, blobs: Sequence[Descriptor]) -> BlobNotFound:
@@ -292,29 +319,3 @@ class _RegistryBody:
     def __iter__(self) -> Iterator[bytes | memoryview]:
         with self.client.get_blob(self.repository, self.blob) as stream:
             yield from self.blob.verified(stream)
-
-
-def _put_manifests(client: RegistryClient, images: Sequence[NamedImage], workers: Workers) -> None:
-    """Put what lies below the images first, and their tags last."""
-    below = {
-        (named.reference.repository, manifest.digest): manifest
-        for named in images
-        for manifest in named.image.manifests[:-1]
-    }
-
-    def put(key: tuple[str, Digest]) -> None:
-        repository, digest = key
-        client.put_manifest(repository, digest, below[key])
-
-    def tag(named: NamedImage) -> None:
-        repository, target = named.reference.repository, named.reference.target
-        # A tag that is right already stays untouched: it may be an immutable one.
-        there = client.head_manifest(repository, target, to_push=True)
-        if there != named.image.root.digest:
-            client.put_manifest(repository, target, named.image.root)
-
-    workers.map(put, (key for key, manifest in below.items() if not manifest.is_index))
-    for key, manifest in below.items():
-        if manifest.is_index:
-            put(key)  # one after the other: they may be nested
-    workers.map(tag, images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from docker_charon.digest import Digest
@@ -32,11 +33,14 @@ class Reference:
         rest, at, digest_text = name.partition("@")
         repository, colon, tag = rest.partition(":")
         check_repository(repository, name)
-        if colon and not _TAG.fullmatch(tag):
-            hint = "the registry is given apart from the names of images" if "/" in tag else ""
-            raise InvalidReference(
-                f"{_shown(name)} is not an image's name: {_shown(tag)} is not a tag", hint=hint
-            )
+        if colon:
+            try:
+                check_tag(tag)
+            except InvalidReference as error:
+                hint = "the registry is given apart from the names of images" if "/" in tag else ""
+                raise InvalidReference(
+                    f"{_shown(name)} is not an image's name: {error}", hint=hint
+                ) from None
         digest = None
         if at:
             try:
@@ -47,6 +51,17 @@ class Reference:
             tag = "latest"
         return cls(repository, tag or None, digest)
 
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"
+
+    def under(self, prefix: str) -> Reference:
+        """Return it with ``prefix/`` before its repository; raise `InvalidReference` if too long.
+
+        An empty prefix changes nothing.
+        """
+        return Reference(prefixed(prefix, self.repository), self.tag, self.digest)
+
     @property
     def source(self) -> str:
         """What to ask a registry for: the digest, where there is one, decides."""
@@ -56,6 +71,31 @@ class Reference:
     def target(self) -> str:
         """What to put the manifest under: the tag, where there is one."""
         return self.tag or self.digest or "latest"
+
+
+def parse_references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
+    """Parse names, each once, in their order; ``parameter`` is what a ``TypeError`` calls them."""
+    if isinstance(names, (str, bytes)):
+        raise TypeError(f"{parameter} is a list of names, not a single one")
+    names = list(names)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{parameter} is a list of str")
+    return {name: Reference.parse(name) for name in names}
+
+
+def checked_prefix(prefix: str) -> str:
+    """Return what stands before repositories, without a slash at its end.
+
+    Raises `InvalidReference` when it is no repository's name itself; an empty one is none at all.
+    """
+    if not isinstance(prefix, str):
+        raise TypeError(f"a prefix is a str, not {type(prefix).__name__}")
+    return check_repository(prefix.removesuffix("/"), prefix) if prefix else prefix
+
+
+def prefixed(prefix: str, repository: str) -> str:
+    """Return ``prefix/repository``, checked; an empty prefix changes nothing."""
+    return check_repository(f"{prefix}/{repository}") if prefix else repository
 
 
 def check_repository(repository: str, name: str | None = None) -> str:
@@ -79,6 +119,13 @@ def check_repository(repository: str, name: str | None = None) -> str:
     return repository
 
 
-def _shown(text: str) -> str:
+def check_tag(tag: object) -> str:
+    """Return ``tag``; raise `InvalidReference` when it is not one."""
+    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        raise InvalidReference(f"{_shown(tag)} is not a tag")
+    return tag
+
+
+def _shown(text: object) -> str:
     shown = repr(text)
     return shown if len(shown) <= 120 else f"{shown[:117]}..."

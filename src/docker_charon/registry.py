@@ -7,24 +7,17 @@ missing, in which order to push) belongs to the callers.
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 import os
 import time
-from collections.abc import Mapping
-from types import TracebackType
-from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from docker_charon.auth import Login
 from docker_charon.blob_stream import BlobStream
 from docker_charon.blob_upload import BlobUploads, UploadSession
-from docker_charon.credentials import Credentials, find_credentials
+from docker_charon.connection import Connection
 from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import (
-    AuthenticationError,
     BlobNotFound,
     ConnectionFailed,
     DigestMismatch,
@@ -34,19 +27,15 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
-from docker_charon.failure import FAILURES, explain
+from docker_charon.failure import FAILURES
 from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
-from docker_charon.refusal import Asker, refusal
-from docker_charon.transport import Session, check_host, origin, pause, read_body
+from docker_charon.transport import origin, pause, read_body
 
-DOCKER_HUB = "registry-1.docker.io"
-_DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
+_CATALOG = "registry:catalog:*"
+_NO_API = (400, 404, 405, 406, 501)
+"""How registries without a referrers API answer; the spec has 404."""
 _MANIFEST_TRIES = 4  # at one that was damaged on its way
-_LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
-_LONGEST_LIST = 16 * 1024 * 1024  # bytes of one page of tags
 _BUFFER = 256 * 1024
-
-_log = logging.getLogger(__name__)
 
 
 class RegistryClient:
@@ -69,57 +58,39 @@ class RegistryClient:
         cacert: str | os.PathLike[str] | None = None,
         connections: int = 1,
     ) -> None:
-        check_host(registry)
-        if (username is None) != (password is None):
-            raise AuthenticationError(
-                f"a login to {registry} takes a username and a password, and one is missing"
-            )
-
-        def find() -> Credentials | None:
-            if username is not None and password is not None:
-                return Credentials(username, password)
-            return find_credentials(registry)
-
+        self._connection = Connection(
+            registry,
+            secure=secure,
+            username=username,
+            password=password,
+            cacert=cacert,
+            connections=connections,
+        )
         self.registry = registry
-        is_docker_hub = registry.lower().removesuffix(":443") in _DOCKER_HUB_NAMES
-        self._asker = Asker(registry, secure, is_docker_hub)
-        host = DOCKER_HUB if is_docker_hub else registry
-        self._url = f"{'https' if secure else 'http'}://{host}/v2/"
-        self._session = Session(connections, cacert)
-        self._login = Login(self._session, self._url, registry, find)
         self._uploads = BlobUploads(self)
 
     def __repr__(self) -> str:
-        return f"<RegistryClient {self._url}>"
+        return f"<RegistryClient {self._connection.url}>"
 
     def __enter__(self) -> RegistryClient:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._session.close()
-
-    def explain(self, error: Exception) -> ConnectionFailed:
-        """Make one line of a failure on the way to this registry."""
-        return explain(error, self.registry, secure=self._asker.secure)
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def check_api(self) -> None:
         """See that a registry answers here (end-1), and learn how it wants its users to log in."""
-        with self._request("GET", "", expect=(200, 401), doing="its check") as response:
-            if origin(response.url) != origin(self._url):
+        with self._connection.request("GET", "", expect=(200, 401), doing="its check") as response:
+            if origin(response.url) != origin(self._connection.url):
                 scheme, host, port = origin(response.url)
                 raise RegistryError(
                     f"{self.registry} is not where the registry is: it redirects to "
                     f"{scheme}://{host}:{port}",
                     hint="name that host, and leave --insecure out for https",
                 )
-            if response.status_code == 401 and not self._login.knows_a_way(response):
-                raise self._refusal(response, "its check")
-            self._error_body(response)
+            if response.status_code == 401 and not self._connection.knows_a_way(response):
+                raise self._connection.refusal(response, "its check")
+            self._connection.error_body(response)
 
     def get_manifest(self, repository: str, reference: str) -> Manifest:
         """Fetch a manifest by tag or digest (end-3), its bytes as they are stored.
@@ -152,17 +123,17 @@ class RegistryClient:
         self, repository: str, reference: str, name: str
     ) -> tuple[bytes, str, Digest | None]:
         """Return a manifest's bytes, and what the registry says of their type and digest."""
-        with self._request(
+        with self._connection.request(
             "GET",
-            f"{self._path(repository)}/manifests/{reference}",
-            scopes=[self._pull(repository)],
+            f"{self._connection.path(repository)}/manifests/{reference}",
+            scopes=[self._connection.pull(repository)],
             headers={"Accept": ", ".join(MANIFEST_TYPES)},
             expect=(200, 404),
             doing=f"the manifest of {name}",
         ) as response:
             if response.status_code == 404:
-                raise self._manifest_not_found(name, response)
-            content = self._content(response, MAX_SIZE)
+                raise self._manifest_not_found(name)
+            content = self._connection.content(response, MAX_SIZE)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
             claimed = None
             with contextlib.suppress(InvalidDigest):
@@ -179,10 +150,12 @@ class RegistryClient:
         The answer is the registry's word, where it gives one, and else that of the bytes.
         ``to_push`` asks with the rights of a push, which a new repository may need.
         """
-        with self._request(
+        with self._connection.request(
             "HEAD",
-            f"{self._path(repository)}/manifests/{reference}",
-            scopes=[self._push(repository) if to_push else self._pull(repository)],
+            f"{self._connection.path(repository)}/manifests/{reference}",
+            scopes=[
+                self._connection.push(repository) if to_push else self._connection.pull(repository)
+            ],
             headers={"Accept": ", ".join(MANIFEST_TYPES)},
             doing=f"the manifest of {_name(repository, reference)}",
         ) as response:
@@ -203,7 +176,7 @@ class RegistryClient:
         Raises `BlobNotFound`, and `DigestMismatch` when the registry announces another length.
         """
         return BlobStream(
-            blob, lambda start: self._open_blob(repository, blob, start), self.explain
+            blob, lambda start: self._open_blob(repository, blob, start), self._connection.explain
         )
 
     def _open_blob(self, repository: str, blob: Descriptor, start: int = 0) -> requests.Response:
@@ -211,10 +184,10 @@ class RegistryClient:
 
         A registry that does not know ranges sends what is before it again: it is passed over.
         """
-        response = self._request(
+        response = self._connection.request(
             "GET",
-            f"{self._path(repository)}/blobs/{blob.digest}",
-            scopes=[self._pull(repository)],
+            f"{self._connection.path(repository)}/blobs/{blob.digest}",
+            scopes=[self._connection.pull(repository)],
             headers={"Range": f"bytes={start}-"} if start else None,
             expect=(200, 206, 404, 416) if start else (200, 404),
             doing=f"the blob {blob.digest} of {repository}",
@@ -253,7 +226,7 @@ class RegistryClient:
             while size and (read := read_body(response, buffer[:size])):
                 size -= read
         except FAILURES as error:
-            raise self.explain(error) from error
+            raise self._connection.explain(error) from error
         if size:
             raise ConnectionFailed(f"the connection to {self.registry} broke", hint="try again")
 
@@ -262,17 +235,19 @@ class RegistryClient:
 
         ``to_push`` asks with the rights of a push, which a new repository may need.
         """
-        path = f"{self._path(repository)}/blobs/{digest}"
+        path = f"{self._connection.path(repository)}/blobs/{digest}"
         doing = f"the blob {digest} of {repository}"
-        scopes = [self._push(repository) if to_push else self._pull(repository)]
-        with self._request("HEAD", path, scopes=scopes, doing=doing) as response:
+        scopes = [
+            self._connection.push(repository) if to_push else self._connection.pull(repository)
+        ]
+        with self._connection.request("HEAD", path, scopes=scopes, doing=doing) as response:
             if response.status_code == 404:
                 return None
             length = response.headers.get("Content-Length", "")
             if response.status_code == 200 and _is_number(length):
                 return int(length)
         headers = {"Range": "bytes=0-0"}
-        with self._request(
+        with self._connection.request(
             "GET", path, scopes=scopes, headers=headers, expect=(200, 206, 404, 416), doing=doing
         ) as response:
             if response.status_code == 404:
@@ -291,16 +266,16 @@ class RegistryClient:
 
     def start_upload(self, repository: str, doing: str) -> UploadSession:
         """Open an upload session (end-4a)."""
-        with self._request(
+        with self._connection.request(
             "POST",
-            f"{self._path(repository)}/blobs/uploads/",
-            scopes=[self._push(repository)],
+            f"{self._connection.path(repository)}/blobs/uploads/",
+            scopes=[self._connection.push(repository)],
             expect=(202,),
             doing=doing,
         ) as response:
             smallest = response.headers.get("OCI-Chunk-Min-Length", "")
             return UploadSession(
-                self._location(response, doing),
+                self._connection.location(response, doing),
                 min_chunk=int(smallest) if _is_number(smallest) else 0,
             )
 
@@ -308,10 +283,10 @@ class RegistryClient:
         self, repository: str, session: UploadSession, blob: Descriptor, body: Body | bytes
     ) -> bool:
         """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
-        with self._request(
+        with self._connection.request(
             "PUT",
             session.location,
-            scopes=[self._push(repository)],
+            scopes=[self._connection.push(repository)],
             params={"digest": blob.digest},
             headers={"Content-Type": "application/octet-stream"},
             body=body,
@@ -325,10 +300,10 @@ class RegistryClient:
     ) -> UploadSession | None:
         """Send a chunk (end-5); ``None`` if it is too large (413)."""
         start = session.received
-        with self._request(
+        with self._connection.request(
             "PATCH",
             session.location,
-            scopes=[self._push(repository)],
+            scopes=[self._connection.push(repository)],
             headers={
                 "Content-Type": "application/octet-stream",
                 "Content-Range": f"{start}-{start + len(chunk) - 1}",
@@ -343,10 +318,10 @@ class RegistryClient:
 
     def upload_status(self, repository: str, session: UploadSession, doing: str) -> UploadSession:
         """Ask how much of an upload has arrived (end-13)."""
-        with self._request(
+        with self._connection.request(
             "GET",
             session.location,
-            scopes=[self._push(repository)],
+            scopes=[self._connection.push(repository)],
             expect=(200, 202, 204),
             doing=doing,
         ) as response:
@@ -357,7 +332,7 @@ class RegistryClient:
     ) -> UploadSession:
         """Read how far an upload has come, and where it goes on."""
         has_moved = "Location" in response.headers
-        location = self._location(response, doing) if has_moved else session.location
+        location = self._connection.location(response, doing) if has_moved else session.location
         last = response.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
         received = int(last) + 1 if _is_number(last) else sent
         if received == 1 != sent:
@@ -367,23 +342,23 @@ class RegistryClient:
     def cancel_upload(self, repository: str, session: UploadSession, doing: str) -> None:
         """Give an upload session back, where the registry lets us."""
         with contextlib.suppress(RegistryError):
-            self._request(
-                "DELETE", session.location, scopes=[self._push(repository)], doing=doing
+            self._connection.request(
+                "DELETE", session.location, scopes=[self._connection.push(repository)], doing=doing
             ).close()
 
     def mount_blob(self, repository: str, digest: Digest, *, source: str) -> bool:
         """Ask for a server-side copy (end-11); ``False`` means that it has to be uploaded."""
         doing = f"a mount of the blob {digest} from {source} to {repository}"
         try:
-            with self._request(
+            with self._connection.request(
                 "POST",
-                f"{self._path(repository)}/blobs/uploads/",
-                scopes=[self._push(repository), self._pull(source)],
-                params={"mount": digest, "from": self._path(source)},
+                f"{self._connection.path(repository)}/blobs/uploads/",
+                scopes=[self._connection.push(repository), self._connection.pull(source)],
+                params={"mount": digest, "from": self._connection.path(source)},
                 doing=doing,
             ) as response:
                 if response.status_code == 202 and "Location" in response.headers:
-                    session = UploadSession(self._location(response, doing))
+                    session = UploadSession(self._connection.location(response, doing))
                     self.cancel_upload(repository, session, doing)
                 return response.status_code == 201
         except ConnectionFailed:
@@ -391,8 +366,16 @@ class RegistryClient:
         except RegistryError:
             return False  # the token service knows no such source, or not for this user
 
-    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
+    def read_blob(self, repository: str, blob: Descriptor) -> bytes:
+        """Return the content of a short blob, checked; as `get_blob`."""
+        with self.get_blob(repository, blob) as stream:
+            return b"".join(bytes(chunk) for chunk in blob.verified(stream))
+
+    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> bool:
         """Store a manifest under a tag or its digest (end-7), byte for byte.
+
+        Return whether the registry lists it among the referrers of its subject (distribution-spec
+        1.1, "Pushing Manifests with Subject"): ``False`` means that the list has to be kept by us.
 
         The bytes are known to be right: a registry that says they are not (DIGEST_INVALID) met them
         damaged on the way, or in the middle of what another client stores, and is asked again.
@@ -400,16 +383,17 @@ class RegistryClient:
         name = _name(repository, reference)
         for tries_left in reversed(range(_MANIFEST_TRIES)):
             try:
-                with self._request(
+                with self._connection.request(
                     "PUT",
-                    f"{self._path(repository)}/manifests/{reference}",
-                    scopes=[self._push(repository)],
+                    f"{self._connection.path(repository)}/manifests/{reference}",
+                    scopes=[self._connection.push(repository)],
                     headers={"Content-Type": manifest.media_type},
                     body=manifest.content,
                     expect=(200, 201, 202),
                     doing=f"the manifest of {name}",
                 ) as response:
                     stored = response.headers.get("Docker-Content-Digest", manifest.digest)
+                    lists_referrers = "OCI-Subject" in response.headers
                 break
             except RegistryError as error:
                 if not tries_left or error.code not in ("DIGEST_INVALID", "MANIFEST_INVALID"):
@@ -420,142 +404,73 @@ class RegistryClient:
             self.get_manifest(repository, reference).content != manifest.content
         ):
             raise RegistryError(f"{self.registry} stored something else as {name}")
+        return lists_referrers
 
     def tags(self, repository: str) -> list[str]:
         """Return every tag of a repository (end-8a), however many pages they fill.
 
         Raises `ManifestNotFound` when there is no such repository.
         """
+        path = f"{self._connection.path(repository)}/tags/list"
         doing = f"the tags of {repository}"
-        page: str | None = f"{self._path(repository)}/tags/list"
-        seen = set()
-        tags: list[str] = []
-        while page is not None and page not in seen:
-            seen.add(page)
-            with self._request(
-                "GET", page, scopes=[self._pull(repository)], expect=(200, 404), doing=doing
-            ) as response:
-                if response.status_code == 404:
-                    raise self._manifest_not_found(repository, response)
-                try:
-                    found = json.loads(self._content(response, _LONGEST_LIST)).get("tags") or []
-                except (ValueError, AttributeError, RecursionError):
-                    found = None
-                if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
-                    raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-                tags += found
-                next_page = response.links.get("next", {}).get("url")
-                page = self._resolve(response, next_page, doing) if next_page else None
-        return tags
+        return self._list(path, "tags", doing, self._connection.pull(repository), repository)
 
-    def _request(
-        self,
-        method: str,
-        target: str,
-        *,
-        doing: str,
-        scopes: list[str] | None = None,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: Body | bytes | None = None,
-        expect: tuple[int, ...] | None = None,
-        pages: bool = False,
-    ) -> requests.Response:
-        """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
+    def repositories(self) -> list[str]:
+        """Return every repository that this user may see, however many pages they fill.
 
-        ``expect`` are the statuses that the caller deals with (``None``: all), ``doing`` is what
-        messages call it, and ``pages`` says that HTML may be right.
+        ``_catalog`` is no part of the distribution-spec, and not every registry has it. Raises
+        `ManifestNotFound` where it has none.
         """
-        url = target if "://" in target else self._url + target
-        try:
-            response = self._session.request(
-                method,
-                url,
-                params=params,
-                headers=headers,
-                data=body,  # type: ignore[arg-type]  # requests takes any sized iterable
-                auth=self._login.scoped(*(scopes or ())),
-                stream=True,
-            )
-        except FAILURES as error:
-            raise self.explain(error) from error
-        _log.debug("%s %s: %s", method, url.partition("?")[0], response.status_code)
-        try:
-            if expect is not None and response.status_code not in expect:
-                raise self._refusal(response, doing)
-            page = response.headers.get("Content-Type", "").lower().startswith("text/html")
-            if page and response.status_code == 200 and not pages:
-                raise RegistryError(
-                    f"{self.registry} answers with a web page to {doing}: it is not a registry, "
-                    "or something before it wants a login"
-                )
-            if method != "GET":
-                self._error_body(response)
-        except DockerCharonError:
-            response.close()
-            raise
-        return response
+        return self._list(
+            "_catalog", "repositories", "the list of its repositories", _CATALOG, "such list"
+        )
 
-    def _content(self, response: requests.Response, limit: int) -> bytes:
-        """Return an answer's body; one byte more than ``limit`` tells that there is more."""
-        try:
-            content: bytes = response.raw.read(limit + 1, decode_content=True)
-        except FAILURES as error:
-            raise self.explain(error) from error
-        return content
+    def _list(self, path: str, key: str, doing: str, scope: str, name: str) -> list[str]:
+        """Return the strings under ``key`` of all pages."""
+        found: list[str] = []
+        for response, document in self._connection.pages(
+            path, doing=doing, scopes=[scope], expect=(200, 404)
+        ):
+            if response.status_code == 404:
+                raise self._manifest_not_found(name)
+            page = document.get(key) or [] if document is not None else None
+            if not isinstance(page, list) or not all(isinstance(each, str) for each in page):
+                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
+            found += page
+        return found
 
-    def _location(self, response: requests.Response, doing: str) -> str:
-        """Return where an upload session goes on, with the state in its query."""
-        return self._resolve(response, response.headers.get("Location"), doing)
+    def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:
+        """Return what refers to a manifest (end-12a), however many pages it fills.
 
-    def _resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
-        """Return the URL that a registry's ``link``, which may be relative, stands for."""
-        try:
-            place = urlsplit(urljoin(response.url, link))
-            origin(place.geturl())
-        except ValueError:
-            link = None
-        if not link:
-            raise RegistryError(f"{self.registry} names no place for {doing}")
-        own = urlsplit(self._url)
-        if place.hostname == own.hostname and (place.scheme, own.scheme) == ("http", "https"):
-            # Behind a proxy that ends the TLS, a registry may not know its own address.
-            place = place._replace(scheme=own.scheme, netloc=own.netloc)
-        return place.geturl()
+        ``None`` means that the registry has no referrers API.
+        """
+        doing = f"the referrers of {_name(repository, subject)}"
+        found: list[Descriptor] = []
+        for response, document in self._connection.pages(
+            f"{self._connection.path(repository)}/referrers/{subject}",
+            doing=doing,
+            scopes=[self._connection.pull(repository)],
+            expect=(200, *_NO_API),
+            html=True,
+        ):
+            html = response.headers.get("Content-Type", "").lower().startswith("text/html")
+            if response.status_code != 200 or html:
+                if found:
+                    raise self._connection.refusal(response, doing)
+                return None
+            listed = document.get("manifests") or [] if document is not None else None
+            if not isinstance(listed, list):
+                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
+            try:
+                found += [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(listed)]
+            except InvalidManifest as error:
+                raise InvalidManifest(f"{doing} on {self.registry}: {error}") from None
+        return found
 
-    def _path(self, repository: str) -> str:
-        """Return the repository's name in a request; on Docker Hub, ``python`` has a longer one."""
-        if self._asker.is_docker_hub and "/" not in repository:
-            return f"library/{repository}"
-        return repository
-
-    def _pull(self, repository: str) -> str:
-        return f"repository:{self._path(repository)}:pull"
-
-    def _push(self, repository: str) -> str:
-        return f"repository:{self._path(repository)}:pull,push"
-
-    def _manifest_not_found(self, name: str, response: requests.Response) -> ManifestNotFound:
+    def _manifest_not_found(self, name: str) -> ManifestNotFound:
         return ManifestNotFound(
             f"{self.registry} has no {name}", hint="is the name spelled right?", status=404
         )
-
-    def _refusal(self, response: requests.Response, doing: str) -> RegistryError:
-        return refusal(
-            self._asker,
-            response.status_code,
-            self._error_body(response),
-            doing,
-            has_credentials=self._login.has_credentials,
-        )
-
-    def _error_body(self, response: requests.Response) -> bytes:
-        """Return a short body; read to its end, so that the connection can be used again."""
-        try:
-            body: bytes = response.raw.read(_LONGEST_ANSWER, decode_content=True)
-        except FAILURES:
-            body = b""
-        return body
 
 
 def _is_rest(content_range: str, start: int, blob: Descriptor) -> bool:

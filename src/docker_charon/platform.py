@@ -1,0 +1,98 @@
+"""A platform: what an image runs on (OCI image-spec 1.1, index), by containerd's rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker_charon.errors import InvalidPlatform, one_line
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_OTHER_OS = {"macos": "darwin"}
+_OTHER_ARCHITECTURE = {
+    "aarch64": ("arm64", None),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "i386": ("386", None),
+    "x86_64": ("amd64", None),
+    "x86-64": ("amd64", None),
+}
+_DEFAULT_VARIANT = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+_NUMBERED = re.compile(r"v?([0-9]{1,2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What an image runs on: ``os/architecture[/variant]``, and its version of the system."""
+
+    os: str
+    architecture: str
+    variant: str | None = None
+    os_version: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """Read ``OS/ARCH[/VARIANT]`` as a user writes it; raise `InvalidPlatform` for others."""
+        parts = text.split("/")
+        if len(parts) not in (2, 3) or not all(map(_PART.fullmatch, parts)):
+            raise InvalidPlatform(
+                f"{text[:100]!r} is not a platform",
+                hint="write it as OS/ARCH or OS/ARCH/VARIANT, as linux/arm64",
+            )
+        return cls(*parts).normalized
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Platform | None:
+        """Read the members ``os``, ``architecture``, ``variant`` of a descriptor's or a config's.
+
+        ``None`` unless the first two are there, and strings.
+        """
+        parts = [document.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
+        if not all(isinstance(part, str) for part in parts) or not parts[0] or not parts[1]:
+            return None
+        return cls(parts[0], parts[1], parts[2] or None, parts[3] or None)
+
+    @property
+    def normalized(self) -> Platform:
+        """Return it in the one way of several to say it: ``aarch64`` is ``arm64``, and so on."""
+        os, architecture = self.os.lower(), self.architecture.lower()
+        variant = (self.variant or "").lower()
+        architecture, implied = _OTHER_ARCHITECTURE.get(architecture, (architecture, None))
+        variant = variant or implied or ""
+        if architecture in _DEFAULT_VARIANT and (number := _NUMBERED.fullmatch(variant)):
+            variant = f"v{number[1]}"
+        if architecture == "arm":
+            variant = variant or _DEFAULT_VARIANT["arm"]
+        elif variant == _DEFAULT_VARIANT.get(architecture):
+            variant = ""  # arm64 is arm64/v8
+        return Platform(_OTHER_OS.get(os, os), architecture, variant or None, self.os_version)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is one at all: attestations have ``unknown/unknown``."""
+        return self.os != "unknown"
+
+    def distance(self, offered: Platform) -> int | None:
+        """Return how far what is ``offered`` is from this: 0 is the same, ``None`` will not run.
+
+        A processor also runs what was built for an earlier variant of it, as ``arm/v6`` on
+        ``arm/v7``; the nearest one is what a pull takes.
+        """
+        wanted, offered = self.normalized, offered.normalized
+        if (wanted.os, wanted.architecture) != (offered.os, offered.architecture):
+            return None
+        if wanted.variant == offered.variant:
+            return 0
+        newest, other = wanted._generation, offered._generation
+        return None if newest is None or other is None or other > newest else newest - other
+
+    @property
+    def _generation(self) -> int | None:
+        """The number of the variant, where they are numbered."""
+        number = _NUMBERED.fullmatch(self.variant or _DEFAULT_VARIANT.get(self.architecture, ""))
+        return int(number[1]) if number and self.architecture in _DEFAULT_VARIANT else None
+
+    def __str__(self) -> str:
+        return one_line("/".join(p for p in (self.os, self.architecture, self.variant) if p))

@@ -1,0 +1,58 @@
+"""A referrer: a signature, an SBOM or another artifact about an image (distribution-spec 1.1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from docker_charon.digest import Digest
+from docker_charon.manifest import OCI_INDEX, Image, Manifest
+
+_COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
+_LONGEST_ALGORITHM, _LONGEST_ENCODED = 32, 64  # characters of a fallback tag's two parts
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """An artifact that refers to a manifest, and all that lies below it.
+
+    It is found by the ``subject`` that its manifest names or, where ``tag`` is given, under that
+    tag, as cosign does it.
+    """
+
+    image: Image
+    tag: str | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest that refers to another one."""
+        return self.image.root
+
+
+def fallback_tag(subject: Digest) -> str:
+    """Return the tag of the list of referrers where there is no referrers API.
+
+    Distribution-spec 1.1, "Referrers Tag Schema".
+    """
+    return f"{subject.algorithm[:_LONGEST_ALGORITHM]}-{subject.encoded[:_LONGEST_ENCODED]}"
+
+
+def cosign_tags(subject: Digest) -> list[str]:
+    """Return the tags under which cosign keeps what it knows of a manifest."""
+    return [f"{subject.algorithm}-{subject.encoded}{suffix}" for suffix in _COSIGN_SUFFIXES]
+
+
+def with_referrers(present: Manifest | None, manifests: Iterable[Manifest]) -> Manifest | None:
+    """Return the list of a subject's referrers with ``manifests`` added to it.
+
+    ``present`` is the list that the registry has. ``None`` means that nothing is missing there.
+    """
+    listed = json.loads(present.content)["manifests"] if present else []
+    known = {value["digest"] for value in listed}
+    new = [m.as_referrer() for m in manifests if m.digest not in known]
+    if not new:
+        return None
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, *new]}
+    content = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return Manifest.parse(content.encode())

@@ -1,0 +1,322 @@
+"""Referrers: signatures, SBOMs and attestations that travel with their images."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import responses
+
+import images
+from docker_charon import (
+    BlobNotFound,
+    InvalidManifest,
+    ManifestNotFound,
+    PayloadError,
+    RegistryError,
+    inspect_payload,
+    make_payload,
+    push_payload_to_registry,
+    verify_payload,
+)
+from docker_charon.digest import Digest
+from docker_charon.registry import RegistryClient
+from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
+from test_make import carried
+
+AMD = image(layer(1))
+ARM = image(layer(2), platform="linux/arm64")
+APP = index_of({"linux/amd64": AMD, "linux/arm64": ARM}, "linux/amd64", "linux/arm64")
+SBOM = artifact(b"sbom", subject=APP.descriptor, annotations={"made": "by us"})
+SCAN = artifact(b"scan", subject=ARM.descriptor)
+SIGNED_SBOM = artifact(b"signature of the sbom", subject=SBOM.descriptor)
+COSIGNED = signature(APP)
+
+
+def make(registry: str, *names: str, already: tuple[str, ...] = ()) -> io.BytesIO:
+    file = io.BytesIO()
+    make_payload(registry, file, names, already, secure=False, include_referrers=True)
+    file.seek(0)
+    return file
+
+
+@pytest.fixture
+def signed(source: str) -> str:
+    """Put an image with all kinds of referrers, some of them of referrers, into a registry."""
+    images.put(source, "app:1", APP)
+    refer(source, "app", APP, SBOM)
+    refer(source, "app", ARM, SCAN)
+    refer(source, "app", SBOM, SIGNED_SBOM)
+    images.put(source, f"app:{tag_of(APP, '.sig')}", COSIGNED)
+    images.put(source, f"app:{tag_of(AMD, '.att')}", signature(AMD))
+    images.put(source, f"app:{tag_of(SBOM, '.sig')}", signature(SBOM))
+    return source
+
+
+def listed(registry: str, subject: TestImage) -> list[dict[str, object]]:
+    """Return what the list under the spec's fallback tag says of a subject's referrers."""
+    content = images.read_manifest(registry, "app", tag_of(subject))
+    return [] if content is None else [*json.loads(content)["manifests"]]
+
+
+def test_all_of_them_arrive_and_are_found_again(signed: str, destination: str) -> None:
+    payload = make(signed, "app:1")
+    assert verify_payload(payload) == []
+    assert push_payload_to_registry(destination, payload, True, secure=False) == ["app:1"]
+    assert images.read(destination, "app:1") == APP.contents()
+    for subject, referrer in ((APP, SBOM), (ARM, SCAN), (SBOM, SIGNED_SBOM)):
+        assert [entry["digest"] for entry in listed(destination, subject)] == [referrer.digest]
+        assert images.read(destination, f"app:{referrer.digest}") == referrer.contents()
+    for subject, suffix in ((APP, ".sig"), (AMD, ".att"), (SBOM, ".sig")):
+        name = f"app:{tag_of(subject, suffix)}"
+        assert images.read(destination, name) == signature(subject).contents()
+    entry = listed(destination, APP)[0]
+    assert entry["artifactType"] == "application/vnd.example.thing"
+    assert entry["annotations"] == {"made": "by us"}
+
+
+def test_they_are_left_alone_unless_they_are_asked_for(signed: str, destination: str) -> None:
+    file = io.BytesIO()
+    make_payload(signed, file, ["app:1"], secure=False)
+    assert carried(file) == APP.contents()
+    assert "referrers" not in described_in(file)
+
+
+def described_in(file: io.BytesIO) -> dict[str, object]:
+    with zipfile.ZipFile(file) as archive:
+        return dict(json.loads(archive.read("payload_descriptor.json")))
+
+
+def test_a_second_push_changes_nothing(signed: str, destination: str) -> None:
+    payload = make(signed, "app:1")
+    push_payload_to_registry(destination, payload, True, secure=False)
+    before = images.read_manifest(destination, "app", tag_of(APP))
+    push_payload_to_registry(destination, payload, True, secure=False)
+    assert images.read_manifest(destination, "app", tag_of(APP)) == before
+
+
+def test_what_the_destination_lists_already_stays_listed(signed: str, destination: str) -> None:
+    own = artifact(b"scanned here", subject=APP.descriptor)
+    images.put(destination, "app:1", APP)
+    refer(destination, "app", APP, own)
+    push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
+    assert [entry["digest"] for entry in listed(destination, APP)] == [own.digest, SBOM.digest]
+    assert listed(destination, APP)[0]["artifactType"] == "application/example"
+
+
+def test_a_newer_signature_under_cosigns_tag_replaces_the_older(
+    signed: str, destination: str
+) -> None:
+    name = f"app:{tag_of(APP, '.sig')}"
+    push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
+    document = json.loads(COSIGNED.manifest)
+    document["layers"].append(images.descriptor("application/other", b"second"))
+    both = TestImage(json.dumps(document).encode(), images.OCI, [*COSIGNED.blobs, b"second"])
+    images.put(signed, name, both)
+    push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
+    assert images.read(destination, name) == both.contents()
+
+
+def test_a_signature_of_the_destinations_own_is_not_lost(signed: str, destination: str) -> None:
+    name = f"app:{tag_of(APP, '.sig')}"
+    own = images.put(destination, name, signature(ARM))
+    with pytest.warns(UserWarning, match=r"\.sig with content that the payload's lacks: it stays"):
+        push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
+    assert images.read(destination, name) == own.contents()
+    assert images.read(destination, "app:1") == APP.contents()
+
+
+def test_a_tag_that_is_no_list_is_not_overwritten(signed: str, destination: str) -> None:
+    images.put(destination, f"app:{tag_of(APP)}", AMD)
+    with pytest.raises(RegistryError, match="it is no list of referrers"):
+        push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
+    assert images.read(destination, "app:1") is None
+
+
+def test_they_come_before_the_tag(signed: str, destination: str, sent: list[object]) -> None:
+    payload = make(signed, "app:1")
+    sent.clear()
+    push_payload_to_registry(destination, payload, True, secure=False, jobs=1)
+    puts = [r.url.partition("/manifests/")[2] for r in sent if r.is_for("PUT", "/manifests/")]  # type: ignore[attr-defined]
+    assert puts[-1] == "1"
+    assert puts.index(SBOM.digest) < puts.index(SIGNED_SBOM.digest) < puts.index(tag_of(APP))
+
+
+def test_those_of_an_image_that_is_there_are_brought_too(signed: str, destination: str) -> None:
+    images.put(destination, "app:1", APP)
+    payload = make(signed, "app:1", already=("app:1",))
+    assert inspect_payload(payload).images[0].skipped
+    assert push_payload_to_registry(destination, payload, True, secure=False) == ["app:1"]
+    assert images.read(destination, f"app:{SBOM.digest}") == SBOM.contents()
+    assert [entry["digest"] for entry in listed(destination, APP)] == [SBOM.digest]
+
+
+def test_those_of_an_image_that_is_left_out_are_left_out(signed: str, destination: str) -> None:
+    payload = make(signed, "app:1", already=("app:1",))
+    with pytest.warns(UserWarning, match="left out"):
+        assert push_payload_to_registry(destination, payload, secure=False) == []
+    assert images.read_manifest(destination, "app", SBOM.digest) is None
+    with pytest.raises(ManifestNotFound):
+        push_payload_to_registry(destination, payload, True, secure=False)
+
+
+def test_one_that_is_announced_and_not_there_is_an_error(signed: str) -> None:
+    refer(signed, "app", AMD, artifact(b"lost", subject=AMD.descriptor))
+    lost = artifact(b"lost", subject=AMD.descriptor)
+    images.delete_manifest(signed, "app", lost.digest)
+    with pytest.raises(ManifestNotFound, match="among the referrers of app@"):
+        make(signed, "app:1")
+
+
+def test_a_blob_of_one_that_is_not_there_is_an_error(signed: str) -> None:
+    images.delete_blob(signed, "app", images.digest_of(b"sbom"))
+    with pytest.raises(BlobNotFound, match=images.digest_of(b"sbom")):
+        make(signed, "app:1")
+
+
+def test_one_of_a_kind_that_cannot_be_carried_is_an_error(signed: str) -> None:
+    odd = images.descriptor("application/vnd.oci.artifact.manifest.v1+json", b"sbom")
+    document = {"schemaVersion": 2, "mediaType": images.OCI_INDEX, "manifests": [odd]}
+    content = json.dumps(document).encode()
+    images.put(signed, f"app:{tag_of(AMD)}", TestImage(content, images.OCI_INDEX))
+    with pytest.raises(InvalidManifest, match="its media type is"):
+        make(signed, "app:1")
+
+
+def test_what_is_listed_and_refers_to_something_else_is_left_out_and_said(
+    signed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refer(signed, "app", AMD, SCAN)
+    assert [one["digest"] for one in listed(signed, AMD)] == [SCAN.digest]
+    payload = make(signed, "app:1")
+    assert "to which it does not refer: it is left out" in caplog.text
+    assert verify_payload(payload) == []
+
+
+def test_an_image_that_is_itself_a_referrer_is_listed_there(source: str, destination: str) -> None:
+    images.put(source, "app:sbom", SBOM)
+    file = io.BytesIO()
+    make_payload(source, file, ["app:sbom"], secure=False)
+    push_payload_to_registry(destination, file, True, secure=False)
+    assert [entry["digest"] for entry in listed(destination, APP)] == [SBOM.digest]
+
+
+def test_an_inspection_names_their_types(signed: str) -> None:
+    summary = inspect_payload(make(signed, "app:1"))
+    (app,) = summary.images
+    assert len(app.referrers) == 6
+    assert app.referrers.count("application/vnd.example.thing") == 3
+    assert app.carried == app.size == summary.carried
+    assert summary.as_table().count("  + application/vnd.example.thing") == 3
+
+
+def test_an_unzipped_payload_lists_them_without_a_name(signed: str) -> None:
+    with zipfile.ZipFile(make(signed, "app:1")) as archive:
+        entries = json.loads(archive.read("index.json"))["manifests"]
+    named = [
+        entry
+        for entry in entries
+        if "org.opencontainers.image.ref.name" in entry.get("annotations", {})
+    ]
+    assert [entry["digest"] for entry in named] == [APP.digest]
+    assert SBOM.digest in [entry["digest"] for entry in entries]
+
+
+def changed(payload: io.BytesIO, change: object) -> io.BytesIO:
+    """Return a payload with another descriptor."""
+    other = io.BytesIO()
+    with zipfile.ZipFile(payload) as old, zipfile.ZipFile(other, "w") as new:
+        for info in old.infolist():
+            content = old.read(info)
+            if info.filename == "payload_descriptor.json":
+                document = json.loads(content)
+                change(document)  # type: ignore[operator]
+                content = json.dumps(document).encode()
+            new.writestr(info, content)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ([], "not those of its images"),
+        ({"other:1": []}, "not those of its images"),
+        ({"app:1": {}}, "not a list"),
+        ({"app:1": ["x"]}, "not a JSON object"),
+        ({"app:1": [{"digest": "x"}]}, "not a digest"),
+        ({"app:1": [{"digest": Digest.of(b"")}]}, "lacks sha256"),
+        ({"app:1": [{"digest": SBOM.digest, "tag": "../x"}]}, "not a tag"),
+        ({"app:1": [{"digest": SBOM.digest, "tag": "latest"}]}, "does not refer to app:1"),
+        ({"app:1": [{"digest": COSIGNED.digest}]}, "does not refer to app:1"),
+        ({"app:1": [{"digest": SIGNED_SBOM.digest}]}, "does not refer to app:1"),
+    ],
+)
+def test_a_payload_cannot_set_other_tags_by_way_of_referrers(
+    signed: str, value: object, problem: str
+) -> None:
+    payload = changed(make(signed, "app:1"), lambda document: document.update(referrers=value))
+    with pytest.raises(PayloadError, match=problem):
+        push_payload_to_registry(signed, payload, secure=False)
+
+
+# --- The referrers API ----------------------------------------------------------------------------
+
+API = "https://registry.example/v2/app/referrers"
+
+
+@contextmanager
+def api() -> Iterator[tuple[RegistryClient, responses.RequestsMock]]:
+    with responses.RequestsMock() as web, RegistryClient("registry.example") as client:
+        yield client, web
+
+
+def test_the_api_is_read_to_its_last_page() -> None:
+    subject = Digest(APP.digest)
+    with api() as (client, web):
+        link = {"Link": f'</v2/app/referrers/{subject}?page=2>; rel="next"'}
+        web.get(f"{API}/{subject}", json={"manifests": [SBOM.descriptor]}, headers=link)
+        web.get(f"{API}/{subject}?page=2", json={"manifests": [SCAN.descriptor]})
+        found = client.referrers("app", subject)
+    assert found is not None
+    assert [each.digest for each in found] == [SBOM.digest, SCAN.digest]
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 406, 501])
+def test_a_registry_may_not_know_the_api(status: int) -> None:
+    subject = Digest(APP.digest)
+    with api() as (client, web):
+        web.get(f"{API}/{subject}", status=status)
+        assert client.referrers("app", subject) is None
+
+
+def test_a_web_page_is_no_api() -> None:
+    subject = Digest(APP.digest)
+    with api() as (client, web):
+        web.get(f"{API}/{subject}", body="<html>", content_type="text/html")
+        assert client.referrers("app", subject) is None
+
+
+def test_a_list_that_ends_half_way_is_an_error() -> None:
+    subject = Digest(APP.digest)
+    with api() as (client, web):
+        link = {"Link": f'</v2/app/referrers/{subject}?page=2>; rel="next"'}
+        web.get(f"{API}/{subject}", json={"manifests": [SBOM.descriptor]}, headers=link)
+        web.get(f"{API}/{subject}?page=2", status=404)
+        with pytest.raises(RegistryError, match="answers 404"):
+            client.referrers("app", subject)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [("[]", RegistryError), ("x", RegistryError), ('{"manifests": [1]}', InvalidManifest)],
+)
+def test_nonsense_is_no_list(body: str, kind: type[Exception]) -> None:
+    subject = Digest(APP.digest)
+    with api() as (client, web):
+        web.get(f"{API}/{subject}", body=body)
+        with pytest.raises(kind, match="the referrers of app@sha256"):
+            client.referrers("app", subject)
