@@ -7,7 +7,6 @@ missing, in which order to push) belongs to the callers.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import time
@@ -35,6 +34,7 @@ from docker_charon.errors import (
     RegistryError,
 )
 from docker_charon.failure import FAILURES, explain
+from docker_charon.json_document import parse_json
 from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.refusal import Asker, refusal
 from docker_charon.transport import Session, check_host, origin, pause, read_body
@@ -438,8 +438,8 @@ class RegistryClient:
                 if response.status_code == 404:
                     raise self._manifest_not_found(repository, response)
                 try:
-                    found = json.loads(self._content(response, _LONGEST_LIST)).get("tags") or []
-                except (ValueError, AttributeError, RecursionError):
+                    found = parse_json(self._content(response, _LONGEST_LIST)).get("tags") or []
+                except (ValueError, AttributeError):
                     found = None
                 if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
                     raise RegistryError(f"{self.registry} answers nonsense for {doing}")
