@@ -21,6 +21,7 @@ from docker_charon import (
     verify_payload,
 )
 from fuzz.destination import Destination
+from fuzz.line import is_line
 from images import TestImage
 
 
@@ -44,7 +45,7 @@ def examine(
     ends: list[str] = []
     with _told(ends):
         findings = verify_payload(file(), jobs=jobs, progress=False)
-        assert all(map(_is_line, findings)), "a finding that is not a line"
+        assert all(map(is_line, findings)), "a finding that is not a line"
         ends.append("whole" if not findings else f"{len(findings)} findings")
     with _told(ends):
         summary = inspect_payload(file())
@@ -53,7 +54,7 @@ def examine(
     destination = Destination(there)
     with _told(ends), _standing_in(destination):
         pushed = push_payload_to_registry("destination.example", file(), jobs=jobs, progress=False)
-        assert all(map(_is_line, pushed))
+        assert all(map(is_line, pushed))
         ends.append(f"{len(pushed)} pushed")
     new = {key: tag for key, tag in destination.tags.items() if destination.before.get(key) != tag}
     assert right is None or all(tag in right for tag in new.values()), "a tag of a wrong image"
@@ -69,7 +70,7 @@ def _told(ends: list[str]) -> Iterator[None]:
         yield
     except DockerCharonError as error:
         ends.append(str(error))
-    assert all(map(_is_line, ends)), "an error that is not a line"
+    assert all(map(is_line, ends)), "an error that is not a line"
 
 
 @contextmanager
@@ -81,8 +82,4 @@ def _standing_in(destination: Destination) -> Iterator[None]:
     ):
         warnings.simplefilter("always")
         yield
-    assert all(_is_line(str(one.message)) for one in warned), "a warning that is not a line"
-
-
-def _is_line(text: str) -> bool:
-    return text.isprintable() and 0 < len(text) < 2000
+    assert all(is_line(str(one.message)) for one in warned), "a warning that is not a line"
