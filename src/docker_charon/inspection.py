@@ -52,7 +52,7 @@ class PayloadSummary:
 
     def as_json(self) -> str:
         """Return it as a JSON object with these names, which stay as they are."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json.dumps(asdict(self), indent=2)
 
 
 def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSummary:

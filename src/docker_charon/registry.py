@@ -44,6 +44,8 @@ _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 _MANIFEST_TRIES = 4  # at one that was damaged on its way
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 _LONGEST_LIST = 16 * 1024 * 1024  # bytes of one page of tags
+_MOST_PAGES = 10_000  # of them, and
+_MOST_TAGS = 1_000_000  # in all, before it is taken for a list without an end
 _BUFFER = 256 * 1024
 
 _log = logging.getLogger(__name__)
@@ -432,6 +434,8 @@ class RegistryClient:
         tags: list[str] = []
         while page is not None and page not in seen:
             seen.add(page)
+            if len(seen) > _MOST_PAGES or len(tags) > _MOST_TAGS:
+                raise RegistryError(f"{self.registry} finds no end of {doing}")
             with self._request(
                 "GET", page, scopes=[self._pull(repository)], expect=(200, 404), doing=doing
             ) as response:

@@ -6,9 +6,12 @@ import re
 from typing import Any
 
 import pytest
+import responses
 from hypothesis import example, given
 from hypothesis import strategies as st
+from requests import PreparedRequest
 
+from docker_charon import registry
 from docker_charon.auth import _granted, parse_challenges
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
@@ -121,6 +124,30 @@ def test_a_token_is_one_that_fits_into_a_header(content: bytes) -> None:
 def test_hard_answers_of_a_token_service_hold_no_token(content: bytes) -> None:
     with pytest.raises(RegistryError, match="without a token"):
         _granted(content, "the token service")
+
+
+def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MOST_PAGES", 20)
+    pages = 0
+
+    def page(request: PreparedRequest) -> tuple[int, dict[str, str], str]:
+        nonlocal pages
+        pages += 1
+        return 200, {"Link": f'</v2/app/tags/list?n={pages}>; rel="next"'}, '{"tags":[]}'
+
+    with responses.RequestsMock() as mocked, registry.RegistryClient("r.example") as client:
+        mocked.add_callback("GET", re.compile(".*/tags/list"), page)
+        with pytest.raises(RegistryError, match="finds no end of the tags of app"):
+            client.tags("app")
+    assert pages == 20
+
+
+def test_deep_or_crowded_lists_of_tags_are_nonsense() -> None:
+    for body in (b"[" * 100_000, b'{"tags":[' + b"{}," * 1_000_000 + b"{}]}"):
+        with responses.RequestsMock() as mocked, registry.RegistryClient("r.example") as client:
+            mocked.add("GET", "https://r.example/v2/app/tags/list", body=body)
+            with pytest.raises(RegistryError, match="nonsense"):
+                client.tags("app")
 
 
 errors: st.SearchStrategy[Any] = members(

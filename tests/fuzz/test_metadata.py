@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +17,8 @@ from docker_charon.payload import DESCRIPTOR_PATH, INDEX_PATH, REF_NAME
 from fuzz.examination import examine
 from fuzz.json_values import digests, manifests, members, mostly, scalars, values, whole, written
 from fuzz.mutation import APP, BASE, BOTH
-from images import digest_of
-from test_payload_reader import zipped
+from images import TestImage, digest_of
+from test_payload_reader import payload, zipped
 
 CONTENT = {**APP.contents(), **BASE.contents(), **BOTH.contents()}
 ENTRIES = {f"blobs/{digest.replace(':', '/')}": content for digest, content in CONTENT.items()}
@@ -99,3 +104,23 @@ def test_documents_that_agree_are_refused_or_lead_to_whole_images(data: st.DataO
         }
     )
     examine(content, {"base:1": BASE}, {one.manifest for one in (APP, BASE, BOTH)})
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_a_platform_in_any_script_is_printed_where_little_can_be(
+    tmp_path: Path, encoding: str, option: list[str]
+) -> None:
+    document = json.loads(BOTH.manifest)
+    document["manifests"][0]["platform"] = {"os": "lin\u00fc\ud800\u0661", "architecture": "\u4e00"}
+    odd = TestImage(json.dumps(document).encode(), BOTH.media_type, [], BOTH.children)
+    path = tmp_path / "payload.zip"
+    path.write_bytes(payload({"app:1": odd}))
+    done = subprocess.run(
+        [sys.executable, "-m", "docker_charon", "inspect-payload", *option, "-f", str(path)],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"app:1" in done.stdout
