@@ -155,6 +155,10 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         "",
     ),
     "an entry a line": (lambda: directory(MOST_ENTRIES), "twice"),
+    "a few entries too many": (
+        lambda: directory(MOST_ENTRIES + 1),
+        "more than 100,000 entries",
+    ),
     "a million entries": (lambda: directory(1_000_000), "more than 100,000 entries"),
     "entries that share their bytes": (
         lambda: overlapping(20_000, 10_000_000),
@@ -185,6 +189,7 @@ def test_every_entry_at_a_wrong_place_is_told_once_and_none_is_read(tmp_path: Pa
     inside = [finding for finding in findings if finding.endswith("inside of another entry")]
     assert len(inside) == 49
     assert findings[:49] == inside
+    assert len(findings) == 50  # the first is read, and its checksum is wrong
 
 
 def test_a_long_entry_hides_none_of_those_inside_of_it(tmp_path: Path) -> None:
