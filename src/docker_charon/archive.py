@@ -16,9 +16,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.limits import LONGEST_DIRECTORY, MOST_ENTRIES
 from docker_charon.random_access import RandomAccess, StoredContent, read_into
 
 Report = Callable[[DockerCharonError], None]
@@ -32,6 +33,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the latter if somebody 
 _ENCRYPTED = 0x1
 _HAS_DATA_DESCRIPTOR = 0x8
 _MAX32 = 0xFFFFFFFF
+_DIRECTORY_LINE = b"PK\1\2"
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -59,7 +61,7 @@ class Archive:
 
     def __init__(self, file: IO[bytes], name: str, report: Report = raise_it) -> None:
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._zip = zipfile.ZipFile(cast(IO[bytes], _Bounded(file)))
         except _DAMAGE as error:
             raise PayloadError(
                 f"{name} is not a payload, or was cut short on its way: {error}"
@@ -67,6 +69,7 @@ class Archive:
         except OSError as error:
             raise PayloadError(f"cannot read {name}: {error.strerror or error}") from error
         self._file = RandomAccess(file)
+        self._misplaced: dict[zipfile.ZipInfo, str] = {}
         self.entries: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             for problem in _problems(info):
@@ -79,17 +82,24 @@ class Archive:
                         "in / and _ only: make it again",
                     )
                 )
-        self._check_places(report)
+        self._check_places()
+        for problem in self._misplaced.values():
+            report(PayloadError(problem))
 
-    def _check_places(self, report: Report) -> None:
-        """See that no two entries share bytes, and that none reaches into the directory."""
+    def _check_places(self) -> None:
+        """Find the entries that share bytes with another one, or reach into the directory."""
         end = 0
         for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
-            if info.header_offset < end:
-                report(PayloadError(f"the payload has {info.filename} inside of another entry"))
-            end = info.header_offset + 30 + len(info.orig_filename) + info.compress_size
-        if end > self._zip.start_dir:
-            report(PayloadError("the payload has an entry that reaches into its directory"))
+            start, problem = info.header_offset, ""
+            if start < end:
+                problem = "inside of another entry"
+            end = max(
+                end, start + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
+            )
+            if end > self._zip.start_dir:
+                problem = problem or "that reaches into its directory"
+            if problem:
+                self._misplaced[info] = f"the payload has {info.filename} {problem}"
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
         """Return the whole content of a short entry."""
@@ -101,6 +111,8 @@ class Archive:
         ``check_crc`` is for content that has no digest. Raises `PayloadError` when it cannot be
         read, or is not as the directory says.
         """
+        if info in self._misplaced:  # many such can claim one stretch of bytes, without end
+            raise PayloadError(self._misplaced[info])
         buffer = memoryview(bytearray(min(_BUFFER, info.file_size + 1)))
         with told(f"cannot read {info.filename}"):
             for problem in _problems(info):
@@ -148,6 +160,26 @@ class Archive:
         if not same:
             raise zipfile.BadZipFile("its local header is not what the directory says")
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
+
+
+class _Bounded:
+    """A file as `zipfile` reads it: the directory, which it wants in one piece, must not be huge.
+
+    What a zip says of its directory's size and of its number of lines is not believed: they are
+    counted.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        data = b""
+        if size <= LONGEST_DIRECTORY:
+            data = self._file.read(size)
+        if size > LONGEST_DIRECTORY or data.count(_DIRECTORY_LINE) > MOST_ENTRIES:
+            raise zipfile.BadZipFile(f"it has more than {MOST_ENTRIES:,} entries")
+        return data
 
 
 def _problems(info: zipfile.ZipInfo) -> Iterator[str]:

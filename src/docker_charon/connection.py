@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -21,10 +20,12 @@ from docker_charon.errors import (
     RegistryError,
 )
 from docker_charon.failure import FAILURES, explain
+from docker_charon.json_document import parse_json
 from docker_charon.refusal import Asker, refusal
 from docker_charon.transport import Session, check_host, origin
 
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
+_MOST_PAGES = 10_000  # of a list, before it is taken for one without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
 _log = logging.getLogger(__name__)
@@ -140,14 +141,16 @@ class Connection:
         seen = set()
         while page is not None and page not in seen:
             seen.add(page)
+            if len(seen) > _MOST_PAGES:
+                raise RegistryError(f"{self.registry} finds no end of {doing}")
             with self.request(
                 "GET", page, scopes=scopes, expect=expect, doing=doing, pages=html
             ) as response:
                 document = None
                 if response.status_code == 200:
                     try:
-                        document = json.loads(self.content(response, _LONGEST_PAGE))
-                    except (ValueError, RecursionError):
+                        document = parse_json(self.content(response, _LONGEST_PAGE))
+                    except ValueError:
                         document = None
                 yield response, document if isinstance(document, dict) else None
                 next_page = response.links.get("next", {}).get("url")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -58,7 +59,7 @@ class Descriptor:
         if type(size) is not int or not 0 <= size <= _LARGEST:
             raise InvalidManifest(f"{where}: the size is not a number of bytes")
         return cls(
-            media_type=media_type,
+            media_type=sys.intern(media_type),  # there are few of them, and many descriptors
             digest=digest,
             size=size,
             urls=tuple(_strings(value.get("urls"), f"{where}: urls")),

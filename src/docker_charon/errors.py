@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_LONGEST = 1000  # characters of a message, in which a stranger's name may be of any length
+
 
 def one_line(text: str) -> str:
     """Return ``text``, some of which may be a stranger's, fit for one line of a terminal."""
@@ -39,6 +41,8 @@ class DockerCharonError(Exception):
     partial: Path | None = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST - 3]}..."
         super().__init__(one_line(f"{message}; {hint}" if hint else message))
         self.hint = hint
 

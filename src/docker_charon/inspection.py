@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import IO
 
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import one_line
+from docker_charon.json_document import parse_json
 from docker_charon.manifest import Image
 from docker_charon.payload_reader import Payload, open_payload
 from docker_charon.plan import NamedImage, SkippedImage
@@ -59,7 +60,7 @@ class PayloadSummary:
 
     def as_json(self) -> str:
         """Return it as a JSON object with these names, which stay as they are."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json.dumps(asdict(self), indent=2)
 
     def as_table(self) -> str:
         """Return it for people: a line an image, and the sums."""
@@ -177,8 +178,8 @@ def _platforms(payload: Payload, image: Image) -> tuple[str, ...]:
 
 def _platform_of(payload: Payload, config: Descriptor) -> Platform | None:
     try:
-        document: Any = json.loads(b"".join(bytes(chunk) for chunk in payload.body(config)))
-    except (ValueError, RecursionError):
+        document = parse_json(b"".join(bytes(chunk) for chunk in payload.body(config)))
+    except ValueError:
         return None
     # An artifact's config says nothing of platforms.
     return Platform.of(document) if isinstance(document, dict) else None

@@ -10,6 +10,7 @@ from typing import Any
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import DigestMismatch, InvalidManifest
+from docker_charon.json_document import parse_json
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -182,9 +183,9 @@ def _document(content: bytes) -> dict[str, Any]:
     if content.lstrip()[:1] == b"<":
         raise InvalidManifest("it is a web page, not a manifest")
     try:
-        document = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise InvalidManifest("it is not JSON") from None
+        document = parse_json(content)
+    except ValueError as error:
+        raise InvalidManifest(f"it is not JSON that can be read: {error}") from None
     if not isinstance(document, dict):
         raise InvalidManifest("it is not a JSON object")
     version = document.get("schemaVersion")

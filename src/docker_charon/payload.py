@@ -25,6 +25,8 @@ from typing import Any
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.json_document import MOST_VALUES, count_values, parse_json
+from docker_charon.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
 from docker_charon.manifest import OCI_INDEX
 from docker_charon.plan import MakePlan
 from docker_charon.reference import check_repository, check_tag
@@ -59,7 +61,11 @@ class Entry:
 
 
 def payload_entries(plan: MakePlan) -> Iterator[Entry]:
-    """Yield a payload's entries in their order: metadata, manifests, blobs."""
+    """Yield a payload's entries in their order: metadata, manifests, blobs.
+
+    Raises `PayloadError` for more than can be opened again.
+    """
+    _check_limits(plan)
     yield _document(LAYOUT_PATH, {"imageLayoutVersion": "1.0.0"})
     yield _document(INDEX_PATH, _index(plan))
     yield _document(DESCRIPTOR_PATH, _payload_descriptor(plan))
@@ -71,8 +77,24 @@ def payload_entries(plan: MakePlan) -> Iterator[Entry]:
             yield Entry(blob_path(blob.digest), blob.size, blob=blob, repository=repository)
 
 
+def _check_limits(plan: MakePlan) -> None:
+    count = 3 + len(plan.manifests) + len(plan.blobs)
+    if count > MOST_ENTRIES:
+        raise TooLarge(f"there is too much in one payload: {count:,} entries", hint=SPLIT)
+    memory = Memory()
+    memory.take_entries(count)
+    memory.take_names(len(plan.images), len(plan.blobs) + len(plan.elsewhere))
+    for manifest in plan.manifests:
+        memory.take_manifest(manifest)
+    for named in plan.images:
+        for manifest in named.manifests:
+            memory.take_use(manifest)
+
+
 def _document(path: str, value: object) -> Entry:
     content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(content) > LONGEST_DOCUMENT or count_values(content) > MOST_VALUES:
+        raise TooLarge(f"there is too much in one payload, in its {path}", hint=SPLIT)
     return Entry(path, len(content), content)
 
 
@@ -191,9 +213,9 @@ class PayloadDescriptor:
 def parse_document(path: str, content: bytes) -> dict[str, Any]:
     """Read one of the payload's own JSON objects; raise `PayloadError` when it is none."""
     try:
-        document = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise PayloadError(f"{path} is not JSON") from None
+        document = parse_json(content)
+    except ValueError as error:
+        raise PayloadError(f"{path} is not JSON that can be read: {error}") from None
     if not isinstance(document, dict):
         raise PayloadError(f"{path} is not a JSON object")
     return document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -18,6 +18,7 @@ from docker_charon.errors import (
     InvalidReference,
     PayloadError,
 )
+from docker_charon.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.manifest import MAX_SIZE, Image, Manifest
 from docker_charon.payload import (
     DESCRIPTOR_PATH,
@@ -29,8 +30,6 @@ from docker_charon.payload import (
 from docker_charon.plan import NamedImage, SkippedImage
 from docker_charon.reference import Reference
 from docker_charon.referrer import Referrer, cosign_tags
-
-_LONGEST_DOCUMENT = 64 * 1024 * 1024  # bytes of index.json or payload_descriptor.json
 
 
 class Payload:
@@ -54,8 +53,13 @@ class Payload:
 
     def __init__(self, archive: Archive, report: Report = raise_it) -> None:
         self._archive = archive
+        self._memory = Memory()
+        self._memory.take_entries(len(archive.entries))
+        self._manifests: dict[Descriptor | str, Manifest] = {}
         descriptor = PayloadDescriptor.parse(self._document(DESCRIPTOR_PATH))
         self.names = tuple(descriptor.manifests)
+        places = len(descriptor.zip_paths or ()) + len(descriptor.elsewhere or ())
+        self._memory.take_names(len(self.names), places)
         roots, referrers = self._roots(descriptor)
         images, skipped = [], []
         for name, path in descriptor.manifests.items():
@@ -66,6 +70,8 @@ class Payload:
             except InvalidReference as error:
                 report(PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}"))
                 continue
+            except TooLarge:
+                raise
             except PayloadError as error:
                 report(error)
                 continue
@@ -153,7 +159,7 @@ class Payload:
             manifest = self._manifest(name, root)
         elif path is not None:
             with _damaged(name):
-                manifest = Manifest.parse(self._document(path, MAX_SIZE, name))
+                manifest = self._once(path, path, name, Manifest.parse)
         else:
             return None
         if reference.digest not in (None, manifest.digest, Digest.of(manifest.content, "sha512")):
@@ -163,9 +169,25 @@ class Payload:
 
     def _manifest(self, name: str, descriptor: Descriptor) -> Manifest:
         """Return the manifest that a descriptor below the image ``name`` refers to."""
-        content = self._document(blob_path(descriptor.digest), MAX_SIZE, name)
+        key = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
+        path = blob_path(descriptor.digest)
         with _damaged(name):
-            return Manifest.of(descriptor, content)
+            return self._once(key, path, name, lambda content: Manifest.of(descriptor, content))
+
+    def _once(
+        self,
+        key: Descriptor | str,
+        path: str,
+        name: str,
+        parse: Callable[[bytes], Manifest],
+    ) -> Manifest:
+        """Read a manifest, which any number of images may share, once."""
+        if key not in self._manifests:
+            manifest = parse(self._document(path, MAX_SIZE, name))
+            self._memory.take_manifest(manifest)
+            self._manifests[key] = manifest
+        self._memory.take_use(self._manifests[key])
+        return self._manifests[key]
 
     def _places(
         self, descriptor: PayloadDescriptor, report: Report
@@ -216,7 +238,7 @@ class Payload:
         return info
 
     def _document(
-        self, path: str, longest: int = _LONGEST_DOCUMENT, image: str | None = None
+        self, path: str, longest: int = LONGEST_DOCUMENT, image: str | None = None
     ) -> bytes:
         """Return a short entry's content."""
         info = self._entry(path, image)

@@ -34,6 +34,7 @@ from docker_charon.transport import origin, pause, read_body
 _CATALOG = "registry:catalog:*"
 _NO_API = (400, 404, 405, 406, 501)
 """How registries without a referrers API answer; the spec has 404."""
+_MOST_NAMES = 1_000_000  # of repositories or tags, before it is taken for a list without an end
 _MANIFEST_TRIES = 4  # at one that was damaged on its way
 _BUFFER = 256 * 1024
 
@@ -437,6 +438,8 @@ class RegistryClient:
             if not isinstance(page, list) or not all(isinstance(each, str) for each in page):
                 raise RegistryError(f"{self.registry} answers nonsense for {doing}")
             found += page
+            if len(found) > _MOST_NAMES:
+                raise RegistryError(f"{self.registry} finds no end of {doing}")
         return found
 
     def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import InvalidManifest, ManifestNotFound
+from docker_charon.json_document import parse_json
 from docker_charon.manifest import (
     DOCKER_CONFIG,
     MANIFEST_TYPES,
@@ -217,7 +217,7 @@ class Resolution:
                 "to look for its platform"
             )
         try:
-            document = json.loads(self._client.read_blob(repository, config))
-        except (ValueError, RecursionError):
+            document = parse_json(self._client.read_blob(repository, config))
+        except ValueError:
             document = None
         return Platform.of(document) if isinstance(document, dict) else None

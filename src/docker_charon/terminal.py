@@ -52,8 +52,9 @@ def print_data(text: str) -> None:
     """Write to standard output, where there is one."""
     if sys.stdout is None or not text:
         return
+    encoding = sys.stdout.encoding or "utf-8"  # it may not know all that a platform's name has
     try:
-        print(text)
+        print(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except OSError as error:
         with contextlib.suppress(OSError):
