@@ -79,11 +79,11 @@ def test_the_sdist_holds_what_it_takes_to_build_and_to_test(sdist: Path) -> None
         paths = {Path(*Path(name).parts[1:]) for name in archive.getnames()}
     top = {path.parts[0] for path in paths}
     files = {".gitignore", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
-    assert top == {*files, ".ci", "images", "src", "tests"}
+    assert top == {*files, ".ci", ".github", "images", "src", "tests"}
     assert {Path("src", name) for name in sources()} <= paths
     assert {Path(".ci/run"), Path("tests/conftest.py"), Path("src/docker_charon/py.typed")} <= paths
     kinds = {path.suffix for path in paths} - {""}
-    assert kinds <= {".jpg", ".md", ".png", ".py", ".svg", ".toml", ".typed"}, kinds
+    assert kinds <= {".jpg", ".md", ".png", ".py", ".svg", ".toml", ".typed", ".yml"}, kinds
 
 
 def test_it_says_what_it_is(metadata: Metadata) -> None:
@@ -95,6 +95,14 @@ def test_it_says_what_it_is(metadata: Metadata) -> None:
         requirement.name for requirement in metadata.requires_dist or () if not requirement.marker
     }
     assert required == {"requests", "tqdm", "typer", "urllib3"}
+
+
+def test_every_python_that_it_names_is_tested(metadata: Metadata) -> None:
+    kinds = [kind.split(" :: ") for kind in metadata.classifiers or ()]
+    named = [kind[-1] for kind in kinds if kind[0] == "Programming Language" and "." in kind[-1]]
+    matrix = ", ".join(f'"{version}"' for version in named)
+    assert f"python: [{matrix}]" in (ROOT / ".github/workflows/ci.yml").read_text()
+    assert f"for version in {' '.join(named)}; do" in (ROOT / ".ci/other-pythons").read_text()
 
 
 def test_the_page_on_pypi_shows_pictures_and_leads_somewhere(metadata: Metadata) -> None:
