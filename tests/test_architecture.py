@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,13 @@ def test_every_module_has_its_place_and_imports_only_from_below() -> None:
     for module, names in imports().items():
         for name in names:
             assert rank[module] < rank[name], f"{module} imports {name}"
+
+
+def test_the_map_for_contributors_shows_every_module() -> None:
+    page = (Path(__file__).parent.parent / ".github/CONTRIBUTING.md").read_text()
+    rows = page.partition("| modules |")[2].partition("\n\n")[0].splitlines()[2:]
+    shown = {name for row in rows for name in re.findall("`(\\w+)`", row.split("|")[1])}
+    assert shown == imports().keys() - {"__init__"}
 
 
 def test_the_zip_never_sees_http_and_the_registry_never_sees_the_zip() -> None:
