@@ -16,14 +16,18 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"__init__"},
-    {"inspection", "make", "push", "verification"},
-    {"registry", "payload_reader", "payload_writer", "progress"},
-    {"archive", "auth", "blob_stream", "blob_upload", "partial_file", "refusal"},
-    {"payload"},
+    {"inspection", "make", "push", "server", "verification"},
+    {"connection", "upload_endpoints"},
+    {"endpoints"},
+    {"answer", "layout", "payload_stack"},
+    {"registry", "payload_reader", "payload_writer", "progress", "upload"},
+    {"archive", "auth", "blob_stream", "blob_upload", "partial_file", "refusal", "store"},
+    {"catalog", "layout_index"},
+    {"payload", "stored_manifest"},
     {"credentials", "failure", "transport", "plan", "random_access", "workers", "zip_records"},
     {"manifest"},
     {"reference", "descriptor"},
-    {"digest"},
+    {"byte_range", "digest", "durable_file", "request_body"},
     {"errors"},
 ]
 ZIP_SIDE = {"archive", "partial_file", "payload", "payload_reader", "payload_writer", "zip_records"}
@@ -37,6 +41,8 @@ HTTP_SIDE = {
     "registry",
     "transport",
 }
+SERVER_SIDE = {"answer", "byte_range", "connection", "endpoints", "request_body", "server"}
+KEPT = {"catalog", "layout", "layout_index", "payload_stack", "store", "stored_manifest", "upload"}
 
 
 def imports() -> dict[str, set[str]]:
@@ -67,6 +73,14 @@ def test_the_zip_never_sees_http_and_the_registry_never_sees_the_zip() -> None:
             assert not names & ZIP_SIDE
 
 
+def test_what_is_served_never_sees_http_and_the_server_never_calls_a_registry() -> None:
+    for module, names in imports().items():
+        if module in KEPT | ZIP_SIDE:
+            assert not names & (SERVER_SIDE | HTTP_SIDE | {"upload_endpoints"})
+        if module in SERVER_SIDE | {"upload_endpoints"}:
+            assert not names & HTTP_SIDE
+
+
 def test_what_is_exported_is_a_promise() -> None:
     assert sorted(docker_charon.__all__) == [
         "AuthenticationError",
@@ -82,9 +96,12 @@ def test_what_is_exported_is_a_promise() -> None:
         "PayloadError",
         "PayloadSummary",
         "RegistryError",
+        "Server",
+        "ServerError",
         "inspect_payload",
         "make_payload",
         "push_payload_to_registry",
+        "serve",
         "verify_payload",
     ]
 
@@ -92,7 +109,7 @@ def test_what_is_exported_is_a_promise() -> None:
 def test_every_error_hangs_under_one_base() -> None:
     for name in docker_charon.__all__:
         value = getattr(docker_charon, name)
-        if isinstance(value, type) and not name.endswith("Summary"):
+        if isinstance(value, type) and issubclass(value, BaseException):
             assert issubclass(value, docker_charon.DockerCharonError)
 
 

@@ -17,10 +17,12 @@ from docker_charon.errors import (
     ManifestNotFound,
     PayloadError,
     RegistryError,
+    ServerError,
 )
 from docker_charon.inspection import ImageSummary, PayloadSummary, inspect_payload
 from docker_charon.make import make_payload
 from docker_charon.push import push_payload_to_registry
+from docker_charon.server import Server, serve
 from docker_charon.verification import verify_payload
 
 __all__ = [
@@ -37,8 +39,11 @@ __all__ = [
     "PayloadError",
     "PayloadSummary",
     "RegistryError",
+    "Server",
+    "ServerError",
     "inspect_payload",
     "make_payload",
     "push_payload_to_registry",
+    "serve",
     "verify_payload",
 ]

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import IO, Annotated, NoReturn, cast
@@ -17,6 +18,7 @@ from docker_charon.inspection import PayloadSummary, inspect_payload
 from docker_charon.make import make_payload
 from docker_charon.push import push_payload_to_registry
 from docker_charon.registry import DOCKER_HUB
+from docker_charon.server import serve
 from docker_charon.verification import verify_payload
 
 # The parents of what typer raises for wrong usage; it does not export them.
@@ -232,6 +234,53 @@ def inspect_payload_command(
     _print(summary.as_json() if as_json else _table(summary))
 
 
+@app.command("serve")
+def serve_command(
+    payloads: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAYLOADS]...",
+            help="Payloads to serve, read-only: a full one and its deltas make the whole, and of "
+            "two with the same tag the later one's is served.",
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            metavar="DIR",
+            help="In place of payloads, serve this directory and take pushes into it. It is an OCI "
+            "image layout, and made if it is not there.",
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="The address to listen on. There is no login: mind who is near."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 is any free one.")
+    ] = 5000,
+) -> None:
+    """Run a small registry: out of payloads, or read-write out of a directory.
+
+    Its address goes to standard output once it is ready. Ctrl-C and SIGTERM are its normal end,
+    with exit status 0.
+
+    For example: docker-charon serve full.zip delta.zip
+    """
+    with _one_line(), serve(payloads or (), storage=storage, host=host, port=port) as server:
+        try:
+            _print(server.address)
+            what = "read-only" if storage is None else f"read-write, in {storage}"
+            _say(f"serving on http://{server.address}, {what}; Ctrl-C ends it")
+            while True:
+                time.sleep(3600)
+        except (KeyboardInterrupt, _Terminated):
+            _say("the server has ended")
+
+
 def main() -> None:
     """Run the command line; wrong usage is one line on standard error, as every failure is."""
     warnings.simplefilter("always", UserWarning)
@@ -364,4 +413,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _terminate(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
+    raise _Terminated(128 + signal.SIGTERM)
+
+
+class _Terminated(SystemExit):
+    """The end that SIGTERM asks for."""

@@ -27,6 +27,7 @@ from docker_charon.payload import (
     parse_index,
 )
 from docker_charon.plan import NamedImage
+from docker_charon.random_access import Extent
 from docker_charon.reference import Reference
 
 _LONGEST_DOCUMENT = 64 * 1024 * 1024  # bytes of index.json or payload_descriptor.json
@@ -94,6 +95,18 @@ class Payload:
         """
         entry = self._archive.entries[self._zip_paths[blob.digest]]
         return _Body(self._archive, blob, entry, self._owners[blob.digest])
+
+    def extent(self, digest: Digest) -> Extent | None:
+        """Return where a carried blob lies in the file; ``None`` if it is not there as it is."""
+        return self._archive.extent(self._archive.entries[self._zip_paths[digest]])
+
+    def chunks(self, digest: Digest, start: int = 0) -> Iterator[memoryview]:
+        """Yield a carried blob's content from ``start`` on, unchecked."""
+        return self._archive.chunks(self._archive.entries[self._zip_paths[digest]], start=start)
+
+    def size(self, digest: Digest) -> int:
+        """Return a carried blob's length in bytes."""
+        return self._archive.entries[self._zip_paths[digest]].file_size
 
     def _roots(self, descriptor: PayloadDescriptor) -> dict[str, Descriptor]:
         """Return every image's root by name; the older payloads do not have them."""
