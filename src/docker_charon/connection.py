@@ -68,7 +68,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """Wait for a request, read its head in a limited time, and serve it."""
-        self.requestline, self.command, self.request_version = "", "", "HTTP/1.1"
+        self.command, self.path, self.request_version = "", "", "HTTP/1.1"
         try:
             self._incoming.deadline = None
             self._stream.peek(1)

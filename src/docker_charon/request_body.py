@@ -25,8 +25,11 @@ class TooLarge(Exception):  # it is an answer (413), not an error
 class Incoming(Protocol):
     """What a body is read from, as `io.BufferedReader` is."""
 
-    def readinto1(self, buffer: memoryview, /) -> int: ...
-    def readline(self, size: int, /) -> bytes: ...
+    def readinto1(self, buffer: memoryview, /) -> int:
+        """Read what is there, at least a byte; 0 at the end."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Read to the end of the line, ``size`` bytes at the most."""
 
 
 class RequestBody:

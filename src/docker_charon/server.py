@@ -93,7 +93,7 @@ def _listen(host: str, port: int, answer: Callable[[Request], Answer]) -> Iterat
         family, _, _, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        server = _HTTPServer(family, address[:2], answer)
+        server = _HTTPServer(family, (address[0], port), answer)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ServerError(
