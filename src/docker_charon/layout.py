@@ -230,6 +230,7 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
     root = Path(directory)
     with contextlib.ExitStack() as stack:
         try:
+            _check_fit(root)
             (root / _OURS).mkdir(parents=True, exist_ok=True)
             lock(stack.enter_context((root / _OURS / "lock").open("ab")))
             _prepare(root)
@@ -243,16 +244,23 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
         yield layout
 
 
-def _prepare(root: Path) -> None:
-    """See that it is a layout, or make one; throw away what was not whole when it was left."""
+def _check_fit(root: Path) -> None:
+    """See that it is a layout, or that nothing is there but the beginning of one."""
     marker = root / LAYOUT_PATH
     if marker.exists():
         _check_version(marker)
+    elif not root.exists():
+        return
     elif foreign := {path.name for path in root.iterdir()} - {_OURS, INDEX_PATH, "blobs"}:
         raise ServerError(
             f"{root} is no OCI image layout: it has {min(foreign)} and no {LAYOUT_PATH}",
             hint="name a directory that is empty or not there yet",
         )
+
+
+def _prepare(root: Path) -> None:
+    """Make what is not there yet; throw away what was not whole when it was left."""
+    marker = root / LAYOUT_PATH
     uploads = root / _OURS / "uploads"
     if uploads.exists():
         shutil.rmtree(uploads)
