@@ -157,7 +157,7 @@ def test_the_body_of_a_refused_request_is_not_taken_for_the_next_one(api: Api) -
 
 
 def test_a_large_body_that_is_refused_ends_the_connection_after_the_answer(api: Api) -> None:
-    size = 3_000_000
+    size = 60_000_000
     with line_to(api) as line:
         head = f"PUT /v2/UPPER/manifests/1 HTTP/1.1\r\nContent-Length: {size}\r\n\r\n"
         answer = said(line, head.encode(), bytes(size))

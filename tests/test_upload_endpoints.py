@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,36 @@ def test_end_7_wants_one_media_type(api: Api) -> None:
     value = {**bare, "mediaType": images.OCI}
     assert refused(api.manifest("1", value, images.DOCKER), 400, "MANIFEST_INVALID")
     assert api.manifest("1", value, f"{images.OCI}; charset=utf-8").status_code == 201
+
+
+@pytest.mark.parametrize("kind", ["a/b\r\nX-Mine: 1", "plain", "a/b c", "é/b", "", 1, ["a/b"]])
+def test_end_7_takes_no_media_type_that_is_none(api: Api, kind: object) -> None:
+    answer = api("PUT", "app/manifests/1", json.dumps({"mediaType": kind}).encode())
+    assert refused(answer, 400, "MANIFEST_INVALID")
+
+
+def test_what_is_no_text_in_a_manifest_does_no_harm(api: Api) -> None:
+    subject = images.descriptor(images.OCI, b"anything")
+    strange = "\ud800 \x00 \r\n"
+    annotations = {strange: strange, "number": 1}
+    wanted = artifact(layer(1), subject=subject, annotations=annotations, artifactType=strange)
+    api.put("app:1", wanted)
+    (found,) = api("GET", f"app/referrers/{subject['digest']}").json()["manifests"]
+    assert found["annotations"] == {strange: strange}
+    assert api("GET", "app/manifests/1").content == wanted.manifest
+
+
+def test_many_clients_may_push_the_same_thing_at_once(api: Api, storage: Path) -> None:
+    wanted = image(layer(1, 50_000))
+
+    def push(number: int) -> bool:
+        images.put(api.address, f"app:{number % 2}", wanted)
+        return images.read(api.address, f"app:{number % 2}") == wanted.contents()
+
+    with ThreadPoolExecutor(16) as clients:
+        assert all(clients.map(push, range(32)))
+    assert len(json.loads((storage / "index.json").read_bytes())["manifests"]) == 2
+    assert under_way(storage) == []
 
 
 def test_end_7_takes_4_mib_and_not_a_byte_more(api: Api) -> None:

@@ -43,7 +43,7 @@ def document(
     value: Any, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
 ) -> Answer:
     """Answer with a JSON document."""
-    content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    content = json.dumps(value, separators=(",", ":")).encode()
     return Answer(200, {"Content-Type": media_type, **(headers or {})}, content)
 
 

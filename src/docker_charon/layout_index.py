@@ -82,7 +82,7 @@ class LayoutIndex:
             **self.members,
             "manifests": [*self.others, *(self._entry(name) for name in self.named)],
         }
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(document, separators=(",", ":")).encode()
 
     def _entry(self, name: str) -> Any:
         descriptor = self.named[name][1]

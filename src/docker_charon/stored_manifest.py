@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,10 @@ from docker_charon.descriptor import Descriptor
 from docker_charon.digest import Digest
 from docker_charon.errors import InvalidManifest
 from docker_charon.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest
+
+# RFC 6838, "Naming Requirements"; it goes into a header as it is.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,10 @@ class StoredManifest:
         if kind is None or kind in MANIFEST_TYPES:
             known = Manifest.parse(content, kind)
             kind, manifests, blobs = known.media_type, known.manifests, known.blobs
-        elif isinstance(kind, str):
+        elif isinstance(kind, str) and _MEDIA_TYPE.fullmatch(kind):
             manifests, blobs = _references(document)
         else:
-            raise InvalidManifest("its mediaType is not a string")
+            raise InvalidManifest(f"{str(kind)[:100]!r} is not a media type")
         subject = document.get("subject")
         described = None if subject is None else Descriptor.parse(subject, "subject")
         return cls(
