@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 
@@ -213,7 +214,7 @@ def put_blob(registry: str, repository: str, content: bytes) -> None:
     started = requests.post(f"{base}uploads/", timeout=20)
     started.raise_for_status()
     requests.put(
-        started.headers["Location"],
+        urljoin(started.url, started.headers["Location"]),
         params={"digest": digest_of(content)},
         data=content,
         headers={"Content-Type": "application/octet-stream"},

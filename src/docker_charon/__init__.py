@@ -3,7 +3,13 @@
 `make_payload` reads a registry and writes one zip with what the other side lacks;
 `push_payload_to_registry` puts it into the registry there. `verify_payload` and `inspect_payload`
 look into it on the way, without a network, and `make_inventory` writes down what a registry has.
+`serve` is a registry for a side that has none.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from docker_charon.errors import (
     AuthenticationError,
@@ -18,12 +24,16 @@ from docker_charon.errors import (
     ManifestNotFound,
     PayloadError,
     RegistryError,
+    ServerError,
 )
-from docker_charon.inspection import ImageSummary, PayloadSummary, inspect_payload
-from docker_charon.inventory import make_inventory
-from docker_charon.make import make_payload
-from docker_charon.push import push_payload_to_registry
-from docker_charon.verification import verify_payload
+
+if TYPE_CHECKING:
+    from docker_charon.inspection import ImageSummary, PayloadSummary, inspect_payload
+    from docker_charon.inventory import make_inventory
+    from docker_charon.make import make_payload
+    from docker_charon.push import push_payload_to_registry
+    from docker_charon.server import Server, serve
+    from docker_charon.verification import verify_payload
 
 __all__ = [
     "AuthenticationError",
@@ -40,9 +50,38 @@ __all__ = [
     "PayloadError",
     "PayloadSummary",
     "RegistryError",
+    "Server",
+    "ServerError",
     "inspect_payload",
     "make_inventory",
     "make_payload",
     "push_payload_to_registry",
+    "serve",
     "verify_payload",
 ]
+
+# What takes its time to load is loaded when it is first used: a program that only catches errors,
+# and the command line's help, need none of it.
+_HOMES = {
+    "ImageSummary": "inspection",
+    "PayloadSummary": "inspection",
+    "Server": "server",
+    "inspect_payload": "inspection",
+    "make_inventory": "inventory",
+    "make_payload": "make",
+    "push_payload_to_registry": "push",
+    "serve": "server",
+    "verify_payload": "verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

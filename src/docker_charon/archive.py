@@ -20,7 +20,7 @@ from typing import IO, cast
 
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.limits import LONGEST_DIRECTORY, MOST_ENTRIES
-from docker_charon.random_access import RandomAccess, StoredContent, read_into
+from docker_charon.random_access import Extent, RandomAccess, StoredContent, read_into
 
 Report = Callable[[DockerCharonError], None]
 """What is done about a problem: raise it, or write it down and go on."""
@@ -105,11 +105,25 @@ class Archive:
         """Return the whole content of a short entry."""
         return b"".join(bytes(chunk) for chunk in self.chunks(info, check_crc=True))
 
-    def chunks(self, info: zipfile.ZipInfo, *, check_crc: bool = False) -> Iterator[memoryview]:
-        """Yield an entry's content in pieces, each valid until the next one is asked for.
+    def extent(self, info: zipfile.ZipInfo) -> Extent | None:
+        """Return where an entry's content lies; ``None`` if it is compressed, or in no real file.
 
-        ``check_crc`` is for content that has no digest. Raises `PayloadError` when it cannot be
-        read, or is not as the directory says.
+        Raises `PayloadError` when the entry is not as the directory says.
+        """
+        with told(f"cannot read {info.filename}"):
+            offset = self._data_offset(info)
+        descriptor = self._file.descriptor
+        if info.compress_type != zipfile.ZIP_STORED or descriptor is None:
+            return None
+        return Extent(descriptor, offset, info.file_size)
+
+    def chunks(
+        self, info: zipfile.ZipInfo, *, start: int = 0, check_crc: bool = False
+    ) -> Iterator[memoryview]:
+        """Yield an entry's content from ``start`` on, in pieces valid until the next is asked for.
+
+        ``check_crc`` is for content that has no digest, and is read from its start. Raises
+        `PayloadError` when it cannot be read, or is not as the directory says.
         """
         if info in self._misplaced:  # many such can claim one stretch of bytes, without end
             raise PayloadError(self._misplaced[info])
@@ -119,9 +133,9 @@ class Archive:
                 raise zipfile.BadZipFile(f"it is {problem}")
             offset = self._data_offset(info)
             if info.compress_type != zipfile.ZIP_STORED:
-                yield from self._inflated(info, buffer)
+                yield from _without_first(start, self._inflated(info, buffer))
                 return
-            content = StoredContent(self._file, offset, info.file_size)
+            content = StoredContent(self._file, offset + start, info.file_size - start)
             crc = 0
             while size := content.readinto(buffer):
                 if check_crc:
@@ -180,6 +194,14 @@ class _Bounded:
         if size > LONGEST_DIRECTORY or data.count(_DIRECTORY_LINE) > MOST_ENTRIES:
             raise zipfile.BadZipFile(f"it has more than {MOST_ENTRIES:,} entries")
         return data
+
+
+def _without_first(size: int, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Leave out the first ``size`` bytes: there is no other way into a compressed entry."""
+    for piece in pieces:
+        if size < len(piece):
+            yield piece[size:]
+        size = max(0, size - len(piece))
 
 
 def _problems(info: zipfile.ZipInfo) -> Iterator[str]:

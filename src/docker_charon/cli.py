@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+from pathlib import Path
 from typing import Annotated, NoReturn, cast
 
 import typer
@@ -203,7 +205,8 @@ def push_payload_command(
             jobs=jobs,
             progress=False if quiet else None,
         )
-    terminal.print_data("\n".join(pushed))
+    if pushed:
+        terminal.print_data("\n".join(pushed))
 
 
 @app.command("verify-payload")
@@ -295,6 +298,79 @@ def make_inventory_command(
         terminal.say(f"{len(found)} images are in the inventory")
 
 
+@app.command("serve")
+def serve_command(
+    payloads: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAYLOADS]...",
+            help="Payloads to serve, read-only: a full one and its deltas make the whole, and of "
+            "two with the same tag the later one's is served.",
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            metavar="DIR",
+            help="In place of payloads, serve this directory and take pushes into it. It is an OCI "
+            "image layout, and made if it is not there.",
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="The address to listen on. There is no login: mind who is near."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 is any free one.")
+    ] = 5000,
+) -> None:
+    """Run a small registry: out of payloads, or read-write out of a directory.
+
+    Its address goes to standard output once it is ready. Ctrl-C and SIGTERM are its normal end,
+    with exit status 0.
+
+    For example: docker-charon serve full.zip delta.zip
+    """
+    from docker_charon.server import serve
+
+    with (
+        terminal.one_line_of_failure(),
+        serve(payloads or (), storage=storage, host=host, port=port) as server,
+    ):
+        try:
+            terminal.print_data(server.address)
+            what = "read-only" if storage is None else f"read-write, in {storage}"
+            terminal.say(f"serving on http://{server.address}, {what}; Ctrl-C ends it")
+            while True:
+                time.sleep(3600)
+        except (KeyboardInterrupt, _Terminated):
+            terminal.say("the server has ended")
+
+
+@app.command("demo")
+def demo_command(
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="DIR",
+            help="Leave the payloads and both registries in this directory, to look at and serve.",
+        ),
+    ] = None,
+) -> None:
+    """Show a first delivery and an update, between two registries of its own, with no network.
+
+    For example: docker-charon demo
+    """
+    from docker_charon.demo import run_demo
+
+    with terminal.one_line_of_failure():
+        run_demo(terminal.print_data, keep)
+
+
 def main() -> None:
     """Run the command line; wrong usage is one line on standard error, as every failure is."""
     terminal.prepare()
@@ -320,4 +396,8 @@ def _message(error: Exception) -> str:
 
 
 def _terminate(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
+    raise _Terminated(128 + signal.SIGTERM)
+
+
+class _Terminated(SystemExit):
+    """The end that SIGTERM asks for."""

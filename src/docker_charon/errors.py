@@ -9,6 +9,7 @@
     ├── InvalidManifest       not an image manifest or index of the kinds that are carried
     ├── DigestMismatch        bytes that are not the content that was asked for
     ├── PayloadError          a payload that cannot be read, is incomplete, or cannot be written
+    ├── ServerError           an embedded registry that cannot start: its address, its directory
     └── RegistryError         a registry that cannot be reached, refuses, or answers nonsense
         ├── ConnectionFailed      nothing answers there, or the connection broke
         ├── AuthenticationError   it wants a login, or another one
@@ -69,6 +70,10 @@ class DigestMismatch(DockerCharonError):
 
 class PayloadError(DockerCharonError):
     """A payload that cannot be read, lacks something, or cannot be written."""
+
+
+class ServerError(DockerCharonError):
+    """An embedded registry that cannot start: its address is taken, or its directory unfit."""
 
 
 class RegistryError(DockerCharonError):

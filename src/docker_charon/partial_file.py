@@ -18,20 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from docker_charon.durable_file import flush_directory, lock
 from docker_charon.errors import BlobNotFound, DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.manifest import MAX_SIZE, Manifest
 from docker_charon.payload import DESCRIPTOR_PATH, LAYOUT_PATH, PayloadDescriptor, blob_path
 from docker_charon.random_access import RandomAccess, write_all
 from docker_charon.zip_records import Record, parse_local_header
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 _LONGEST_HEADER = 512  # bytes; ours have a path of at most 142
 _TRIES = 100  # to open a file before another run renames it
-_LOCK_OFFSET = 2**62  # where Windows locks a byte: beyond anything that is read or written
 _HOPELESS = (BlobNotFound, DigestMismatch)
 """What the same command would meet again, so that there is nothing to go on with."""
 
@@ -150,7 +145,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
         old.unlink(missing_ok=True)
     finally:
         file.close()
-    _flush_directory(path.parent)
+    flush_directory(path.parent)
 
 
 def _is_ours(begins: bytes, front: bytes) -> bool:
@@ -166,7 +161,7 @@ def _open_locked(partial: Path, path: Path) -> IO[bytes]:
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115, PTH123  # the caller closes it
         try:
-            _lock(file)
+            lock(file)
         except BlockingIOError:
             file.close()
             raise PayloadError(
@@ -178,22 +173,6 @@ def _open_locked(partial: Path, path: Path) -> IO[bytes]:
                 return file
         file.close()
     raise PayloadError(f"cannot hold on to {partial}: something else moves it about")
-
-
-def _lock(file: IO[bytes]) -> None:
-    """Raise ``BlockingIOError`` when another process has the file; some systems cannot tell."""
-    try:
-        if sys.platform == "win32":
-            file.seek(_LOCK_OFFSET)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        if sys.platform == "win32" and isinstance(error, PermissionError):
-            raise BlockingIOError from error
 
 
 def _finished(path: Path) -> int:
@@ -241,13 +220,3 @@ def _remove(file: IO[bytes], *paths: Path) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make a rename outlive a power failure, where directories can be flushed."""
-    with contextlib.suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -28,6 +28,7 @@ from docker_charon.payload import (
     parse_index,
 )
 from docker_charon.plan import NamedImage, SkippedImage
+from docker_charon.random_access import Extent
 from docker_charon.reference import Reference
 from docker_charon.referrer import Referrer, cosign_tags
 
@@ -94,6 +95,18 @@ class Payload:
         """
         entry = self._archive.entries[self._zip_paths[blob.digest]]
         return _Body(self._archive, blob, entry, self._owners[blob.digest])
+
+    def extent(self, digest: Digest) -> Extent | None:
+        """Return where a carried blob lies in the file; ``None`` if it is not there as it is."""
+        return self._archive.extent(self._archive.entries[self._zip_paths[digest]])
+
+    def chunks(self, digest: Digest, start: int = 0) -> Iterator[memoryview]:
+        """Yield a carried blob's content from ``start`` on, unchecked."""
+        return self._archive.chunks(self._archive.entries[self._zip_paths[digest]], start=start)
+
+    def size(self, digest: Digest) -> int:
+        """Return a carried blob's length in bytes."""
+        return self._archive.entries[self._zip_paths[digest]].file_size
 
     def delivered(self) -> Iterator[tuple[Digest, str]]:
         """Yield what the destination has once all is there: blobs, and repositories with them."""

@@ -6,9 +6,20 @@ import errno
 import io
 import os
 import threading
+from dataclasses import dataclass
 from typing import IO
 
 _STRETCH = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A stretch of an open file, for who can have the system send it without looking at it."""
+
+    descriptor: int
+    """The file's, as `os.sendfile` takes it; its position is not moved."""
+    offset: int
+    size: int
 
 
 class RandomAccess:
@@ -24,6 +35,14 @@ class RandomAccess:
         self._base = base
         self._write_behind = write_behind and hasattr(os, "posix_fadvise")
         self.lock = threading.Lock()
+
+    @property
+    def descriptor(self) -> int | None:
+        """The system's number for the file; ``None`` where it is no file of the system."""
+        try:
+            return self._file.fileno()
+        except (AttributeError, OSError):
+            return None
 
     def readinto(self, buffer: memoryview, offset: int) -> int:
         """Fill ``buffer`` from its start; return the number of bytes, 0 at the end of the file."""

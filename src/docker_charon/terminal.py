@@ -50,7 +50,7 @@ def one_line_of_failure() -> Iterator[None]:
 
 def print_data(text: str) -> None:
     """Write to standard output, where there is one."""
-    if sys.stdout is None or not text:
+    if sys.stdout is None:
         return
     encoding = sys.stdout.encoding or "utf-8"  # it may not know all that a platform's name has
     try:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urljoin
 
 import requests
 
@@ -113,6 +114,7 @@ def _archive(size: int) -> Iterator[bytes]:
 def _put_blob(registry: str, repository: str, digest: str, content: IO[bytes]) -> None:
     """Put a blob from a file: in memory it would count as the memory of every child."""
     base = f"http://{registry}/v2/{repository}/blobs"
-    location = requests.post(f"{base}/uploads/", timeout=20).headers["Location"]
+    started = requests.post(f"{base}/uploads/", timeout=20)
+    location = urljoin(started.url, started.headers["Location"])
     answer = requests.put(location, params={"digest": digest}, data=content, timeout=600)
     answer.raise_for_status()

@@ -1,0 +1,100 @@
+"""The list of an image layout: ``index.json``, as we read and write it.
+
+What other tools have put there stays: entries that have no name that is an image's, members that
+we know nothing of.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from docker_charon.descriptor import Descriptor
+from docker_charon.errors import DockerCharonError, ServerError
+from docker_charon.manifest import OCI_INDEX
+from docker_charon.payload import REF_NAME
+from docker_charon.reference import Reference
+from docker_charon.server.stored_manifest import StoredManifest
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class LayoutIndex:
+    """The images of a layout by name: ``repository:tag``, or ``repository@digest``.
+
+    A name without a tag means ``latest``, as everywhere. ``others`` are entries that are kept and
+    not served.
+    """
+
+    named: dict[str, tuple[Reference, Descriptor]] = field(default_factory=dict)
+    others: list[Any] = field(default_factory=list)
+    members: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
+    """Entries by name, as they were read."""
+
+    @classmethod
+    def parse(cls, content: bytes, path: str) -> LayoutIndex:
+        """Read ``index.json``; raise `ServerError` when it is none."""
+        try:
+            members = json.loads(content.decode("utf-8"))
+            entries = members.pop("manifests")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            entries = None
+        if not isinstance(entries, list):
+            raise ServerError(f"{path} is not the index of an image layout")
+        index = cls(members=members)
+        for entry in entries:
+            try:
+                descriptor = Descriptor.parse(entry, "an entry")
+                reference = Reference.parse(descriptor.annotations.get(REF_NAME, ""))
+            except DockerCharonError as error:
+                _log.warning("an entry of %s is not served: %s", path, error)
+                index.others.append(entry)
+                continue
+            name = _name(reference)
+            if name in index.named:
+                _log.warning("%s has %s twice: the last one is served", path, name)
+                index.others.append(index.raw[name])
+            index.named[name], index.raw[name] = (reference, descriptor), entry
+        return index
+
+    def copy(self) -> LayoutIndex:
+        """Return another one with the same entries."""
+        return LayoutIndex(dict(self.named), list(self.others), dict(self.members), dict(self.raw))
+
+    def put(self, name: str, manifest: StoredManifest) -> None:
+        """List a manifest under a name, and no other one."""
+        descriptor = Descriptor(manifest.media_type, manifest.digest, manifest.size)
+        there = self.named[name][1] if name in self.named else None
+        if there and (there.digest, there.media_type) == (manifest.digest, manifest.media_type):
+            return  # with all that others have noted there
+        self.named[name] = Reference.parse(name), descriptor
+        self.raw.pop(name, None)
+
+    def encode(self) -> bytes:
+        """Return the document."""
+        document = {
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            **self.members,
+            "manifests": [*self.others, *(self._entry(name) for name in self.named)],
+        }
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    def _entry(self, name: str) -> Any:
+        descriptor = self.named[name][1]
+        return self.raw.get(name) or {
+            "mediaType": descriptor.media_type,
+            "digest": descriptor.digest,
+            "size": descriptor.size,
+            "annotations": {REF_NAME: name},
+        }
+
+
+def _name(reference: Reference) -> str:
+    if reference.tag is not None:
+        return f"{reference.repository}:{reference.tag}"
+    return f"{reference.repository}@{reference.digest}"

@@ -1,0 +1,74 @@
+"""What a server serves, whatever it is kept in; nothing here knows HTTP."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from docker_charon.digest import Digest
+from docker_charon.random_access import Extent
+from docker_charon.server.catalog import Catalog
+from docker_charon.server.stored_manifest import StoredManifest
+
+
+class Code(str, enum.Enum):
+    """The error codes of distribution-spec 1.1, "Error Codes", and two that registries add."""
+
+    BLOB_UNKNOWN = "BLOB_UNKNOWN"
+    BLOB_UPLOAD_INVALID = "BLOB_UPLOAD_INVALID"
+    BLOB_UPLOAD_UNKNOWN = "BLOB_UPLOAD_UNKNOWN"
+    DIGEST_INVALID = "DIGEST_INVALID"
+    MANIFEST_BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
+    MANIFEST_INVALID = "MANIFEST_INVALID"
+    MANIFEST_UNKNOWN = "MANIFEST_UNKNOWN"
+    NAME_INVALID = "NAME_INVALID"
+    NAME_UNKNOWN = "NAME_UNKNOWN"
+    SIZE_INVALID = "SIZE_INVALID"
+    UNSUPPORTED = "UNSUPPORTED"
+    TOOMANYREQUESTS = "TOOMANYREQUESTS"
+    PAGINATION_NUMBER_INVALID = "PAGINATION_NUMBER_INVALID"
+    UNKNOWN = "UNKNOWN"
+
+
+class Rejected(Exception):  # it is an answer to a client; no caller of the library meets it
+    """What a client asks for cannot be done, and why."""
+
+    def __init__(self, code: Code, message: str, detail: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.detail = detail
+
+
+class Blob(Protocol):
+    """A blob that is there."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+
+    def extent(self) -> AbstractContextManager[Extent | None]:
+        """Yield where its bytes lie in an open file; ``None`` where they do not as they are."""
+
+    def chunks(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        """Yield its bytes from ``start`` on, in pieces that are gone when the next is asked for."""
+
+
+class Store(Protocol):
+    """Manifests and blobs to be read.
+
+    Blobs are in one pool: a digest that is there is there for every repository, as there is no
+    login that could keep one repository's content from the users of another.
+    """
+
+    @property
+    def catalog(self) -> Catalog:
+        """Which manifests and tags each repository has."""
+
+    def content(self, manifest: StoredManifest) -> bytes:
+        """Return the bytes of a manifest of the catalog."""
+
+    def blob(self, digest: Digest) -> Blob | None:
+        """Return a blob, or ``None`` if it is not there."""
