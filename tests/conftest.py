@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 import registries
-from docker_charon import blob_upload, registry, transport
+from docker_charon import blob_upload, registry, serve, transport
 
 
 @pytest.fixture(autouse=True)
@@ -58,19 +59,58 @@ def require_registry() -> None:
     require(registries.is_installed(), registries.PROGRAM)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a module that says so with Debian's registry and with our own."""
+    both = getattr(metafunc.module, "WITH_BOTH_REGISTRIES", False)
+    if (
+        both
+        and "kind" in metafunc.fixturenames
+        and "only_docker_registry" not in metafunc.fixturenames
+    ):
+        metafunc.parametrize("kind", ["docker-registry", "embedded"], indirect=True)
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Iterator[str]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return which registry a test runs with: a real one, or else, outside of CI, our own."""
+    wanted: str | None = getattr(request, "param", None)
+    if wanted is None:
+        is_there = registries.is_installed() or os.environ.get("CI")
+        wanted = "docker-registry" if is_there else "embedded"
+    if wanted == "docker-registry":
+        require_registry()
+    return wanted
+
+
+@pytest.fixture
+def only_docker_registry(kind: str) -> None:
+    """Say of a test that the embedded registry cannot do, or does better, what it is about."""
+    if kind == "embedded":
+        pytest.skip("it needs docker-registry")
+
+
+@contextlib.contextmanager
+def running(kind: str, root: Path) -> Iterator[str]:
+    """Run a registry of that kind; yield its ``host:port``."""
+    if kind == "embedded":
+        with serve(storage=root) as server:
+            yield server.address
+    else:
+        with registries.docker_registry(root) as address:
+            yield address
+
+
+@pytest.fixture
+def source(kind: str, tmp_path: Path) -> Iterator[str]:
     """Run the registry of the connected side; its ``host:port``."""
-    require_registry()
-    with registries.docker_registry(tmp_path / "source") as address:
+    with running(kind, tmp_path / "source") as address:
         yield address
 
 
 @pytest.fixture
-def destination(tmp_path: Path) -> Iterator[str]:
+def destination(kind: str, tmp_path: Path) -> Iterator[str]:
     """Run the registry of the air-gapped side; its ``host:port``."""
-    require_registry()
-    with registries.docker_registry(tmp_path / "destination") as address:
+    with running(kind, tmp_path / "destination") as address:
         yield address
 
 

@@ -27,6 +27,8 @@ from images import DOCKER, OCI, TestImage, artifact, descriptor, image, layer
 from test_make import carried
 from test_referrers import changed
 
+WITH_BOTH_REGISTRIES = True
+
 
 def of_types(config: tuple[str, bytes], *layers: tuple[str, bytes], **more: Any) -> TestImage:
     manifest = {

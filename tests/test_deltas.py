@@ -22,6 +22,8 @@ from docker_charon import (
 from images import TestImage, artifact, image, index, layer
 from test_make import carried
 
+WITH_BOTH_REGISTRIES = True
+
 Payloads = list[Path]
 
 
@@ -210,7 +212,7 @@ def test_200_images_fit_into_a_megabyte(destination: str, tmp_path: Path) -> Non
 
 
 def test_a_broken_image_is_left_out_of_all_and_told(
-    destination: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    only_docker_registry: None, destination: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     images.put(destination, "whole:1", image(layer(1)))
     images.put(destination, "broken:1", image(layer(2)))

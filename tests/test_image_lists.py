@@ -11,6 +11,8 @@ from command_line import charon
 from images import image, layer
 from test_make import described
 
+WITH_BOTH_REGISTRIES = True
+
 
 @pytest.fixture
 def listed(source: str) -> str:

@@ -24,6 +24,8 @@ from docker_charon import (
 )
 from images import TestImage, artifact, image, index, layer
 
+WITH_BOTH_REGISTRIES = True
+
 
 def carried(payload: Path | io.BytesIO) -> dict[str, bytes]:
     """Return what a payload has under ``blobs/``, by digest."""
@@ -218,7 +220,7 @@ def test_a_missing_image_is_named_and_nothing_is_left(source: str, tmp_path: Pat
 
 
 def test_a_failure_leaves_no_litter_and_an_older_payload_as_it_was(
-    source: str, tmp_path: Path
+    only_docker_registry: None, source: str, tmp_path: Path
 ) -> None:
     app = images.put(source, "app:1", image(layer(1), layer(2)))
     images.delete_blob(source, "app", images.digest_of(app.blobs[-1]))

@@ -21,6 +21,8 @@ from docker_charon import (
 from images import DOCKER, TestImage, artifact, image, index_of, layer
 from test_make import carried
 
+WITH_BOTH_REGISTRIES = True
+
 AMD = image(layer(1), layer(2))
 ARM = image(layer(1), layer(3), platform="linux/arm64")
 OLD_ARM = image(layer(4), platform="linux/arm/v6")
@@ -180,7 +182,9 @@ def test_what_was_transferred_counts_for_the_same_platforms(source: str) -> None
     assert len(new) == 3
 
 
-def test_a_child_that_is_not_needed_need_not_be_there(source: str, destination: str) -> None:
+def test_a_child_that_is_not_needed_need_not_be_there(
+    only_docker_registry: None, source: str, destination: str
+) -> None:
     # As in a mirror of a part of an index, which only some registries allow.
     images.put(source, "app:1", APP)
     images.delete_manifest(source, "app", OLD_ARM.digest)

@@ -23,6 +23,8 @@ from docker_charon import (
 from docker_charon.registry import RegistryClient
 from images import image, index, layer
 
+WITH_BOTH_REGISTRIES = True
+
 
 def ferry(source: str, payload: Path, wanted: list[str], already: list[str] | None = None) -> Path:
     make_payload(source, payload, wanted, already or (), secure=False)
@@ -111,7 +113,7 @@ def test_a_second_push_uploads_nothing_and_leaves_the_tag_alone(
 
 
 @pytest.fixture
-def incomplete(source: str, destination: str, tmp_path: Path) -> Path:
+def incomplete(only_docker_registry: None, source: str, destination: str, tmp_path: Path) -> Path:
     """Return a delta, and a destination that lacks one layer of its base."""
     base = images.put(source, "base:1", image(layer(1), layer(2)))
     images.put(source, "app:2", image(layer(1), layer(2), layer(3)))
@@ -144,7 +146,11 @@ def test_without_strict_the_others_are_pushed_and_a_warning_names_the_one_left_o
 
 @pytest.fixture(params=["missing", "moved", "broken", "childless"])
 def skipped(
-    request: pytest.FixtureRequest, source: str, destination: str, tmp_path: Path
+    only_docker_registry: None,
+    request: pytest.FixtureRequest,
+    source: str,
+    destination: str,
+    tmp_path: Path,
 ) -> tuple[Path, str]:
     """Return a payload that skips an image, and a destination where it is not what it should be."""
     app = images.put(source, "app:1", index(image(layer(1)), image(layer(2))))

@@ -12,6 +12,8 @@ from conftest import Sent
 from docker_charon import InvalidReference, make_payload, push_payload_to_registry
 from images import image, layer
 
+WITH_BOTH_REGISTRIES = True
+
 BASE = image(layer(1))
 APP = image(layer(1), layer(2))
 

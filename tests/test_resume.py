@@ -37,6 +37,8 @@ from proxy import (
     Truncate,
 )
 
+WITH_BOTH_REGISTRIES = True
+
 BIG = 3_000_000
 
 
@@ -236,7 +238,7 @@ def test_what_was_damaged_meanwhile_is_fetched_again(
 
 
 def test_a_blob_that_is_gone_leaves_no_partial_file(
-    source: str, app: TestImage, tmp_path: Path
+    only_docker_registry: None, source: str, app: TestImage, tmp_path: Path
 ) -> None:
     images.delete_blob(source, "app", images.digest_of(app.blobs[0]))
     with pytest.raises(BlobNotFound):

@@ -14,6 +14,8 @@ import images
 from docker_charon import PayloadError, inspect_payload, make_payload, verify_payload
 from images import image, layer
 
+WITH_BOTH_REGISTRIES = True
+
 
 @pytest.fixture
 def payload(source: str, tmp_path: Path) -> Path:

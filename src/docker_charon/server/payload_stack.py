@@ -13,6 +13,7 @@ from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError
 from docker_charon.manifest import Image, Manifest
 from docker_charon.payload_reader import Payload, open_payload
+from docker_charon.plan import NamedImage, SkippedImage
 from docker_charon.random_access import Extent
 from docker_charon.reference import Reference
 from docker_charon.server.catalog import Catalog
@@ -59,11 +60,13 @@ class PayloadStack:
                 self._blobs[digest] = _CarriedBlob(payload, digest)
             for skipped in payload.skipped:
                 self._keep(skipped.reference, skipped.image)
+                self._keep_referrers(skipped)
                 if skipped.image is not None or skipped.name not in named:
                     named[skipped.name] = skipped.reference, skipped.image
         for payload in every:
             for carried in payload.images:
                 self._keep(carried.reference, carried.image)
+                self._keep_referrers(carried)
                 named[carried.name] = carried.reference, carried.image
         for name, (reference, image) in named.items():
             self._show(name, reference, image)
@@ -81,6 +84,12 @@ class PayloadStack:
         for manifest in image.manifests if image else ():
             self._manifests[manifest.digest] = manifest.content
             self.catalog.add(reference.repository, _stored(manifest))
+
+    def _keep_referrers(self, one: NamedImage | SkippedImage) -> None:
+        """Have what refers to an image found by its subject, or by its tag."""
+        for referrer in one.referrers:
+            self._keep(one.reference, referrer.image)
+            self.catalog.add(one.reference.repository, _stored(referrer.manifest), referrer.tag)
 
     def _show(self, name: str, reference: Reference, image: Image | None) -> None:
         """Tag an image, and say what it lacks."""
