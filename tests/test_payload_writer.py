@@ -7,11 +7,13 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -200,11 +202,30 @@ def test_it_is_hardly_larger_than_its_content(tmp_path: Path, target: Target) ->
     assert len(target(tmp_path)) <= size + 400 * len(CONTENTS)
 
 
-def test_every_byte_of_a_blob_is_reported() -> None:
-    told: list[int] = []
-    write_payload(io.BytesIO(), entries(), fetch, told.append)
-    assert sum(told) == sum(len(content) for content in LAYERS)
-    assert len(told) > len(LAYERS)
+class Watch:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.moves: list[int] = []
+        self.blobs: list[Descriptor] = []
+
+    def moved(self, size: int) -> None:
+        self.moves.append(size)
+
+    def finished(self, blob: Descriptor, *, reused: bool = False) -> None:
+        assert not reused
+        self.blobs.append(blob)
+
+
+@pytest.mark.parametrize("target", [io.BytesIO, tempfile.TemporaryFile])
+def test_every_byte_and_every_blob_is_reported(target: Callable[[], IO[bytes]]) -> None:
+    watch = Watch()
+    with target() as file:
+        write_payload(file, entries(), fetch, watch)
+    assert sum(watch.moves) == sum(len(content) for content in LAYERS)
+    assert len(watch.moves) > len(LAYERS)
+    assert {blob.digest for blob in watch.blobs} == {Digest.of(content) for content in LAYERS}
+    assert len(watch.blobs) == len(LAYERS)
 
 
 def test_a_file_is_written_from_where_it_stands_and_ends_with_the_payload() -> None:

@@ -27,6 +27,7 @@ from docker_charon.options import (
     Registry,
     Username,
 )
+from docker_charon.size import counted
 
 # The parents of what typer raises for wrong usage; it does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -145,7 +146,7 @@ def make_payload_command(
             cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
-            progress=False if quiet else None,
+            progress=not quiet,
         )
 
 
@@ -203,7 +204,7 @@ def push_payload_command(
             cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
-            progress=False if quiet else None,
+            progress=not quiet,
         )
     if pushed:
         terminal.print_data("\n".join(pushed))
@@ -221,7 +222,7 @@ def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet
 
     source = options.source_of(file)
     with terminal.one_line_of_failure():
-        findings = verify_payload(source, jobs=jobs, progress=False if quiet else None)
+        findings = verify_payload(source, jobs=jobs, progress=not quiet)
     for finding in findings:
         terminal.say(finding)
     if findings:
@@ -292,10 +293,10 @@ def make_inventory_command(
             password=options.password_of(password, password_stdin),
             cacert=cacert,
             jobs=jobs,
-            progress=False if quiet else None,
+            progress=not quiet,
         )
     if not quiet:
-        terminal.say(f"{len(found)} images are in the inventory")
+        terminal.say(f"{counted(len(found), 'image')} in the inventory")
 
 
 @app.command("serve")

@@ -16,7 +16,7 @@ from docker_charon.manifest import Image
 from docker_charon.payload_reader import Payload, open_payload
 from docker_charon.plan import NamedImage, SkippedImage
 from docker_charon.platform import Platform
-from docker_charon.size import shown_size
+from docker_charon.size import counted, shown_size
 
 _LONGEST_CONFIG = 1024 * 1024  # bytes; an image's platform stands in its config
 
@@ -81,7 +81,7 @@ class PayloadSummary:
             for row in rows
         ]
         lines.append(
-            f"{len(self.images)} images of {shown_size(self.size)}: "
+            f"{counted(len(self.images), 'image')} of {shown_size(self.size)}: "
             f"{shown_size(self.carried)} carried, {shown_size(self.saved)} saved"
         )
         if self.foreign:

@@ -21,7 +21,7 @@ from docker_charon.errors import (
 from docker_charon.payload import payload_entries
 from docker_charon.payload_writer import write_payload
 from docker_charon.plan import NamedImage, plan_make
-from docker_charon.progress import Progress
+from docker_charon.progress import Bar
 from docker_charon.reference import Reference, parse_references
 from docker_charon.registry import RegistryClient
 from docker_charon.resolution import Resolution
@@ -61,7 +61,7 @@ def make_inventory(
             logged in with is used.
         cacert: A file of certificates (PEM) to trust besides the usual ones.
         jobs: How many questions are asked side by side.
-        progress: Show a bar on standard error; ``None`` means if that is a terminal.
+        progress: Show a bar if standard error is a terminal, unless this is ``False``.
 
     Returns:
         The images of the inventory. When all are asked for, one that is broken is left out, and a
@@ -109,7 +109,7 @@ class _Census:
 
     def of(self, named: Mapping[str, Reference], progress: bool | None) -> list[NamedImage]:
         """Return the images of these names."""
-        with Progress("Looking", len(named), progress, unit=" images") as bar:
+        with Bar("Looking", len(named), progress, unit=" images") as bar:
 
             def look(name: str) -> NamedImage:
                 image = self._image(name, named[name])
@@ -121,7 +121,7 @@ class _Census:
     def of_all(self, progress: bool | None) -> list[NamedImage]:
         """Return every image that is whole; say which are not."""
         named = self._names()
-        with Progress("Looking", len(named), progress, unit=" images") as bar:
+        with Bar("Looking", len(named), progress, unit=" images") as bar:
 
             def look(name: str) -> NamedImage | None:
                 try:

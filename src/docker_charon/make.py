@@ -20,7 +20,7 @@ from docker_charon.progress import Progress
 from docker_charon.reference import parse_references
 from docker_charon.registry import RegistryClient
 from docker_charon.resolution import Resolution
-from docker_charon.size import shown_size
+from docker_charon.size import counted, shown_size
 from docker_charon.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,8 @@ def make_payload(
         dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
             transferred and nothing is written.
         jobs: How many blobs, or manifests, are fetched side by side.
-        progress: Show a bar on standard error; ``None`` means if that is a terminal.
+        progress: ``None`` shows a bar if standard error is a terminal; ``True`` also writes lines
+            elsewhere, and ``False`` shows nothing.
 
     Raises:
         InvalidReference: An image or the registry has a name that cannot be one.
@@ -121,9 +122,13 @@ def make_payload(
         def fetch(blob: Descriptor, repository: str) -> BlobStream:
             return client.get_blob(repository, blob)
 
-        total = sum(blob.size for blob in plan.blobs)
-        with Progress("Making the payload", total, progress) as bar:
-            write_payload(zip_file, payload_entries(plan), fetch, bar.update, workers)
+        waiting = {one.name: [b.digest for b in one.blobs] for one in plan.images}
+        with Progress("Making", plan.blobs, waiting, progress) as watch:
+            write_payload(zip_file, payload_entries(plan), fetch, watch, workers)
+            watch.sum_up(
+                f"{counted(len(plan.images), 'image')}: {shown_size(plan.carried_size)} carried, "
+                f"{shown_size(plan.saved_size)} saved"
+            )
 
 
 def _platforms(texts: Iterable[str] | None) -> list[Platform]:

@@ -43,6 +43,26 @@ Fetch = Callable[[Descriptor, str], AbstractContextManager[Readable]]
 """Opens a blob, from the repository named."""
 
 
+class Observer(Protocol):
+    """Is told, from any thread, how far a transfer has come."""
+
+    def moved(self, size: int) -> None:
+        """So many more bytes are in their place; a negative number will be written again."""
+
+    def finished(self, blob: Descriptor, *, reused: bool = False) -> None:
+        """A blob is in its place; ``reused`` if an earlier run had brought it."""
+
+
+class _Nobody:
+    """Does not care."""
+
+    def moved(self, size: int) -> None:
+        pass
+
+    def finished(self, blob: Descriptor, *, reused: bool = False) -> None:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A blob and where it goes."""
@@ -56,7 +76,7 @@ def write_payload(
     zip_file: str | os.PathLike[str] | IO[bytes],
     entries: Iterable[Entry],
     fetch: Fetch,
-    on_bytes: Callable[[int], object] = lambda _: None,
+    observer: Observer | None = None,
     workers: Workers | None = None,
 ) -> None:
     """Write ``entries`` as a zip, in their order.
@@ -64,13 +84,12 @@ def write_payload(
     A path gets the whole payload or stays as it was (see `partial_file`). A file object is written
     from where it stands and left open. Where the target can seek, ``workers`` write blobs side by
     side, the largest first, into their places; else the same entries go out one after the other,
-    with their checksums behind them. ``on_bytes`` is told of every piece of a blob that is in its
-    place, and, with a negative number, of those that have to be written again.
+    with their checksums behind them. ``observer`` is told how far it is.
 
     Raises `PayloadError` when the target cannot be written, what ``fetch`` raises, and
     `DigestMismatch` for a blob that is not what its descriptor says.
     """
-    task = _Writing(fetch, on_bytes, workers or Workers())
+    task = _Writing(fetch, observer or _Nobody(), workers or Workers())
     if isinstance(zip_file, (str, os.PathLike)):
         path = Path(zip_file)
         task.to_path(path, entries)
@@ -127,9 +146,9 @@ class _Layout:
 class _Writing:
     """One payload being written."""
 
-    def __init__(self, fetch: Fetch, on_bytes: Callable[[int], object], workers: Workers) -> None:
+    def __init__(self, fetch: Fetch, observer: Observer, workers: Workers) -> None:
         self._fetch = fetch
-        self._on_bytes = on_bytes
+        self._observer = observer
         self._workers = workers
 
     def to_path(self, path: Path, entries: Iterable[Entry]) -> None:
@@ -149,9 +168,11 @@ class _Writing:
 
                 def write(place: _Place) -> int:
                     crc = self._found(target, place, growing.leftover)
+                    reused = crc is not None
                     if crc is None:
                         crc = self._fetched(target, place)
                     growing.has_content = True
+                    self._observer.finished(place.blob, reused=reused)
                     return crc
 
                 at_hand = growing.leftover.records if growing.leftover else {}
@@ -162,7 +183,13 @@ class _Writing:
         layout = _Layout(entries)
         target = RandomAccess(file, file.tell())
         target.write(layout.front, 0)
-        crcs = self._write_blobs(layout, lambda place: self._fetched(target, place))
+
+        def write(place: _Place) -> int:
+            crc = self._fetched(target, place)
+            self._observer.finished(place.blob)
+            return crc
+
+        crcs = self._write_blobs(layout, write)
         target.write(layout.directory(crcs), layout.end)
         file.truncate()
         if hasattr(file, "flush"):
@@ -178,6 +205,7 @@ class _Writing:
                 crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
             write_all(file, place.record.data_descriptor(crc))
             crcs[place.record.path] = crc
+            self._observer.finished(place.blob)
         write_all(file, layout.directory(crcs))
         if hasattr(file, "flush"):
             file.flush()
@@ -251,10 +279,10 @@ class _Writing:
                 check.update(buffer[:size])
                 crc = zlib.crc32(buffer[:size], crc)
                 write(buffer[:size], position)
-                self._on_bytes(size)
+                self._observer.moved(size)
             check.finish()
         except BaseException:
-            self._on_bytes(-check.size)
+            self._observer.moved(-check.size)
             raise
         return crc
 

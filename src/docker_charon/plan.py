@@ -99,6 +99,17 @@ class MakePlan:
     elsewhere: Mapping[Digest, tuple[str, ...]]
     foreign: frozenset[Digest] = frozenset()
 
+    @property
+    def carried_size(self) -> int:
+        """The bytes of all that is carried: manifests and blobs."""
+        return sum(len(m.content) for m in self.manifests) + sum(blob.size for blob in self.blobs)
+
+    @property
+    def saved_size(self) -> int:
+        """The bytes of what the destination has already."""
+        sizes = {blob.digest: blob.size for named in self.images for blob in named.blobs}
+        return sum(sizes[digest] for digest in self.elsewhere)
+
 
 def plan_make(
     wanted: Iterable[NamedImage],

@@ -26,6 +26,7 @@ from docker_charon.plan import (
 from docker_charon.progress import Progress
 from docker_charon.reference import checked_prefix, prefixed
 from docker_charon.registry import RegistryClient
+from docker_charon.size import counted, shown_size
 from docker_charon.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ def push_payload_to_registry(
         dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
             transferred and nothing is written.
         jobs: How many questions, uploads or mounts go on side by side.
-        progress: Show a bar on standard error; ``None`` means if that is a terminal.
+        progress: ``None`` shows a bar if standard error is a terminal; ``True`` also writes lines
+            elsewhere, and ``False`` shows nothing.
 
     Returns:
         The images that the registry has now: ``docker_images_to_transfer`` of the payload, in its
@@ -114,10 +116,18 @@ def push_payload_to_registry(
         if dry_run:
             _tell(plan, complete)
             return pushed
-        total = sum(blob.size for blob, _ in plan.uploads)
-        with Progress("Pushing the payload", total, progress) as bar:
-            _send(client, payload, plan, workers, bar)
-        put_manifests(client, complete, workers)
+        sizes = {blob.digest: blob.size for one in complete for blob in one.blobs}
+        sent = [blob for blob, _ in plan.uploads]
+        waiting = {one.name: [blob.digest for blob in one.blobs] for one in complete}
+        with Progress("Pushing", sent, waiting, progress) as watch:
+            _send(client, payload, plan, workers, watch)
+            put_manifests(client, complete, workers)
+            size = sum(blob.size for blob in sent)
+            there = sum(s for digest, s in sizes.items() if digest not in payload.foreign) - size
+            watch.sum_up(
+                f"{counted(len(pushed), 'image')}: {shown_size(size)} uploaded, "
+                f"{shown_size(there)} there already"
+            )
         return pushed
 
 
@@ -259,13 +269,14 @@ def _incomplete(client: RegistryClient, name: str, blobs: Sequence[Descriptor]) 
 
 
 def _send(
-    client: RegistryClient, payload: Payload, plan: PushPlan, workers: Workers, bar: Progress
+    client: RegistryClient, payload: Payload, plan: PushPlan, workers: Workers, watch: Progress
 ) -> None:
     """Upload each blob once, the largest first; then copy inside the registry."""
 
     def upload(upload: tuple[Descriptor, str]) -> None:
         blob, repository = upload
-        client.upload_blob(repository, blob, _Watched(payload.body(blob), workers, bar))
+        client.upload_blob(repository, blob, _Watched(payload.body(blob), workers, watch))
+        watch.finished(blob)
 
     def mount(mount: Mount) -> None:
         if client.mount_blob(mount.repository, mount.blob.digest, source=mount.source):
@@ -287,7 +298,7 @@ class _Watched:
 
     body: Body
     workers: Workers
-    bar: Progress
+    watch: Progress
 
     def __len__(self) -> int:
         return len(self.body)
@@ -299,10 +310,10 @@ class _Watched:
                 self.workers.check()
                 yield chunk
                 done += len(chunk)
-                self.bar.update(len(chunk))
+                self.watch.moved(len(chunk))
         finally:
             if done < len(self.body):
-                self.bar.update(-done)  # it will be read again, or never
+                self.watch.moved(-done)  # it will be read again, or never
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A size: a number of bytes as people read it."""
+"""Numbers as people read them: of bytes, and of things."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def shown_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return ``1 image`` or ``2 images``."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

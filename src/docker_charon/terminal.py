@@ -64,8 +64,13 @@ def print_data(text: str) -> None:
 
 def say(message: str) -> None:
     """Write a line to standard error, where there is one."""
-    if sys.stderr is not None:
-        print(f"docker-charon: {message}", file=sys.stderr)
+    if sys.stderr is None:
+        return
+    line = f"docker-charon: {message}"
+    if "tqdm" in sys.modules:  # there may be a bar, before which the line goes
+        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -10,7 +10,7 @@ from docker_charon.archive import Archive, open_archive
 from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.payload_reader import Payload
-from docker_charon.progress import Progress
+from docker_charon.progress import Bar
 from docker_charon.workers import Workers
 
 
@@ -27,7 +27,7 @@ def verify_payload(
         zip_file: A path, or a file object opened for bytes, which is left open; one that cannot
             seek is copied into a temporary file first.
         jobs: How many entries are read side by side.
-        progress: Show a bar on standard error; ``None`` means if that is a terminal.
+        progress: Show a bar if standard error is a terminal, unless this is ``False``.
 
     Returns:
         All that is wrong, one line each; an empty list means that the payload is whole.
@@ -47,7 +47,7 @@ def verify_payload(
         except DockerCharonError as error:
             report(error)
         entries = sorted(archive.entries.values(), key=lambda info: -info.file_size)
-        with Progress("Verifying", sum(info.file_size for info in entries), progress) as bar:
+        with Bar("Verifying", sum(info.file_size for info in entries), progress) as bar:
 
             def check(info: zipfile.ZipInfo) -> None:
                 try:
@@ -59,9 +59,7 @@ def verify_payload(
     return list(findings)
 
 
-def _check_content(
-    archive: Archive, info: zipfile.ZipInfo, workers: Workers, bar: Progress
-) -> None:
+def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, bar: Bar) -> None:
     """Read an entry to its end; the name of a blob says what digest it has."""
     digest = _digest_of(info.filename)
     hasher = digest.hasher() if digest else None

@@ -1,0 +1,146 @@
+"""Progress: a bar in a terminal, lines elsewhere, and never anything among the data."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import images
+import screen
+from command_line import charon
+from docker_charon import make_payload, progress
+from docker_charon.descriptor import Descriptor
+from docker_charon.digest import Digest
+from docker_charon.progress import Progress
+from images import image, layer
+from proxy import Answer, Proxy, Rule
+
+BLOBS = [Descriptor("x", Digest.of(content), len(content)) for content in (b"a" * 1000, b"b" * 500)]
+
+
+@pytest.fixture
+def stocked(source: str) -> str:
+    """Fill a registry with two images that share a layer."""
+    images.put(source, "app:1", image(layer(1, 3_000_000), layer(2, 1_000_000)))
+    images.put(source, "app:2", image(layer(1, 3_000_000), layer(3, 1_000_000)))
+    return source
+
+
+@pytest.mark.parametrize("columns", [80, 50, 20])
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_terminal_shows_one_bar_that_fits_and_in_the_end_one_line(
+    stocked: str, tmp_path: Path, columns: int, jobs: int
+) -> None:
+    with Proxy(stocked, bytes_per_second=8_000_000) as proxy:
+        options = ["-r", proxy.address, "-i", "-j", jobs, "-f", tmp_path / "p.zip"]
+        seen = screen.run("make-payload", *options, "app:1", "app:2", columns=columns)
+    assert seen.status == 0, seen.text
+    bars = [state for state in seen.states if "%" in state]
+    assert len(bars) > 2
+    assert all(len(bar) <= columns for bar in bars)
+    percents = [
+        int(number) for bar in bars if (number := bar[:12].split("%")[0].split()[-1]).isdigit()
+    ]
+    assert percents == sorted(percents)
+    assert len(seen.left) == 1
+    assert re.fullmatch(
+        r"docker-charon: 2 images: 5\.0 MB carried, 0 B saved, in \d+\.\d s", seen.left[0]
+    )
+    if columns >= 80:
+        assert re.search(
+            r"Making +\d+% \|.*\| [\d.]+M/5\.00M +[\d.]+MB/s +\d\d:\d\d left", seen.text
+        )
+    if columns >= 50:
+        assert "/5 blobs" in seen.text
+
+
+def test_a_push_shows_one_too(stocked: str, destination: str, tmp_path: Path) -> None:
+    make_payload(stocked, tmp_path / "p.zip", ["app:1", "app:2"], secure=False)
+    with Proxy(destination, bytes_per_second=8_000_000) as proxy:
+        seen = screen.run("push-payload", "-r", proxy.address, "-i", "-f", tmp_path / "p.zip")
+    assert "Pushing" in seen.text
+    assert re.fullmatch(
+        r"docker-charon: 2 images: 5\.0 MB uploaded, 0 B there already, in \d+\.\d s", seen.left[-1]
+    )
+    again = screen.run("push-payload", "-r", destination, "-i", "-f", tmp_path / "p.zip")
+    assert "2 images: 0 B uploaded, 5.0 MB there already" in again.left[-1]
+
+
+def test_an_interruption_leaves_the_line_that_says_how_to_go_on(
+    stocked: str, tmp_path: Path
+) -> None:
+    with Proxy(stocked, bytes_per_second=2_000_000) as proxy:
+        options = ["-r", proxy.address, "-i", "-j", "1", "-f", tmp_path / "p.zip"]
+        seen = screen.run("make-payload", *options, "app:1", interrupt_after=0.3)
+    assert seen.status == 130
+    assert len(seen.left) == 1
+    assert seen.left[0].startswith("docker-charon: interrupted")
+    assert "traceback" not in seen.text.lower()
+
+
+def test_what_an_earlier_run_left_is_shown_as_such(stocked: str, tmp_path: Path) -> None:
+    options = ["-i", "-j", "1", "-f", tmp_path / "p.zip", "app:1"]
+    lost = Rule("GET", images.digest_of(layer(2, 1_000_000)), Answer(403))
+    with Proxy(stocked, [lost]) as proxy:
+        broken = charon("make-payload", "-r", proxy.address, *options)
+    assert broken.status == 1
+    with Proxy(stocked) as proxy:
+        seen = screen.run("make-payload", "-r", proxy.address, *options)
+    assert "blobs, 3.0 MB resumed" in seen.text
+    assert ", 3.0 MB of it resumed, in" in seen.left[-1]
+
+
+def test_elsewhere_a_line_tells_of_each_image(stocked: str, tmp_path: Path) -> None:
+    options = ["-r", stocked, "-i", "-f", tmp_path / "p.zip"]
+    done = charon("make-payload", *options, "app:1", "app:2")
+    assert done.stdout == ""
+    *complete, last = done.stderr.splitlines()
+    assert sorted(line.split()[1] for line in complete) == ["app:1", "app:2"]
+    assert complete[1].endswith("is complete (2 of 2 images)")
+    assert last.startswith("docker-charon: 2 images: 5.0 MB carried, 0 B saved, in ")
+
+
+def test_quiet_says_nothing(stocked: str, destination: str, tmp_path: Path) -> None:
+    options = ["-i", "-q", "-f", tmp_path / "p.zip"]
+    assert charon("make-payload", "-r", stocked, *options, "app:1").stderr == ""
+    pushed = charon("push-payload", "-r", destination, *options)
+    assert (pushed.stdout, pushed.stderr) == ("app:1\n", "")
+    seen = screen.run("make-payload", "-r", stocked, *options, "app:2")
+    assert seen.text == ""
+
+
+def test_a_library_that_is_not_asked_says_nothing(
+    stocked: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_payload(stocked, io.BytesIO(), ["app:1"], secure=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_now_and_then_a_line_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    with Progress("Making", BLOBS, {"app:1": [BLOBS[0].digest]}, True) as watch:
+        watch.moved(1000)
+        watch.finished(BLOBS[0], reused=True)
+        watch.moved(300)
+        text = ""
+        while "B/s" not in text:
+            text += capsys.readouterr().err
+    assert "app:1 is complete (1 of 1 images)" in text
+    line = next(line for line in text.splitlines() if "B/s" in line)
+    assert re.fullmatch(
+        r"docker-charon: Making: 1\.\d kB of 1\.5 kB, 1/2 blobs, 1\.0 kB resumed, "
+        r".*/s(, \d+ s left)?",
+        line,
+    )
+
+
+def test_an_image_that_waits_for_nothing_is_complete_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress("Making", [], {"app:1": [Digest.of(b"there")]}, True):
+        assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err
