@@ -211,6 +211,8 @@ def test_a_manifest_that_is_damaged_later_is_not_sent(tmp_path: Path) -> None:
         path = tmp_path / "blobs" / wanted.digest.replace(":", "/")
         path.write_bytes(wanted.manifest[:-1] + b" ")
         assert Api(server.address)("GET", "app/manifests/1").status_code == 500
+        images.put(server.address, "app:1", wanted)  # which heals it
+        assert images.read(server.address, "app:1") == wanted.contents()
 
 
 def test_a_blob_that_is_damaged_is_healed_by_another_push(tmp_path: Path) -> None:

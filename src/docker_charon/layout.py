@@ -144,7 +144,7 @@ class Layout:
                 Code.DIGEST_INVALID, f"the manifest has the digest {manifest.digest}", str(digest)
             )
         self._check_complete(repository, manifest)
-        if self.blob(manifest.digest) is None:
+        if self.blob(manifest.digest) is None or not self._is_intact(manifest.digest, content):
             temporary = self.uploads.begin(repository)
             try:
                 temporary.append([content])
@@ -155,6 +155,9 @@ class Layout:
         with self._lock:
             self._list(repository, manifest, tag)
         return manifest
+
+    def _is_intact(self, digest: Digest, content: bytes) -> bool:
+        return self._path(digest).read_bytes() == content
 
     def _check_complete(self, repository: str, manifest: StoredManifest) -> None:
         # A blob of another repository will do: what was put here before a restart is not told
