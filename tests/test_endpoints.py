@@ -61,6 +61,12 @@ def test_end_2_pulls_a_blob(api: Api, method: str) -> None:
     assert answer.headers["Accept-Ranges"] == "bytes"
 
 
+def test_end_2_gives_each_repository_its_own_blobs(api: Api) -> None:
+    assert refused(api("GET", f"zoo/blobs/{digest_of(layer(1))}"), 404, "BLOB_UNKNOWN")
+    assert refused(api("GET", f"app/blobs/{APP.digest}"), 404, "BLOB_UNKNOWN")
+    assert api("GET", f"team/multi/blobs/{digest_of(layer(1))}").content == layer(1)
+
+
 def test_end_2_pulls_a_range(api: Api) -> None:
     content = layer(1)
     path, size = f"app/blobs/{digest_of(content)}", len(content)

@@ -89,6 +89,17 @@ def test_what_is_pushed_is_there_after_a_restart(tmp_path: Path) -> None:
         assert found["digest"] == signature.digest
 
 
+def test_a_manifest_may_be_put_after_a_restart_between_it_and_its_blobs(tmp_path: Path) -> None:
+    wanted = image(layer(1))
+    with serve(storage=tmp_path) as server:
+        for content in wanted.blobs:
+            images.put_blob(server.address, "app", content)
+    with serve(storage=tmp_path) as server:
+        answer = Api(server.address).manifest("1", wanted.manifest, wanted.media_type)
+        assert answer.status_code == 201
+        assert images.read(server.address, "app:1") == wanted.contents()
+
+
 def test_each_tag_and_each_manifest_without_one_is_listed_once(tmp_path: Path) -> None:
     one, two = image(layer(1)), image(layer(2))
     with serve(storage=tmp_path) as server:
@@ -200,6 +211,8 @@ def test_a_manifest_that_is_damaged_later_is_not_sent(tmp_path: Path) -> None:
         path = tmp_path / "blobs" / wanted.digest.replace(":", "/")
         path.write_bytes(wanted.manifest[:-1] + b" ")
         assert Api(server.address)("GET", "app/manifests/1").status_code == 500
+        images.put(server.address, "app:1", wanted)  # which heals it
+        assert images.read(server.address, "app:1") == wanted.contents()
 
 
 def test_a_blob_that_is_damaged_is_healed_by_another_push(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -22,6 +23,7 @@ from docker_charon import (
     inspect_payload,
     make_payload,
     push_payload_to_registry,
+    serve,
     verify_payload,
 )
 from docker_charon.digest import Digest
@@ -277,6 +279,17 @@ def test_a_payload_cannot_set_other_tags_by_way_of_referrers(
     payload = changed(make(signed, "app:1"), lambda document: document.update(referrers=value))
     with pytest.raises(PayloadError, match=problem):
         push_payload_to_registry(signed, payload, secure=False)
+
+
+def test_a_payload_that_is_served_lists_them(signed: str, tmp_path: Path) -> None:
+    (tmp_path / "p.zip").write_bytes(make(signed, "app:1").getvalue())
+    with serve([tmp_path / "p.zip"]) as server:
+        assert images.read(server.address, "app:1") == APP.contents()
+        for subject, referrer in ((APP, SBOM), (ARM, SCAN), (SBOM, SIGNED_SBOM)):
+            assert [one["digest"] for one in listed(server.address, subject)] == [referrer.digest]
+            assert images.read(server.address, f"app:{referrer.digest}") == referrer.contents()
+        name = f"app:{tag_of(APP, '.sig')}"
+        assert images.read(server.address, name) == COSIGNED.contents()
 
 
 # --- The referrers API ----------------------------------------------------------------------------

@@ -192,15 +192,19 @@ def test_end_6_needs_a_digest(api: Api, query: str) -> None:
 
 def test_end_11_mounts_what_is_there(api: Api) -> None:
     api.blob(CONTENT, "here")
-    for query in (f"mount={DIGEST}&from=here", f"mount={DIGEST}", f"mount={DIGEST}&from=nowhere"):
-        answer = api("POST", f"there/blobs/uploads/?{query}")
+    for there, query in (("a", f"mount={DIGEST}&from=here"), ("b", f"mount={DIGEST}")):
+        assert refused(api("GET", f"{there}/blobs/{DIGEST}"), 404, "BLOB_UNKNOWN")
+        answer = api("POST", f"{there}/blobs/uploads/?{query}")
         assert answer.status_code == 201
-        assert answer.headers["Location"] == f"/v2/there/blobs/{DIGEST}"
-    assert api("GET", f"there/blobs/{DIGEST}").content == CONTENT
+        assert answer.headers["Location"] == f"/v2/{there}/blobs/{DIGEST}"
+        assert api("GET", f"{there}/blobs/{DIGEST}").content == CONTENT
+    assert api("GET", "_catalog").json() == {"repositories": []}
 
 
 def test_end_11_begins_an_upload_of_what_is_not(api: Api) -> None:
-    for query in (f"mount={DIGEST}&from=here", f"mount={DIGEST}"):
+    api.blob(CONTENT[:10], "elsewhere")
+    nowhere = f"mount={digest_of(CONTENT[:10])}&from=here"
+    for query in (nowhere, f"mount={DIGEST}&from=here", f"mount={DIGEST}"):
         answer = api("POST", f"there/blobs/uploads/?{query}")
         assert answer.status_code == 202
         location = answer.headers["Location"]

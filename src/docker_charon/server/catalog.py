@@ -1,4 +1,4 @@
-"""The catalog: which manifests and tags each repository has, as it is known in memory."""
+"""The catalog: which tags, manifests and blobs each repository has, as it is known in memory."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from docker_charon.server.stored_manifest import StoredManifest
 class _Repository:
     manifests: dict[Digest, StoredManifest] = field(default_factory=dict)
     tags: dict[str, StoredManifest] = field(default_factory=dict)
+    blobs: set[Digest] = field(default_factory=set)
     referrers: dict[Digest, dict[Digest, StoredManifest]] = field(default_factory=dict)
 
 
@@ -32,6 +33,7 @@ class Catalog:
     ) -> None:
         """Add a manifest, under a tag too if there is one: the tag leaves what it was on.
 
+        What it refers to belongs to the repository from then on, wherever it came from.
         ``digest`` is another one that it goes by, as the sha512 digest of an image whose index
         has sha256.
         """
@@ -42,19 +44,31 @@ class Catalog:
                 there.manifests[digest] = manifest
             if tag is not None:
                 there.tags[tag] = manifest
+            there.blobs.update(manifest.blobs, manifest.foreign_blobs)
             if manifest.subject is not None:
                 there.referrers.setdefault(manifest.subject, {})[manifest.digest] = manifest
 
-    def repositories(self) -> list[str]:
-        """Return the names of all repositories, sorted."""
+    def add_blob(self, repository: str, digest: Digest) -> None:
+        """Add a blob that no manifest refers to yet."""
         with self._lock:
-            return sorted(self._repositories)
+            self._repositories.setdefault(repository, _Repository()).blobs.add(digest)
+
+    def has_blob(self, repository: str, digest: Digest) -> bool:
+        """Whether a blob belongs to a repository: it was put there, or a manifest refers to it."""
+        with self._lock:
+            there = self._repositories.get(repository)
+            return there is not None and digest in there.blobs
+
+    def repositories(self) -> list[str]:
+        """Return the names of all repositories that have a manifest, sorted."""
+        with self._lock:
+            return sorted(name for name, there in self._repositories.items() if there.manifests)
 
     def tags(self, repository: str) -> list[str] | None:
         """Return a repository's tags, sorted; ``None`` if there is no such repository."""
         with self._lock:
             there = self._repositories.get(repository)
-            return None if there is None else sorted(there.tags)
+            return sorted(there.tags) if there is not None and there.manifests else None
 
     def find(self, repository: str, reference: str) -> StoredManifest | None:
         """Return what a tag or, for a `Digest`, a digest stands for in a repository."""

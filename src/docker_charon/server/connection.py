@@ -26,7 +26,7 @@ HEAD_TIMEOUT = 30.0
 """Seconds from the first to the last byte of a request's head."""
 
 _READ_ALL_THE_SAME = 1024 * 1024  # bytes of a body that nobody wants, to keep the connection
-_LINGER = 5.0  # seconds, and
+_LINGER = 5.0  # seconds that a client has to read an answer that comes before it has sent all
 _LINGER_PIECE = 256 * 1024
 _STRETCH = 1 << 30  # what one call of sendfile is asked for: 32-bit systems take no more than 2^31
 

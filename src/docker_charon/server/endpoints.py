@@ -145,9 +145,10 @@ class Endpoints:
     def _get_blob(self, request: Request, repository: str, reference: str) -> Answer:
         """end-2: pull a blob, or the range of it that is asked for."""
         digest = parse_digest(reference)
-        blob = self._store.blob(digest)
+        is_here = self._store.catalog.has_blob(repository, digest)
+        blob = self._store.blob(digest) if is_here else None
         if blob is None:
-            raise Rejected(Code.BLOB_UNKNOWN, f"there is no blob {digest}", {"digest": digest})
+            raise Rejected(Code.BLOB_UNKNOWN, f"{repository} has no {digest}", {"digest": digest})
         headers = {
             "Content-Type": "application/octet-stream",
             "Docker-Content-Digest": digest,

@@ -84,13 +84,24 @@ class Layout:
         return content
 
     def blob(self, digest: Digest) -> _StoredBlob | None:
-        """Return a blob that is there."""
+        """Return a blob that is there, whichever repository has it."""
         path = self._path(digest)
         try:
             status = path.stat()
         except FileNotFoundError:
             return None
         return _StoredBlob(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+    def mount(self, repository: str, digest: Digest, source: str | None) -> bool:
+        """Make a blob of ``source``, or of any repository, one of ``repository`` as well.
+
+        Return whether it is there.
+        """
+        is_there = source is None or self.catalog.has_blob(source, digest)
+        if not is_there or self.blob(digest) is None:
+            return False
+        self.catalog.add_blob(repository, digest)
+        return True
 
     def finish(self, upload: Upload, digest: Digest) -> None:
         """Make a blob of an upload that is held; with another digest the upload is forgotten.
@@ -105,6 +116,7 @@ class Layout:
                 )
             flush(upload.path)
             self._put_in_place(upload.path, digest)
+            self.catalog.add_blob(upload.repository, digest)
         finally:
             self.uploads.forget(upload)
 
@@ -132,7 +144,7 @@ class Layout:
                 Code.DIGEST_INVALID, f"the manifest has the digest {manifest.digest}", str(digest)
             )
         self._check_complete(repository, manifest)
-        if self.blob(manifest.digest) is None:
+        if self.blob(manifest.digest) is None or not self._is_intact(manifest.digest, content):
             temporary = self.uploads.begin(repository)
             try:
                 temporary.append([content])
@@ -144,7 +156,12 @@ class Layout:
             self._list(repository, manifest, tag)
         return manifest
 
+    def _is_intact(self, digest: Digest, content: bytes) -> bool:
+        return self._path(digest).read_bytes() == content
+
     def _check_complete(self, repository: str, manifest: StoredManifest) -> None:
+        # A blob of another repository will do: what was put here before a restart is not told
+        # from it, and it is there.
         lacking = [digest for digest in manifest.blobs if self.blob(digest) is None]
         lacking += [
             child.digest

@@ -59,16 +59,15 @@ class Blob(Protocol):
 class Store(Protocol):
     """Manifests and blobs to be read.
 
-    Blobs are in one pool: a digest that is there is there for every repository, as there is no
-    login that could keep one repository's content from the users of another.
+    Blobs are kept in one pool, and the catalog tells which of them a repository has.
     """
 
     @property
     def catalog(self) -> Catalog:
-        """Which manifests and tags each repository has."""
+        """Which tags, manifests and blobs each repository has."""
 
     def content(self, manifest: StoredManifest) -> bytes:
         """Return the bytes of a manifest of the catalog."""
 
     def blob(self, digest: Digest) -> Blob | None:
-        """Return a blob, or ``None`` if it is not there."""
+        """Return a blob of any repository, or ``None`` if it is not there."""

@@ -38,10 +38,11 @@ class UploadEndpoints:
         """end-4a, end-4b and end-11: begin an upload, take a whole blob, or mount one."""
         parameters = request.parameters()
         if "mount" in parameters:
-            if parameters.get("from"):
-                _check_source(parameters["from"])
+            source = parameters.get("from") or None
+            if source is not None:
+                _check_source(source)
             digest = parse_digest(parameters["mount"])
-            if self._layout.blob(digest) is not None:
+            if self._layout.mount(repository, digest, source):
                 return _blob_created(repository, digest)
         elif "digest" in parameters:
             digest = parse_digest(parameters["digest"])
