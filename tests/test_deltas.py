@@ -244,7 +244,7 @@ def test_the_command_line_does_the_same(source: str, destination: str, tmp_path:
     charon("push-payload", "-r", destination, "-i", "-f", first)
     done = charon("make-inventory", "-r", destination, "-i", "-f", seen)
     assert (done.status, done.stdout) == (0, "")
-    assert done.stderr == "docker-charon: 1 images are in the inventory\n"
+    assert done.stderr == "docker-charon: 1 image in the inventory\n"
     for base in (first, seen):
         delta.unlink(missing_ok=True)
         options = ["--already-transferred-payload", base, "app:2"]

@@ -196,7 +196,8 @@ def test_a_hint_says_once_what_all_platforms_cost(source: str, tmp_path: Path) -
         images.put(source, f"app:{n}", APP)
     images.put(source, "single:1", AMD)
     options = ["make-payload", "-r", source, "-i", "-f", tmp_path / "p.zip"]
-    told = charon(*options, "app:1", "single:1").stderr.splitlines()
+    lines = charon(*options, "app:1", "single:1").stderr.splitlines()
+    told = [line for line in lines if "platform" in line]
     assert len(told) == 1
     assert told[0].startswith(
         "docker-charon: app:1 is carried for 3 platforms (linux/amd64, linux/arm64/v8, "
@@ -205,7 +206,7 @@ def test_a_hint_says_once_what_all_platforms_cost(source: str, tmp_path: Path) -
     assert told[0].endswith("kB of blobs; --platform linux/amd64 (platforms=) would carry one")
     assert "2 images are carried for 3" in charon(*options, "app:1,app:2").stderr
     for more in (["--platform", "linux/amd64"], ["-q"], ["-a", "app:1"]):
-        assert not charon(*options, *more, "app:1").stderr
+        assert "platform" not in charon(*options, *more, "app:1").stderr
 
 
 @pytest.mark.parametrize("platforms", ["linux/amd64", []])

@@ -8,23 +8,41 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from pathlib import Path
+from importlib import metadata
 from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon import options, terminal
+from docker_charon import command_values, terminal
 from docker_charon.credentials import DOCKER_HUB
+from docker_charon.help_page import Command, Group
 from docker_charon.options import (
+    AlreadyTransferred,
+    AlreadyTransferredPayload,
+    AsJSON,
     CACert,
     DryRun,
+    Host,
+    Images,
+    ImagesFrom,
+    IncludeReferrers,
     Insecure,
+    InventoryFile,
+    InventoryImages,
     Jobs,
+    Keep,
     Password,
     PasswordStdin,
     PayloadFile,
+    Payloads,
+    Platforms,
+    Port,
     Quiet,
     Registry,
+    RepositoryPrefix,
+    Storage,
+    Strict,
+    TargetFile,
     Username,
 )
 from docker_charon.size import counted
@@ -33,75 +51,73 @@ from docker_charon.size import counted
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
 
+_COMMON = """\
+A first delivery, and an update as a delta:
+  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
+  docker-charon push-payload -r registry.lan -f payload.zip
+  docker-charon make-payload -r registry.example.com -f update.zip \\
+      --already-transferred-payload payload.zip my-image:1.8
+
+Environment:
+  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  the login, in place of -u and -p
+  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman keep logins
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
+  REQUESTS_CA_BUNDLE                              the certificates to trust
+  TMPDIR                                          where a payload from a pipe is copied
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+
 app = typer.Typer(
     name="docker-charon",
     help="Transfer Docker images to an air-gapped system efficiently.",
-    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    cls=Group,
+    epilog=_COMMON,
     context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
     pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
     rich_markup_mode=None,
 )
 
 
-@app.command("make-payload")
-def make_payload_command(
-    images: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="IMAGES",
-            help="The images to transfer, without the registry's name; also as comma lists.",
-        ),
-    ] = None,
-    images_from: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--images-from",
-            metavar="FILE",
-            help="Read more images from a file, one a line; # begins a comment, - is standard "
-            "input. Repeatable.",
-        ),
-    ] = None,
-    registry: Registry = DOCKER_HUB,
-    file: Annotated[
-        str,
-        typer.Option("--file", "-f", metavar="PATH", help="The payload; - is standard output."),
-    ] = "-",
-    already_transferred: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--already-transferred",
-            "-a",
-            metavar="IMAGE",
-            help="An image that the air-gapped registry has: what it shares with the others is "
-            "left out. It is taken for what its tag means now. Repeatable; also a comma list.",
-        ),
-    ] = None,
-    already_transferred_payload: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--already-transferred-payload",
-            metavar="FILE",
-            help="A payload that was pushed there, or an inventory of that registry: what it says "
-            "that is there is left out, wherever tags have moved since. Repeatable.",
-        ),
-    ] = None,
-    platform: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--platform",
-            metavar="OS/ARCH[/VARIANT]",
-            help="Carry this platform only, as linux/amd64, of images that are for several. "
-            "Repeatable. [default: all of them]",
-        ),
-    ] = None,
-    include_referrers: Annotated[
+def _print_version(asked: bool) -> None:
+    if asked:
+        terminal.print_data(f"docker-charon {metadata.version('docker-charon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
         bool,
         typer.Option(
-            "--include-referrers",
-            help="Carry the signatures, SBOMs and attestations of the images as well.",
+            "--version", is_eager=True, callback=_print_version, help="Print the version, and end."
         ),
     ] = False,
+) -> None:
+    """Transfer Docker images to an air-gapped system efficiently."""
+
+
+@app.command(
+    "make-payload",
+    cls=Command,
+    short_help="Read images from a registry, write one zip.",
+    epilog="""\
+Examples:
+  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
+  docker-charon make-payload -r registry.example.com -f update.zip \\
+      --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
+  docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
+      docker-charon push-payload -r registry.lan""",
+)
+def make_payload_command(
+    images: Images = None,
+    images_from: ImagesFrom = None,
+    registry: Registry = DOCKER_HUB,
+    file: TargetFile = "-",
+    already_transferred: AlreadyTransferred = None,
+    already_transferred_payload: AlreadyTransferredPayload = None,
+    platform: Platforms = None,
+    include_referrers: IncludeReferrers = False,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -115,31 +131,28 @@ def make_payload_command(
 
     Until it is whole, PATH grows as PATH.partial beside it. After an interruption the same command
     checks what is there and fetches the rest; delete PATH.partial to start from nothing.
-
-    For example: docker-charon make-payload -r registry.example.com -f payload.zip
-    -a my-image:1.4 my-image:1.8
     """
     from docker_charon.make import make_payload
 
     lists = images_from or []
-    options.only_one_stdin(
+    command_values.only_one_stdin(
         {"the list of images": "-" in lists, "the password": password_stdin},
         "use --images-from FILE",
     )
     if not images and not lists:
         raise typer.BadParameter("there are no IMAGES to transfer: name them, or --images-from")
-    target = options.target_of(file, dry_run=dry_run)
+    target = command_values.target_of(file, dry_run=dry_run)
     with terminal.one_line_of_failure():
         if dry_run or not quiet:
             terminal.tell_all()
         make_payload(
             registry,
             target,
-            [*options.names_of(images or ()), *options.names_in(lists)],
-            options.names_of(already_transferred or ()),
+            [*command_values.names_of(images or ()), *command_values.names_in(lists)],
+            command_values.names_of(already_transferred or ()),
             secure=not insecure,
             username=username,
-            password=options.password_of(password, password_stdin),
+            password=command_values.password_of(password, password_stdin),
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
@@ -150,27 +163,21 @@ def make_payload_command(
         )
 
 
-@app.command("push-payload")
+@app.command(
+    "push-payload",
+    cls=Command,
+    short_help="Push that zip into another registry.",
+    epilog="""\
+Examples:
+  docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+  docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
+  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
+)
 def push_payload_command(
     registry: Registry = DOCKER_HUB,
     file: PayloadFile = "-",
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            "-s",
-            help="Push nothing if something is missing that was given as already transferred. "
-            "Without it, such images are left out with a warning.",
-        ),
-    ] = False,
-    repository_prefix: Annotated[
-        str,
-        typer.Option(
-            "--repository-prefix",
-            metavar="PREFIX",
-            help="Where the images go: my-image:1 arrives as PREFIX/my-image:1.",
-        ),
-    ] = "",
+    strict: Strict = False,
+    repository_prefix: RepositoryPrefix = "",
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -182,14 +189,15 @@ def push_payload_command(
 ) -> None:
     """Push a payload to a registry; the names of the images go to standard output.
 
-    For example: docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+    All is checked before the first byte is written, and tags are set last. After an interruption
+    the same command uploads the rest.
     """
     from docker_charon.push import push_payload_to_registry
 
-    options.only_one_stdin(
+    command_values.only_one_stdin(
         {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
     )
-    source = options.source_of(file)
+    source = command_values.source_of(file)
     with terminal.one_line_of_failure():
         if dry_run or not quiet:
             terminal.tell_all()
@@ -199,7 +207,7 @@ def push_payload_command(
             strict,
             secure=not insecure,
             username=username,
-            password=options.password_of(password, password_stdin),
+            password=command_values.password_of(password, password_stdin),
             repository_prefix=repository_prefix,
             cacert=cacert,
             dry_run=dry_run,
@@ -210,17 +218,22 @@ def push_payload_command(
         terminal.print_data("\n".join(pushed))
 
 
-@app.command("verify-payload")
+@app.command(
+    "verify-payload",
+    cls=Command,
+    short_help="Check a payload from first to last byte.",
+    epilog="""\
+Example:
+  docker-charon verify-payload -f payload.zip""",
+)
 def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
     """Check a payload from its first byte to its last, without a network.
 
     Says all that is wrong, one line each; the exit status is 1 if there is anything.
-
-    For example: docker-charon verify-payload -f payload.zip
     """
     from docker_charon.verification import verify_payload
 
-    source = options.source_of(file)
+    source = command_values.source_of(file)
     with terminal.one_line_of_failure():
         findings = verify_payload(source, jobs=jobs, progress=not quiet)
     for finding in findings:
@@ -231,40 +244,42 @@ def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet
         terminal.say("the payload is whole")
 
 
-@app.command("inspect-payload")
+@app.command(
+    "inspect-payload",
+    cls=Command,
+    short_help="Tell what a payload brings and expects.",
+    epilog="""\
+Examples:
+  docker-charon inspect-payload -f payload.zip
+  docker-charon inspect-payload -f payload.zip --json""",
+)
 def inspect_payload_command(
     file: PayloadFile = "-",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object, for programs.")
-    ] = False,
+    as_json: AsJSON = False,
 ) -> None:
-    """Tell what a payload brings, and what it expects at the destination.
-
-    For example: docker-charon inspect-payload -f payload.zip
-    """
+    """Tell what a payload brings, and what it expects at the destination."""
     from docker_charon.inspection import inspect_payload
 
-    source = options.source_of(file)
+    source = command_values.source_of(file)
     with terminal.one_line_of_failure():
         summary = inspect_payload(source)
     terminal.print_data(summary.as_json() if as_json else summary.as_table())
 
 
-@app.command("make-inventory")
+@app.command(
+    "make-inventory",
+    cls=Command,
+    short_help="Write down what a registry has.",
+    epilog="""\
+Examples:
+  docker-charon make-inventory -r registry.lan -f inventory.zip
+  docker-charon make-payload -r registry.example.com -f update.zip \\
+      --already-transferred-payload inventory.zip my-image:1.8""",
+)
 def make_inventory_command(
-    images: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[IMAGES]",
-            help="The images, without the registry's name; also as comma lists. None: every tag "
-            "of every repository.",
-        ),
-    ] = None,
+    images: InventoryImages = None,
     registry: Registry = DOCKER_HUB,
-    file: Annotated[
-        str,
-        typer.Option("--file", "-f", metavar="PATH", help="The inventory; - is standard output."),
-    ] = "-",
+    file: InventoryFile = "-",
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -277,20 +292,18 @@ def make_inventory_command(
 
     An inventory is a payload without layers, of a few kilobytes an image. With it, make-payload
     --already-transferred-payload leaves out what is really there.
-
-    For example: docker-charon make-inventory -r localhost:5000 --insecure -f inventory.zip
     """
     from docker_charon.inventory import make_inventory
 
-    target = options.target_of(file)
+    target = command_values.target_of(file)
     with terminal.one_line_of_failure():
         found = make_inventory(
             registry,
             target,
-            options.names_of(images or ()),
+            command_values.names_of(images or ()),
             secure=not insecure,
             username=username,
-            password=options.password_of(password, password_stdin),
+            password=command_values.password_of(password, password_stdin),
             cacert=cacert,
             jobs=jobs,
             progress=not quiet,
@@ -299,41 +312,25 @@ def make_inventory_command(
         terminal.say(f"{counted(len(found), 'image')} in the inventory")
 
 
-@app.command("serve")
+@app.command(
+    "serve",
+    cls=Command,
+    short_help="Be a small registry.",
+    epilog="""\
+Examples:
+  docker-charon serve payload.zip update.zip
+  docker-charon serve --storage ./registry""",
+)
 def serve_command(
-    payloads: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PAYLOADS]...",
-            help="Payloads to serve, read-only: a full one and its deltas make the whole, and of "
-            "two with the same tag the later one's is served.",
-        ),
-    ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            "--storage",
-            metavar="DIR",
-            help="In place of payloads, serve this directory and take pushes into it. It is an OCI "
-            "image layout, and made if it is not there.",
-        ),
-    ] = None,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS", help="The address to listen on. There is no login: mind who is near."
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 is any free one.")
-    ] = 5000,
+    payloads: Payloads = None,
+    storage: Storage = None,
+    host: Host = "127.0.0.1",
+    port: Port = 5000,
 ) -> None:
     """Run a small registry: out of payloads, or read-write out of a directory.
 
     Its address goes to standard output once it is ready. Ctrl-C and SIGTERM are its normal end,
     with exit status 0.
-
-    For example: docker-charon serve full.zip delta.zip
     """
     from docker_charon.server import serve
 
@@ -351,21 +348,18 @@ def serve_command(
             terminal.say("the server has ended")
 
 
-@app.command("demo")
+@app.command(
+    "demo",
+    cls=Command,
+    short_help="Show a whole trip, with no network.",
+    epilog="""\
+Example:
+  docker-charon demo --keep ./tour""",
+)
 def demo_command(
-    keep: Annotated[
-        Path | None,
-        typer.Option(
-            "--keep",
-            metavar="DIR",
-            help="Leave the payloads and both registries in this directory, to look at and serve.",
-        ),
-    ] = None,
+    keep: Keep = None,
 ) -> None:
-    """Show a first delivery and an update, between two registries of its own, with no network.
-
-    For example: docker-charon demo
-    """
+    """Show a first delivery and an update, between two registries of its own, with no network."""
     from docker_charon.demo import run_demo
 
     with terminal.one_line_of_failure():

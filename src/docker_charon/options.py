@@ -1,23 +1,29 @@
-"""The options that several commands share, and what is made of their values."""
+"""The options of the commands, each under its heading, with what help says of it."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
-from docker_charon.errors import DockerCharonError
-
-_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # by whatever name: it may be open for appending
+from docker_charon.help_page import IMAGES, LEFT_OUT, REGISTRY, RUN
 
 Registry = Annotated[
-    str, typer.Option("--registry", "-r", metavar="HOST", help="The registry: host or host:port.")
+    str,
+    typer.Option(
+        "--registry",
+        "-r",
+        metavar="HOST",
+        help="The registry: host or host:port.",
+        rich_help_panel=REGISTRY,
+    ),
 ]
 Insecure = Annotated[
-    bool, typer.Option("--insecure", "-i", help="Speak plain HTTP with the registry.")
+    bool,
+    typer.Option(
+        "--insecure", "-i", help="Speak plain HTTP with the registry.", rich_help_panel=REGISTRY
+    ),
 ]
 Username = Annotated[
     str | None,
@@ -27,6 +33,7 @@ Username = Annotated[
         metavar="USER",
         envvar="DOCKER_CHARON_USERNAME",
         help="The user to log in as.",
+        rich_help_panel=REGISTRY,
     ),
 ]
 Password = Annotated[
@@ -38,10 +45,16 @@ Password = Annotated[
         envvar="DOCKER_CHARON_PASSWORD",
         help="The user's password. Other users of this machine can see the options of a command: "
         "prefer the variable, or --password-stdin.",
+        rich_help_panel=REGISTRY,
     ),
 ]
 PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    bool,
+    typer.Option(
+        "--password-stdin",
+        help="Read the password from standard input.",
+        rich_help_panel=REGISTRY,
+    ),
 ]
 CACert = Annotated[
     str | None,
@@ -49,69 +62,185 @@ CACert = Annotated[
         "--cacert",
         metavar="FILE",
         help="Certificates (PEM) to trust besides the usual ones, as of a private authority.",
+        rich_help_panel=REGISTRY,
     ),
 ]
 PayloadFile = Annotated[
-    str, typer.Option("--file", "-f", metavar="PATH", help="The payload; - is standard input.")
+    str,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="The payload; - is standard input.",
+        rich_help_panel=RUN,
+    ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Transfers side by side.")]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", "-j", metavar="N", help="Transfers side by side.", rich_help_panel=RUN),
+]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Only say what would travel, and how many bytes."),
+    typer.Option(
+        "--dry-run",
+        help="Only say what would travel, and how many bytes: nothing is written.",
+        rich_help_panel=RUN,
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Say nothing but errors and warnings.", rich_help_panel=RUN),
+]
 
 
-def names_of(words: Iterable[str]) -> list[str]:
-    """Split comma lists into names."""
-    return [name for word in words for name in map(str.strip, word.split(",")) if name]
-
-
-def names_in(files: Iterable[str]) -> list[str]:
-    """Read names from files: one a line, ``#`` begins a comment; ``-`` is standard input."""
-    names: list[str] = []
-    for file in files:
-        try:
-            text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8-sig")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-            raise DockerCharonError(f"cannot read the images from {file}: {reason}") from error
-        lines = (line.partition("#")[0] for line in text.splitlines())
-        names += names_of(lines)
-    return names
-
-
-def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
-    """Refuse to read two things from standard input; ``hint`` says what to do instead."""
-    named = [name for name, reads in users.items() if reads]
-    if len(named) > 1:
-        raise typer.BadParameter(f"standard input cannot be {' and '.join(named)} at once: {hint}")
-
-
-def password_of(password: str | None, from_stdin: bool) -> str | None:
-    """Return the password, which is read from standard input if so wished."""
-    if not from_stdin:
-        return password
-    if sys.stdin is None or not (read := sys.stdin.readline().rstrip("\r\n")):
-        raise typer.BadParameter("there is no password on standard input")
-    return read
-
-
-def source_of(file: str) -> str | IO[bytes]:
-    """Return where to read a payload from."""
-    if file != "-":
-        return file
-    if sys.stdin is None or sys.stdin.isatty():
-        raise typer.BadParameter("a payload is not read from a terminal: use -f PATH, or a pipe")
-    return sys.stdin.buffer
-
-
-def target_of(file: str, *, dry_run: bool = False) -> str | IO[bytes]:
-    """Return where to write a payload to."""
-    if file not in _STDOUT:
-        return file
-    if sys.stdout is None:
-        raise typer.BadParameter("there is no standard output: use -f PATH")
-    if sys.stdout.isatty() and not dry_run:
-        raise typer.BadParameter("a payload is not written to a terminal: use -f PATH, or a pipe")
-    return sys.stdout.buffer
+Images = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="IMAGES",
+        rich_help_panel=IMAGES,
+        help="The images to transfer, without the registry's name; also as comma lists.",
+    ),
+]
+ImagesFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--images-from",
+        metavar="FILE",
+        help="Read more images from a file, one a line; # begins a comment, - is standard "
+        "input. Repeatable.",
+        rich_help_panel=IMAGES,
+    ),
+]
+TargetFile = Annotated[
+    str,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="The payload; - is standard output.",
+        rich_help_panel=RUN,
+    ),
+]
+AlreadyTransferred = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--already-transferred",
+        "-a",
+        metavar="IMAGE",
+        help="An image that the air-gapped registry has: what it shares with the others is "
+        "left out. It is taken for what its tag means now. Repeatable; also a comma list.",
+        rich_help_panel=LEFT_OUT,
+    ),
+]
+AlreadyTransferredPayload = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--already-transferred-payload",
+        metavar="FILE",
+        help="A payload that was pushed there, or an inventory of that registry: what it says "
+        "that is there is left out, wherever tags have moved since. Repeatable.",
+        rich_help_panel=LEFT_OUT,
+    ),
+]
+Platforms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--platform",
+        metavar="OS/ARCH[/VARIANT]",
+        help="Carry this platform only, as linux/amd64, of images that are for several. "
+        "Repeatable. [default: all of them]",
+        rich_help_panel=IMAGES,
+    ),
+]
+IncludeReferrers = Annotated[
+    bool,
+    typer.Option(
+        "--include-referrers",
+        help="Carry the signatures, SBOMs and attestations of the images as well.",
+        rich_help_panel=IMAGES,
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        "-s",
+        help="Push nothing if something is missing that was given as already transferred. "
+        "Without it, such images are left out with a warning.",
+        rich_help_panel=LEFT_OUT,
+    ),
+]
+RepositoryPrefix = Annotated[
+    str,
+    typer.Option(
+        "--repository-prefix",
+        metavar="PREFIX",
+        help="Where the images go: my-image:1 arrives as PREFIX/my-image:1.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+AsJSON = Annotated[
+    bool,
+    typer.Option("--json", help="Print a JSON object, for programs.", rich_help_panel=RUN),
+]
+InventoryImages = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="IMAGES",
+        rich_help_panel=IMAGES,
+        help="The images, without the registry's name; also as comma lists. None: every tag "
+        "of every repository.",
+    ),
+]
+InventoryFile = Annotated[
+    str,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="The inventory; - is standard output.",
+        rich_help_panel=RUN,
+    ),
+]
+Payloads = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PAYLOADS",
+        rich_help_panel=REGISTRY,
+        help="Payloads to serve, read-only: a full one and its deltas make the whole, and of "
+        "two with the same tag the later one's is served.",
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="DIR",
+        help="In place of payloads, serve this directory and take pushes into it. It is an OCI "
+        "image layout, and made if it is not there.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Host = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The address to listen on. There is no login: mind who is near.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Port = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, max=65535, help="The port; 0 is any free one.", rich_help_panel=REGISTRY
+    ),
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        metavar="DIR",
+        help="Leave the payloads and both registries in this directory, to look at and serve.",
+        rich_help_panel=RUN,
+    ),
+]

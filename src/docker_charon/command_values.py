@@ -1,0 +1,69 @@
+"""The values of options: what a command makes of the words that it is given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO
+
+import typer
+
+from docker_charon.errors import DockerCharonError
+
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # by whatever name: it may be open for appending
+
+
+def names_of(words: Iterable[str]) -> list[str]:
+    """Split comma lists into names."""
+    return [name for word in words for name in map(str.strip, word.split(",")) if name]
+
+
+def names_in(files: Iterable[str]) -> list[str]:
+    """Read names from files: one a line, ``#`` begins a comment; ``-`` is standard input."""
+    names: list[str] = []
+    for file in files:
+        try:
+            text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8-sig")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+            raise DockerCharonError(f"cannot read the images from {file}: {reason}") from error
+        lines = (line.partition("#")[0] for line in text.splitlines())
+        names += names_of(lines)
+    return names
+
+
+def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
+    """Refuse to read two things from standard input; ``hint`` says what to do instead."""
+    named = [name for name, reads in users.items() if reads]
+    if len(named) > 1:
+        raise typer.BadParameter(f"standard input cannot be {' and '.join(named)} at once: {hint}")
+
+
+def password_of(password: str | None, from_stdin: bool) -> str | None:
+    """Return the password, which is read from standard input if so wished."""
+    if not from_stdin:
+        return password
+    if sys.stdin is None or not (read := sys.stdin.readline().rstrip("\r\n")):
+        raise typer.BadParameter("there is no password on standard input")
+    return read
+
+
+def source_of(file: str) -> str | IO[bytes]:
+    """Return where to read a payload from."""
+    if file != "-":
+        return file
+    if sys.stdin is None or sys.stdin.isatty():
+        raise typer.BadParameter("a payload is not read from a terminal: use -f PATH, or a pipe")
+    return sys.stdin.buffer
+
+
+def target_of(file: str, *, dry_run: bool = False) -> str | IO[bytes]:
+    """Return where to write a payload to."""
+    if file not in _STDOUT:
+        return file
+    if sys.stdout is None:
+        raise typer.BadParameter("there is no standard output: use -f PATH")
+    if sys.stdout.isatty() and not dry_run:
+        raise typer.BadParameter("a payload is not written to a terminal: use -f PATH, or a pipe")
+    return sys.stdout.buffer

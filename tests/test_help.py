@@ -1,0 +1,94 @@
+"""Help: read aloud, it teaches; what it shows can be typed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from command_line import charon
+
+COMMANDS = (
+    *("make-payload", "push-payload", "verify-payload", "inspect-payload"),
+    *("make-inventory", "serve", "demo"),
+)
+
+
+def help_of(*command: str) -> str:
+    done = charon(*command, "--help")
+    assert (done.status, done.stderr) == (0, "")
+    return done.stdout
+
+
+def examples(text: str) -> list[list[str]]:
+    """Return the commands that a help shows, each in its words."""
+    joined = text.replace("\\\n", " ")
+    found = [part for part in re.split(r"[|\n]", joined) if "docker-charon " in part]
+    return [
+        shlex.split(part[part.index("docker-charon ") :])[1:]
+        for part in found
+        if not part.lstrip().startswith("Usage")
+    ]
+
+
+def test_the_first_help_names_every_command_in_one_line() -> None:
+    text = help_of()
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +[A-Z].*[.]$", text, re.MULTILINE), command
+    for word in ("DOCKER_CHARON_PASSWORD", "DOCKER_CONFIG", "NO_PROXY", "TMPDIR", "130"):
+        assert word in text
+    assert len(examples(text)) == 3
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_examples_of_options_that_there_are(command: str) -> None:
+    text = help_of(command)
+    assert "Traceback" not in text
+    assert "<list" not in text
+    assert examples(text)
+
+
+@pytest.mark.parametrize(
+    "words", [e for c in [(), *((c,) for c in COMMANDS)] for e in examples(help_of(*c))]
+)
+def test_every_example_can_be_typed(words: list[str]) -> None:
+    command, *rest = words
+    known = help_of(command)
+    for word in rest:
+        if word.startswith("-"):
+            assert re.search(rf"(^|[ ,]){word}\b", known), word
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_wide_and_a_narrow_terminal_show_it_too(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for columns in ("40", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert "Example" in help_of(command)
+
+
+def test_the_version_is_told() -> None:
+    done = charon("--version")
+    assert done.stdout == f"docker-charon {metadata.version('docker-charon')}\n"
+
+
+def test_a_shell_completes_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "docker_charon"],
+        env={
+            **os.environ,
+            "_DOCKER_CHARON_COMPLETE": "complete_bash",
+            "COMP_WORDS": "docker-charon push",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["push-payload"]
