@@ -23,7 +23,7 @@ def test_two_pushes_of_one_payload_both_succeed(sides: Sides, tmp_path: Path, tu
     app = index(*(image(layer(n, 100_000), layer(n + 1, 100_000)) for n in (40, 41, 42)))
     name, payload = f"raced{turn}:1", tmp_path / "p.zip"
     payload.write_bytes(payload_of({name: app, f"other-{name}": app}).getvalue())
-    with Proxy(sides.destination, bytes_per_second=2_000_000) as proxy:
+    with Proxy(sides.destination, bytes_per_second=300_000) as proxy:
         racers = [processes.push(proxy.address, payload) for _ in range(2)]
         for pushed in processes.end_well(*racers):
             assert pushed.split() == [name, f"other-{name}"]
