@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -344,6 +346,20 @@ def test_what_cannot_seek_is_read_too() -> None:
     with open_payload(ReadOnly(WHOLE)) as opened:  # type: ignore[arg-type]
         assert opened.names == ("app:1", "lib/both")
         assert whole(opened.body(opened.images[0].image.blobs[1])) == layer(1)
+
+
+def test_a_machine_without_a_place_for_temporary_files_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with (
+        pytest.raises(PayloadError, match="cannot copy the file: No usable temporary"),
+        open_payload(ReadOnly(WHOLE)),  # type: ignore[arg-type]
+    ):
+        pass
 
 
 def test_a_pipe_is_read_by_its_path(tmp_path: Path) -> None:
