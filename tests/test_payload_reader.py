@@ -172,6 +172,13 @@ def test_a_delta_tells_what_it_expects_and_where() -> None:
     assert read(delta).keys() == blobs_of(APP).keys() - blobs_of(BASE).keys()
 
 
+def test_what_is_delivered_is_in_its_own_repository_and_where_it_was_before() -> None:
+    with open_payload(io.BytesIO(payload({"app:1": APP}, {"base:1": BASE}))) as opened:
+        delivered = list(opened.delivered())
+    assert [repository for digest, repository in delivered if digest == L1] == ["app", "base"]
+    assert {digest for digest, _ in delivered} == blobs_of(APP).keys()
+
+
 def test_a_payload_of_04_is_read() -> None:
     content = old({"lib/app:1": APP, "base:1": None}, {L1: "base"}, "0.4")
     with open_payload(io.BytesIO(content)) as opened:
