@@ -210,6 +210,17 @@ def test_a_skipped_image_that_is_not_the_same_there_counts_as_missing(
         assert push_payload_to_registry(destination, payload, secure=False) == ["new:1"]
 
 
+def test_a_skipped_image_whose_tag_has_moved_is_missing_though_all_of_it_is_there(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    app = images.put(source, "app:1", image(layer(1)))
+    payload = ferry(source, tmp_path / "p.zip", ["app:1"], ["app:1"])
+    for there in (app, image(layer(1), layer(9))):
+        images.put(destination, "app:1", there)
+    with pytest.raises(ManifestNotFound, match=f"as app:1, which was {app.digest}"):
+        push_payload_to_registry(destination, payload, strict=True, secure=False)
+
+
 def test_a_skipped_image_that_is_there_is_in_the_list(
     source: str, destination: str, tmp_path: Path
 ) -> None:
