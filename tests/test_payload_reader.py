@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -168,6 +170,13 @@ def test_a_delta_tells_what_it_expects_and_where() -> None:
         assert opened.elsewhere[L1] == ("base",)
         assert L1 not in opened.carried
     assert read(delta).keys() == blobs_of(APP).keys() - blobs_of(BASE).keys()
+
+
+def test_what_is_delivered_is_in_its_own_repository_and_where_it_was_before() -> None:
+    with open_payload(io.BytesIO(payload({"app:1": APP}, {"base:1": BASE}))) as opened:
+        delivered = list(opened.delivered())
+    assert [repository for digest, repository in delivered if digest == L1] == ["app", "base"]
+    assert {digest for digest, _ in delivered} == blobs_of(APP).keys()
 
 
 def test_a_payload_of_04_is_read() -> None:
@@ -344,6 +353,20 @@ def test_what_cannot_seek_is_read_too() -> None:
     with open_payload(ReadOnly(WHOLE)) as opened:  # type: ignore[arg-type]
         assert opened.names == ("app:1", "lib/both")
         assert whole(opened.body(opened.images[0].image.blobs[1])) == layer(1)
+
+
+def test_a_machine_without_a_place_for_temporary_files_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with (
+        pytest.raises(PayloadError, match="cannot copy the file: No usable temporary"),
+        open_payload(ReadOnly(WHOLE)),  # type: ignore[arg-type]
+    ):
+        pass
 
 
 def test_a_pipe_is_read_by_its_path(tmp_path: Path) -> None:

@@ -273,6 +273,15 @@ def test_a_failure_leaves_the_path_as_it_was(
     assert [found.read_bytes() for found in tmp_path.iterdir()] == ([before] if before else [])
 
 
+def test_a_header_tells_that_the_content_behind_it_has_been_verified() -> None:
+    target = io.BytesIO()
+    with pytest.raises(DigestMismatch):
+        write_payload(target, entries(), damaged)
+    written = target.getvalue()
+    assert LAYERS[1][:-1] + b"!" in written
+    assert blob_path(Digest.of(LAYERS[1])).encode() not in written
+
+
 def test_an_older_payload_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "payload.zip").write_bytes(OLDER * 100_000)
     write_payload(tmp_path / "payload.zip", entries(), fetch)

@@ -22,6 +22,7 @@ from docker_charon import (
 )
 from docker_charon.registry import RegistryClient
 from images import image, index, layer
+from proxy import Proxy, Rule, SetHeader
 
 WITH_BOTH_REGISTRIES = True
 
@@ -123,6 +124,33 @@ def incomplete(only_docker_registry: None, source: str, destination: str, tmp_pa
     return ferry(source, tmp_path / "p.zip", ["fine:1", "app:2"], ["base:1"])
 
 
+def test_a_blob_is_looked_for_in_every_repository_that_should_have_it(
+    only_docker_registry: None, source: str, destination: str, tmp_path: Path
+) -> None:
+    bases = {"first:1": image(layer(1), layer(2)), "second:1": image(layer(1), layer(3))}
+    for name, base in bases.items():
+        images.put(source, name, base)
+        images.put(destination, name, base)
+    app = images.put(source, "app:1", image(layer(1), layer(4)))
+    payload = ferry(source, tmp_path / "p.zip", ["app:1"], list(bases))
+    images.delete_blob(destination, "first", images.digest_of(layer(1)))
+    assert push_payload_to_registry(destination, payload, strict=True, secure=False) == ["app:1"]
+    assert images.read(destination, "app:1") == app.contents()
+
+
+def test_a_blob_of_another_size_is_not_taken_for_the_one_that_is_needed(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    app = images.put(source, "app:1", image(layer(1)))
+    images.put(destination, "app:0", app)
+    blob = f"/v2/app/blobs/{images.digest_of(layer(1))}"
+    with Proxy(destination, [Rule("HEAD", blob, SetHeader("Content-Length", "5"))]) as proxy:
+        payload = ferry(source, tmp_path / "p.zip", ["app:1"])
+        push_payload_to_registry(proxy.address, payload, strict=True, secure=False)
+        assert len(proxy.matching("PUT", "/blobs/uploads/")) == 1
+    assert images.read(destination, "app:1") == app.contents()
+
+
 def test_strict_names_a_missing_blob_and_writes_nothing(
     incomplete: Path, destination: str, sent: list[Sent]
 ) -> None:
@@ -180,6 +208,17 @@ def test_a_skipped_image_that_is_not_the_same_there_counts_as_missing(
     assert images.read(destination, "new:1") is None
     with pytest.warns(UserWarning, match="app:1"):
         assert push_payload_to_registry(destination, payload, secure=False) == ["new:1"]
+
+
+def test_a_skipped_image_whose_tag_has_moved_is_missing_though_all_of_it_is_there(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    app = images.put(source, "app:1", image(layer(1)))
+    payload = ferry(source, tmp_path / "p.zip", ["app:1"], ["app:1"])
+    for there in (app, image(layer(1), layer(9))):
+        images.put(destination, "app:1", there)
+    with pytest.raises(ManifestNotFound, match=f"as app:1, which was {app.digest}"):
+        push_payload_to_registry(destination, payload, strict=True, secure=False)
 
 
 def test_a_skipped_image_that_is_there_is_in_the_list(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from operator import methodcaller
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -153,6 +154,9 @@ def sent(web: RequestsMock) -> list[tuple[str | None, str | None, bool]]:
         (UPLOAD, {"status": 413, **PAGE}, errors.RegistryError, "answers 413 to the upload"),
         (UPLOAD, {"status": 200}, errors.RegistryError, "answers 200 to the upload"),
         (PUT, refusal(400, "X", "blob\nunknown"), errors.RegistryError, "400 X blob unknown"),
+        (PUT, refusal(403, "DENIED", "exceeds the quota"), errors.RegistryError, "there, is full"),
+        (PUT, {"status": 413, "body": "No space left"}, errors.RegistryError, "there, is full"),
+        (PUT, {"status": 507}, errors.RegistryError, "there, is full"),
         (TAGS, {"status": 404, **PAGE}, errors.ManifestNotFound, "has no team/app"),
         (TAGS, {"body": "nonsense"}, errors.RegistryError, "nonsense for the tags of team/app"),
         (TAGS, {"body": "[]"}, errors.RegistryError, "nonsense for the tags"),
@@ -267,6 +271,24 @@ def test_content_is_looked_up_by_whatever_the_registry_allows(
         web.get(call.url, **get)
     assert call.on(client) == found
     assert (images.OCI_INDEX in web.calls[0].request.headers["Accept"]) == (call is HEAD)
+
+
+@each(
+    "ask",
+    [
+        methodcaller("head_blob", "team/app", BLOB.digest, to_push=True),
+        methodcaller("head_manifest", "team/app", "1.0", to_push=True),
+    ],
+)
+def test_what_is_asked_before_a_push_is_asked_with_its_rights(
+    web: RequestsMock, client: RegistryClient, ask: Callable[[RegistryClient], object]
+) -> None:
+    web.head(re.compile(APP), **BEARER)
+    web.get(TOKENS, json={"token": "t"})
+    web.head(re.compile(APP), status=404)
+    assert ask(client) is None
+    query = parse_qs(urlsplit(web.calls[1].request.url or "").query)
+    assert query["scope"] == ["repository:team/app:pull,push"]
 
 
 @each("status", [206, 416])

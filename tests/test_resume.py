@@ -108,10 +108,11 @@ def test_a_registry_that_ignores_ranges_starts_the_blob_over(
     "action",
     [
         SetHeader("Content-Range", "bytes 0-9/10"),
+        SetHeader("Content-Range", f"bytes 0-{len(layer(3, BIG)) - 1}/{len(layer(3, BIG))}"),
         DropHeader("Content-Range"),
         Answer(416),
     ],
-    ids=["another part", "no word of the part", "refused"],
+    ids=["another part", "another start", "no word of the part", "refused"],
 )
 def test_a_part_that_is_not_the_rest_is_not_taken_for_it(
     source: str, app: TestImage, whole: bytes, tmp_path: Path, action: Action
@@ -122,6 +123,9 @@ def test_a_part_that_is_not_the_rest_is_not_taken_for_it(
     ]
     with Proxy(source, rules) as proxy:
         make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        _, second, third = proxy.matching("GET", blob_url(app))
+    assert "range" in second.headers
+    assert "range" not in third.headers
     assert (tmp_path / "p.zip").read_bytes() == whole
 
 
@@ -190,10 +194,8 @@ def test_the_same_command_goes_on_after_its_end(
     with Proxy(source, bytes_per_second=8_000_000) as proxy:
         process = make_in_process(proxy.address, payload, "app:1")
         wait_for_blobs(proxy, 2)
-        begun = time.monotonic()
         process.send_signal(how)
         stderr = process.communicate(timeout=10)[1].decode()
-        assert time.monotonic() - begun < 2
     assert not payload.exists()
     if how == signal.SIGINT:
         assert process.returncode == 130

@@ -133,6 +133,20 @@ def test_what_is_no_zip_cannot_be_verified(payload: Path) -> None:
         verify_payload(payload)
 
 
+@pytest.mark.parametrize("offset", [6, 14, 18, 30], ids=["flags", "CRC", "size", "path"])
+def test_a_local_header_that_disagrees_with_the_directory_is_told(
+    payload: Path, offset: int
+) -> None:
+    content = bytearray(payload.read_bytes())
+    with zipfile.ZipFile(payload) as archive:
+        last = archive.infolist()[-1]
+    content[last.header_offset + offset] ^= 1
+    payload.write_bytes(content)
+    [finding] = verify_payload(payload)
+    assert last.filename in finding
+    assert "its local header is not what the directory says" in finding
+
+
 def test_an_entry_inside_of_another_is_told(payload: Path) -> None:
     """As zip bombs have them: one stretch of bytes that many entries claim."""
     content = bytearray(payload.read_bytes())

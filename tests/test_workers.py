@@ -87,6 +87,28 @@ def test_there_must_be_a_job(jobs: int) -> None:
         Workers(jobs)
 
 
+@pytest.mark.parametrize("jobs", [1001, 10**30])
+def test_there_are_not_more_jobs_than_make_sense(jobs: int) -> None:
+    with pytest.raises(DockerCharonError, match="1000 jobs at the most"):
+        Workers(jobs)
+    assert Workers(1000).map(abs, [-1, -2]) == [1, 2]
+
+
+@pytest.mark.parametrize("given", [0, 1, 3])
+def test_where_the_system_gives_no_more_threads_fewer_do_it_all(
+    given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, left = threading.Thread.start, iter(range(given))
+
+    def start_some(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    assert Workers(5).map(abs, range(-20, 0)) == list(range(20, 0, -1))
+
+
 def test_jobs_are_a_number() -> None:
     with pytest.raises(TypeError, match="int"):
         Workers("4")  # type: ignore[arg-type]

@@ -234,7 +234,8 @@ def open_archive(
         with told(f"cannot read {name}"):
             seekable = getattr(file, "seekable", lambda: False)()
         if not seekable:
-            folder = tempfile.gettempdir()
+            with told(f"cannot copy {name}"):
+                folder = tempfile.gettempdir()
             with told(f"cannot copy {name} to {folder}"):
                 copy: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
                 _spool(file, copy, folder)

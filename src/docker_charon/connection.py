@@ -45,6 +45,8 @@ class Connection:
         connections: int = 1,
     ) -> None:
         check_host(registry)
+        if not all(value is None or isinstance(value, str) for value in (username, password)):
+            raise TypeError("a username and a password are a str")
         if (username is None) != (password is None):
             raise AuthenticationError(
                 f"a login to {registry} takes a username and a password, and one is missing"

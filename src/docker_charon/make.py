@@ -133,8 +133,11 @@ def make_payload(
 
 def _platforms(texts: Iterable[str] | None) -> list[Platform]:
     """Parse platforms, each once."""
-    if isinstance(texts, (str, bytes)):
-        raise TypeError("platforms is a list of str, not a single one")
+    if isinstance(texts, (str, bytes)) or hasattr(texts, "read"):
+        raise TypeError("platforms is a list of str, neither a single one nor a file")
+    texts = None if texts is None else list(texts)
+    if not all(isinstance(text, str) for text in texts or ()):
+        raise TypeError("platforms is a list of str")
     chosen = [Platform.parse(text) for text in texts or ()]
     if texts is not None and not chosen:
         raise DockerCharonError("there is no platform to transfer", hint="None is all of them")

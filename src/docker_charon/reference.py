@@ -75,8 +75,8 @@ class Reference:
 
 def parse_references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
     """Parse names, each once, in their order; ``parameter`` is what a ``TypeError`` calls them."""
-    if isinstance(names, (str, bytes)):
-        raise TypeError(f"{parameter} is a list of names, not a single one")
+    if isinstance(names, (str, bytes)) or hasattr(names, "read"):
+        raise TypeError(f"{parameter} is a list of names, neither a single one nor a file")
     names = list(names)
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"{parameter} is a list of str")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import http.cookiejar
+import ipaddress
 import logging
 import os
 import random
@@ -228,10 +229,25 @@ def check_host(registry: str) -> str:
     """Return ``registry`` if it is a ``host`` or ``host:port``; else raise `InvalidReference`."""
     if not isinstance(registry, str):
         raise TypeError(f"a registry is a str, not {type(registry).__name__}")
-    port = registry.rpartition(":")[2]
-    if not _HOST.fullmatch(registry) or (":" in registry and port.isdigit() and int(port) > 65535):
+    if not _is_host(registry):
         raise InvalidReference(
             f"{registry[:120]!r} is not a registry",
             hint="write host or host:port, without https:// and without a path",
         )
     return registry
+
+
+def _is_host(registry: str) -> bool:
+    if not _HOST.fullmatch(registry):
+        return False
+    port = registry.rpartition(":")[2]
+    if ":" in registry and port.isdigit() and int(port) > 65535:
+        return False
+    address, bracket, _ = registry.removeprefix("[").partition("]")
+    if not bracket:
+        return True
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return True

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from docker_charon.errors import DockerCharonError
+
+MOST_JOBS = 1000
+"""Threads; more would only wait for each other, and for the registry."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -26,6 +30,8 @@ class Workers:
             raise TypeError(f"jobs is an int, not {type(jobs).__name__}")
         if jobs < 1:
             raise DockerCharonError(f"{jobs} jobs do no work: there must be at least one")
+        if jobs > MOST_JOBS:
+            raise DockerCharonError(f"there can be {MOST_JOBS} jobs at the most")
         self.jobs = jobs
         self._stop = threading.Event()
 
@@ -64,7 +70,10 @@ class Workers:
             threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
             try:
                 for thread in threads:
-                    thread.start()
+                    with contextlib.suppress(RuntimeError):  # the system has no more of them
+                        thread.start()
+                if not any(thread.ident for thread in threads):
+                    work()
                 self._wait(threads)
             except BaseException:
                 self._stop.set()

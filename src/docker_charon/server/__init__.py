@@ -69,8 +69,8 @@ def serve(
         ServerError: The address or the directory cannot be used; or there are payloads and a
             directory, or neither.
     """
-    if isinstance(payloads, (str, os.PathLike)):
-        raise TypeError("payloads is a list of them")
+    if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
+        raise TypeError("payloads is a list of them, not a single one")
     if bool(payloads) == (storage is not None):
         raise ServerError(
             "either payloads are served or a storage directory",
@@ -94,7 +94,7 @@ def _listen(host: str, port: int, answer: Callable[[Request], Answer]) -> Iterat
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         server = _HTTPServer(family, (address[0], port), answer)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # the last of a host that is no name
         reason = getattr(error, "strerror", None) or error
         raise ServerError(
             f"cannot listen on {host}:{port}: {reason}", hint="name another --host or --port"

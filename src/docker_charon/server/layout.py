@@ -258,6 +258,8 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
             ) from None
         except OSError as error:
             raise ServerError(f"cannot use {root}: {error.strerror or error}") from error
+        except ValueError as error:  # a path with a NUL
+            raise ServerError(f"cannot use {root}: {error}") from error
         yield layout
 
 

@@ -1,0 +1,89 @@
+"""Which manifests of an index some platforms need: the nearest, the first of equals, no others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import images
+from docker_charon import ManifestNotFound
+from docker_charon.descriptor import Descriptor
+from docker_charon.manifest import Manifest
+from docker_charon.platform import Platform
+from docker_charon.selection import Offer, choose, narrowed, offers
+from images import image, index_of, layer
+
+V5, V6, V7 = (image(layer(n), platform=f"linux/arm/v{n}") for n in (5, 6, 7))
+
+
+def no_child(descriptor: Descriptor) -> Manifest:
+    raise AssertionError(f"{descriptor.digest} is not needed")
+
+
+def no_platform(descriptor: Descriptor) -> Platform | None:
+    raise AssertionError(f"{descriptor.digest} tells its platform")
+
+
+def offered(index: images.TestImage) -> list[Offer]:
+    return offers(Manifest.parse(index.manifest), no_child, no_platform)
+
+
+def chosen(index: images.TestImage, platform: str) -> str:
+    [offer] = choose(offered(index), [Platform.parse(platform)], "app:1")
+    return offer.descriptor.digest
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["oldest first", "newest first"])
+@pytest.mark.parametrize(
+    ("platform", "nearest"),
+    [("linux/arm/v8", V7), ("linux/arm", V7), ("linux/arm/v6", V6), ("linux/arm/v5", V5)],
+)
+def test_the_nearest_variant_is_chosen_whatever_the_order(
+    platform: str, nearest: images.TestImage, turned: bool
+) -> None:
+    children = [("linux/arm/v5", V5), ("linux/arm/v6", V6), ("linux/arm/v7", V7)]
+    index = index_of(dict(reversed(children) if turned else children))
+    assert chosen(index, platform) == nearest.digest
+
+
+def test_the_first_of_equals_is_chosen() -> None:
+    document = json.loads(index_of({"linux/arm/v7": V7}).manifest)
+    again = {**V6.descriptor, "platform": images.platform_members("linux/arm/v7")}
+    document["manifests"].append(again)
+    index = images.TestImage(json.dumps(document).encode(), images.OCI_INDEX)
+    assert chosen(index, "linux/arm/v7") == V7.digest
+
+
+def test_a_newer_variant_does_not_run_on_an_older_processor() -> None:
+    with pytest.raises(ManifestNotFound, match="has no platform linux/arm/v6; it has linux/arm/v7"):
+        chosen(index_of({"linux/arm/v7": V7}), "linux/arm/v6")
+
+
+def test_what_attests_is_never_offered_whatever_platform_it_claims() -> None:
+    document = json.loads(index_of({"linux/arm/v7": V7}, "linux/arm/v7").manifest)
+    attestation = document["manifests"].pop()
+    attestation["platform"] = images.platform_members("linux/arm/v7")
+    document["manifests"].insert(0, attestation)
+    index = images.TestImage(json.dumps(document).encode(), images.OCI_INDEX)
+    assert [offer.descriptor.digest for offer in offered(index)] == [V7.digest]
+
+
+def test_what_is_left_of_an_index_keeps_its_order_its_members_and_its_attestations() -> None:
+    index = index_of(
+        {"linux/arm/v5": V5, "linux/arm/v6": V6, "linux/arm/v7": V7},
+        *("linux/arm/v5", "linux/arm/v7"),
+        annotations={"by": "us"},
+    )
+    manifest = Manifest.parse(index.manifest)
+    [smaller] = narrowed(manifest, {child.digest for child in manifest.manifests[1:3]}, no_child)
+    before, after = json.loads(index.manifest), json.loads(smaller.content)
+    entries = before.pop("manifests")
+    assert after.pop("manifests") == [entries[1], entries[2], entries[4]]
+    assert after == before
+
+
+def test_an_index_of_which_nothing_is_left_out_stays_as_it_is_to_the_byte() -> None:
+    manifest = Manifest.parse(index_of({"linux/arm/v7": V7}, "linux/arm/v7").manifest)
+    digests = {manifest.manifests[0].digest}
+    assert [one.content for one in narrowed(manifest, digests, no_child)] == [manifest.content]
