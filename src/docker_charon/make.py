@@ -167,10 +167,9 @@ def _foreign(
 
 def _tell_choices(plan: MakePlan, chosen: list[Platform]) -> None:
     """Log what may surprise: platforms that few need, new digests, layers that are left out."""
-    if len(chosen) > 1:
-        for named in plan.images:
-            if named.image.root.is_index:
-                _log.info("%s is carried as %s", named.name, named.image.root.digest)
+    for named in plan.images:
+        if named.is_narrowed or (len(chosen) > 1 and named.image.root.is_index):
+            _log.info("%s is carried as %s", named.name, named.image.root.digest)
     if not chosen:
         _hint_at_platforms(plan)
     for named in plan.images:

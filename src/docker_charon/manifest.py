@@ -100,6 +100,10 @@ class Manifest:
         """The digest of its bytes."""
         return self.descriptor.digest
 
+    def has_digest(self, digest: Digest) -> bool:
+        """Whether this is a digest of its bytes; it has one of every algorithm."""
+        return digest == self.digest or digest == Digest.of(self.content, digest.algorithm)
+
     @property
     def is_index(self) -> bool:
         """Whether it lists manifests rather than layers."""

@@ -24,6 +24,12 @@ class NamedImage:
     referrers: tuple[Referrer, ...] = ()
 
     @property
+    def is_narrowed(self) -> bool:
+        """Whether it has another digest than its name says, as it is only a part of that."""
+        digest = self.reference.digest
+        return digest is not None and not self.image.root.has_digest(digest)
+
+    @property
     def graphs(self) -> tuple[Image, ...]:
         """The image itself, and what refers to it."""
         return (self.image, *(referrer.image for referrer in self.referrers))
