@@ -155,6 +155,20 @@ def test_an_index_in_an_index_is_looked_into(source: str, destination: str) -> N
     )
 
 
+def test_an_empty_index_in_an_index_has_nothing(source: str, destination: str) -> None:
+    # Go writes an empty list as null. And half of a character is no text in UTF-8.
+    content = {"schemaVersion": 2, "mediaType": images.OCI_INDEX, "manifests": None}
+    empty = TestImage(json.dumps(content).encode(), images.OCI_INDEX)
+    document = json.loads(APP.manifest)
+    document["manifests"].append(empty.descriptor)
+    document["annotations"] = {"title": "\ud83d"}
+    outer = TestImage(json.dumps(document).encode(), images.OCI_INDEX, [], [*APP.children, empty])
+    images.put(source, "app:1", outer)
+    found = ferry(source, destination, "app:1", "linux/amd64", "linux/arm64")
+    assert {AMD.digest, ARM.digest} <= found.keys()
+    assert empty.digest not in found
+
+
 def test_an_index_that_does_not_tell_is_asked_through_the_configs(
     source: str, destination: str
 ) -> None:

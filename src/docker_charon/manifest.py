@@ -133,12 +133,15 @@ class Manifest:
         Distribution-spec 1.1, "Listing Referrers": with its annotations and its artifact type.
         """
         annotations = json.loads(self.content).get("annotations")
+        if isinstance(annotations, dict):
+            # A manifest may say anything of itself; what a descriptor says is text.
+            annotations = {key: v for key, v in annotations.items() if isinstance(v, str)}
         return {
             "mediaType": self.media_type,
             "digest": self.digest,
             "size": self.descriptor.size,
             **({"artifactType": self.artifact_type} if self.artifact_type else {}),
-            **({"annotations": annotations} if isinstance(annotations, dict) else {}),
+            **({"annotations": annotations} if annotations else {}),
         }
 
 

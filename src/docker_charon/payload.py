@@ -93,7 +93,8 @@ def _check_limits(plan: MakePlan) -> None:
 
 
 def _document(path: str, value: object) -> Entry:
-    content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    # In ASCII: the annotations of a referrer may hold half of a character, which UTF-8 cannot.
+    content = json.dumps(value, separators=(",", ":")).encode()
     if len(content) > LONGEST_DOCUMENT or count_values(content) > MOST_VALUES:
         raise TooLarge(f"there is too much in one payload, in its {path}", hint=SPLIT)
     return Entry(path, len(content), content)
@@ -117,11 +118,14 @@ def _index(plan: MakePlan) -> dict[str, Any]:
 
 
 def _listed_referrers(plan: MakePlan) -> dict[Digest, dict[str, Any]]:
-    return {
+    listed = {
         referrer.manifest.digest: referrer.manifest.as_referrer()
         for named in plan.images
         for referrer in named.referrers
     }
+    for value in listed.values():
+        value.get("annotations", {}).pop(REF_NAME, None)  # here it would name an image
+    return listed
 
 
 def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
