@@ -144,6 +144,35 @@ def test_a_foreign_layer_that_the_registry_has_is_carried(sides: tuple[str, str]
     assert images.read(destination, "win:1") == whole
 
 
+@pytest.mark.parametrize("names", [["win:1", "all:1"], ["all:1", "win:1"]])
+def test_a_foreign_layer_is_taken_from_the_repository_that_has_it(
+    sides: tuple[str, str], tmp_path: Path, names: list[str]
+) -> None:
+    source, destination = sides
+    images.put(source, "win:1", windows(layer(51)))
+    whole = images.put(source, "all:1", image(FOREIGN, layer(52)))
+    file = io.BytesIO()
+    make_payload(source, file, names, secure=False)
+    assert carried(file)[images.digest_of(FOREIGN)] == FOREIGN
+    assert verify_payload(file) == []
+    assert push_payload_to_registry(destination, file, True, secure=False) == names
+    assert images.read(destination, "all:1") == whole.contents()
+    assert sorted(make_inventory(source, tmp_path / "seen.zip", secure=False)) == sorted(names)
+    make_payload(
+        source, file, names, secure=False, payloads_already_transferred=[tmp_path / "seen.zip"]
+    )
+    assert images.digest_of(FOREIGN) not in carried(file)
+
+
+def test_a_layer_that_is_foreign_to_one_image_is_missed_by_another(sides: tuple[str, str]) -> None:
+    source, _ = sides
+    images.put(source, "win:1", windows(layer(51)))
+    images.put(source, "win:2", image(FOREIGN, layer(52)))
+    images.delete_blob(source, "win", images.digest_of(FOREIGN))
+    with pytest.raises(BlobNotFound, match=images.digest_of(FOREIGN)):
+        make_payload(source, io.BytesIO(), ["win:1", "win:2"], secure=False)
+
+
 def test_deltas_and_inventories_do_not_take_it_for_there(
     sides: tuple[str, str], tmp_path: Path
 ) -> None:

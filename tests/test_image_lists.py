@@ -28,7 +28,9 @@ def test_names_come_from_files_and_the_command_line_in_their_order(
         "\ufeff# what the site needs\r\napp:2   # the update\r\n\r\n  app:3\r\n".encode()
     )
     options = ["-r", listed, "-i", "-f", tmp_path / "p.zip", "--images-from", tmp_path / "a.txt"]
-    done = charon("make-payload", *options, "app:1", "--images-from", "-", stdin="app:1,app:2\n")
+    done = charon(
+        "make-payload", *options, "app:1", "--images-from", "-", stdin="\ufeffapp:1,app:2\n"
+    )
     assert done.status == 0, done.stderr
     assert [*described(tmp_path / "p.zip")["manifests_paths"]] == ["app:1", "app:2", "app:3"]
 

@@ -16,6 +16,7 @@ import images
 from conftest import Sent
 from docker_charon import (
     BlobNotFound,
+    DigestMismatch,
     DockerCharonError,
     InvalidReference,
     ManifestNotFound,
@@ -260,6 +261,20 @@ def test_two_images_for_one_tag_are_refused(source: str, tmp_path: Path) -> None
     with pytest.raises(InvalidReference, match="different images for the same tag"):
         make_payload(source, tmp_path / "p.zip", ["app:1", f"app:1@{old.digest}"], secure=False)
     assert names_in(tmp_path) == ["source"]
+
+
+def test_an_index_that_gives_a_wrong_size_is_refused_though_another_gives_the_right_one(
+    only_docker_registry: None, source: str
+) -> None:
+    child = image(layer(1))
+    right = images.put(source, "app:1", index(child))
+    document = json.loads(right.manifest)
+    document["manifests"][0]["size"] += 1
+    wrong = json.dumps(document).encode()
+    images.put(source, "app:2", TestImage(wrong, images.OCI_INDEX, [], [child]))
+    for names in (["app:2"], ["app:1", "app:2"], ["app:2", "app:1"]):
+        with pytest.raises(DigestMismatch, match="where its index says"):
+            make_payload(source, io.BytesIO(), names, secure=False)
 
 
 def test_a_file_that_compresses_is_written_in_order(source: str, tmp_path: Path) -> None:

@@ -255,9 +255,13 @@ def test_the_content_of_a_name_with_a_digest_has_that_digest() -> None:
     for digest in (APP.digest, Digest.of(APP.manifest, "sha512")):
         assert read(payload({f"app:1@{digest}": APP})) == blobs_of(APP)
     other = Digest.of(b"")
-    said = problem(payload({f"app:1@{other}": APP}))
+    part_of_other = payload({f"app:1@{other}": APP})
+    assert read(part_of_other) == blobs_of(APP)
+    said = problem(with_json(part_of_other, DESCRIPTOR_PATH, lambda d: d.pop("narrowed")))
     assert APP.digest in said
     assert f"app:1@{other}" in said
+    said = problem(with_json(WHOLE, DESCRIPTOR_PATH, lambda d: d.update(narrowed=[1])))
+    assert "is not a string" in said
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -15,8 +15,10 @@ from docker_charon import (
     DockerCharonError,
     InvalidManifest,
     ManifestNotFound,
+    inspect_payload,
     make_payload,
     push_payload_to_registry,
+    verify_payload,
 )
 from images import DOCKER, TestImage, artifact, image, index_of, layer
 from test_make import carried
@@ -103,6 +105,34 @@ def test_a_choice_of_all_that_there_is_changes_nothing(source: str, destination:
     assert ferry(source, destination, "app:1", *everything) == APP.contents()
 
 
+@pytest.mark.parametrize("platforms", [("linux/amd64",), ("linux/amd64", "linux/arm64")])
+@pytest.mark.parametrize("tag", ["", ":1"])
+def test_of_an_index_that_is_named_by_its_digest_a_part_arrives_under_its_own(
+    source: str,
+    destination: str,
+    caplog: pytest.LogCaptureFixture,
+    platforms: tuple[str, ...],
+    tag: str,
+) -> None:
+    images.put(source, "app:1", APP)
+    name = f"app{tag}@{APP.digest}"
+    with caplog.at_level(logging.INFO, "docker_charon"):
+        payload = io.BytesIO(make(source, [name], *platforms))
+    assert verify_payload(payload) == []
+    (summary,) = inspect_payload(payload).images
+    assert summary.name == name
+    assert f"{name} is carried as {summary.digest}" in caplog.text
+    for _ in range(2):
+        assert push_payload_to_registry(destination, payload, True, secure=False) == [name]
+    found = images.read(destination, f"app:{summary.digest}")
+    assert found is not None
+    assert (found == AMD.contents()) is (len(platforms) == 1)
+    assert images.read(destination, "app:1") == (found if tag else None)
+    again = io.BytesIO(make(source, [name], *platforms, already=(name,)))
+    assert inspect_payload(again).images[0].skipped
+    assert push_payload_to_registry(destination, again, True, secure=False) == [name]
+
+
 def test_the_same_choice_gives_the_same_bytes(source: str) -> None:
     images.put(source, "app:1", APP)
     first = make(source, ["app:1"], "linux/amd64", "linux/arm64")
@@ -123,6 +153,20 @@ def test_an_index_in_an_index_is_looked_into(source: str, destination: str) -> N
     assert ferry(source, destination, "nested:1", "linux/arm64", "linux/arm/v6").keys() == (
         ferry(source, destination, "nested:1", "linux/arm/v6", "linux/arm64").keys()
     )
+
+
+def test_an_empty_index_in_an_index_has_nothing(source: str, destination: str) -> None:
+    # Go writes an empty list as null. And half of a character is no text in UTF-8.
+    content = {"schemaVersion": 2, "mediaType": images.OCI_INDEX, "manifests": None}
+    empty = TestImage(json.dumps(content).encode(), images.OCI_INDEX)
+    document = json.loads(APP.manifest)
+    document["manifests"].append(empty.descriptor)
+    document["annotations"] = {"title": "\ud83d"}
+    outer = TestImage(json.dumps(document).encode(), images.OCI_INDEX, [], [*APP.children, empty])
+    images.put(source, "app:1", outer)
+    found = ferry(source, destination, "app:1", "linux/amd64", "linux/arm64")
+    assert {AMD.digest, ARM.digest} <= found.keys()
+    assert empty.digest not in found
 
 
 def test_an_index_that_does_not_tell_is_asked_through_the_configs(

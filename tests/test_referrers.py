@@ -149,6 +149,46 @@ def test_a_tag_that_is_no_list_is_not_overwritten(
     assert images.read(destination, "app:1") is None
 
 
+def test_what_else_the_destinations_list_says_stays(
+    only_docker_registry: None, signed: str, destination: str
+) -> None:
+    content = {
+        "schemaVersion": 2,
+        "mediaType": images.OCI_INDEX,
+        "manifests": None,  # how Go writes an empty list
+        "annotations": {"kept": "yes"},
+    }
+    present = TestImage(json.dumps(content).encode(), images.OCI_INDEX)
+    images.put(destination, f"app:{tag_of(APP)}", present)
+    push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
+    assert [entry["digest"] for entry in listed(destination, APP)] == [SBOM.digest]
+    there = images.read_manifest(destination, "app", tag_of(APP))
+    assert there is not None
+    assert json.loads(there)["annotations"] == {"kept": "yes"}
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"org.opencontainers.image.ref.name": "latest", "made": "here"},
+        {"half of a character": "\ud83d"},
+        {"nothing": None},
+        {},
+    ],
+)
+def test_whatever_one_says_of_itself_it_arrives(
+    source: str, destination: str, annotations: dict[str, object]
+) -> None:
+    odd = artifact(b"odd", subject=AMD.descriptor, annotations=annotations)
+    images.put(source, "app:1", AMD)
+    refer(source, "app", AMD, odd)
+    payload = make(source, "app:1")
+    assert verify_payload(payload) == []
+    assert push_payload_to_registry(destination, payload, True, secure=False) == ["app:1"]
+    assert images.read(destination, f"app:{odd.digest}") == odd.contents()
+    assert [entry["digest"] for entry in listed(destination, AMD)] == [odd.digest]
+
+
 def test_they_come_before_the_tag(signed: str, destination: str, sent: list[object]) -> None:
     payload = make(signed, "app:1")
     sent.clear()

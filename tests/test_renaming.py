@@ -9,8 +9,14 @@ import pytest
 import images
 from command_line import charon
 from conftest import Sent
-from docker_charon import InvalidReference, make_payload, push_payload_to_registry
+from docker_charon import (
+    InvalidReference,
+    make_inventory,
+    make_payload,
+    push_payload_to_registry,
+)
 from images import image, layer
+from test_make import carried
 
 WITH_BOTH_REGISTRIES = True
 
@@ -47,6 +53,21 @@ def test_a_prefix_goes_for_images_mounts_and_what_is_skipped(
     assert "from=site%2Fmirror%2Fbase" in mounts[0].url
     assert images.read(destination, "site/mirror/team/app:1") == APP.contents()
     assert images.read(destination, "team/app:1") is None
+
+
+def test_an_inventory_has_the_names_with_the_prefix_already(
+    source: str, destination: str, delta: Path, tmp_path: Path
+) -> None:
+    inventory, payload = tmp_path / "inventory.zip", tmp_path / "payload.zip"
+    assert make_inventory(destination, inventory, secure=False) == ["site/mirror/base:1"]
+    make_payload(
+        source, payload, ["team/app:1"], secure=False, payloads_already_transferred=[inventory]
+    )
+    assert images.digest_of(layer(1)) not in carried(payload)
+    push_payload_to_registry(
+        destination, payload, True, secure=False, repository_prefix="site/mirror"
+    )
+    assert images.read(destination, "site/mirror/team/app:1") == APP.contents()
 
 
 @pytest.mark.parametrize("prefix", ["Site", "a b", "/", "/a", "a//b", "x" * 253, "a:1"])

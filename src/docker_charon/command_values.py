@@ -23,11 +23,14 @@ def names_in(files: Iterable[str]) -> list[str]:
     """Read names from files: one a line, ``#`` begins a comment; ``-`` is standard input."""
     names: list[str] = []
     for file in files:
+        if file == "-" and sys.stdin is None:
+            raise typer.BadParameter("there is no list of images on standard input")
         try:
-            text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8-sig")
+            text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
             raise DockerCharonError(f"cannot read the images from {file}: {reason}") from error
+        text = text.removeprefix("\ufeff")  # Windows marks text so, through pipes as well
         lines = (line.partition("#")[0] for line in text.splitlines())
         names += names_of(lines)
     return names

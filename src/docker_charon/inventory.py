@@ -88,7 +88,7 @@ def make_inventory(
         client.check_api()
         census = _Census(client, workers)
         images = census.of(named, progress) if named else census.of_all(progress)
-        plan = plan_make(images, images, foreign=frozenset(census.foreign))
+        plan = plan_make(images, images, absent=census.absent)
         write_payload(zip_file, payload_entries(plan), _no_blob)
         return [one.name for one in images]
 
@@ -98,14 +98,17 @@ def _no_blob(blob: Descriptor, repository: str) -> BlobStream:
 
 
 class _Census:
-    """Counts a registry's images. ``foreign`` are the layers that it rightly does not have."""
+    """Counts a registry's images.
+
+    ``absent`` are the repositories and layers that these rightly do not have.
+    """
 
     def __init__(self, client: RegistryClient, workers: Workers) -> None:
         self._client = client
         self._workers = workers
         self._resolution = Resolution(client, workers)
         self._has: dict[tuple[str, Digest], bool] = {}
-        self.foreign: set[Digest] = set()
+        self.absent: set[tuple[str, Digest]] = set()
 
     def of(self, named: Mapping[str, Reference], progress: bool | None) -> list[NamedImage]:
         """Return the images of these names."""
@@ -172,7 +175,7 @@ class _Census:
                     f"{self._client.registry} lacks the blob {blob.digest} of {name}",
                     hint="that image has to be brought there again",
                 )
-            self.foreign.add(blob.digest)
+            self.absent.add((reference.repository, blob.digest))
         return NamedImage(name, reference, image)
 
     def _is_there(self, repository: str, blob: Descriptor) -> bool:

@@ -112,8 +112,8 @@ def make_payload(
             for name, reference in already.items()
             if reference in there
         ]
-        foreign = _foreign(client, workers, [*named, *declared])
-        plan = plan_make(named, declared, delivered, foreign)
+        absent = _absent(client, workers, [*named, *declared])
+        plan = plan_make(named, declared, delivered, absent)
         _tell_choices(plan, chosen)
         if dry_run:
             _tell(plan)
@@ -156,29 +156,28 @@ def _delivered(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]
     return found
 
 
-def _foreign(
+def _absent(
     client: RegistryClient, workers: Workers, images: Iterable[NamedImage]
-) -> frozenset[Digest]:
-    """Return the foreign layers that the registry does not have: not everyone may pass them on.
+) -> frozenset[tuple[str, Digest]]:
+    """Return the foreign layers that a repository does not have: not everyone may pass them on.
 
     OCI image-spec 1.1, "Non-Distributable Layers": they have ``urls``.
     """
-    places = {
-        blob.digest: (named.reference.repository, blob.digest)
+    places = dict.fromkeys(
+        (named.reference.repository, blob.digest)
         for named in images
         for blob in named.blobs
         if blob.urls
-    }
-    sizes = workers.map(lambda place: client.head_blob(*place), places.values())
-    return frozenset(digest for digest, size in zip(places, sizes, strict=True) if size is None)
+    )
+    sizes = workers.map(lambda place: client.head_blob(*place), places)
+    return frozenset(place for place, size in zip(places, sizes, strict=True) if size is None)
 
 
 def _tell_choices(plan: MakePlan, chosen: list[Platform]) -> None:
     """Log what may surprise: platforms that few need, new digests, layers that are left out."""
-    if len(chosen) > 1:
-        for named in plan.images:
-            if named.image.root.is_index:
-                _log.info("%s is carried as %s", named.name, named.image.root.digest)
+    for named in plan.images:
+        if named.is_narrowed or (len(chosen) > 1 and named.image.root.is_index):
+            _log.info("%s is carried as %s", named.name, named.image.root.digest)
     if not chosen:
         _hint_at_platforms(plan)
     for named in plan.images:

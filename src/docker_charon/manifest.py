@@ -100,6 +100,10 @@ class Manifest:
         """The digest of its bytes."""
         return self.descriptor.digest
 
+    def has_digest(self, digest: Digest) -> bool:
+        """Whether this is a digest of its bytes; it has one of every algorithm."""
+        return digest == self.digest or digest == Digest.of(self.content, digest.algorithm)
+
     @property
     def is_index(self) -> bool:
         """Whether it lists manifests rather than layers."""
@@ -129,12 +133,15 @@ class Manifest:
         Distribution-spec 1.1, "Listing Referrers": with its annotations and its artifact type.
         """
         annotations = json.loads(self.content).get("annotations")
+        if isinstance(annotations, dict):
+            # A manifest may say anything of itself; what a descriptor says is text.
+            annotations = {key: v for key, v in annotations.items() if isinstance(v, str)}
         return {
             "mediaType": self.media_type,
             "digest": self.digest,
             "size": self.descriptor.size,
             **({"artifactType": self.artifact_type} if self.artifact_type else {}),
-            **({"annotations": annotations} if isinstance(annotations, dict) else {}),
+            **({"annotations": annotations} if annotations else {}),
         }
 
 

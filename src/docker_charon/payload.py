@@ -9,9 +9,10 @@ files it has ``payload_descriptor.json``, in the shape that docker-charon 0.4 re
                              or {"repository": NAME} of one that the destination has already,
                              with {"repositories": [NAME, ...]} where several have it},
      "referrers": {IMAGE: [{"digest": DIGEST}, with {"tag": TAG} for those of cosign's, ...]},
-     "foreign_blobs": [DIGEST of a layer that neither side has, ...]}
+     "foreign_blobs": [DIGEST of a layer that neither side has, ...],
+     "narrowed": [IMAGE that has another digest than its name says, as it has fewer platforms, ...]}
 
-The last two are there only where there is something to say. A referrer has a descriptor in
+The last three are there only where there is something to say. A referrer has a descriptor in
 ``index.json`` as well, without a name, so that readers of layouts find it by its subject.
 """
 
@@ -92,7 +93,8 @@ def _check_limits(plan: MakePlan) -> None:
 
 
 def _document(path: str, value: object) -> Entry:
-    content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    # In ASCII: the annotations of a referrer may hold half of a character, which UTF-8 cannot.
+    content = json.dumps(value, separators=(",", ":")).encode()
     if len(content) > LONGEST_DOCUMENT or count_values(content) > MOST_VALUES:
         raise TooLarge(f"there is too much in one payload, in its {path}", hint=SPLIT)
     return Entry(path, len(content), content)
@@ -116,11 +118,14 @@ def _index(plan: MakePlan) -> dict[str, Any]:
 
 
 def _listed_referrers(plan: MakePlan) -> dict[Digest, dict[str, Any]]:
-    return {
+    listed = {
         referrer.manifest.digest: referrer.manifest.as_referrer()
         for named in plan.images
         for referrer in named.referrers
     }
+    for value in listed.values():
+        value.get("annotations", {}).pop(REF_NAME, None)  # here it would name an image
+    return listed
 
 
 def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
@@ -139,6 +144,7 @@ def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
         for named in plan.images
         if named.referrers
     }
+    narrowed = [named.name for named in plan.images if named.is_narrowed]
     return {
         "format_version": FORMAT_VERSION,
         "manifests_paths": {
@@ -148,6 +154,7 @@ def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
         "blobs_paths": blobs,
         **({"referrers": referrers} if referrers else {}),
         **({"foreign_blobs": sorted(plan.foreign)} if plan.foreign else {}),
+        **({"narrowed": narrowed} if narrowed else {}),
     }
 
 
@@ -159,7 +166,8 @@ class PayloadDescriptor:
     ``zip_paths`` and ``elsewhere`` tell where blobs are; both are ``None`` for docker-charon 0.1,
     which did not write them down. ``ours`` tells that there is an image layout around it.
     ``referrers`` are, by image, the digests of what refers to it, with cosign's tags, and
-    ``foreign`` those of the layers that neither side has.
+    ``foreign`` those of the layers that neither side has. ``narrowed`` are the images that have
+    another digest than their names say.
     """
 
     manifests: Mapping[str, str | None]
@@ -168,6 +176,7 @@ class PayloadDescriptor:
     ours: bool
     referrers: Mapping[str, tuple[tuple[Digest, str | None], ...]] = field(default_factory=dict)
     foreign: frozenset[Digest] = frozenset()
+    narrowed: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, content: bytes) -> PayloadDescriptor:
@@ -205,9 +214,10 @@ class PayloadDescriptor:
         try:
             referrers = _referrers(document.get("referrers", {}), manifests)
             foreign = frozenset(map(Digest, _list(document.get("foreign_blobs", []))))
+            narrowed = _names(document.get("narrowed", []))
         except DockerCharonError as error:
             raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
-        return cls(manifests, zip_paths, elsewhere, True, referrers, foreign)
+        return cls(manifests, zip_paths, elsewhere, True, referrers, foreign, narrowed)
 
 
 def parse_document(path: str, content: bytes) -> dict[str, Any]:
@@ -254,6 +264,12 @@ def _referrers(
             each.append((Digest(one.get("digest")), None if tag is None else check_tag(tag)))
         found[name] = tuple(each)
     return found
+
+
+def _names(value: Any) -> frozenset[str]:
+    if not all(isinstance(name, str) for name in _list(value)):
+        raise PayloadError("an image's name is not a string")
+    return frozenset(value)
 
 
 def _list(value: Any) -> list[Any]:

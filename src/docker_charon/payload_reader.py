@@ -6,7 +6,7 @@ import contextlib
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from docker_charon.archive import Archive, Report, open_archive, raise_it
@@ -66,7 +66,10 @@ class Payload:
         for name, path in descriptor.manifests.items():
             try:
                 reference = Reference.parse(name)
-                image = self._image(name, reference, path, roots.get(name))
+                image = self._image(name, path, roots.get(name))
+                if image is not None:
+                    narrowed = name in descriptor.narrowed
+                    reference = _settled(name, reference, image.root, narrowed=narrowed)
                 about = self._referrers(name, image, descriptor, referrers)
             except InvalidReference as error:
                 report(PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}"))
@@ -162,9 +165,7 @@ class Payload:
             found.append(Referrer(graph, tag))
         return tuple(found)
 
-    def _image(
-        self, name: str, reference: Reference, path: str | None, root: Descriptor | None
-    ) -> Image | None:
+    def _image(self, name: str, path: str | None, root: Descriptor | None) -> Image | None:
         """Return an image with all its manifests; ``None`` where the payload does not have them."""
         if root is not None:
             if path not in (None, blob_path(root.digest)):
@@ -175,8 +176,6 @@ class Payload:
                 manifest = self._once(path, path, name, Manifest.parse)
         else:
             return None
-        if reference.digest not in (None, manifest.digest, Digest.of(manifest.content, "sha512")):
-            raise PayloadError(f"the payload has {manifest.digest} as {name}")
         with _damaged(name):
             return Image.collect(manifest, lambda child: self._manifest(name, child))
 
@@ -258,6 +257,15 @@ class Payload:
         if info.file_size > longest:
             raise PayloadError(f"{path} is too large: {info.file_size} bytes")
         return self._archive.read(info)
+
+
+def _settled(name: str, reference: Reference, root: Manifest, *, narrowed: bool) -> Reference:
+    """Return where an image goes, whose name may have the digest of what it is a part of."""
+    if reference.digest is None or root.has_digest(reference.digest):
+        return reference
+    if not narrowed:
+        raise PayloadError(f"the payload has {root.digest} as {name}")
+    return replace(reference, digest=root.digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,12 @@ class NamedImage:
     referrers: tuple[Referrer, ...] = ()
 
     @property
+    def is_narrowed(self) -> bool:
+        """Whether it has another digest than its name says, as it is only a part of that."""
+        digest = self.reference.digest
+        return digest is not None and not self.image.root.has_digest(digest)
+
+    @property
     def graphs(self) -> tuple[Image, ...]:
         """The image itself, and what refers to it."""
         return (self.image, *(referrer.image for referrer in self.referrers))
@@ -115,21 +121,25 @@ def plan_make(
     wanted: Iterable[NamedImage],
     already: Iterable[NamedImage] = (),
     delivered: Mapping[Digest, Iterable[str]] | None = None,
-    foreign: frozenset[Digest] = frozenset(),
+    absent: Collection[tuple[str, Digest]] = frozenset(),
 ) -> MakePlan:
     """Decide what a payload carries, in time linear in the sum of the images' parts.
 
     The destination has what lies below ``already``, and the blobs that ``delivered`` names, each
-    with its repositories there; ``foreign`` are layers that the source does not have. Raises
-    `InvalidManifest` when two manifests give one blob two sizes: one of them is wrong, and
-    `InvalidReference` when two names would give one tag to two images.
+    with its repositories there; ``absent`` are repositories of the source and foreign layers that
+    these do not have. Raises `InvalidManifest` when two manifests give one blob two sizes: one of
+    them is wrong, and `InvalidReference` when two names would give one tag to two images.
     """
+
+    def is_there(named: NamedImage, blob: Descriptor) -> bool:
+        return not (blob.urls and (named.reference.repository, blob.digest) in absent)
+
     repositories: dict[Digest, dict[str, None]] = {}
     transferred = set()
     for named in already:
         transferred.add(named.reference)
         for blob in named.blobs:
-            if blob.digest not in foreign:
+            if is_there(named, blob):
                 repositories.setdefault(blob.digest, {})[named.reference.repository] = None
     for digest, places in (delivered or {}).items():
         repositories.setdefault(digest, {}).update(dict.fromkeys(places))
@@ -150,7 +160,7 @@ def plan_make(
                 )
             if blob.digest in repositories:
                 elsewhere[blob.digest] = tuple(repositories[blob.digest])
-            elif blob.digest not in foreign:
+            elif is_there(named, blob):
                 blobs.setdefault(blob.digest, (blob, named.reference.repository))
     return MakePlan(
         images=images,
@@ -158,7 +168,7 @@ def plan_make(
         manifests=tuple(manifests.values()),
         blobs=dict(blobs.values()),
         elsewhere=elsewhere,
-        foreign=foreign & sizes.keys() - elsewhere.keys(),
+        foreign=frozenset(sizes.keys() - elsewhere.keys() - blobs.keys()),
     )
 
 

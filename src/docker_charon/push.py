@@ -11,7 +11,13 @@ from typing import IO
 
 from docker_charon.descriptor import Body, Descriptor
 from docker_charon.digest import Digest
-from docker_charon.errors import BlobNotFound, InvalidManifest, ManifestNotFound, RegistryError
+from docker_charon.errors import (
+    AuthenticationError,
+    BlobNotFound,
+    InvalidManifest,
+    ManifestNotFound,
+    RegistryError,
+)
 from docker_charon.manifest_push import put_manifests
 from docker_charon.payload_reader import Payload, open_payload
 from docker_charon.plan import (
@@ -217,11 +223,17 @@ class _Survey:
 
     def _elsewhere(self, blob: Descriptor) -> str | None:
         """Return a repository that has the blob, of those that the payload names."""
-        for name in self._payload.elsewhere.get(blob.digest, ()):
-            repository = prefixed(self._prefix, name)
+        named = self._payload.elsewhere.get(blob.digest, ())
+        # An inventory knows them by their names there, with the prefix that they came under.
+        for repository in dict.fromkeys(
+            (*(prefixed(self._prefix, name) for name in named), *named)
+        ):
             known = self._has.get((repository, blob.digest))
             if known is None:
-                known = self._client.head_blob(repository, blob.digest) == blob.size
+                try:
+                    known = self._client.head_blob(repository, blob.digest) == blob.size
+                except AuthenticationError:
+                    known = False  # it is somebody else's, or not there at all
             if known:
                 return repository
         return None

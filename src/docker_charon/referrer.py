@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from docker_charon.digest import Digest
 from docker_charon.manifest import OCI_INDEX, Image, Manifest
@@ -46,13 +47,15 @@ def cosign_tags(subject: Digest) -> list[str]:
 def with_referrers(present: Manifest | None, manifests: Iterable[Manifest]) -> Manifest | None:
     """Return the list of a subject's referrers with ``manifests`` added to it.
 
-    ``present`` is the list that the registry has. ``None`` means that nothing is missing there.
+    ``present`` is the list that the registry has; what else it says stays in it. ``None`` means
+    that nothing is missing there.
     """
-    listed = json.loads(present.content)["manifests"] if present else []
+    document: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX}
+    document |= json.loads(present.content) if present else {}
+    listed = document.get("manifests") or []  # Go writes an empty list as null
     known = {value["digest"] for value in listed}
     new = [m.as_referrer() for m in manifests if m.digest not in known]
     if not new:
         return None
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, *new]}
-    content = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    content = json.dumps({**document, "manifests": [*listed, *new]}, separators=(",", ":"))
     return Manifest.parse(content.encode())

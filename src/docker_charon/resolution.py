@@ -148,15 +148,16 @@ class Resolution:
 
         def fetch(descriptor: Descriptor) -> Manifest:
             known = self._manifests.get(descriptor.digest)
-            if known is None:
-                if descriptor.media_type not in MANIFEST_TYPES:
-                    raise InvalidManifest(
-                        f"{repository}@{descriptor.digest} on {self._client.registry}: its media "
-                        f"type is {descriptor.media_type[:100]!r}"
-                    )
-                content = self._client.get_manifest(repository, descriptor.digest).content
-                known = self._manifests[descriptor.digest] = Manifest.of(descriptor, content)
-            return known
+            if known is not None and known.descriptor.size == descriptor.size:
+                return known
+            if descriptor.media_type not in MANIFEST_TYPES:
+                raise InvalidManifest(
+                    f"{repository}@{descriptor.digest} on {self._client.registry}: its media "
+                    f"type is {descriptor.media_type[:100]!r}"
+                )
+            manifest = known or self._client.get_manifest(repository, descriptor.digest)
+            manifest = Manifest.of(descriptor, manifest.content)
+            return self._manifests.setdefault(descriptor.digest, manifest)
 
         return fetch
 
@@ -174,7 +175,7 @@ class Resolution:
             level = {m.digest: (p[0], m) for p, m in zip(below.values(), found, strict=True)}
             seen.update(below)
         return {
-            reference: Image.collect(root, lambda descriptor: self._manifests[descriptor.digest])
+            reference: Image.collect(root, self._child(reference.repository))
             for reference, root in roots.items()
         }
 

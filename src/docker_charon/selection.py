@@ -74,7 +74,8 @@ def narrowed(index: Manifest, chosen: Collection[Digest], child: Child) -> Itera
     """
     document = json.loads(index.content)
     kept = []
-    for n, value in enumerate(document["manifests"]):
+    listed = document.get("manifests") or []  # Go writes an empty list as null
+    for n, value in enumerate(listed):
         descriptor = Descriptor.parse(value, f"manifests[{n}]")
         if descriptor.media_type in INDEX_TYPES:
             *below, smaller = narrowed(child(descriptor), chosen, child)
@@ -87,8 +88,8 @@ def narrowed(index: Manifest, chosen: Collection[Digest], child: Child) -> Itera
             kept.append(value)
         elif descriptor.digest in chosen or descriptor.annotations.get(ATTESTED) in chosen:
             kept.append(value)
-    if kept == document["manifests"]:
+    if kept == listed:
         yield index
         return
-    content = json.dumps({**document, "manifests": kept}, ensure_ascii=False, separators=(",", ":"))
+    content = json.dumps({**document, "manifests": kept}, separators=(",", ":"))
     yield Manifest.parse(content.encode(), index.media_type)
