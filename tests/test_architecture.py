@@ -20,7 +20,7 @@ LAYERS = [
     {"help_page"},
     {"__init__"},
     {"inspection", "inventory", "make", "push", "server", "verification"},
-    {"manifest_push", "resolution", "server.connection", "server.upload_endpoints"},
+    {"manifest_push", "resolution", "survey", "server.connection", "server.upload_endpoints"},
     {"server.endpoints"},
     {"server.answer", "server.layout", "server.payload_stack"},
     {"registry", "payload_reader", "payload_writer", "progress", "server.upload"},
