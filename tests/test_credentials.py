@@ -99,7 +99,7 @@ def test_the_command_line_takes_a_password_in_any_way(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(f"DOCKER_CHARON_{name}", value)
-    options = ["-r", passwords.registry, "-i", "-f", str(tmp_path / "p.zip"), *options]
+    options = ["-q", "-r", passwords.registry, "-i", "-f", str(tmp_path / "p.zip"), *options]
     made = charon("make-payload", *options, "app:1", stdin=stdin)
     assert (made.status, made.stdout, made.stderr) == (0, "", "")
     pushed = charon("push-payload", *options, stdin=stdin)

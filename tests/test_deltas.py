@@ -11,6 +11,7 @@ import images
 from command_line import charon
 from conftest import Sent
 from docker_charon import (
+    AuthenticationError,
     BlobNotFound,
     DockerCharonError,
     PayloadError,
@@ -19,6 +20,7 @@ from docker_charon import (
     make_payload,
     push_payload_to_registry,
 )
+from docker_charon.registry import RegistryClient
 from images import TestImage, artifact, image, index, layer
 from test_make import carried
 
@@ -224,6 +226,26 @@ def test_a_broken_image_is_left_out_of_all_and_told(
     with pytest.raises(BlobNotFound, match="of broken:1"):
         inventory(destination, tmp_path / "j.zip", "broken:1")
     assert not (tmp_path / "j.zip").exists()
+
+
+def test_a_repository_that_is_listed_and_refused_is_left_out_of_all_and_told(
+    destination: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    images.put(destination, "mine:1", image(layer(1)))
+    images.put(destination, "theirs:1", image(layer(2)))
+    tags = RegistryClient.tags
+
+    def guarded(client: RegistryClient, repository: str) -> list[str]:
+        if repository == "theirs":
+            raise AuthenticationError("the tags of theirs are nobody else's", status=403)
+        return tags(client, repository)
+
+    monkeypatch.setattr(RegistryClient, "tags", guarded)
+    assert inventory(destination, tmp_path / "i.zip") == ["mine:1"]
+    assert "left out: the tags of theirs" in caplog.text
 
 
 def test_an_empty_registry_has_no_inventory(destination: str, tmp_path: Path) -> None:

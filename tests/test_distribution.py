@@ -61,8 +61,8 @@ def metadata(wheel: Path) -> Metadata:
 
 
 def sources() -> set[str]:
-    package = ROOT / "src/docker_charon"
-    return {f"docker_charon/{path.name}" for path in package.glob("*.py")}
+    source = ROOT / "src"
+    return {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:

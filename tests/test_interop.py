@@ -117,6 +117,34 @@ def test_an_older_delta_takes_a_blob_from_where_it_is(
     assert images.read(destination, "b:2") == wanted.contents()
 
 
+def test_deltas_go_on_from_older_payloads(
+    old_make: Callable[..., None], source: str, destination: str, tmp_path: Path
+) -> None:
+    versions = {
+        n: images.put(source, f"app:{n}", image(*(layer(seed) for seed in range(n))))
+        for n in range(1, 5)
+    }
+    payloads = {n: tmp_path / f"{n}.zip" for n in versions}
+    old_make(source, payloads[1], ["app:1"], [])
+    old_make(source, payloads[2], ["app:2"], ["app:1"])
+    for n in (3, 4):
+        make_payload(
+            source,
+            payloads[n],
+            [f"app:{n}"],
+            secure=False,
+            payloads_already_transferred=[payloads[n - 1]],
+        )
+        with zipfile.ZipFile(payloads[n]) as archive:
+            assert len([name for name in archive.namelist() if name.startswith("blobs/")]) == 3
+    for n in versions:
+        push_payload_to_registry(
+            destination, payloads[n], strict=True, secure=False, repository_prefix="site"
+        )
+    for n, version in versions.items():
+        assert images.read(destination, f"site/app:{n}") == version.contents()
+
+
 def test_what_an_older_delta_lacks_is_missing_as_in_ours(
     old_make: Callable[..., None], source: str, destination: str, tmp_path: Path
 ) -> None:

@@ -85,9 +85,9 @@ def test_images_arrive(pyz: Path, source: str, destination: str, tmp_path: Path)
     images.put(source, "base:1", image(layer(1)))
     app = images.put(source, "app:2", image(layer(1), layer(2)))
     payload = tmp_path / "p.zip"
-    made = run(pyz, "make-payload", "-r", source, "-i", "-f", payload, "base:1", "app:2")
+    made = run(pyz, "make-payload", "-q", "-r", source, "-i", "-f", payload, "base:1", "app:2")
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
-    pushed = run(pyz, "push-payload", "-r", destination, "-i", "-f", payload)
+    pushed = run(pyz, "push-payload", "-q", "-r", destination, "-i", "-f", payload)
     assert (pushed.returncode, pushed.stdout, pushed.stderr) == (0, "base:1\napp:2\n", "")
     assert images.read(destination, "app:2") == app.contents()
 

@@ -110,7 +110,7 @@ def test_the_option_makes_it_trusted(
     tls: str, app: images.TestImage, authority: Path, tmp_path: Path, destination: str
 ) -> None:
     payload = tmp_path / "p.zip"
-    options = ("-r", tls, "--cacert", authority, "-f", payload)
+    options = ("-q", "-r", tls, "--cacert", authority, "-f", payload)
     made = charon("make-payload", *options, "app:1")
     assert (made.status, made.stdout, made.stderr) == (0, "", "")
     pushed = charon("push-payload", *options)

@@ -64,8 +64,8 @@ def make_inventory(
         progress: Show a bar if standard error is a terminal, unless this is ``False``.
 
     Returns:
-        The images of the inventory. When all are asked for, one that is broken is left out, and a
-        warning is logged.
+        The images of the inventory. When all are asked for, one that is broken is left out, as is a
+        repository that this user may not see, and a warning is logged.
 
     Raises:
         InvalidReference: An image or the registry has a name that cannot be one.
@@ -164,6 +164,9 @@ class _Census:
             return self._client.tags(repository)
         except ManifestNotFound:
             return []  # it is still listed, and all of it has been deleted
+        except AuthenticationError as error:
+            _log.warning("left out: %s", error)  # some list what they do not show to everyone
+            return []
 
     def _image(self, name: str, reference: Reference) -> NamedImage:
         image = self._resolution.image(reference)
