@@ -19,6 +19,7 @@ import images
 from distribution import Api, refused
 from docker_charon import DockerCharonError, PayloadError, ServerError, serve, server
 from docker_charon.server import connection
+from faults.processes import wait_until
 from images import digest_of, image, layer
 
 
@@ -291,8 +292,7 @@ def test_a_piece_that_breaks_off_can_be_gone_on_with(api: Api) -> None:
     with line_to(api) as line:
         head = f"PATCH {location} HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"
         line.sendall(head.encode() + content[:300])
-    answer = api("GET", location)  # waits until the other request is over
-    assert answer.headers["Range"] == "0-299"
+    wait_until(lambda: api("GET", location).headers["Range"] == "0-299")
     answer = api("PATCH", location, content[300:], Content_Range="300-999")
     assert answer.status_code == 202
     assert api("PUT", f"{location}?digest={digest_of(content)}").status_code == 201

@@ -1,6 +1,6 @@
 """kill -9 of a server at random moments of pushes: what its directory lists can be pulled.
 
-``SERVER_KILLS=100`` tries more moments.
+``SERVER_KILLS=100`` tries more pairs of moments.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from distribution import Api
 from docker_charon import serve
 from images import TestImage, artifact, image, index, layer
 
-MOMENTS = range(int(os.environ.get("SERVER_KILLS", "30")))
+MOMENTS = range(int(os.environ.get("SERVER_KILLS", "15")))
 CLIENTS = 4
 LONGEST = 0.6
 """Seconds from the first request to the latest kill."""

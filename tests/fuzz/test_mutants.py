@@ -24,10 +24,15 @@ PROGRAM = Path(__file__).parent / "run.py"
 
 
 def run(*arguments: object) -> dict[str, Any]:
-    """Examine in a process of its own; return what it found."""
+    """Examine in a process of its own; return what it found.
+
+    Its memory is measured, so nothing counts the lines that it runs.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])}
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)
     done = subprocess.run(
         [sys.executable, str(PROGRAM), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
