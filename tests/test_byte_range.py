@@ -29,7 +29,6 @@ def test_one_range_is_read(header: str, expected: tuple[int, int]) -> None:
         None,
         "",
         "bytes=-",
-        "bytes=5-2",
         "bytes=0-1,3-4",
         "items=0-1",
         "bytes=a-b",
@@ -41,8 +40,8 @@ def test_what_may_be_passed_over_means_all(header: str | None) -> None:
     assert range_to_read(header, 10) is None
 
 
-@pytest.mark.parametrize("header", ["bytes=10-", "bytes=10-12", "bytes=-0"])
-def test_a_range_behind_the_end_cannot_be_read(header: str) -> None:
+@pytest.mark.parametrize("header", ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=5-2"])
+def test_a_range_in_which_there_is_nothing_cannot_be_read(header: str) -> None:
     with pytest.raises(Unsatisfiable):
         range_to_read(header, 10)
 

@@ -296,6 +296,34 @@ def test_end_7_takes_a_sha512_digest(api: Api) -> None:
     assert api("HEAD", "app/manifests/big").headers["Docker-Content-Digest"] == digest
 
 
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_end_7_takes_tags_beside_a_digest(tmp_path: Path, algorithm: str) -> None:
+    with serve(storage=tmp_path / "storage") as server:
+        api = Api(server.address)
+        before = api.put("app:1", image(layer(1)))
+        api.put("app:latest", before)
+        content = json.dumps({"schemaVersion": 2, "config": described(b"{}"), "layers": []})
+        api.blob(b"{}")
+        digest = f"{algorithm}:{hashlib.new(algorithm, content.encode()).hexdigest()}"
+        answer = api.manifest(f"{digest}?tag=1&tag=latest&tag=1.2&tag=1", content.encode())
+        assert answer.headers["OCI-Tag"] == "1, latest, 1.2"
+        assert "OCI-Tag" not in api.manifest(digest, content.encode()).headers
+    with serve(storage=tmp_path / "storage") as server:
+        api = Api(server.address)
+        assert api("GET", "app/tags/list").json()["tags"] == ["1", "1.2", "latest"]
+        for tag in ("1", "latest", "1.2"):
+            assert api("HEAD", f"app/manifests/{tag}").headers["Docker-Content-Digest"] == digest
+        assert api("GET", f"app/manifests/{before.digest}").content == before.manifest
+
+
+def test_end_7_looks_at_all_tags_before_it_takes_one(api: Api) -> None:
+    wanted = image()
+    api.blob(wanted.blobs[0])
+    answer = api.manifest(f"{wanted.digest}?tag=1&tag=-x", wanted.manifest)
+    assert refused(answer, 400, "MANIFEST_INVALID")
+    assert refused(api("GET", "app/manifests/1"), 404, "NAME_UNKNOWN")
+
+
 def test_end_7_takes_manifests_without_layers_and_of_unknown_types(api: Api) -> None:
     api.blob(b"{}")
     bare = {"schemaVersion": 2, "config": described(b"{}"), "layers": []}

@@ -10,7 +10,7 @@ _SENT = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*
 
 
 class Unsatisfiable(Exception):  # it is an answer (416), not an error
-    """Raised for a range that begins behind the end."""
+    """Raised for a range in which there is nothing: it is behind the end, or none at all."""
 
 
 def range_to_read(header: str | None, size: int) -> tuple[int, int] | None:
@@ -27,9 +27,7 @@ def range_to_read(header: str | None, size: int) -> tuple[int, int] | None:
         start, end = max(0, size - int(last)), size
     else:
         start, end = int(first), min(size, int(last) + 1) if last else size
-        if last and int(last) < start:
-            return None
-    if start >= size:
+    if start >= end:  # behind the end; and what ends before it begins may be refused as well
         raise Unsatisfiable
     return start, end
 

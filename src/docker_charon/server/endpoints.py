@@ -38,8 +38,15 @@ class Request:
 
     def parameters(self) -> dict[str, str]:
         """Return the query's fields; of several with one name, the last one."""
+        return dict(self._fields())
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all the query's fields with a name, each once."""
+        return list(dict.fromkeys(value for field, value in self._fields() if field == name))
+
+    def _fields(self) -> list[tuple[str, str]]:
         try:
-            return dict(parse_qsl(self.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+            return parse_qsl(self.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:
             raise Rejected(Code.UNSUPPORTED, "the query has too many fields") from None
 

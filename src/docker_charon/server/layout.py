@@ -20,7 +20,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ class Layout:
         repository: str,
         content: bytes,
         media_type: str | None,
-        tag: str | None = None,
+        tags: Sequence[str] = (),
         digest: Digest | None = None,
     ) -> StoredManifest:
         """Store a manifest whose blobs and manifests are there; one ``subject`` need not be.
@@ -153,7 +153,8 @@ class Layout:
             finally:
                 self.uploads.forget(temporary)
         with self._lock:
-            self._list(repository, manifest, tag)
+            for tag in tags or (None,):
+                self._list(repository, manifest, tag)
         return manifest
 
     def _is_intact(self, digest: Digest, content: bytes) -> bool:

@@ -87,12 +87,18 @@ class UploadEndpoints:
         return Answer(204)
 
     def _put_manifest(self, request: Request, repository: str, reference: str) -> Answer:
-        """end-7: take a manifest, under a tag or under its digest."""
-        tag, digest = None, None
+        """end-7: take a manifest, under a tag or under its digest.
+
+        Tags beside a digest (``?tag=1&tag=latest``) are optional, and in no release of the
+        specification yet. They are how a manifest with a sha512 digest gets a tag.
+        """
+        digest, beside = None, []
         if ":" in reference:
             digest = parse_digest(reference)
+            beside = [parse_tag(repository, tag) for tag in request.values("tag")]
+            tags = beside
         else:
-            tag = parse_tag(repository, reference)
+            tags = [parse_tag(repository, reference)]
             if "digest" in (parameters := request.parameters()):
                 digest = parse_digest(parameters["digest"])
         try:
@@ -102,11 +108,14 @@ class UploadEndpoints:
                 Code.SIZE_INVALID, f"a manifest has {MAX_SIZE} bytes at the most", status=413
             )
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip() or None
-        manifest = self._layout.put_manifest(repository, content, media_type, tag, digest)
+        manifest = self._layout.put_manifest(repository, content, media_type, tags, digest)
         location = f"/v2/{repository}/manifests/{manifest.digest}"
-        if manifest.subject is None:
-            return created(location, manifest.digest)
-        return created(location, manifest.digest, **{"OCI-Subject": manifest.subject})
+        headers: dict[str, str] = {}
+        if manifest.subject is not None:
+            headers["OCI-Subject"] = manifest.subject
+        if beside:
+            headers["OCI-Tag"] = ", ".join(beside)
+        return created(location, manifest.digest, **headers)
 
 
 def _check_source(repository: str) -> None:
