@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,12 @@ from requests.adapters import HTTPAdapter
 
 import registries
 from docker_charon import blob_upload, registry, serve, transport
+
+
+def pytest_configure() -> None:
+    """Let what the tests start be interrupted, even where they run in the background themselves."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
