@@ -180,7 +180,8 @@ class Connection:
         if not link:
             raise RegistryError(f"{self.registry} names no place for {doing}")
         own = urlsplit(self.url)
-        if place.hostname == own.hostname and (place.scheme, own.scheme) == ("http", "https"):
+        is_own = origin(place.geturl())[1] == origin(self.url)[1]
+        if is_own and (place.scheme, own.scheme) == ("http", "https"):
             # Behind a proxy that ends the TLS, a registry may not know its own address.
             place = place._replace(scheme=own.scheme, netloc=own.netloc)
         return place.geturl()
