@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -75,7 +76,24 @@ class Connection:
 
     def explain(self, error: Exception) -> ConnectionFailed:
         """Make one line of a failure on the way to this registry."""
-        return explain(error, self.registry, secure=self._asker.secure)
+        url = getattr(getattr(error, "request", None), "url", None)
+        elsewhere = self._elsewhere(url) if isinstance(url, str) else ""
+        if not elsewhere:
+            return explain(error, self.registry, secure=self._asker.secure)
+        failure = explain(error, elsewhere, secure=True)
+        what = str(failure).removesuffix(f"; {failure.hint}")
+        return ConnectionFailed(
+            f"{self.registry} sends us to another host: {what}",
+            hint="can that one be reached from here?",
+        )
+
+    def _elsewhere(self, url: str) -> str:
+        """Return the host of ``url`` if it is not the registry's own; else nothing."""
+        try:
+            is_own = origin(url) == origin(self.url)
+        except ValueError:
+            return ""
+        return "" if is_own else urlsplit(url).netloc.rpartition("@")[2]
 
     def request(
         self,
@@ -203,7 +221,7 @@ class Connection:
     def refusal(self, response: requests.Response, doing: str) -> RegistryError:
         """Make an error of an answer that was not expected."""
         return refusal(
-            self._asker,
+            replace(self._asker, elsewhere=self._elsewhere(response.url)),
             response.status_code,
             self.error_body(response),
             doing,
