@@ -462,6 +462,16 @@ def test_tags_are_read_to_their_last_page(
     assert all(signed for _, _, signed in sent(web))
 
 
+@each("relation", ["rel=next", 'REL="Next"', 'rel="last next"', 'title="a, b"; rel="next"'])
+def test_a_link_to_the_next_page_may_be_written_in_many_ways(
+    web: RequestsMock, client: RegistryClient, relation: str
+) -> None:
+    link = {"Link": f'<{TAGS.url}?n=1>; rel="prev", <{TAGS.url}?last=a&n=1>; {relation}'}
+    web.get(TAGS.url, json={"tags": ["a"]}, headers=link)
+    web.get(f"{TAGS.url}?last=a&n=1", json={"tags": ["b"]})
+    assert TAGS.on(client) == ["a", "b"]
+
+
 @each("body", ['{"tags": null}', '{"tags": []}', "{}"])
 def test_a_repository_may_have_no_tags(
     web: RequestsMock, client: RegistryClient, body: str

@@ -173,7 +173,7 @@ class Connection:
                     except ValueError:
                         document = None
                 yield response, document if isinstance(document, dict) else None
-                next_page = response.links.get("next", {}).get("url")
+                next_page = _next_page(response)
                 page = self.resolve(response, next_page, doing) if next_page else None
 
     def content(self, response: requests.Response, limit: int) -> bytes:
@@ -235,3 +235,12 @@ class Connection:
         except FAILURES:
             body = b""
         return body
+
+
+def _next_page(response: requests.Response) -> str | None:
+    """Return where a list goes on (RFC 8288): in any case, and with other relations beside it."""
+    for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
+        parameters = {name.lower(): value for name, value in link.items()}
+        if "next" in parameters.get("rel", "").lower().split():
+            return str(link["url"])
+    return None
