@@ -58,6 +58,17 @@ def test_the_tags_of_the_later_payload_are_served(
             assert images.read(server.address, f"app:{each.digest}") == each.contents()
 
 
+def test_the_last_payload_wins_whatever_the_tag_is_called(tmp_path: Path) -> None:
+    names = ["app", "app:latest", "app"]
+    payloads = [tmp_path / f"{n}.zip" for n in range(3)]
+    with serve(storage=tmp_path / "source") as server:
+        for n, name in enumerate(names):
+            latest = images.put(server.address, "app:latest", image(layer(n)))
+            make_payload(server.address, payloads[n], [name], secure=False)
+    with serve(payloads) as server:
+        assert images.read(server.address, "app:latest") == latest.contents()
+
+
 def test_a_delta_alone_is_served_as_far_as_it_goes_and_says_what_it_lacks(
     made: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -93,6 +93,42 @@ def to_write_only(_: Path) -> bytes:
     return bytes(target.taken)
 
 
+class Remote:
+    """A file on another machine, as SFTP has it: not all that `io` has, and not the same."""
+
+    def __init__(self) -> None:
+        self.content = io.BytesIO(bytes(4_000_000))
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.content.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
+        self.content.seek(offset, whence)
+
+    def write(self, data: bytes) -> None:
+        self.content.write(data)
+
+
+class RemoteFile(Remote):
+    def truncate(self, size: int) -> None:
+        self.content.truncate(size)
+
+
+def to_remote_file(_: Path) -> bytes:
+    target = RemoteFile()
+    write_payload(target, entries(), fetch)  # type: ignore[arg-type]
+    return target.content.getvalue()
+
+
+def to_file_that_cannot_be_cut(_: Path) -> bytes:
+    target = Remote()
+    write_payload(target, entries(), fetch)  # type: ignore[arg-type]
+    return target.content.getvalue()[: target.tell()]
+
+
 def to_appended_file(folder: Path) -> bytes:
     with (folder / "payload.zip").open("ab") as target:
         write_payload(target, entries(), fetch)
@@ -156,9 +192,10 @@ def to_path_of_pipe(_: Path) -> bytes:
 
 
 Target = Callable[[Path], bytes]
-SEEKABLE: list[Target] = [to_path, to_memory, to_raw_file]
+SEEKABLE: list[Target] = [to_path, to_memory, to_raw_file, to_remote_file]
 STREAMS: list[Target] = [
     to_write_only,
+    to_file_that_cannot_be_cut,
     to_appended_file,
     to_file_that_a_shell_appends_to,
     to_pipe,

@@ -27,6 +27,7 @@ from docker_charon import (
     verify_payload,
 )
 from docker_charon.digest import Digest
+from docker_charon.referrer import cosign_tags
 from docker_charon.registry import RegistryClient
 from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
 from test_make import carried
@@ -352,6 +353,11 @@ def test_the_api_is_read_to_its_last_page() -> None:
         found = client.referrers("app", subject)
     assert found is not None
     assert [each.digest for each in found] == [SBOM.digest, SCAN.digest]
+
+
+def test_no_tag_is_asked_for_that_cannot_be_one() -> None:
+    assert [len(tag) for tag in cosign_tags(Digest.of(b""))] == [75, 75, 76]
+    assert cosign_tags(Digest.of(b"", "sha512")) == []
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 406, 501])

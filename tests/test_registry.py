@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Callable, Iterator
 from operator import methodcaller
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from responses import RequestsMock
 from responses.registries import OrderedRegistry
 
@@ -318,6 +320,40 @@ def test_storage_gets_no_authorization(web: RequestsMock, member: RegistryClient
     assert sent(web) == [("GET", GET_BLOB.url, True), ("GET", storage, False)]
 
 
+@each("status", [401, 403])
+def test_a_refusal_of_the_storage_is_not_laid_on_the_login(
+    web: RequestsMock, member: RegistryClient, status: int
+) -> None:
+    web.get(GET_BLOB.url, **at("https://user@storage.example:8443/1"))
+    web.get("https://user@storage.example:8443/1", status=status)
+    words = (
+        rf"^storage\.example:8443, where {HOST} sends us, answers {status} to the blob .*a login"
+    )
+    with pytest.raises(errors.RegistryError, match=words) as caught:
+        GET_BLOB.on(member)
+    assert not isinstance(caught.value, errors.AuthenticationError)
+    assert caught.value.status == status
+
+
+@each(
+    ("failure", "words"),
+    [
+        (requests.ConnectionError(socket.gaierror(-2, "?")), r"the name of storage\.example is"),
+        (
+            requests.ConnectionError(ConnectionRefusedError()),
+            r"nothing listens at storage\.example",
+        ),
+    ],
+)
+def test_a_storage_that_cannot_be_reached_is_named(
+    web: RequestsMock, client: RegistryClient, failure: Exception, words: str
+) -> None:
+    web.get(GET_BLOB.url, **at("https://storage.example/1"))
+    web.get("https://storage.example/1", body=failure)
+    with pytest.raises(errors.ConnectionFailed, match=f"{HOST} sends us to .*: {words}.*from here"):
+        GET_BLOB.on(client)
+
+
 @each(
     ("location", "address", "signed"),
     [
@@ -424,6 +460,16 @@ def test_tags_are_read_to_their_last_page(
     web.get(f"{TAGS.url}?last=b&n=2", json={"tags": ["c"]}, headers=link)
     assert TAGS.on(member) == ["a", "b", "c"]
     assert all(signed for _, _, signed in sent(web))
+
+
+@each("relation", ["rel=next", 'REL="Next"', 'rel="last next"', 'title="a, b"; rel="next"'])
+def test_a_link_to_the_next_page_may_be_written_in_many_ways(
+    web: RequestsMock, client: RegistryClient, relation: str
+) -> None:
+    link = {"Link": f'<{TAGS.url}?n=1>; rel="prev", <{TAGS.url}?last=a&n=1>; {relation}'}
+    web.get(TAGS.url, json={"tags": ["a"]}, headers=link)
+    web.get(f"{TAGS.url}?last=a&n=1", json={"tags": ["b"]})
+    assert TAGS.on(client) == ["a", "b"]
 
 
 @each("body", ['{"tags": null}', '{"tags": []}', "{}"])

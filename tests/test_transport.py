@@ -193,6 +193,7 @@ def test_a_registry_is_a_string(registry: object) -> None:
         ("https://registry.example:443", ("https", "registry.example", 443)),
         ("http://registry.example?x=1", ("http", "registry.example", 80)),
         ("http://[::1]:5000/v2/", ("http", "::1", 5000)),
+        ("https://registry.example./v2/", ("https", "registry.example", 443)),
         ("https://registry.example@other.example/", ("https", "other.example", 443)),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from pathlib import Path
@@ -51,6 +52,18 @@ def test_what_may_pass_is_tried_again(source: str, tmp_path: Path, status: int) 
     with Proxy(source, [Rule("GET", "/blobs/", Answer(status), times=2)]) as proxy:
         make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False, jobs=1)
         assert len(proxy.matching("GET", "/blobs/")) == 4
+
+
+@pytest.mark.usefixtures("app", "slept")
+@pytest.mark.parametrize("code", ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "DIGEST_INVALID"])
+def test_a_registry_may_be_slow_to_see_what_it_has_just_taken(
+    source: str, destination: str, tmp_path: Path, code: str
+) -> None:
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    refusal = Answer(400, body=json.dumps({"errors": [{"code": code}]}).encode())
+    with Proxy(destination, [Rule("PUT", TAG, refusal, times=3)]) as proxy:
+        assert push_payload_to_registry(proxy.address, tmp_path / "p.zip", secure=False)
+        assert len(proxy.matching("PUT", TAG)) == 4
 
 
 @pytest.mark.usefixtures("app", "slept")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -75,7 +76,24 @@ class Connection:
 
     def explain(self, error: Exception) -> ConnectionFailed:
         """Make one line of a failure on the way to this registry."""
-        return explain(error, self.registry, secure=self._asker.secure)
+        url = getattr(getattr(error, "request", None), "url", None)
+        elsewhere = self._elsewhere(url) if isinstance(url, str) else ""
+        if not elsewhere:
+            return explain(error, self.registry, secure=self._asker.secure)
+        failure = explain(error, elsewhere, secure=True)
+        what = str(failure).removesuffix(f"; {failure.hint}")
+        return ConnectionFailed(
+            f"{self.registry} sends us to another host: {what}",
+            hint="can that one be reached from here?",
+        )
+
+    def _elsewhere(self, url: str) -> str:
+        """Return the host of ``url`` if it is not the registry's own; else nothing."""
+        try:
+            is_own = origin(url) == origin(self.url)
+        except ValueError:
+            return ""
+        return "" if is_own else urlsplit(url).netloc.rpartition("@")[2]
 
     def request(
         self,
@@ -155,7 +173,7 @@ class Connection:
                     except ValueError:
                         document = None
                 yield response, document if isinstance(document, dict) else None
-                next_page = response.links.get("next", {}).get("url")
+                next_page = _next_page(response)
                 page = self.resolve(response, next_page, doing) if next_page else None
 
     def content(self, response: requests.Response, limit: int) -> bytes:
@@ -180,7 +198,8 @@ class Connection:
         if not link:
             raise RegistryError(f"{self.registry} names no place for {doing}")
         own = urlsplit(self.url)
-        if place.hostname == own.hostname and (place.scheme, own.scheme) == ("http", "https"):
+        is_own = origin(place.geturl())[1] == origin(self.url)[1]
+        if is_own and (place.scheme, own.scheme) == ("http", "https"):
             # Behind a proxy that ends the TLS, a registry may not know its own address.
             place = place._replace(scheme=own.scheme, netloc=own.netloc)
         return place.geturl()
@@ -202,7 +221,7 @@ class Connection:
     def refusal(self, response: requests.Response, doing: str) -> RegistryError:
         """Make an error of an answer that was not expected."""
         return refusal(
-            self._asker,
+            replace(self._asker, elsewhere=self._elsewhere(response.url)),
             response.status_code,
             self.error_body(response),
             doing,
@@ -216,3 +235,12 @@ class Connection:
         except FAILURES:
             body = b""
         return body
+
+
+def _next_page(response: requests.Response) -> str | None:
+    """Return where a list goes on (RFC 8288): in any case, and with other relations beside it."""
+    for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
+        parameters = {name.lower(): value for name, value in link.items()}
+        if "next" in parameters.get("rel", "").lower().split():
+            return str(link["url"])
+    return None

@@ -181,7 +181,8 @@ class _Writing:
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
-        target = RandomAccess(file, file.tell())
+        base = file.tell()
+        target = RandomAccess(file, base)
         target.write(layout.front, 0)
 
         def write(place: _Place) -> int:
@@ -191,7 +192,7 @@ class _Writing:
 
         crcs = self._write_blobs(layout, write)
         target.write(layout.directory(crcs), layout.end)
-        file.truncate()
+        file.truncate(base + layout.size)  # not every file takes it without a size
         if hasattr(file, "flush"):
             file.flush()
 
@@ -293,7 +294,9 @@ def _content(file: RandomAccess, record: Record) -> StoredContent:
 
 def _is_seekable(file: IO[bytes]) -> bool:
     """Whether bytes can be put where they belong: a device only says so, an appender cannot."""
-    if not getattr(file, "seekable", lambda: False)() or "a" in str(getattr(file, "mode", "")):
+    if not getattr(file, "seekable", lambda: False)() or not hasattr(file, "truncate"):
+        return False
+    if "a" in str(getattr(file, "mode", "")):
         return False
     if isinstance(file, io.BufferedIOBase) and not isinstance(file, _SEEKABLE):
         return False  # what compresses seeks forwards only

@@ -11,6 +11,7 @@ from docker_charon.digest import Digest
 from docker_charon.manifest import OCI_INDEX, Image, Manifest
 
 _COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
+_LONGEST_TAG = 128  # characters
 _LONGEST_ALGORITHM, _LONGEST_ENCODED = 32, 64  # characters of a fallback tag's two parts
 
 
@@ -40,8 +41,13 @@ def fallback_tag(subject: Digest) -> str:
 
 
 def cosign_tags(subject: Digest) -> list[str]:
-    """Return the tags under which cosign keeps what it knows of a manifest."""
-    return [f"{subject.algorithm}-{subject.encoded}{suffix}" for suffix in _COSIGN_SUFFIXES]
+    """Return the tags under which cosign keeps what it knows of a manifest.
+
+    There are none for a sha512 digest, with which they would be longer than a tag can be: some
+    registries answer 400 to those.
+    """
+    tags = (f"{subject.algorithm}-{subject.encoded}{suffix}" for suffix in _COSIGN_SUFFIXES)
+    return [tag for tag in tags if len(tag) <= _LONGEST_TAG]
 
 
 def with_referrers(present: Manifest | None, manifests: Iterable[Manifest]) -> Manifest | None:

@@ -24,11 +24,16 @@ _FULL = ("quota", "insufficient storage", "no space", "exceed")
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asked: the registry's name, and what a hint depends on."""
+    """Who was asked: the registry's name, and what a hint depends on.
+
+    ``elsewhere`` is the other host that answered, where the registry sent us to one: the storage
+    behind it, most often.
+    """
 
     registry: str
     secure: bool
     is_docker_hub: bool
+    elsewhere: str = ""
 
 
 def refusal(
@@ -37,7 +42,10 @@ def refusal(
     """Make an error of an answer; ``doing`` is what it was the answer to."""
     code, message = _error(body)
     said = " ".join(part for part in (str(status), code, message) if part)
-    text = f"{asker.registry} answers {said} to {doing}"
+    who = asker.registry
+    if asker.elsewhere:
+        who = f"{asker.elsewhere}, where {asker.registry} sends us,"
+    text = f"{who} answers {said} to {doing}"
     is_full = status == 507 or any(word in message.lower() for word in _FULL)
     if status == 429 or code == "TOOMANYREQUESTS":
         if asker.is_docker_hub and not has_credentials:
@@ -47,6 +55,9 @@ def refusal(
         return RegistryError(text, hint=hint, status=status, code=code)
     if is_full:
         hint = "the registry, or this user's quota there, is full"
+        return RegistryError(text, hint=hint, status=status, code=code)
+    if asker.elsewhere and status in (401, 403):
+        hint = "it, or something on the way to it, does not let us in: a login would not help"
         return RegistryError(text, hint=hint, status=status, code=code)
     if status == 401:
         hint = "check the username and the password, and what this user may do"

@@ -36,6 +36,8 @@ _NO_API = (400, 404, 405, 406, 501)
 """How registries without a referrers API answer; the spec has 404."""
 _MOST_NAMES = 1_000_000  # of repositories or tags, before it is taken for a list without an end
 _MANIFEST_TRIES = 4  # at one that was damaged on its way
+_UNSETTLED = ("DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN")
+"""What a registry may say of a manifest that it takes a moment later."""
 _BUFFER = 256 * 1024
 
 
@@ -379,7 +381,8 @@ class RegistryClient:
         1.1, "Pushing Manifests with Subject"): ``False`` means that the list has to be kept by us.
 
         The bytes are known to be right: a registry that says they are not (DIGEST_INVALID) met them
-        damaged on the way, or in the middle of what another client stores, and is asked again.
+        damaged on the way, or in the middle of what another client stores, and is asked again. So
+        is one that does not know of a part: it may be slow to see what it has just taken.
         """
         name = _name(repository, reference)
         for tries_left in reversed(range(_MANIFEST_TRIES)):
@@ -397,7 +400,7 @@ class RegistryClient:
                     lists_referrers = "OCI-Subject" in response.headers
                 break
             except RegistryError as error:
-                if not tries_left or error.code not in ("DIGEST_INVALID", "MANIFEST_INVALID"):
+                if not tries_left or error.code not in _UNSETTLED:
                     raise
             time.sleep(pause(_MANIFEST_TRIES - tries_left))
         # The header can be wrong; the bytes cannot.

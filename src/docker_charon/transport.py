@@ -222,7 +222,8 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port of ``url``: who may see a credential."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), port
+    # The dot at the end of a full name is not sent along, and so not in a registry's own links.
+    return parts.scheme, (parts.hostname or "").lower().removesuffix("."), port
 
 
 def check_host(registry: str) -> str:

@@ -67,6 +67,8 @@ class PayloadStack:
             for carried in payload.images:
                 self._keep(carried.reference, carried.image)
                 self._keep_referrers(carried)
+                # Last, and not where it was: another name may stand for the same tag.
+                named.pop(carried.name, None)
                 named[carried.name] = carried.reference, carried.image
         for name, (reference, image) in named.items():
             self._show(name, reference, image)
