@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from docker_charon.digest import Digest
@@ -80,11 +81,13 @@ class Catalog:
                 return there.manifests.get(reference)
             return there.tags.get(reference)
 
-    def is_tagged(self, repository: str, manifest: StoredManifest, but: str | None = None) -> bool:
-        """Whether a manifest has a tag in a repository, other than ``but``."""
+    def is_tagged(
+        self, repository: str, manifest: StoredManifest, but: Collection[str] = ()
+    ) -> bool:
+        """Whether a manifest has a tag in a repository, other than those of ``but``."""
         with self._lock:
             tags = self._repositories[repository].tags.items()
-            return any(tag != but and each.digest == manifest.digest for tag, each in tags)
+            return any(tag not in but and each.digest == manifest.digest for tag, each in tags)
 
     def referrers(self, repository: str, subject: Digest) -> list[StoredManifest]:
         """Return the manifests whose subject has this digest, be it there or not."""

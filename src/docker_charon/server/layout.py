@@ -153,8 +153,7 @@ class Layout:
             finally:
                 self.uploads.forget(temporary)
         with self._lock:
-            for tag in tags or (None,):
-                self._list(repository, manifest, tag)
+            self._list(repository, manifest, tags)
         return manifest
 
     def _is_intact(self, digest: Digest, content: bytes) -> bool:
@@ -176,25 +175,27 @@ class Layout:
                 [str(digest) for digest in lacking],
             )
 
-    def _list(self, repository: str, manifest: StoredManifest, tag: str | None) -> None:
+    def _list(self, repository: str, manifest: StoredManifest, tags: Sequence[str]) -> None:
         """Write an index that has the manifest; its old place stays as long as it has none."""
         index = self._index.copy()
         own = f"{repository}@{manifest.digest}"
-        if tag is not None:
-            before = self.catalog.find(repository, tag)
-            moves = before is not None and before.digest != manifest.digest
-            if before and moves and not self.catalog.is_tagged(repository, before, but=tag):
-                index.put(f"{repository}@{before.digest}", before)
+        if tags:
             index.named.pop(own, None)
-            index.put(f"{repository}:{tag}", manifest)
         elif self.catalog.find(repository, manifest.digest) is None or not (
             self.catalog.is_tagged(repository, manifest)
         ):
             index.put(own, manifest)
+        for tag in tags:
+            before = self.catalog.find(repository, tag)
+            moves = before is not None and before.digest != manifest.digest
+            if before and moves and not self.catalog.is_tagged(repository, before, but=tags):
+                index.put(f"{repository}@{before.digest}", before)
+            index.put(f"{repository}:{tag}", manifest)
         if index != self._index:
             write_durably(self._root / INDEX_PATH, index.encode(), self._temporary_index)
         self._index = index
-        self.catalog.add(repository, manifest, tag)
+        for name in tags or (None,):
+            self.catalog.add(repository, manifest, name)
 
     def _load(self, name: str) -> None:
         """Have an image that is listed found, with the manifests below it."""
