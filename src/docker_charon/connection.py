@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -90,7 +89,7 @@ class Connection:
     def _elsewhere(self, url: str) -> str:
         """Return the host of ``url`` if it is not the registry's own; else nothing."""
         try:
-            is_own = origin(url) == origin(self.url)
+            is_own = self._login.covers(url)
         except ValueError:
             return ""
         return "" if is_own else urlsplit(url).netloc.rpartition("@")[2]
@@ -192,14 +191,13 @@ class Connection:
         """Return the URL that a registry's ``link``, which may be relative, stands for."""
         try:
             place = urlsplit(urljoin(response.url, link))
-            origin(place.geturl())
+            scheme, host, _ = origin(place.geturl())
         except ValueError:
             link = None
         if not link:
             raise RegistryError(f"{self.registry} names no place for {doing}")
         own = urlsplit(self.url)
-        is_own = origin(place.geturl())[1] == origin(self.url)[1]
-        if is_own and (place.scheme, own.scheme) == ("http", "https"):
+        if host == origin(self.url)[1] and (scheme, own.scheme) == ("http", "https"):
             # Behind a proxy that ends the TLS, a registry may not know its own address.
             place = place._replace(scheme=own.scheme, netloc=own.netloc)
         return place.geturl()
@@ -221,10 +219,11 @@ class Connection:
     def refusal(self, response: requests.Response, doing: str) -> RegistryError:
         """Make an error of an answer that was not expected."""
         return refusal(
-            replace(self._asker, elsewhere=self._elsewhere(response.url)),
+            self._asker,
             response.status_code,
             self.error_body(response),
             doing,
+            elsewhere=self._elsewhere(response.url),
             has_credentials=self._login.has_credentials,
         )
 

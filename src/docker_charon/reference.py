@@ -12,7 +12,8 @@ from docker_charon.errors import InvalidDigest, InvalidReference
 # OCI distribution-spec 1.1, "Pulling manifests". 255 characters is what registries hold.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+LONGEST_TAG = 128  # characters
+_TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_TAG - 1}}}")
 _LONGEST_REPOSITORY = 255
 
 

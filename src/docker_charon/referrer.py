@@ -9,9 +9,9 @@ from typing import Any
 
 from docker_charon.digest import Digest
 from docker_charon.manifest import OCI_INDEX, Image, Manifest
+from docker_charon.reference import LONGEST_TAG
 
 _COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
-_LONGEST_TAG = 128  # characters
 _LONGEST_ALGORITHM, _LONGEST_ENCODED = 32, 64  # characters of a fallback tag's two parts
 
 
@@ -47,7 +47,7 @@ def cosign_tags(subject: Digest) -> list[str]:
     registries answer 400 to those.
     """
     tags = (f"{subject.algorithm}-{subject.encoded}{suffix}" for suffix in _COSIGN_SUFFIXES)
-    return [tag for tag in tags if len(tag) <= _LONGEST_TAG]
+    return [tag for tag in tags if len(tag) <= LONGEST_TAG]
 
 
 def with_referrers(present: Manifest | None, manifests: Iterable[Manifest]) -> Manifest | None:

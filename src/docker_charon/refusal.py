@@ -24,27 +24,32 @@ _FULL = ("quota", "insufficient storage", "no space", "exceed")
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who was asked: the registry's name, and what a hint depends on.
-
-    ``elsewhere`` is the other host that answered, where the registry sent us to one: the storage
-    behind it, most often.
-    """
+    """Who asked: the registry's name, and what a hint depends on."""
 
     registry: str
     secure: bool
     is_docker_hub: bool
-    elsewhere: str = ""
 
 
 def refusal(
-    asker: Asker, status: int, body: bytes, doing: str, *, has_credentials: bool
+    asker: Asker,
+    status: int,
+    body: bytes,
+    doing: str,
+    *,
+    has_credentials: bool,
+    elsewhere: str = "",
 ) -> RegistryError:
-    """Make an error of an answer; ``doing`` is what it was the answer to."""
+    """Make an error of an answer; ``doing`` is what it was the answer to.
+
+    ``elsewhere`` is the other host that answered, where the registry sent us to one: the storage
+    behind it, most often.
+    """
     code, message = _error(body)
     said = " ".join(part for part in (str(status), code, message) if part)
     who = asker.registry
-    if asker.elsewhere:
-        who = f"{asker.elsewhere}, where {asker.registry} sends us,"
+    if elsewhere:
+        who = f"{elsewhere}, where {asker.registry} sends us,"
     text = f"{who} answers {said} to {doing}"
     is_full = status == 507 or any(word in message.lower() for word in _FULL)
     if status == 429 or code == "TOOMANYREQUESTS":
@@ -56,7 +61,7 @@ def refusal(
     if is_full:
         hint = "the registry, or this user's quota there, is full"
         return RegistryError(text, hint=hint, status=status, code=code)
-    if asker.elsewhere and status in (401, 403):
+    if elsewhere and status in (401, 403):
         hint = "it, or something on the way to it, does not let us in: a login would not help"
         return RegistryError(text, hint=hint, status=status, code=code)
     if status == 401:
