@@ -22,6 +22,7 @@ from docker_charon import (
     make_payload,
     push_payload_to_registry,
 )
+from faults.processes import wait_until
 from images import TestImage, image, layer
 from proxy import (
     Action,
@@ -283,8 +284,7 @@ def test_a_push_is_stopped_in_time_and_sets_no_tag(
             ],
             stderr=subprocess.PIPE,
         )
-        while not proxy.matching("PUT", "/uploads/"):
-            time.sleep(0.01)
+        wait_until(lambda: proxy.matching("PUT", "/uploads/"))
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         stderr = process.communicate(timeout=15)[1]

@@ -34,7 +34,7 @@ HANG = 20.0
 
 
 @contextlib.contextmanager
-def quickly(read_timeout: float = 0.2) -> Iterator[None]:
+def quickly(read_timeout: float) -> Iterator[None]:
     """Wait not at all between two tries, and not long for a server that says nothing.
 
     There are as few tries as "twice" needs.

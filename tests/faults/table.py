@@ -20,6 +20,7 @@ from faults.cells import SURVIVED, TOLD, TOLD_AND_THERE, Sides, both_sides, quic
 from faults.expected import EXPECTED
 from faults.operations import OPERATIONS, Operation
 from faults.rows import FAULTS, Fault
+from proxy import Stall
 
 LETTERS = {SURVIVED: "s", TOLD: "e", TOLD_AND_THERE: "t"}
 
@@ -36,7 +37,8 @@ def outcome(sides: Sides, fault: Fault, operation: Operation) -> str | None:
     if rules is None:
         return None
     # Only what is stalled is waited for; else, a registry may be slow without any fault.
-    with quickly(0.2 if "stalled" in fault.name else 5.0):
+    stalls = any(isinstance(rule.action, Stall) for rule in rules)
+    with quickly(0.2 if stalls else 5.0):
         return sides.make(rules) if operation.flow == "make" else sides.push(rules)
 
 
