@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from unittest import mock
 
-from docker_charon import cli
+from docker_charon.cli import commands as cli
 
 
 @dataclass(frozen=True)

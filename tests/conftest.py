@@ -15,7 +15,10 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 import registries
-from docker_charon import blob_upload, registry, serve, transport
+from docker_charon import serve
+from docker_charon.registry import client as registry
+from docker_charon.registry import http as transport
+from docker_charon.registry import uploads as blob_upload
 
 
 def pytest_configure() -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from docker_charon import transport
+from docker_charon.registry import http as transport
 
 PAGE = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -67,6 +67,6 @@ if __name__ == "__main__":
     at = sys.argv.index("--")
     lead(dict(word.split("=", 1) for word in sys.argv[1:at]))
     sys.argv[1 : at + 1] = []
-    from docker_charon.cli import main
+    from docker_charon.cli.commands import main
 
     main()

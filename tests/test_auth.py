@@ -18,11 +18,11 @@ import requests
 from requests.utils import get_netrc_auth
 from responses import RequestsMock
 
-from docker_charon.auth import Challenge, Login, parse_challenges
-from docker_charon.credentials import Credentials
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
-from docker_charon.registry import RegistryClient
-from docker_charon.transport import Session
+from docker_charon.registry.auth import Challenge, Login, parse_challenges
+from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.credentials import Credentials
+from docker_charon.registry.http import Session
 
 HOST = "registry.example"
 URL = f"https://{HOST}/v2/"
@@ -70,7 +70,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with RequestsMock(assert_all_requests_are_fired=False) as web:
         site = Site(web)
         clock = SimpleNamespace(monotonic=lambda: site.now)
-        monkeypatch.setattr("docker_charon.auth.time", clock)
+        monkeypatch.setattr("docker_charon.registry.auth.time", clock)
         yield site
 
 

@@ -15,7 +15,8 @@ import images
 import registries
 from command_line import charon
 from conftest import require, require_registry
-from docker_charon import AuthenticationError, credentials, make_payload
+from docker_charon import AuthenticationError, make_payload
+from docker_charon.registry import credentials
 from guarded_registry import LOGIN, PASSWORD, USER, Guards, Site, htpasswd_is_installed
 from images import image, layer
 from logins import Home, answering, entry, write

@@ -20,7 +20,7 @@ from docker_charon import (
     make_payload,
     push_payload_to_registry,
 )
-from docker_charon.registry import RegistryClient
+from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index, layer
 from test_make import carried
 from test_payload_reader import payload

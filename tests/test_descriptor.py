@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
 from docker_charon.errors import DigestMismatch, InvalidManifest
-from docker_charon.platform import Platform
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.platform import Platform
 from images import descriptor as json_descriptor
 
 CONTENT = b"some content that is short"

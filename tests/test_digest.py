@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError, InvalidDigest
+from docker_charon.oci.digest import Digest
 
 SHA256_OF_NOTHING = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 SHA512 = f"sha512:{'0123456789abcdef' * 8}"

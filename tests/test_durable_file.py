@@ -11,7 +11,7 @@ import pytest
 import images
 from distribution import Api
 from docker_charon import make_payload, serve
-from docker_charon.durable_file import write_durably
+from docker_charon.files import write_durably
 from images import image, index, layer
 
 

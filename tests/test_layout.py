@@ -15,7 +15,7 @@ import images
 from conftest import require
 from distribution import UNKNOWN, Api
 from docker_charon import ServerError, serve
-from docker_charon.digest import Digest
+from docker_charon.oci.digest import Digest
 from docker_charon.server.layout import open_layout
 from docker_charon.server.store import Code, Rejected
 from images import artifact, digest_of, image, index, layer

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from docker_charon import DigestMismatch, PayloadError, RegistryError
-from docker_charon.partial_file import partial_file, partial_path
-from docker_charon.zip_records import Record
+from docker_charon.payload.partial_file import partial_file, partial_path
+from docker_charon.payload.zip_records import Record
 
 FRONT = Record("oci-layout", 2, 0).local_header(7) + b"{}"
 SIZE = 10_000

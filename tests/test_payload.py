@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from docker_charon.digest import Digest
 from docker_charon.errors import PayloadError
-from docker_charon.payload import (
+from docker_charon.oci.digest import Digest
+from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
     LAYOUT_PATH,
@@ -21,7 +21,7 @@ from docker_charon.payload import (
     parse_index,
     payload_entries,
 )
-from docker_charon.plan import plan_make
+from docker_charon.transfer.plan import plan_make
 from images import TestImage, artifact, image, index, layer
 from test_plan import named
 

@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-from docker_charon.descriptor import Body, Descriptor
-from docker_charon.digest import Digest
 from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
-from docker_charon.payload import (
+from docker_charon.oci.descriptor import Body, Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
     blob_path,
     payload_entries,
 )
-from docker_charon.payload_reader import open_payload
-from docker_charon.payload_writer import write_payload
-from docker_charon.plan import plan_make
+from docker_charon.payload.reader import open_payload
+from docker_charon.payload.writer import write_payload
+from docker_charon.transfer.plan import plan_make
 from images import TestImage, digest_of, image, index, layer
 from test_plan import named
 

@@ -17,11 +17,11 @@ from typing import IO
 
 import pytest
 
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
 from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError
-from docker_charon.payload import Entry, blob_path
-from docker_charon.payload_writer import Fetch, write_payload
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.payload.format import Entry, blob_path
+from docker_charon.payload.writer import Fetch, write_payload
 from images import layer
 
 LAYERS = [layer(1), layer(2, 2_500_000), layer(3), b""]

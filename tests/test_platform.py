@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from docker_charon.errors import InvalidPlatform
-from docker_charon.platform import Platform
+from docker_charon.oci.platform import Platform
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import images
 import screen
 from command_line import charon
 from docker_charon import make_payload, progress
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
 from docker_charon.progress import Progress
 from images import image, layer
 from proxy import Answer, Proxy, Rule

@@ -20,7 +20,7 @@ from docker_charon import (
     make_payload,
     push_payload_to_registry,
 )
-from docker_charon.registry import RegistryClient
+from docker_charon.registry.client import RegistryClient
 from images import image, index, layer
 from proxy import Proxy, Rule, SetHeader
 

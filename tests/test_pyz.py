@@ -16,7 +16,7 @@ import certificates
 import images
 import registries
 from conftest import require
-from docker_charon.cli import app
+from docker_charon.cli.commands import app
 from images import image, layer
 
 BUILD = Path(__file__).parent.parent / ".ci/build-pyz"

@@ -19,7 +19,8 @@ import images
 import nginx
 import readme
 from conftest import require
-from docker_charon import make_payload, serve, transport
+from docker_charon import make_payload, serve
+from docker_charon.registry import http as transport
 from images import image, layer
 from readme import Block
 

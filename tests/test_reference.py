@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from docker_charon.digest import Digest
 from docker_charon.errors import InvalidReference
-from docker_charon.reference import Reference, check_repository
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.reference import Reference, check_repository
 
 DIGEST = Digest.of(b"")
 SHA512 = Digest.of(b"", "sha512")

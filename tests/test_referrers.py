@@ -26,9 +26,9 @@ from docker_charon import (
     serve,
     verify_payload,
 )
-from docker_charon.digest import Digest
-from docker_charon.referrer import cosign_tags
-from docker_charon.registry import RegistryClient
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.referrers import cosign_tags
+from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
 from test_make import carried
 

@@ -17,10 +17,10 @@ from responses.registries import OrderedRegistry
 
 import images
 from docker_charon import errors
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
-from docker_charon.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
-from docker_charon.registry import RegistryClient
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
+from docker_charon.registry.client import RegistryClient
 
 Answer = dict[str, Any]
 each = pytest.mark.parametrize

@@ -8,10 +8,10 @@ import pytest
 
 import images
 from docker_charon import ManifestNotFound
-from docker_charon.descriptor import Descriptor
-from docker_charon.manifest import Manifest
-from docker_charon.platform import Platform
-from docker_charon.selection import Offer, choose, narrowed, offers
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.platform import Platform
+from docker_charon.transfer.platforms import Offer, choose, narrowed, offers
 from images import image, index_of, layer
 
 V5, V6, V7 = (image(layer(n), platform=f"linux/arm/v{n}") for n in (5, 6, 7))

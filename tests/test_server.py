@@ -17,8 +17,8 @@ import requests
 
 import images
 from distribution import Api, refused
-from docker_charon import DockerCharonError, PayloadError, ServerError, serve, server
-from docker_charon.server import connection
+from docker_charon import DockerCharonError, PayloadError, ServerError, serve
+from docker_charon.server import connection, server
 from faults.processes import wait_until
 from images import digest_of, image, layer
 

@@ -6,8 +6,8 @@ import pytest
 
 import images
 from docker_charon import InvalidManifest
-from docker_charon.digest import Digest
-from docker_charon.server.stored_manifest import StoredManifest
+from docker_charon.oci.digest import Digest
+from docker_charon.server.manifest import StoredManifest
 from images import DOCKER, OCI, artifact, digest_of, image, index, layer
 
 

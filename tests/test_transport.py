@@ -14,11 +14,11 @@ import pytest
 import requests
 import responses
 
-from docker_charon import transport
 from docker_charon.errors import InvalidReference, RegistryError
-from docker_charon.failure import explain
-from docker_charon.registry import RegistryClient
-from docker_charon.transport import Session, check_host, origin
+from docker_charon.registry import http as transport
+from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.failure import explain
+from docker_charon.registry.http import Session, check_host, origin
 
 URL = "https://registry.example/v2/"
 NAMES_OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

@@ -13,7 +13,7 @@ import pytest
 import images
 from distribution import UNKNOWN, Api, code_of, refused
 from docker_charon import serve
-from docker_charon.manifest import MAX_SIZE
+from docker_charon.oci.manifest import MAX_SIZE
 from images import artifact, digest_of, image, index, layer
 
 CONTENT = images.random_bytes(1, 1000)

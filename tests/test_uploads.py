@@ -13,9 +13,9 @@ import registries
 from chunked_registry import ChunkedRegistry, Quirks
 from conftest import Sent, require
 from docker_charon import RegistryError, make_payload, push_payload_to_registry
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
-from docker_charon.registry import RegistryClient
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.registry.client import RegistryClient
 from guarded_registry import LOGIN, PASSWORD, USER, guarded, htpasswd, htpasswd_is_installed
 from images import image, layer
 from nginx import PROGRAM, is_installed, nginx, server

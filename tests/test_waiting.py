@@ -79,7 +79,7 @@ def test_what_will_not_pass_is_told_at_once(source: str, tmp_path: Path, status:
 def test_it_gives_up_after_a_few_tries_with_growing_pauses(
     source: str, tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("docker_charon.transport.BACKOFF", 1.0)
+    monkeypatch.setattr("docker_charon.registry.http.BACKOFF", 1.0)
     with Proxy(source, [Rule("GET", TAG, Answer(503), times=None)]) as proxy:
         with pytest.raises(RegistryError, match="503"):
             make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)

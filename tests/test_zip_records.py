@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from docker_charon.zip_records import Record, end_of_central_directory
+from docker_charon.payload.zip_records import Record, end_of_central_directory
 
 GIB = 1024**3
 LIMIT = 0xFFFFFFFF

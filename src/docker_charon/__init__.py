@@ -28,12 +28,12 @@ from docker_charon.errors import (
 )
 
 if TYPE_CHECKING:
-    from docker_charon.inspection import ImageSummary, PayloadSummary, inspect_payload
-    from docker_charon.inventory import make_inventory
-    from docker_charon.make import make_payload
-    from docker_charon.push import push_payload_to_registry
+    from docker_charon.payload.inspect import ImageSummary, PayloadSummary, inspect_payload
+    from docker_charon.payload.verify import verify_payload
     from docker_charon.server import Server, serve
-    from docker_charon.verification import verify_payload
+    from docker_charon.transfer.inventory import make_inventory
+    from docker_charon.transfer.make import make_payload
+    from docker_charon.transfer.push import push_payload_to_registry
 
 __all__ = [
     "AuthenticationError",
@@ -63,15 +63,15 @@ __all__ = [
 # What takes its time to load is loaded when it is first used: a program that only catches errors,
 # and the command line's help, need none of it.
 _HOMES = {
-    "ImageSummary": "inspection",
-    "PayloadSummary": "inspection",
-    "Server": "server",
-    "inspect_payload": "inspection",
-    "make_inventory": "inventory",
-    "make_payload": "make",
-    "push_payload_to_registry": "push",
-    "serve": "server",
-    "verify_payload": "verification",
+    "ImageSummary": "payload.inspect",
+    "PayloadSummary": "payload.inspect",
+    "Server": "server.server",
+    "inspect_payload": "payload.inspect",
+    "make_inventory": "transfer.inventory",
+    "make_payload": "transfer.make",
+    "push_payload_to_registry": "transfer.push",
+    "serve": "server.server",
+    "verify_payload": "payload.verify",
 }
 
 

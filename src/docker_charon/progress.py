@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
-from docker_charon.size import shown_size
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -176,3 +175,17 @@ def _is_terminal() -> bool:
 def _say(text: str) -> None:
     if sys.stderr is not None:
         print(f"docker-charon: {text}", file=sys.stderr, flush=True)
+
+
+def shown_size(size: float) -> str:
+    """Return a number of bytes in powers of 1,000, as ``1.5 GB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return ``1 image`` or ``2 images``."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import images
-from docker_charon import PayloadError, make_payload, payload_writer
-from docker_charon.random_access import RandomAccess
+from docker_charon import PayloadError, make_payload
+from docker_charon.payload import writer as payload_writer
+from docker_charon.payload.random_access import RandomAccess
 from faults.cells import Sides
 from images import image, layer
 from proxy import Action, Head, Proxy, Rule

@@ -13,7 +13,8 @@ import pytest
 import images
 import registries
 from conftest import require_registry
-from docker_charon import push_payload_to_registry, transport
+from docker_charon import push_payload_to_registry
+from docker_charon.registry import http as transport
 from faults.cells import payload_of
 from faults.processes import wait_until
 from images import TestImage, image, layer

@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docker_charon.descriptor import Body, Descriptor
-from docker_charon.digest import Digest
 from docker_charon.errors import BlobNotFound, ManifestNotFound
-from docker_charon.manifest import Manifest
+from docker_charon.oci.descriptor import Body, Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.manifest import Manifest
 from images import TestImage, digest_of
 
 

@@ -16,10 +16,10 @@ from unittest import mock
 from docker_charon import (
     DockerCharonError,
     inspect_payload,
-    push,
     push_payload_to_registry,
     verify_payload,
 )
+from docker_charon.transfer import push
 from fuzz.destination import Destination
 from fuzz.line import is_line
 from images import TestImage

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_charon import credentials
 from docker_charon.errors import AuthenticationError
+from docker_charon.registry import credentials
 from fuzz.json_values import members, mostly, scalars, values, written
 from fuzz.line import check_line
 

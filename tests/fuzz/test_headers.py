@@ -11,13 +11,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 
-from docker_charon import connection, registry
-from docker_charon.auth import _granted, parse_challenges
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
 from docker_charon.errors import RegistryError
-from docker_charon.refusal import Asker, refusal
-from docker_charon.registry import _is_number, _is_rest
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.registry import client as registry
+from docker_charon.registry import session as connection
+from docker_charon.registry.auth import _granted, parse_challenges
+from docker_charon.registry.client import _is_number, _is_rest
+from docker_charon.registry.refusal import Asker, refusal
 from fuzz.json_values import members, scalars, values, written
 from fuzz.line import check_line
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_charon.descriptor import Descriptor
-from docker_charon.digest import Digest
 from docker_charon.errors import DigestMismatch, DockerCharonError, InvalidManifest
-from docker_charon.json_document import MOST_VALUES, count_values, parse_json
-from docker_charon.manifest import MANIFEST_TYPES, Image, Manifest
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
+from docker_charon.oci.manifest import MANIFEST_TYPES, Image, Manifest
 from fuzz.json_values import descriptors, manifests, media_types, values, written
 from fuzz.line import check_line
 from images import OCI

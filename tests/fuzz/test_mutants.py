@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from docker_charon.manifest import Manifest
+from docker_charon.oci.manifest import Manifest
 from fuzz.destination import Destination
 from fuzz.examination import examine
 from fuzz.mutation import RIGHT, SOUND, mutant

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from docker_charon.digest import Digest
+from docker_charon.oci.digest import Digest
 from docker_charon.server.store import Blob, Code, Rejected
 
 _STATUS = {

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from docker_charon.digest import Digest
-from docker_charon.server.stored_manifest import StoredManifest
+from docker_charon.oci.digest import Digest
+from docker_charon.server.manifest import StoredManifest
 
 
 @dataclass

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
-from docker_charon.random_access import Extent
+from docker_charon.payload.random_access import Extent
 from docker_charon.server.answer import Answer, error
 from docker_charon.server.endpoints import Request
 from docker_charon.server.request_body import Malformed, RequestBody

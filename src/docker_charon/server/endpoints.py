@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import parse_qsl, unquote, urlencode
 
-from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError, InvalidDigest, InvalidReference
-from docker_charon.manifest import OCI_INDEX
-from docker_charon.reference import Reference, check_repository
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.manifest import OCI_INDEX
+from docker_charon.oci.reference import Reference, check_repository
 from docker_charon.server.answer import Answer, document, error, rejection
 from docker_charon.server.byte_range import Unsatisfiable, range_to_read
 from docker_charon.server.request_body import RequestBody

@@ -25,16 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docker_charon.digest import Digest
-from docker_charon.durable_file import flush, flush_directory, lock, put_in_place, write_durably
 from docker_charon.errors import DockerCharonError, InvalidManifest, ServerError
-from docker_charon.manifest import MAX_SIZE
-from docker_charon.payload import INDEX_PATH, LAYOUT_PATH, blob_path
-from docker_charon.random_access import Extent
+from docker_charon.files import flush, flush_directory, lock, put_in_place, write_durably
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.manifest import MAX_SIZE
+from docker_charon.payload.format import INDEX_PATH, LAYOUT_PATH, blob_path
+from docker_charon.payload.random_access import Extent
 from docker_charon.server.catalog import Catalog
 from docker_charon.server.layout_index import LayoutIndex
+from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Code, Rejected
-from docker_charon.server.stored_manifest import StoredManifest
 from docker_charon.server.upload import Upload, Uploads
 
 _log = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from docker_charon.descriptor import Descriptor
 from docker_charon.errors import DockerCharonError, ServerError
-from docker_charon.manifest import OCI_INDEX
-from docker_charon.payload import REF_NAME
-from docker_charon.reference import Reference
-from docker_charon.server.stored_manifest import StoredManifest
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.manifest import OCI_INDEX
+from docker_charon.oci.reference import Reference
+from docker_charon.payload.format import REF_NAME
+from docker_charon.server.manifest import StoredManifest
 
 _log = logging.getLogger(__name__)
 

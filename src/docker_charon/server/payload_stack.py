@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from docker_charon.digest import Digest
 from docker_charon.errors import DockerCharonError
-from docker_charon.manifest import Image, Manifest
-from docker_charon.payload_reader import Payload, open_payload
-from docker_charon.plan import NamedImage, SkippedImage
-from docker_charon.random_access import Extent
-from docker_charon.reference import Reference
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.manifest import Image, Manifest
+from docker_charon.oci.reference import Reference
+from docker_charon.payload.random_access import Extent
+from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.server.catalog import Catalog
-from docker_charon.server.stored_manifest import StoredManifest
+from docker_charon.server.manifest import StoredManifest
+from docker_charon.transfer.plan import NamedImage, SkippedImage
 
 _log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from docker_charon.digest import Digest
-from docker_charon.random_access import Extent
+from docker_charon.oci.digest import Digest
+from docker_charon.payload.random_access import Extent
 from docker_charon.server.catalog import Catalog
-from docker_charon.server.stored_manifest import StoredManifest
+from docker_charon.server.manifest import StoredManifest
 
 
 class Code(str, enum.Enum):

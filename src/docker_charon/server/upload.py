@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from docker_charon.digest import Digest
+from docker_charon.oci.digest import Digest
 from docker_charon.server.store import Code, Rejected
 
 IDLE = 3600.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from docker_charon.digest import Digest
 from docker_charon.errors import InvalidReference
-from docker_charon.manifest import MAX_SIZE
-from docker_charon.reference import check_repository
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.manifest import MAX_SIZE
+from docker_charon.oci.reference import check_repository
 from docker_charon.server.answer import Answer, created, error, rejection
 from docker_charon.server.byte_range import range_sent
 from docker_charon.server.endpoints import Request, Resource, parse_digest, parse_tag

@@ -1,0 +1,399 @@
+"""The command line: options in, one line out.
+
+What a command calls is imported when it runs: help and completion need none of it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from importlib import metadata
+from typing import Annotated, NoReturn, cast
+
+import typer
+
+from docker_charon.cli import arguments as command_values
+from docker_charon.cli import terminal
+from docker_charon.cli.help import Command, Group
+from docker_charon.cli.options import (
+    AlreadyTransferred,
+    AlreadyTransferredPayload,
+    AsJSON,
+    CACert,
+    DryRun,
+    Host,
+    Images,
+    ImagesFrom,
+    IncludeReferrers,
+    Insecure,
+    InventoryFile,
+    InventoryImages,
+    Jobs,
+    Keep,
+    Password,
+    PasswordStdin,
+    PayloadFile,
+    Payloads,
+    Platforms,
+    Port,
+    Quiet,
+    Registry,
+    RepositoryPrefix,
+    Storage,
+    Strict,
+    TargetFile,
+    Username,
+)
+from docker_charon.progress import counted
+from docker_charon.registry.credentials import DOCKER_HUB
+
+# The parents of what typer raises for wrong usage; it does not export them.
+_UsageError = cast(type[Exception], typer.BadParameter.__base__)
+_UserError = cast(type[Exception], _UsageError.__base__)
+
+_COMMON = """\
+A first delivery, and an update as a delta:
+  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
+  docker-charon push-payload -r registry.lan -f payload.zip
+  docker-charon make-payload -r registry.example.com -f update.zip \\
+      --already-transferred-payload payload.zip my-image:1.8
+
+Environment:
+  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  the login, in place of -u and -p
+  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman keep logins
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
+  REQUESTS_CA_BUNDLE                              the certificates to trust
+  TMPDIR                                          where a payload from a pipe is copied
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+
+app = typer.Typer(
+    name="docker-charon",
+    help="Transfer Docker images to an air-gapped system efficiently.",
+    cls=Group,
+    epilog=_COMMON,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
+    rich_markup_mode=None,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        terminal.print_data(f"docker-charon {metadata.version('docker-charon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
+    """Transfer Docker images to an air-gapped system efficiently."""
+
+
+@app.command(
+    "make-payload",
+    cls=Command,
+    short_help="Read images from a registry, write one zip.",
+    epilog="""\
+Examples:
+  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
+  docker-charon make-payload -r registry.example.com -f update.zip \\
+      --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
+  docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
+      docker-charon push-payload -r registry.lan""",
+)
+def make_payload_command(
+    images: Images = None,
+    images_from: ImagesFrom = None,
+    registry: Registry = DOCKER_HUB,
+    file: TargetFile = "-",
+    already_transferred: AlreadyTransferred = None,
+    already_transferred_payload: AlreadyTransferredPayload = None,
+    platform: Platforms = None,
+    include_referrers: IncludeReferrers = False,
+    insecure: Insecure = False,
+    username: Username = None,
+    password: Password = None,
+    password_stdin: PasswordStdin = False,
+    cacert: CACert = None,
+    dry_run: DryRun = False,
+    jobs: Jobs = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Read images from a registry and write a payload, one zip file to carry across.
+
+    Until it is whole, PATH grows as PATH.partial beside it. After an interruption the same command
+    checks what is there and fetches the rest; delete PATH.partial to start from nothing.
+    """
+    from docker_charon.transfer.make import make_payload
+
+    lists = images_from or []
+    command_values.only_one_stdin(
+        {"the list of images": "-" in lists, "the password": password_stdin},
+        "use --images-from FILE",
+    )
+    if not images and not lists:
+        raise typer.BadParameter("there are no IMAGES to transfer: name them, or --images-from")
+    target = command_values.target_of(file, dry_run=dry_run)
+    with terminal.one_line_of_failure():
+        if dry_run or not quiet:
+            terminal.tell_all()
+        make_payload(
+            registry,
+            target,
+            [*command_values.names_of(images or ()), *command_values.names_in(lists)],
+            command_values.names_of(already_transferred or ()),
+            secure=not insecure,
+            username=username,
+            password=command_values.password_of(password, password_stdin),
+            payloads_already_transferred=already_transferred_payload or (),
+            platforms=platform,
+            include_referrers=include_referrers,
+            cacert=cacert,
+            dry_run=dry_run,
+            jobs=jobs,
+            progress=not quiet,
+        )
+
+
+@app.command(
+    "push-payload",
+    cls=Command,
+    short_help="Push that zip into another registry.",
+    epilog="""\
+Examples:
+  docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+  docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
+  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
+)
+def push_payload_command(
+    registry: Registry = DOCKER_HUB,
+    file: PayloadFile = "-",
+    strict: Strict = False,
+    repository_prefix: RepositoryPrefix = "",
+    insecure: Insecure = False,
+    username: Username = None,
+    password: Password = None,
+    password_stdin: PasswordStdin = False,
+    cacert: CACert = None,
+    dry_run: DryRun = False,
+    jobs: Jobs = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Push a payload to a registry; the names of the images go to standard output.
+
+    All is checked before the first byte is written, and tags are set last. After an interruption
+    the same command uploads the rest.
+    """
+    from docker_charon.transfer.push import push_payload_to_registry
+
+    command_values.only_one_stdin(
+        {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
+    )
+    source = command_values.source_of(file)
+    with terminal.one_line_of_failure():
+        if dry_run or not quiet:
+            terminal.tell_all()
+        pushed = push_payload_to_registry(
+            registry,
+            source,
+            strict,
+            secure=not insecure,
+            username=username,
+            password=command_values.password_of(password, password_stdin),
+            repository_prefix=repository_prefix,
+            cacert=cacert,
+            dry_run=dry_run,
+            jobs=jobs,
+            progress=not quiet,
+        )
+    if pushed:
+        terminal.print_data("\n".join(pushed))
+
+
+@app.command(
+    "verify-payload",
+    cls=Command,
+    short_help="Check a payload from first to last byte.",
+    epilog="""\
+Example:
+  docker-charon verify-payload -f payload.zip""",
+)
+def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
+    """Check a payload from its first byte to its last, without a network.
+
+    Says all that is wrong, one line each; the exit status is 1 if there is anything.
+    """
+    from docker_charon.payload.verify import verify_payload
+
+    source = command_values.source_of(file)
+    with terminal.one_line_of_failure():
+        findings = verify_payload(source, jobs=jobs, progress=not quiet)
+    for finding in findings:
+        terminal.say(finding)
+    if findings:
+        sys.exit(1)
+    if not quiet:
+        terminal.say("the payload is whole")
+
+
+@app.command(
+    "inspect-payload",
+    cls=Command,
+    short_help="Tell what a payload brings and expects.",
+    epilog="""\
+Examples:
+  docker-charon inspect-payload -f payload.zip
+  docker-charon inspect-payload -f payload.zip --json""",
+)
+def inspect_payload_command(
+    file: PayloadFile = "-",
+    as_json: AsJSON = False,
+) -> None:
+    """Tell what a payload brings, and what it expects at the destination."""
+    from docker_charon.payload.inspect import inspect_payload
+
+    source = command_values.source_of(file)
+    with terminal.one_line_of_failure():
+        summary = inspect_payload(source)
+    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+
+
+@app.command(
+    "make-inventory",
+    cls=Command,
+    short_help="Write down what a registry has.",
+    epilog="""\
+Examples:
+  docker-charon make-inventory -r registry.lan -f inventory.zip
+  docker-charon make-payload -r registry.example.com -f update.zip \\
+      --already-transferred-payload inventory.zip my-image:1.8""",
+)
+def make_inventory_command(
+    images: InventoryImages = None,
+    registry: Registry = DOCKER_HUB,
+    file: InventoryFile = "-",
+    insecure: Insecure = False,
+    username: Username = None,
+    password: Password = None,
+    password_stdin: PasswordStdin = False,
+    cacert: CACert = None,
+    jobs: Jobs = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Write down what the air-gapped registry has, to be brought to the connected side.
+
+    An inventory is a payload without layers, of a few kilobytes an image. With it, make-payload
+    --already-transferred-payload leaves out what is really there.
+    """
+    from docker_charon.transfer.inventory import make_inventory
+
+    target = command_values.target_of(file)
+    with terminal.one_line_of_failure():
+        found = make_inventory(
+            registry,
+            target,
+            command_values.names_of(images or ()),
+            secure=not insecure,
+            username=username,
+            password=command_values.password_of(password, password_stdin),
+            cacert=cacert,
+            jobs=jobs,
+            progress=not quiet,
+        )
+    if not quiet:
+        terminal.say(f"{counted(len(found), 'image')} in the inventory")
+
+
+@app.command(
+    "serve",
+    cls=Command,
+    short_help="Be a small registry.",
+    epilog="""\
+Examples:
+  docker-charon serve payload.zip update.zip
+  docker-charon serve --storage ./registry""",
+)
+def serve_command(
+    payloads: Payloads = None,
+    storage: Storage = None,
+    host: Host = "127.0.0.1",
+    port: Port = 5000,
+) -> None:
+    """Run a small registry: out of payloads, or read-write out of a directory.
+
+    Its address goes to standard output once it is ready. Ctrl-C and SIGTERM are its normal end,
+    with exit status 0.
+    """
+    from docker_charon.server import serve
+
+    with (
+        terminal.one_line_of_failure(),
+        serve(payloads or (), storage=storage, host=host, port=port) as server,
+    ):
+        try:
+            terminal.print_data(server.address)
+            what = "read-only" if storage is None else f"read-write, in {storage}"
+            terminal.say(f"serving on http://{server.address}, {what}; Ctrl-C ends it")
+            while True:
+                time.sleep(3600)
+        except (KeyboardInterrupt, _Terminated):
+            terminal.say("the server has ended")
+
+
+@app.command(
+    "demo",
+    cls=Command,
+    short_help="Show a whole trip, with no network.",
+    epilog="""\
+Example:
+  docker-charon demo --keep ./tour""",
+)
+def demo_command(
+    keep: Keep = None,
+) -> None:
+    """Show a first delivery and an update, between two registries of its own, with no network."""
+    from docker_charon.demo.tour import run_demo
+
+    with terminal.one_line_of_failure():
+        run_demo(terminal.print_data, keep)
+
+
+def main() -> None:
+    """Run the command line; wrong usage is one line on standard error, as every failure is."""
+    terminal.prepare()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        arguments = sys.argv[1:] or ["--help"]
+        status = app(arguments, standalone_mode=False, prog_name="docker-charon")
+        if status == terminal.INTERRUPTED:
+            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer had it
+        sys.exit(status)
+    except KeyboardInterrupt:
+        terminal.fail("interrupted", terminal.INTERRUPTED)
+    except _UsageError as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
+        terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
+    except _UserError as error:
+        terminal.fail(_message(error), 1)
+
+
+def _message(error: Exception) -> str:
+    message = getattr(error, "format_message", error.__str__)()
+    return " ".join(str(message).split())
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated(128 + signal.SIGTERM)
+
+
+class _Terminated(SystemExit):
+    """The end that SIGTERM asks for."""

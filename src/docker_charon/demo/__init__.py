@@ -1,0 +1,1 @@
+"""The tour that ``docker-charon demo`` gives."""

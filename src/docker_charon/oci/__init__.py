@@ -1,0 +1,1 @@
+"""Values of the OCI specifications: digests, descriptors, manifests, names. No I/O."""

@@ -1,0 +1,81 @@
+"""Verifying a payload: everything that can be known of it without a network."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import IO
+
+from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
+from docker_charon.oci.digest import Digest
+from docker_charon.payload.archive import Archive, open_archive
+from docker_charon.payload.reader import Payload
+from docker_charon.progress import Bar
+from docker_charon.workers import Workers
+
+
+def verify_payload(
+    zip_file: str | os.PathLike[str] | IO[bytes], *, jobs: int = 4, progress: bool | None = None
+) -> list[str]:
+    """Check a payload from its first byte to its last, without a network.
+
+    The zip's structure; the CRC and the digest of every entry; every reference from the list of
+    images down to the last layer, which must lead to an entry or to a repository of the
+    destination that the payload names. What is expected at the destination is not looked for.
+
+    Args:
+        zip_file: A path, or a file object opened for bytes, which is left open; one that cannot
+            seek is copied into a temporary file first.
+        jobs: How many entries are read side by side.
+        progress: Show a bar if standard error is a terminal, unless this is ``False``.
+
+    Returns:
+        All that is wrong, one line each; an empty list means that the payload is whole.
+
+    Raises:
+        PayloadError: The file cannot be read at all.
+    """
+    findings: dict[str, None] = {}
+
+    def report(error: DockerCharonError) -> None:
+        findings[str(error)] = None
+
+    workers = Workers(jobs)
+    with open_archive(zip_file, report) as archive:
+        try:
+            Payload(archive, report)
+        except DockerCharonError as error:
+            report(error)
+        entries = sorted(archive.entries.values(), key=lambda info: -info.file_size)
+        with Bar("Verifying", sum(info.file_size for info in entries), progress) as bar:
+
+            def check(info: zipfile.ZipInfo) -> None:
+                try:
+                    _check_content(archive, info, workers, bar)
+                except DockerCharonError as error:
+                    report(error)
+
+            workers.map(check, entries)
+    return list(findings)
+
+
+def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, bar: Bar) -> None:
+    """Read an entry to its end; the name of a blob says what digest it has."""
+    digest = _digest_of(info.filename)
+    hasher = digest.hasher() if digest else None
+    for chunk in archive.chunks(info, check_crc=True):
+        workers.check()
+        if hasher is not None:
+            hasher.update(chunk)
+        bar.update(len(chunk))
+    if digest and hasher and hasher.hexdigest() != digest.encoded:
+        raise PayloadError(f"the payload is damaged in {info.filename}: it has another digest")
+
+
+def _digest_of(path: str) -> Digest | None:
+    """Return the digest in a path: ``blobs/sha256/...``, and ``blobs/sha256:...`` in older ones."""
+    folder, _, name = path.partition("/")
+    try:
+        return Digest(name.replace("/", ":")) if folder == "blobs" else None
+    except InvalidDigest:
+        return None

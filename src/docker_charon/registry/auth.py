@@ -1,0 +1,290 @@
+"""Logging in: from a registry's challenge to an ``Authorization`` header.
+
+Docker registry token authentication; RFC 9110, section 11.6.1, for the challenge.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
+from docker_charon.registry.credentials import Credentials
+from docker_charon.registry.failure import FAILURES, explain
+from docker_charon.registry.http import origin
+
+_LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
+_DEFAULT_LIFETIME = 60  # seconds, where the token service names none
+_LONGEST_LIFETIME = 3600
+_USED = 0.8  # the part of its life for which a token is used
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_CHALLENGE_PART = re.compile(
+    rf"""[\s,]*(?:
+        (?P<name>{_WORD})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))
+      | (?P<scheme>{_WORD})(?=\s|,|$)
+      | [A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))  # what some schemes have in place of parameters
+    )""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way to log in that a server offers; scheme and parameter names in lower case."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+
+def parse_challenges(header: str) -> list[Challenge]:
+    """Read a ``WWW-Authenticate`` header, which may hold several; what is garbled ends it."""
+    challenges: list[Challenge] = []
+    position = 0
+    while match := _CHALLENGE_PART.match(header, position):
+        position = match.end()
+        if match["scheme"]:
+            challenges.append(Challenge(match["scheme"].lower(), {}))
+        elif match["name"] and challenges:
+            quoted = match["quoted"]
+            value = match["bare"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            challenges[-1].parameters[match["name"].lower()] = value
+    return challenges
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """An ``Authorization`` header, and the `time.monotonic` at which it ends."""
+
+    header: str = field(repr=False)
+    expires: float
+
+
+class Login:
+    """What a registry wants to see of this user: found out once, shared by every request.
+
+    ``find`` is asked for credentials when the registry first wants some. A token is fetched once
+    for each set of scopes. Credentials go to the registry's own origin (Basic) or to the token
+    service that it names (Bearer), and nowhere else.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        url: str,
+        registry: str,
+        find: Callable[[], Credentials | None],
+    ) -> None:
+        self._session = session
+        self._origin = origin(url)
+        self._registry = registry
+        self._find = find
+        self._found: tuple[Credentials | None] | None = None
+        self._challenge: Challenge | None = None
+        self._tokens: dict[tuple[str, ...], _Grant] = {}
+        self._lock = threading.RLock()
+        self._fetching: dict[tuple[str, ...], threading.Lock] = {}
+
+    def scoped(self, *scopes: str) -> ScopedAuth:
+        """Return the authentication of a request that needs ``scopes`` (the main one first)."""
+        return ScopedAuth(self, scopes)
+
+    def covers(self, url: str) -> bool:
+        """Whether ``url`` is the registry's own, which alone may see an ``Authorization``."""
+        return origin(url) == self._origin
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the registry has asked for a login, and there is a user to log in as."""
+        return self._found is not None and self._found[0] is not None
+
+    @property
+    def _credentials(self) -> Credentials | None:
+        with self._lock:
+            if self._found is None:
+                self._found = (self._find(),)
+            return self._found[0]
+
+    def knows_a_way(self, refusal: requests.Response) -> bool:
+        """Whether a request with scopes may do better than this one without, which got a 401."""
+        challenge = _choose(refusal)
+        return challenge is not None and challenge.scheme == "bearer"
+
+    def header(self, scopes: tuple[str, ...]) -> str | None:
+        """Return the ``Authorization`` for a request, as far as the registry's wish is known."""
+        challenge = self._challenge
+        if challenge is None:
+            return None
+        if challenge.scheme == "basic":
+            credentials = self._credentials
+            if credentials is None or not credentials.password:
+                return None
+            return credentials.basic
+        return self._token(challenge, scopes).header if scopes else None
+
+    def challenged(
+        self, response: requests.Response, scopes: tuple[str, ...], used: str | None
+    ) -> _Grant | None:
+        """Take a 401; return what is worth one more try, or ``None``.
+
+        A new token is this request's own until it has been used (see `keep`): one that is good for
+        a few requests would be used up by the others.
+        """
+        with self._lock:
+            self._challenge = challenge = _choose(response) or self._challenge
+            for key, old in list(self._tokens.items()):
+                if old.header == used:
+                    del self._tokens[key]
+        if challenge is not None and challenge.scheme == "bearer" and scopes:
+            grant = self._fetch_token(challenge, scopes)
+        else:
+            grant = _Grant(self.header(scopes) or "", math.inf)
+        return grant if grant.header not in ("", used) else None
+
+    def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
+        """Share what was good for one request with those that follow."""
+        with self._lock:
+            self._tokens[scopes] = grant
+
+    def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Grant:
+        """Return a token for ``scopes``: one at hand, or a new one, for which others wait."""
+        with self._lock:
+            fetching = self._fetching.setdefault(scopes, threading.Lock())
+        with fetching:
+            token = self._tokens.get(scopes)
+            if token is None or token.expires < time.monotonic():
+                token = self._tokens[scopes] = self._fetch_token(challenge, scopes)
+            return token
+
+    def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Grant:
+        realm = challenge.parameters.get("realm", "")
+        service = realm.split("?")[0]
+        scheme = realm.partition("://")[0].lower()
+        if scheme not in ("https", "http"):
+            raise RegistryError(f"{self._registry} names no token service to log in at")
+        if self._origin[0] == "https" and scheme != "https":
+            raise AuthenticationError(
+                f"{self._registry} wants a login sent over plain HTTP, to {service}: refused"
+            )
+        try:
+            with self._ask(realm, challenge.parameters.get("service"), scopes) as response:
+                content = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
+        except FAILURES as error:
+            what = str(explain(error, service, secure=True))
+            raise ConnectionFailed(f"cannot log in to {self._registry}: {what}") from error
+        if response.status_code in (401, 403):
+            raise AuthenticationError(
+                f"{self._registry} refuses the login (its token service at {service} answered "
+                f"{response.status_code})",
+                hint="check the username and the password"
+                if self.has_credentials
+                else "give a username and a password",
+                status=response.status_code,
+            )
+        if response.status_code != 200 or len(content) > _LONGEST_ANSWER:
+            raise RegistryError(
+                f"the token service of {self._registry} at {service} answered "
+                f"{response.status_code}",
+                status=response.status_code,
+            )
+        return _granted(content, f"the token service of {self._registry} at {service}")
+
+    def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
+        """Ask the token service; an identity token is turned in by OAuth2 (RFC 6749, section 6)."""
+        credentials = self._credentials
+        named = {"service": service} if service is not None else {}
+        if credentials and credentials.identity_token:
+            form = {
+                "grant_type": "refresh_token",
+                "refresh_token": credentials.identity_token,
+                "client_id": "docker-charon",
+                "scope": " ".join(scopes),
+                **named,
+            }
+            # A redirect would take the token along, wherever it leads.
+            return self._session.post(
+                realm, data=form, auth=_keep, stream=True, allow_redirects=False
+            )
+        query = [*named.items(), *(("scope", scope) for scope in scopes)]
+        headers = {"Authorization": credentials.basic} if credentials else {}
+        return self._session.get(realm, params=query, headers=headers, auth=_keep, stream=True)
+
+
+class ScopedAuth(requests.auth.AuthBase):
+    """Signs one request to the registry, and answers one 401 of the registry's own."""
+
+    def __init__(self, login: Login, scopes: tuple[str, ...]) -> None:
+        self._login = login
+        self._scopes = scopes
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign ``request``, if it goes to the registry itself."""
+        if self._login.covers(request.url or ""):
+            header = self._login.header(self._scopes)
+            if header is not None:
+                request.headers["Authorization"] = header
+            request.register_hook("response", self._answer)  # type: ignore[no-untyped-call]
+        return request
+
+    def _answer(self, response: requests.Response, **options: Any) -> requests.Response:
+        # The hook outlives a redirect: a storage host's own challenge is none of our business.
+        if response.status_code != 401 or not self._login.covers(response.url):
+            return response
+        used = response.request.headers.get("Authorization")
+        try:
+            grant = self._login.challenged(response, self._scopes, used)
+            if grant is not None:
+                response.raw.read(_LONGEST_ANSWER, decode_content=False)
+        except BaseException:
+            response.close()
+            raise
+        if grant is None:
+            return response
+        response.close()
+        again = response.request.copy()
+        again.headers["Authorization"] = grant.header
+        answer: requests.Response = response.connection.send(again, **options)
+        answer.history.append(response)
+        answer.request = again
+        if answer.status_code != 401:
+            self._login.keep(self._scopes, grant)
+        return answer
+
+
+def _choose(response: requests.Response) -> Challenge | None:
+    """Return the challenge of a 401 that is met best: a token is worth more than a password."""
+    challenges = parse_challenges(response.headers.get("WWW-Authenticate", ""))
+    for scheme in ("bearer", "basic"):
+        for challenge in challenges:
+            if challenge.scheme == scheme:
+                return challenge
+    return None
+
+
+def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave the headers as they are; without it, `requests` looks into ``~/.netrc``."""
+    return request
+
+
+def _granted(content: bytes, service: str) -> _Grant:
+    try:
+        answer = json.loads(content)
+        token = answer.get("token") or answer.get("access_token")
+        lifetime = answer.get("expires_in")
+    except (ValueError, AttributeError, RecursionError):
+        token = lifetime = None
+    # What cannot stand in a header line is no token.
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+        raise RegistryError(f"{service} answered without a token")
+    if not isinstance(lifetime, (int, float)) or not lifetime > 0:  # NaN is neither
+        lifetime = _DEFAULT_LIFETIME
+    lifetime = min(lifetime, _LONGEST_LIFETIME)
+    return _Grant(f"Bearer {token}", time.monotonic() + lifetime * _USED)

@@ -1,0 +1,1 @@
+"""What is done with registries and payloads: make, push, inventory."""

@@ -1,0 +1,271 @@
+"""What travels and what is there already: pure functions of values, no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from docker_charon.errors import InvalidManifest, InvalidReference
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.manifest import Image, Manifest
+from docker_charon.oci.reference import Reference
+from docker_charon.oci.referrers import Referrer
+
+
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image under the name that the user gave it, that name's parts, and what refers to it."""
+
+    name: str
+    reference: Reference
+    image: Image
+    referrers: tuple[Referrer, ...] = ()
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it has another digest than its name says, as it is only a part of that."""
+        digest = self.reference.digest
+        return digest is not None and not self.image.root.has_digest(digest)
+
+    @property
+    def graphs(self) -> tuple[Image, ...]:
+        """The image itself, and what refers to it."""
+        return (self.image, *(referrer.image for referrer in self.referrers))
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Every manifest of the image and of what refers to it, each once, children first."""
+        return _unique_manifests(self.graphs)
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Every config and layer of the image and of what refers to it, each once."""
+        return _unique_blobs(self.graphs)
+
+    def under(self, prefix: str) -> NamedImage:
+        """Return it with ``prefix/`` before its repository, and with the same name."""
+        return replace(self, reference=self.reference.under(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedImage:
+    """An image that the destination is said to have, and what refers to it that is carried.
+
+    ``image`` is what it was at the source; the payloads of 0.1 and 0.4 did not record it.
+    """
+
+    name: str
+    reference: Reference
+    image: Image | None
+    referrers: tuple[Referrer, ...] = ()
+
+    @property
+    def graphs(self) -> tuple[Image, ...]:
+        """What refers to it."""
+        return tuple(referrer.image for referrer in self.referrers)
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Every blob of what refers to it."""
+        return _unique_blobs(self.graphs)
+
+    def under(self, prefix: str) -> SkippedImage:
+        """Return it with ``prefix/`` before its repository, and with the same name."""
+        return replace(self, reference=self.reference.under(prefix))
+
+
+def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:
+    """Return the manifests of several images, each once, in their order."""
+    return tuple({m.digest: m for image in images for m in image.manifests}.values())
+
+
+def _unique_blobs(images: Iterable[Image]) -> tuple[Descriptor, ...]:
+    """Return the blobs of several images, each once, in their order."""
+    return tuple({blob.digest: blob for image in images for blob in image.blobs}.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MakePlan:
+    """The content of a payload.
+
+    ``images`` are all that were asked for, in the user's order, and ``skipped`` the names of those
+    that the destination is said to have. ``manifests`` are carried for both, each once, children
+    before their index. ``blobs`` are carried too, each with the repository to fetch it from;
+    ``elsewhere`` tells, for every other digest, the repositories of the destination that have it,
+    and ``foreign`` are those layers that neither side has, which come from where their ``urls``
+    lead.
+    """
+
+    images: tuple[NamedImage, ...]
+    skipped: frozenset[str]
+    manifests: tuple[Manifest, ...]
+    blobs: Mapping[Descriptor, str]
+    elsewhere: Mapping[Digest, tuple[str, ...]]
+    foreign: frozenset[Digest] = frozenset()
+
+    @property
+    def carried_size(self) -> int:
+        """The bytes of all that is carried: manifests and blobs."""
+        return sum(len(m.content) for m in self.manifests) + sum(blob.size for blob in self.blobs)
+
+    @property
+    def saved_size(self) -> int:
+        """The bytes of what the destination has already."""
+        sizes = {blob.digest: blob.size for named in self.images for blob in named.blobs}
+        return sum(sizes[digest] for digest in self.elsewhere)
+
+
+def plan_make(
+    wanted: Iterable[NamedImage],
+    already: Iterable[NamedImage] = (),
+    delivered: Mapping[Digest, Iterable[str]] | None = None,
+    absent: Collection[tuple[str, Digest]] = frozenset(),
+) -> MakePlan:
+    """Decide what a payload carries, in time linear in the sum of the images' parts.
+
+    The destination has what lies below ``already``, and the blobs that ``delivered`` names, each
+    with its repositories there; ``absent`` are repositories of the source and foreign layers that
+    these do not have. Raises `InvalidManifest` when two manifests give one blob two sizes: one of
+    them is wrong, and `InvalidReference` when two names would give one tag to two images.
+    """
+
+    def is_there(named: NamedImage, blob: Descriptor) -> bool:
+        return not (blob.urls and (named.reference.repository, blob.digest) in absent)
+
+    repositories: dict[Digest, dict[str, None]] = {}
+    transferred = set()
+    for named in already:
+        transferred.add(named.reference)
+        for blob in named.blobs:
+            if is_there(named, blob):
+                repositories.setdefault(blob.digest, {})[named.reference.repository] = None
+    for digest, places in (delivered or {}).items():
+        repositories.setdefault(digest, {}).update(dict.fromkeys(places))
+    images = tuple({named.name: named for named in wanted}.values())
+    _check_targets(images)
+    manifests: dict[Digest, Manifest] = {}
+    sizes: dict[Digest, int] = {}
+    blobs: dict[Digest, tuple[Descriptor, str]] = {}
+    elsewhere: dict[Digest, tuple[str, ...]] = {}
+    for named in images:
+        for manifest in named.manifests:
+            manifests.setdefault(manifest.digest, manifest)
+        for blob in named.blobs:
+            if sizes.setdefault(blob.digest, blob.size) != blob.size:
+                raise InvalidManifest(
+                    f"{named.name} gives {blob.digest} the size {blob.size}, and another image "
+                    f"{sizes[blob.digest]}"
+                )
+            if blob.digest in repositories:
+                elsewhere[blob.digest] = tuple(repositories[blob.digest])
+            elif is_there(named, blob):
+                blobs.setdefault(blob.digest, (blob, named.reference.repository))
+    return MakePlan(
+        images=images,
+        skipped=frozenset(named.name for named in images if named.reference in transferred),
+        manifests=tuple(manifests.values()),
+        blobs=dict(blobs.values()),
+        elsewhere=elsewhere,
+        foreign=frozenset(sizes.keys() - elsewhere.keys() - blobs.keys()),
+    )
+
+
+def _check_targets(images: Iterable[NamedImage]) -> None:
+    """Refuse two images for one tag: which of them it would point to in the end is chance."""
+    targets: dict[tuple[str, str], NamedImage] = {}
+    for named in images:
+        key = (named.reference.repository, named.reference.target)
+        other = targets.setdefault(key, named)
+        if other.image.root.content != named.image.root.content:
+            raise InvalidReference(
+                f"{other.name} and {named.name} are different images for the same tag"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A blob that a repository gets from another one of the same registry."""
+
+    blob: Descriptor
+    repository: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlan:
+    """What a registry still needs before the images' manifests can be put.
+
+    ``uploads`` go to one repository each, and ``mounts``, which may build on them, follow.
+    ``missing`` are, for each name of an image that cannot be completed, its blobs that neither
+    the payload nor the registry has.
+    """
+
+    uploads: tuple[tuple[Descriptor, str], ...]
+    mounts: tuple[Mount, ...]
+    missing: Mapping[str, tuple[Descriptor, ...]]
+
+
+class Delivery(Protocol):
+    """What one image brings to its repository."""
+
+    @property
+    def name(self) -> str:
+        """The image's name as the user gave it."""
+
+    @property
+    def reference(self) -> Reference:
+        """Where it goes."""
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """What the repository has to have before the manifests can be put."""
+
+
+def blobs_to_ask_for(images: Iterable[Delivery]) -> list[tuple[str, Descriptor]]:
+    """Return every repository and blob that the registry is to be asked for, each pair once."""
+    pairs = {
+        (named.reference.repository, blob.digest): blob for named in images for blob in named.blobs
+    }
+    return [(repository, blob) for (repository, _), blob in pairs.items()]
+
+
+def plan_push(
+    images: Sequence[Delivery],
+    carried: frozenset[Digest],
+    present: Mapping[Digest, Collection[str]],
+    foreign: frozenset[Digest] = frozenset(),
+) -> PushPlan:
+    """Decide what is uploaded and what is mounted.
+
+    ``carried`` are the digests of the payload's blobs, ``present`` the repositories that were
+    found to have a blob, and ``foreign`` the layers that need not be there. An image with another
+    blob that is in neither is left out, and nothing is uploaded for its sake.
+    """
+    missing: dict[str, tuple[Descriptor, ...]] = {}
+    complete = []
+    for named in images:
+        lacking = tuple(
+            blob
+            for blob in named.blobs
+            if blob.digest not in carried and not present.get(blob.digest)
+            if blob.digest not in foreign
+        )
+        if lacking:
+            missing[named.name] = lacking
+        else:
+            complete.append(named)
+    uploads: dict[Digest, tuple[Descriptor, str]] = {}
+    mounts: list[Mount] = []
+    for repository, blob in blobs_to_ask_for(complete):
+        holders = present.get(blob.digest, ())
+        if repository in holders:
+            continue
+        if holders:
+            mounts.append(Mount(blob, repository, next(iter(holders))))
+        elif blob.digest in uploads:
+            mounts.append(Mount(blob, repository, uploads[blob.digest][1]))
+        elif blob.digest in carried:
+            uploads[blob.digest] = (blob, repository)
+    return PushPlan(tuple(uploads.values()), tuple(mounts), missing)
