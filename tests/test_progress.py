@@ -123,9 +123,11 @@ def test_now_and_then_a_line_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
-    with Progress("Making", BLOBS, {"app:1": [BLOBS[0].digest]}, True) as watch:
+    with Progress(
+        "Making", {b.digest: b.size for b in BLOBS}, {"app:1": [BLOBS[0].digest]}, True
+    ) as watch:
         watch.moved(1000)
-        watch.finished(BLOBS[0], reused=True)
+        watch.finished(BLOBS[0].digest, reused=True)
         watch.moved(300)
         text = ""
         while "B/s" not in text:
@@ -142,5 +144,5 @@ def test_now_and_then_a_line_says_how_far_it_is(
 def test_an_image_that_waits_for_nothing_is_complete_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Progress("Making", [], {"app:1": [Digest.of(b"there")]}, True):
+    with Progress("Making", {}, {"app:1": [Digest.of(b"there")]}, True):
         assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err

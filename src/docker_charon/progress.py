@@ -9,9 +9,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from docker_charon.oci.descriptor import Descriptor
-from docker_charon.oci.digest import Digest
-
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -77,8 +74,9 @@ class Bar:
 class Progress:
     """How far a transfer is: bytes, blobs and images.
 
-    ``images`` are the names of what is transferred, each with the digests that it waits for, of
-    which those count that are among ``blobs``. ``enabled=None`` shows a bar if standard error is a
+    ``blobs`` are the sizes in bytes of what is transferred, by digest. ``images`` are the names of
+    the images, each with the digests that it needs; those that are not among ``blobs`` do not
+    count. ``enabled=None`` shows a bar if standard error is a
     terminal, and nothing elsewhere; with ``True`` there are lines elsewhere, as each image is
     complete and every half minute.
     """
@@ -86,18 +84,17 @@ class Progress:
     def __init__(
         self,
         what: str,
-        blobs: Iterable[Descriptor],
-        images: Mapping[str, Iterable[Digest]],
+        blobs: Mapping[str, int],
+        images: Mapping[str, Iterable[str]],
         enabled: bool | None,
     ) -> None:
-        sizes = {blob.digest: blob.size for blob in blobs}
-        waiting = {name: sizes.keys() & set(digests) for name, digests in images.items()}
-        self._needed_by: dict[Digest, list[str]] = {}
+        waiting = {name: blobs.keys() & set(digests) for name, digests in images.items()}
+        self._needed_by: dict[str, list[str]] = {}
         for name, digests in waiting.items():
             for digest in digests:
                 self._needed_by.setdefault(digest, []).append(name)
         self._lacking = {name: len(digests) for name, digests in waiting.items()}
-        self._what, self._total, self._blobs = what, sum(sizes.values()), len(sizes)
+        self._what, self._sizes, self._total = what, blobs, sum(blobs.values())
         self._done = self._moved = self._reused = self._complete = 0
         self._started = time.monotonic()
         self._lock = threading.RLock()
@@ -112,13 +109,13 @@ class Progress:
             self._moved += size
         self._bar.update(size)
 
-    def finished(self, blob: Descriptor, *, reused: bool = False) -> None:
+    def finished(self, digest: str, *, reused: bool = False) -> None:
         """Count a blob that is in its place; ``reused`` if an earlier run had brought it."""
         with self._lock:
             self._done += 1
-            self._reused += blob.size if reused else 0
+            self._reused += self._sizes[digest] if reused else 0
             self._bar.note(self._counted())
-            for name in self._needed_by.pop(blob.digest, ()):
+            for name in self._needed_by.pop(digest, ()):
                 self._lacking[name] -= 1
                 self._tell_if_complete(name)
 
@@ -154,7 +151,7 @@ class Progress:
 
     def _counted(self) -> str:
         resumed = f", {shown_size(self._reused)} resumed" if self._reused else ""
-        return f"{self._done}/{self._blobs} blobs{resumed}"
+        return f"{self._done}/{len(self._sizes)} blobs{resumed}"
 
     def _tell_now_and_then(self) -> None:
         while not self._ended.wait(LINE_EVERY):

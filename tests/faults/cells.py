@@ -16,14 +16,15 @@ import images
 import registries
 from docker_charon import DockerCharonError, make_payload
 from docker_charon import push_payload_to_registry as push
-from docker_charon.oci.manifest import Image, Manifest
+from docker_charon.oci.image import Image, NamedImage
+from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.registry import blobs as blob_stream
 from docker_charon.registry import http as transport
 from docker_charon.registry import uploads as blob_upload
-from docker_charon.transfer.plan import NamedImage, plan_make
+from docker_charon.transfer.plan import plan_make
 from faults.operations import APP, BASE
 from images import TestImage
 from proxy import Proxy, Rule

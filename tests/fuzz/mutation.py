@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from images import OCI, TestImage, artifact, digest_of, image, index, layer
-from test_payload_reader import old, payload, unzipped, zipped
+from payload.test_reader import old, payload, unzipped, zipped
 
 BASE = image(layer(1, 40))
 APP = image(layer(1, 40), layer(2, 300), b"")

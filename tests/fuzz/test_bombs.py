@@ -21,8 +21,8 @@ from docker_charon.payload.reader import open_payload
 from docker_charon.transfer.plan import plan_make
 from fuzz.test_mutants import MOST_MEMORY, run
 from images import TestImage, digest_of, image, index, layer
-from test_payload_reader import payload, unzipped, zipped
-from test_plan import named
+from payload.test_reader import payload, unzipped, zipped
+from transfer.test_plan import named
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")

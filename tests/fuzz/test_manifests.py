@@ -13,7 +13,8 @@ from docker_charon.errors import DigestMismatch, DockerCharonError, InvalidManif
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
-from docker_charon.oci.manifest import MANIFEST_TYPES, Image, Manifest
+from docker_charon.oci.image import Image
+from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from fuzz.json_values import descriptors, manifests, media_types, values, written
 from fuzz.line import check_line
 from images import OCI

@@ -18,7 +18,7 @@ from fuzz.examination import examine
 from fuzz.json_values import digests, manifests, members, mostly, scalars, values, whole, written
 from fuzz.mutation import APP, BASE, BOTH
 from images import TestImage, digest_of
-from test_payload_reader import payload, zipped
+from payload.test_reader import payload, zipped
 
 CONTENT = {**APP.contents(), **BASE.contents(), **BOTH.contents()}
 ENTRIES = {f"blobs/{digest.replace(':', '/')}": content for digest, content in CONTENT.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,47 +142,6 @@ class Manifest:
             **({"artifactType": self.artifact_type} if self.artifact_type else {}),
             **({"annotations": annotations} if annotations else {}),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """The graph below one manifest: every manifest once, children before their index."""
-
-    manifests: tuple[Manifest, ...]
-
-    @classmethod
-    def collect(cls, root: Manifest, child: Callable[[Descriptor], Manifest]) -> Image:
-        """Walk down from ``root``, asking ``child`` for each manifest below it once."""
-        known = {root.digest: root}
-        ordered: dict[Digest, Manifest] = {}
-        waiting = [(root, False)]
-        while waiting:
-            manifest, children_done = waiting.pop()
-            if children_done:
-                ordered[manifest.digest] = manifest
-            elif manifest.digest not in ordered:
-                waiting.append((manifest, True))
-                for descriptor in reversed(manifest.manifests):
-                    if descriptor.digest not in known:
-                        known[descriptor.digest] = child(descriptor)
-                    waiting.append((known[descriptor.digest], False))
-        image = cls(tuple(ordered.values()))
-        sizes = {blob.digest: blob.size for blob in image.blobs}
-        for blob in (blob for manifest in image.manifests for blob in manifest.blobs):
-            if sizes[blob.digest] != blob.size:
-                raise InvalidManifest(f"{root.digest} gives {blob.digest} two sizes")
-        return image
-
-    @property
-    def root(self) -> Manifest:
-        """The manifest that the image's name stands for."""
-        return self.manifests[-1]
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer, each digest once."""
-        unique = {blob.digest: blob for manifest in self.manifests for blob in manifest.blobs}
-        return tuple(unique.values())
 
 
 def _document(content: bytes) -> dict[str, Any]:

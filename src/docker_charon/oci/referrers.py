@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import OCI_INDEX, Image, Manifest
+from docker_charon.oci.manifest import OCI_INDEX, Manifest
 from docker_charon.oci.reference import LONGEST_TAG
 
 _COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
 _LONGEST_ALGORITHM, _LONGEST_ENCODED = 32, 64  # characters of a fallback tag's two parts
-
-
-@dataclass(frozen=True, slots=True)
-class Referrer:
-    """An artifact that refers to a manifest, and all that lies below it.
-
-    It is found by the ``subject`` that its manifest names or, where ``tag`` is given, under that
-    tag, as cosign does it.
-    """
-
-    image: Image
-    tag: str | None = None
-
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest that refers to another one."""
-        return self.image.root
 
 
 def fallback_tag(subject: Digest) -> str:

@@ -29,8 +29,8 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
 from docker_charon.oci.manifest import OCI_INDEX
 from docker_charon.oci.reference import check_repository, check_tag
+from docker_charon.payload.contents import Contents
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
-from docker_charon.transfer.plan import MakePlan
 
 LAYOUT_PATH = "oci-layout"
 INDEX_PATH = "index.json"
@@ -61,7 +61,7 @@ class Entry:
     repository: str = ""
 
 
-def payload_entries(plan: MakePlan) -> Iterator[Entry]:
+def payload_entries(plan: Contents) -> Iterator[Entry]:
     """Yield a payload's entries in their order: metadata, manifests, blobs.
 
     Raises `PayloadError` for more than can be opened again.
@@ -78,7 +78,7 @@ def payload_entries(plan: MakePlan) -> Iterator[Entry]:
             yield Entry(blob_path(blob.digest), blob.size, blob=blob, repository=repository)
 
 
-def _check_limits(plan: MakePlan) -> None:
+def _check_limits(plan: Contents) -> None:
     count = 3 + len(plan.manifests) + len(plan.blobs)
     if count > MOST_ENTRIES:
         raise TooLarge(f"there is too much in one payload: {count:,} entries", hint=SPLIT)
@@ -100,7 +100,7 @@ def _document(path: str, value: object) -> Entry:
     return Entry(path, len(content), content)
 
 
-def _index(plan: MakePlan) -> dict[str, Any]:
+def _index(plan: Contents) -> dict[str, Any]:
     return {
         "schemaVersion": 2,
         "mediaType": OCI_INDEX,
@@ -117,7 +117,7 @@ def _index(plan: MakePlan) -> dict[str, Any]:
     }
 
 
-def _listed_referrers(plan: MakePlan) -> dict[Digest, dict[str, Any]]:
+def _listed_referrers(plan: Contents) -> dict[Digest, dict[str, Any]]:
     listed = {
         referrer.manifest.digest: referrer.manifest.as_referrer()
         for named in plan.images
@@ -128,7 +128,7 @@ def _listed_referrers(plan: MakePlan) -> dict[Digest, dict[str, Any]]:
     return listed
 
 
-def _payload_descriptor(plan: MakePlan) -> dict[str, Any]:
+def _payload_descriptor(plan: Contents) -> dict[str, Any]:
     blobs: dict[str, Any] = {
         blob.digest: {"zip_path": blob_path(blob.digest)} for blob in plan.blobs
     }

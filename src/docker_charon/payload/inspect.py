@@ -12,11 +12,10 @@ from docker_charon.errors import one_line
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import parse_json
-from docker_charon.oci.manifest import Image
+from docker_charon.oci.image import Image, NamedImage, SkippedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import counted, shown_size
-from docker_charon.transfer.plan import NamedImage, SkippedImage
 
 _LONGEST_CONFIG = 1024 * 1024  # bytes; an image's platform stands in its config
 

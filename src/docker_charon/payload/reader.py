@@ -17,9 +17,10 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import MAX_SIZE, Image, Manifest
+from docker_charon.oci.image import Image, NamedImage, Referrer, SkippedImage
+from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
-from docker_charon.oci.referrers import Referrer, cosign_tags
+from docker_charon.oci.referrers import cosign_tags
 from docker_charon.payload.archive import Archive, Report, open_archive, raise_it
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
@@ -30,7 +31,6 @@ from docker_charon.payload.format import (
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
-from docker_charon.transfer.plan import NamedImage, SkippedImage
 
 
 class Payload:

@@ -16,6 +16,7 @@ from typing import IO, Protocol
 
 from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
 from docker_charon.payload.format import Entry
 from docker_charon.payload.partial_file import Leftover, partial_file
 from docker_charon.payload.random_access import RandomAccess, StoredContent, write_all
@@ -49,7 +50,7 @@ class Observer(Protocol):
     def moved(self, size: int) -> None:
         """So many more bytes are in their place; a negative number will be written again."""
 
-    def finished(self, blob: Descriptor, *, reused: bool = False) -> None:
+    def finished(self, digest: Digest, *, reused: bool = False) -> None:
         """A blob is in its place; ``reused`` if an earlier run had brought it."""
 
 
@@ -59,7 +60,7 @@ class _Nobody:
     def moved(self, size: int) -> None:
         pass
 
-    def finished(self, blob: Descriptor, *, reused: bool = False) -> None:
+    def finished(self, digest: Digest, *, reused: bool = False) -> None:
         pass
 
 
@@ -172,7 +173,7 @@ class _Writing:
                     if crc is None:
                         crc = self._fetched(target, place)
                     growing.has_content = True
-                    self._observer.finished(place.blob, reused=reused)
+                    self._observer.finished(place.blob.digest, reused=reused)
                     return crc
 
                 at_hand = growing.leftover.records if growing.leftover else {}
@@ -187,7 +188,7 @@ class _Writing:
 
         def write(place: _Place) -> int:
             crc = self._fetched(target, place)
-            self._observer.finished(place.blob)
+            self._observer.finished(place.blob.digest)
             return crc
 
         crcs = self._write_blobs(layout, write)
@@ -206,7 +207,7 @@ class _Writing:
                 crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
             write_all(file, place.record.data_descriptor(crc))
             crcs[place.record.path] = crc
-            self._observer.finished(place.blob)
+            self._observer.finished(place.blob.digest)
         write_all(file, layout.directory(crcs))
         if hasattr(file, "flush"):
             file.flush()

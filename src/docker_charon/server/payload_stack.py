@@ -11,13 +11,13 @@ from typing import IO
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import Image, Manifest
+from docker_charon.oci.image import Image, NamedImage, SkippedImage
+from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.server.catalog import Catalog
 from docker_charon.server.manifest import StoredManifest
-from docker_charon.transfer.plan import NamedImage, SkippedImage
 
 _log = logging.getLogger(__name__)
 

@@ -17,13 +17,14 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, parse_references
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.plan import NamedImage, plan_make
+from docker_charon.transfer.plan import plan_make
 from docker_charon.transfer.resolve import Resolution
 from docker_charon.workers import Workers
 

@@ -10,15 +10,17 @@ from typing import IO
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import parse_references
+from docker_charon.payload.contents import Contents
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, counted, shown_size
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.plan import MakePlan, NamedImage, plan_make
+from docker_charon.transfer.plan import plan_make
 from docker_charon.transfer.resolve import Resolution
 from docker_charon.workers import Workers
 
@@ -122,7 +124,8 @@ def make_payload(
             return client.get_blob(repository, blob)
 
         waiting = {one.name: [b.digest for b in one.blobs] for one in plan.images}
-        with Progress("Making", plan.blobs, waiting, progress) as watch:
+        sizes: dict[str, int] = {blob.digest: blob.size for blob in plan.blobs}
+        with Progress("Making", sizes, waiting, progress) as watch:
             write_payload(zip_file, payload_entries(plan), fetch, watch, workers)
             watch.sum_up(
                 f"{counted(len(plan.images), 'image')}: {shown_size(plan.carried_size)} carried, "
@@ -172,7 +175,7 @@ def _absent(
     return frozenset(place for place, size in zip(places, sizes, strict=True) if size is None)
 
 
-def _tell_choices(plan: MakePlan, chosen: list[Platform]) -> None:
+def _tell_choices(plan: Contents, chosen: list[Platform]) -> None:
     """Log what may surprise: platforms that few need, new digests, layers that are left out."""
     for named in plan.images:
         if named.is_narrowed or (len(chosen) > 1 and named.image.root.is_index):
@@ -191,7 +194,7 @@ def _tell_choices(plan: MakePlan, chosen: list[Platform]) -> None:
                 )
 
 
-def _hint_at_platforms(plan: MakePlan) -> None:
+def _hint_at_platforms(plan: Contents) -> None:
     """Say once that there are images of several platforms, and what can be done about it."""
     several = {
         named.name: dict.fromkeys(
@@ -221,7 +224,7 @@ def _hint_at_platforms(plan: MakePlan) -> None:
     )
 
 
-def _tell(plan: MakePlan) -> None:
+def _tell(plan: Contents) -> None:
     """Log what would travel."""
     for named in plan.images:
         how = "was already transferred" if named.name in plan.skipped else "would be carried"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from docker_charon.errors import ManifestNotFound, RegistryError
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import NamedImage, Referrer, SkippedImage
 from docker_charon.oci.manifest import Manifest
-from docker_charon.oci.referrers import Referrer, fallback_tag, with_referrers
+from docker_charon.oci.referrers import fallback_tag, with_referrers
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.plan import NamedImage, SkippedImage
 from docker_charon.workers import Workers
 
 _TRIES = 3  # at a list that somebody else writes at the same time

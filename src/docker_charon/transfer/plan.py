@@ -3,118 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from docker_charon.errors import InvalidManifest, InvalidReference
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import Image, Manifest
+from docker_charon.oci.image import NamedImage
+from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
-from docker_charon.oci.referrers import Referrer
-
-
-@dataclass(frozen=True, slots=True)
-class NamedImage:
-    """An image under the name that the user gave it, that name's parts, and what refers to it."""
-
-    name: str
-    reference: Reference
-    image: Image
-    referrers: tuple[Referrer, ...] = ()
-
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether it has another digest than its name says, as it is only a part of that."""
-        digest = self.reference.digest
-        return digest is not None and not self.image.root.has_digest(digest)
-
-    @property
-    def graphs(self) -> tuple[Image, ...]:
-        """The image itself, and what refers to it."""
-        return (self.image, *(referrer.image for referrer in self.referrers))
-
-    @property
-    def manifests(self) -> tuple[Manifest, ...]:
-        """Every manifest of the image and of what refers to it, each once, children first."""
-        return _unique_manifests(self.graphs)
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer of the image and of what refers to it, each once."""
-        return _unique_blobs(self.graphs)
-
-    def under(self, prefix: str) -> NamedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
-        return replace(self, reference=self.reference.under(prefix))
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedImage:
-    """An image that the destination is said to have, and what refers to it that is carried.
-
-    ``image`` is what it was at the source; the payloads of 0.1 and 0.4 did not record it.
-    """
-
-    name: str
-    reference: Reference
-    image: Image | None
-    referrers: tuple[Referrer, ...] = ()
-
-    @property
-    def graphs(self) -> tuple[Image, ...]:
-        """What refers to it."""
-        return tuple(referrer.image for referrer in self.referrers)
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """Every blob of what refers to it."""
-        return _unique_blobs(self.graphs)
-
-    def under(self, prefix: str) -> SkippedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
-        return replace(self, reference=self.reference.under(prefix))
-
-
-def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:
-    """Return the manifests of several images, each once, in their order."""
-    return tuple({m.digest: m for image in images for m in image.manifests}.values())
-
-
-def _unique_blobs(images: Iterable[Image]) -> tuple[Descriptor, ...]:
-    """Return the blobs of several images, each once, in their order."""
-    return tuple({blob.digest: blob for image in images for blob in image.blobs}.values())
-
-
-@dataclass(frozen=True, slots=True)
-class MakePlan:
-    """The content of a payload.
-
-    ``images`` are all that were asked for, in the user's order, and ``skipped`` the names of those
-    that the destination is said to have. ``manifests`` are carried for both, each once, children
-    before their index. ``blobs`` are carried too, each with the repository to fetch it from;
-    ``elsewhere`` tells, for every other digest, the repositories of the destination that have it,
-    and ``foreign`` are those layers that neither side has, which come from where their ``urls``
-    lead.
-    """
-
-    images: tuple[NamedImage, ...]
-    skipped: frozenset[str]
-    manifests: tuple[Manifest, ...]
-    blobs: Mapping[Descriptor, str]
-    elsewhere: Mapping[Digest, tuple[str, ...]]
-    foreign: frozenset[Digest] = frozenset()
-
-    @property
-    def carried_size(self) -> int:
-        """The bytes of all that is carried: manifests and blobs."""
-        return sum(len(m.content) for m in self.manifests) + sum(blob.size for blob in self.blobs)
-
-    @property
-    def saved_size(self) -> int:
-        """The bytes of what the destination has already."""
-        sizes = {blob.digest: blob.size for named in self.images for blob in named.blobs}
-        return sum(sizes[digest] for digest in self.elsewhere)
+from docker_charon.payload.contents import Contents
 
 
 def plan_make(
@@ -122,7 +20,7 @@ def plan_make(
     already: Iterable[NamedImage] = (),
     delivered: Mapping[Digest, Iterable[str]] | None = None,
     absent: Collection[tuple[str, Digest]] = frozenset(),
-) -> MakePlan:
+) -> Contents:
     """Decide what a payload carries, in time linear in the sum of the images' parts.
 
     The destination has what lies below ``already``, and the blobs that ``delivered`` names, each
@@ -162,7 +60,7 @@ def plan_make(
                 elsewhere[blob.digest] = tuple(repositories[blob.digest])
             elif is_there(named, blob):
                 blobs.setdefault(blob.digest, (blob, named.reference.repository))
-    return MakePlan(
+    return Contents(
         images=images,
         skipped=frozenset(named.name for named in images if named.reference in transferred),
         manifests=tuple(manifests.values()),

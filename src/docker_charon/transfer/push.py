@@ -10,18 +10,13 @@ from dataclasses import dataclass
 from typing import IO
 
 from docker_charon.oci.descriptor import Body, Descriptor
+from docker_charon.oci.image import NamedImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress, counted, shown_size
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.manifests import put_manifests
-from docker_charon.transfer.plan import (
-    Mount,
-    NamedImage,
-    PushPlan,
-    SkippedImage,
-    plan_push,
-)
+from docker_charon.transfer.plan import Mount, PushPlan, plan_push
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
 
@@ -112,12 +107,12 @@ def push_payload_to_registry(
             _tell(plan, complete)
             return pushed
         sizes = {blob.digest: blob.size for one in complete for blob in one.blobs}
-        sent = [blob for blob, _ in plan.uploads]
+        sent: dict[str, int] = {blob.digest: blob.size for blob, _ in plan.uploads}
         waiting = {one.name: [blob.digest for blob in one.blobs] for one in complete}
         with Progress("Pushing", sent, waiting, progress) as watch:
             _send(client, payload, plan, workers, watch)
             put_manifests(client, complete, workers)
-            size = sum(blob.size for blob in sent)
+            size = sum(sent.values())
             there = sum(s for digest, s in sizes.items() if digest not in payload.foreign) - size
             watch.sum_up(
                 f"{counted(len(pushed), 'image')}: {shown_size(size)} uploaded, "
@@ -155,7 +150,7 @@ def _send(
     def upload(upload: tuple[Descriptor, str]) -> None:
         blob, repository = upload
         client.upload_blob(repository, blob, _Watched(payload.body(blob), workers, watch))
-        watch.finished(blob)
+        watch.finished(blob.digest)
 
     def mount(mount: Mount) -> None:
         if client.mount_blob(mount.repository, mount.blob.digest, source=mount.source):

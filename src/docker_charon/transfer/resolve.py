@@ -9,16 +9,11 @@ from docker_charon.errors import InvalidManifest, ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import parse_json
-from docker_charon.oci.manifest import (
-    DOCKER_CONFIG,
-    MANIFEST_TYPES,
-    OCI_CONFIG,
-    Image,
-    Manifest,
-)
+from docker_charon.oci.image import Image, Referrer
+from docker_charon.oci.manifest import DOCKER_CONFIG, MANIFEST_TYPES, OCI_CONFIG, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.oci.referrers import Referrer, cosign_tags, fallback_tag
+from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.platforms import choose, narrowed, not_offered, offers
 from docker_charon.workers import Workers

@@ -13,10 +13,11 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import SkippedImage
 from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.plan import Delivery, SkippedImage, blobs_to_ask_for
+from docker_charon.transfer.plan import Delivery, blobs_to_ask_for
 from docker_charon.workers import Workers
 
 _HINT = "make the payload again without giving that image as already transferred"

@@ -24,8 +24,8 @@ from docker_charon import (
     verify_payload,
 )
 from images import DOCKER, OCI, TestImage, artifact, descriptor, image, layer
-from test_make import carried
-from test_referrers import changed
+from transfer.test_make import carried
+from transfer.test_referrers import changed
 
 WITH_BOTH_REGISTRIES = True
 

@@ -9,9 +9,10 @@ import pytest
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import Image, Manifest
+from docker_charon.oci.image import Image, NamedImage
+from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
-from docker_charon.transfer.plan import Mount, NamedImage, blobs_to_ask_for, plan_make, plan_push
+from docker_charon.transfer.plan import Mount, blobs_to_ask_for, plan_make, plan_push
 from images import DOCKER, TestImage, image, index, layer
 
 BASE = image(layer(1))

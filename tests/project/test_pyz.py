@@ -19,7 +19,7 @@ from conftest import require
 from docker_charon.cli.commands import app
 from images import image, layer
 
-BUILD = Path(__file__).parent.parent / ".ci/build-pyz"
+BUILD = Path(__file__).parent.parent.parent / ".ci/build-pyz"
 BARE_PYTHON = [sys.executable, "-I", "-S"]  # neither environment variables nor site-packages
 
 

@@ -22,8 +22,8 @@ from docker_charon import (
 )
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index, layer
-from test_make import carried
-from test_payload_reader import payload
+from payload.test_reader import payload
+from transfer.test_make import carried
 
 WITH_BOTH_REGISTRIES = True
 

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("PIL", reason="the pictures need the dev extra")
 pytest.importorskip("matplotlib", reason="the pictures need the dev extra")
 
-sys.path.append(str(Path(__file__).parents[1] / "images"))
+sys.path.append(str(Path(__file__).parents[2] / "images"))
 
 import draw
 import methods

@@ -10,7 +10,8 @@ import pytest
 from docker_charon.errors import DigestMismatch, InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import MAX_SIZE, Image, Manifest
+from docker_charon.oci.image import Image
+from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from images import DOCKER, DOCKER_LIST, OCI, OCI_INDEX, TestImage, artifact, image, index, layer
 
 ONE = image(layer(1), layer(2))

@@ -244,14 +244,14 @@ class Watch:
 
     def __init__(self) -> None:
         self.moves: list[int] = []
-        self.blobs: list[Descriptor] = []
+        self.digests: list[Digest] = []
 
     def moved(self, size: int) -> None:
         self.moves.append(size)
 
-    def finished(self, blob: Descriptor, *, reused: bool = False) -> None:
+    def finished(self, digest: Digest, *, reused: bool = False) -> None:
         assert not reused
-        self.blobs.append(blob)
+        self.digests.append(digest)
 
 
 @pytest.mark.parametrize("target", [io.BytesIO, tempfile.TemporaryFile])
@@ -261,8 +261,8 @@ def test_every_byte_and_every_blob_is_reported(target: Callable[[], IO[bytes]]) 
         write_payload(file, entries(), fetch, watch)
     assert sum(watch.moves) == sum(len(content) for content in LAYERS)
     assert len(watch.moves) > len(LAYERS)
-    assert {blob.digest for blob in watch.blobs} == {Digest.of(content) for content in LAYERS}
-    assert len(watch.blobs) == len(LAYERS)
+    assert set(watch.digests) == {Digest.of(content) for content in LAYERS}
+    assert len(watch.digests) == len(LAYERS)
 
 
 def test_a_file_is_written_from_where_it_stands_and_ends_with_the_payload() -> None:

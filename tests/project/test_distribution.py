@@ -16,7 +16,7 @@ from packaging.metadata import Metadata
 
 from conftest import require
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 URL = "https://github.com/gabrieldemarmiesse/docker-charon"
 NO_NETWORK = ("No matching distribution", "Could not find a version")
 PIP = [sys.executable, "-m", "pip", "--quiet"]

@@ -30,7 +30,7 @@ from docker_charon.payload.reader import open_payload
 from docker_charon.payload.writer import write_payload
 from docker_charon.transfer.plan import plan_make
 from images import TestImage, digest_of, image, index, layer
-from test_plan import named
+from transfer.test_plan import named
 
 BASE = image(layer(1))
 APP = image(layer(1), layer(2, 1_500_000), b"")

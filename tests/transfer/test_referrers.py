@@ -30,7 +30,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
-from test_make import carried
+from transfer.test_make import carried
 
 WITH_BOTH_REGISTRIES = True
 

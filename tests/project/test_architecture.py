@@ -1,0 +1,122 @@
+"""The package's shape: what it exports, and which module may know which."""
+
+from __future__ import annotations
+
+import ast
+import re
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import docker_charon
+
+PACKAGE = Path(docker_charon.__file__).parent
+
+# Each package, and the packages whose modules it may import. Besides them every module may import
+# those of TOP, and those of its own package, where no circle is allowed.
+MAY_IMPORT = {
+    "oci": set(),
+    "registry": {"oci"},
+    "payload": {"oci"},
+    "transfer": {"oci", "registry", "payload"},
+    "server": {"oci", "payload"},
+    "demo": {"oci", "registry", "payload", "transfer", "server"},
+    "cli": {"oci", "registry", "payload", "transfer", "server", "demo"},
+}
+TOP = {"errors", "files", "progress", "workers"}
+"""Modules that every package may import; among them, only ``errors`` is imported."""
+
+
+def imports() -> dict[str, set[str]]:
+    """Return, for each of our modules, which of our modules it imports."""
+    paths = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+    found: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
+                _, _, name = (node.module or "").partition(".")
+                below = {f"{name}.{each.name}".strip(".") for each in node.names}
+                names |= (below & paths.keys()) or {name or "__init__"}
+        found[module] = names
+    return found
+
+
+def name_of(path: Path) -> str:
+    """Return a module's name below the package: ``server.__init__`` keeps its last part."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def package_of(module: str) -> str:
+    """Return the package that a module is in; one at the top is its own."""
+    return module.partition(".")[0]
+
+
+def test_a_package_imports_only_what_the_table_allows() -> None:
+    packages = {package_of(module) for module in imports() if "." in module}
+    assert packages == MAY_IMPORT.keys()
+    for module, names in imports().items():
+        package = package_of(module)
+        if package in TOP:
+            allowed = {"errors"}
+        elif package in MAY_IMPORT:
+            allowed = MAY_IMPORT[package] | TOP | {package}
+        else:
+            continue  # __init__ and __main__, which are above all of them
+        assert {package_of(name) for name in names} <= allowed, f"{module} imports {names}"
+
+
+def test_the_packages_have_an_order() -> None:
+    for package, below in MAY_IMPORT.items():
+        assert not any(package in MAY_IMPORT[other] for other in below)
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {module: names - {module} for module, names in imports().items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_the_init_files_hold_names_only() -> None:
+    for path in PACKAGE.glob("*/__init__.py"):
+        for node in ast.parse(path.read_text()).body:
+            assert isinstance(node, (ast.ImportFrom, ast.Assign, ast.Expr)), path
+
+
+def test_the_map_for_contributors_shows_every_package() -> None:
+    page = (Path(__file__).parents[2] / ".github/CONTRIBUTING.md").read_text()
+    rows = page.partition("| package |")[2].partition("\n\n")[0].splitlines()[2:]
+    shown = {name for row in rows for name in re.findall("`([\\w.]+)`", row.split("|")[1])}
+    assert shown == MAY_IMPORT.keys() | TOP
+
+
+def test_what_is_exported_is_a_promise() -> None:
+    assert sorted(docker_charon.__all__) == [
+        "AuthenticationError",
+        "BlobNotFound",
+        "ConnectionFailed",
+        "DigestMismatch",
+        "DockerCharonError",
+        "ImageSummary",
+        "InvalidDigest",
+        "InvalidManifest",
+        "InvalidPlatform",
+        "InvalidReference",
+        "ManifestNotFound",
+        "PayloadError",
+        "PayloadSummary",
+        "RegistryError",
+        "Server",
+        "ServerError",
+        "inspect_payload",
+        "make_inventory",
+        "make_payload",
+        "push_payload_to_registry",
+        "serve",
+        "verify_payload",
+    ]
+
+
+def test_every_error_hangs_under_one_base() -> None:
+    for name in docker_charon.__all__:
+        value = getattr(docker_charon, name)
+        if isinstance(value, type) and issubclass(value, BaseException):
+            assert issubclass(value, docker_charon.DockerCharonError)
