@@ -35,8 +35,9 @@ def one_line(text: str) -> str:
 class DockerCharonError(Exception):
     """The base of everything that this package raises.
 
-    ``hint`` says what to do next; it ends the message. The message is one line. ``partial`` is the
-    file with what was fetched before the failure, if there is any: the same call goes on from it.
+    ``message`` says what failed, and ``hint`` what to do next; both are one line, and ``str`` joins
+    them. ``partial`` is the file with what was fetched before the failure, if there is any: the
+    same call goes on from it.
     """
 
     partial: Path | None = None
@@ -44,8 +45,12 @@ class DockerCharonError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         if len(message) > _LONGEST:
             message = f"{message[: _LONGEST - 3]}..."
-        super().__init__(one_line(f"{message}; {hint}" if hint else message))
-        self.hint = hint
+        self.message = one_line(message)
+        self.hint = one_line(hint)
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class InvalidReference(DockerCharonError):

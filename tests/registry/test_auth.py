@@ -23,6 +23,7 @@ from docker_charon.registry.auth import Challenge, Login, parse_challenges
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.credentials import Credentials
 from docker_charon.registry.http import Session
+from docker_charon.registry.session import Access
 
 HOST = "registry.example"
 URL = f"https://{HOST}/v2/"
@@ -342,7 +343,7 @@ def test_a_token_service_that_gives_no_token_is_told(
 
 
 def test_no_object_shows_a_secret(site: Site) -> None:
-    with RegistryClient(HOST, username="user", password=PASSWORD) as client:
+    with RegistryClient(HOST, Access(username="user", password=PASSWORD)) as client:
         client.tags("team/app")
         connection = client._connection
         login = connection._login
@@ -365,7 +366,7 @@ def test_no_object_shows_a_secret(site: Site) -> None:
 
 def test_a_refused_login_tells_no_secret(site: Site) -> None:
     site.token_answer = {"token": "useless"}
-    with RegistryClient(HOST, username="user", password=PASSWORD) as client:
+    with RegistryClient(HOST, Access(username="user", password=PASSWORD)) as client:
         with pytest.raises(AuthenticationError, match="401") as caught:
             client.get_manifest("team/app", "1.0")
         assert_tells_no_secret(caught.value)

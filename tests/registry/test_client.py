@@ -21,6 +21,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.session import Access
 
 Answer = dict[str, Any]
 each = pytest.mark.parametrize
@@ -113,7 +114,7 @@ def client() -> Iterator[RegistryClient]:
 @pytest.fixture
 def member(web: RequestsMock) -> Iterator[RegistryClient]:
     """Log in, so that whatever goes to the registry from now on is signed."""
-    with RegistryClient(HOST, username="user", password="pw") as client:
+    with RegistryClient(HOST, Access(username="user", password="pw")) as client:
         web.get(API, **BASIC)
         web.get(API)
         client.check_api()
@@ -206,7 +207,7 @@ def test_a_wrong_password_is_tried_once(web: RequestsMock, member: RegistryClien
 
 def test_a_username_without_a_password_is_refused() -> None:
     with pytest.raises(errors.AuthenticationError, match="one is missing"):
-        RegistryClient(HOST, username="user")
+        RegistryClient(HOST, Access(username="user"))
 
 
 def test_a_registry_elsewhere_is_named(web: RequestsMock, client: RegistryClient) -> None:
@@ -220,7 +221,7 @@ def test_a_registry_elsewhere_is_named(web: RequestsMock, client: RegistryClient
 def test_plain_http_to_a_tls_port_is_explained(web: RequestsMock, body: str) -> None:
     web.get(API.replace("https", "http"), status=400, body=body)
     with pytest.raises(errors.RegistryError, match="leave --insecure"):
-        RegistryClient(HOST, secure=False).check_api()
+        RegistryClient(HOST, Access(secure=False)).check_api()
 
 
 @each("reference", ["1.0", MANIFEST.digest])

@@ -19,6 +19,7 @@ from docker_charon.registry import http as transport
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.failure import explain
 from docker_charon.registry.http import Session, check_host, origin
+from docker_charon.registry.session import Access
 
 URL = "https://registry.example/v2/"
 NAMES_OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -114,7 +115,7 @@ def closed_port() -> str:
 def failure(registry: str, *, secure: bool = False) -> str:
     """Return what a user is told when ``registry`` is asked whether it is one."""
     with (
-        RegistryClient(registry, secure=secure) as client,
+        RegistryClient(registry, Access(secure=secure)) as client,
         pytest.raises(RegistryError) as caught,
     ):
         client.check_api()

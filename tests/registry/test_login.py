@@ -17,6 +17,7 @@ from conftest import require
 from docker_charon import AuthenticationError, make_payload, push_payload_to_registry
 from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.session import Access
 from guarded_registry import LOGIN, PASSWORD, USER, Guards, Site, htpasswd_is_installed
 from images import image, layer
 from proxy import Rule
@@ -219,7 +220,9 @@ def test_no_secret_and_no_token_is_ever_told(
             assert site.tokens.given
         with (
             pytest.raises(AuthenticationError) as caught,
-            RegistryClient(site.registry, secure=False, username=USER, password=password) as client,
+            RegistryClient(
+                site.registry, Access(secure=False, username=USER, password=password)
+            ) as client,
         ):
             told += [repr(client), str(vars(client))]
             client.check_api()

@@ -16,6 +16,7 @@ from docker_charon import RegistryError, make_payload, push_payload_to_registry
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.session import Access
 from guarded_registry import LOGIN, PASSWORD, USER, guarded, htpasswd, htpasswd_is_installed
 from images import image, layer
 from nginx import PROGRAM, is_installed, nginx, server
@@ -207,7 +208,7 @@ def registry(quirks: Quirks) -> Iterator[ChunkedRegistry]:
 
 
 def upload() -> None:
-    with RegistryClient(HOST, username=USER, password=PASSWORD) as client:
+    with RegistryClient(HOST, Access(username=USER, password=PASSWORD)) as client:
         client.upload_blob("app", BLOB, Pieces())
 
 

@@ -15,6 +15,7 @@ from docker_charon.errors import DockerCharonError
 from docker_charon.payload.reader import open_payload
 from docker_charon.progress import shown_size
 from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.session import Access
 from docker_charon.server import serve
 from docker_charon.transfer.make import make_payload
 from docker_charon.transfer.push import push_payload_to_registry
@@ -93,7 +94,7 @@ class _Tour:
         name = f"{_REPOSITORY}:{version}"
         self._show(f"# version {version} is built and signed on the connected side")
         parts = build(version)
-        with RegistryClient(self._source, secure=False) as client:
+        with RegistryClient(self._source, Access(secure=False)) as client:
             put(client, _REPOSITORY, str(version), parts)
         payload, earlier = (folder / f"payload-{n}.zip" for n in (version, version - 1))
         base = ["--already-transferred-payload", earlier] if version > 1 else []
@@ -136,7 +137,7 @@ class _Tour:
 
     def _is_equal(self, parts: Parts) -> bool:
         """Whether the other side has every byte."""
-        with RegistryClient(self._destination, secure=False) as client:
+        with RegistryClient(self._destination, Access(secure=False)) as client:
             return all(
                 client.get_manifest(_REPOSITORY, manifest.digest).content == manifest.content
                 for manifest in parts.manifests

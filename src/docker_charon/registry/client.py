@@ -7,8 +7,8 @@ missing, in which order to push) belongs to the callers.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
+from collections.abc import Iterator
 
 import requests
 
@@ -28,7 +28,7 @@ from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.failure import FAILURES
 from docker_charon.registry.http import origin, pause, read_body
-from docker_charon.registry.session import Connection
+from docker_charon.registry.session import Access, Connection
 from docker_charon.registry.uploads import BlobUploads, UploadSession
 
 _CATALOG = "registry:catalog:*"
@@ -44,31 +44,15 @@ _BUFFER = 256 * 1024
 class RegistryClient:
     """One registry, as one user sees it.
 
-    ``registry`` is a host with an optional port; ``secure=False`` means plain HTTP.
-    ``cacert`` is a file of certificates to trust besides the usual ones. Without a username and a
-    password, those that Docker or Podman know are used.
-    ``connections`` are kept open for as many threads. Every method raises `RegistryError`, or
-    one of its children, for an answer that it does not expect.
+    ``registry`` is a host with an optional port. ``connections`` are kept open for as many threads.
+    Every method raises `RegistryError`, or one of its children, for an answer that it does not
+    expect.
     """
 
     def __init__(
-        self,
-        registry: str,
-        *,
-        secure: bool = True,
-        username: str | None = None,
-        password: str | None = None,
-        cacert: str | os.PathLike[str] | None = None,
-        connections: int = 1,
+        self, registry: str, access: Access | None = None, *, connections: int = 1
     ) -> None:
-        self._connection = Connection(
-            registry,
-            secure=secure,
-            username=username,
-            password=password,
-            cacert=cacert,
-            connections=connections,
-        )
+        self._connection = Connection(registry, access or Access(), connections)
         self.registry = registry
         self._uploads = BlobUploads(self)
 
@@ -477,6 +461,17 @@ class RegistryClient:
         return ManifestNotFound(
             f"{self.registry} has no {name}", hint="is the name spelled right?", status=404
         )
+
+
+@contextlib.contextmanager
+def open_registry(registry: str, access: Access, jobs: int) -> Iterator[RegistryClient]:
+    """Open a client for ``jobs`` threads, and check that a registry answers there.
+
+    Raises as `RegistryClient.check_api` does.
+    """
+    with RegistryClient(registry, access, connections=jobs) as client:
+        client.check_api()
+        yield client
 
 
 def _is_rest(content_range: str, start: int, blob: Descriptor) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -36,20 +37,26 @@ _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 _log = logging.getLogger(__name__)
 
 
-class Connection:
-    """One registry, as one user sees it; the arguments are those of `RegistryClient`."""
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a registry, and as whom.
 
-    def __init__(
-        self,
-        registry: str,
-        *,
-        secure: bool = True,
-        username: str | None = None,
-        password: str | None = None,
-        cacert: str | os.PathLike[str] | None = None,
-        connections: int = 1,
-    ) -> None:
+    ``secure`` is ``False`` for plain HTTP. Without a username and a password, those that Docker or
+    Podman know are used. ``cacert`` is a file of certificates to trust besides the usual ones.
+    """
+
+    secure: bool = True
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    cacert: str | os.PathLike[str] | None = None
+
+
+class Connection:
+    """One registry, as one user sees it; ``connections`` are kept open for as many threads."""
+
+    def __init__(self, registry: str, access: Access, connections: int = 1) -> None:
         check_host(registry)
+        username, password, secure = access.username, access.password, access.secure
         if not all(value is None or isinstance(value, str) for value in (username, password)):
             raise TypeError("a username and a password are a str")
         if (username is None) != (password is None):
@@ -67,7 +74,7 @@ class Connection:
         self._asker = Asker(registry, secure, is_docker_hub)
         host = DOCKER_HUB if is_docker_hub else registry
         self.url = f"{'https' if secure else 'http'}://{host}/v2/"
-        self._session = Session(connections, cacert)
+        self._session = Session(connections, access.cacert)
         self._login = Login(self._session, self.url, registry, find)
 
     def close(self) -> None:
@@ -85,7 +92,7 @@ class Connection:
         if not elsewhere:
             return explain(error, self.registry, secure=self._asker.secure)
         failure = explain(error, elsewhere, secure=True)
-        what = str(failure).removesuffix(f"; {failure.hint}")
+        what = failure.message
         return ConnectionFailed(
             f"{self.registry} sends us to another host: {what}",
             hint="can that one be reached from here?",

@@ -23,7 +23,8 @@ from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
-from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.client import RegistryClient, open_registry
+from docker_charon.registry.session import Access
 from docker_charon.transfer.plan import plan_make
 from docker_charon.transfer.resolve import Resolution
 from docker_charon.workers import Workers
@@ -78,15 +79,7 @@ def make_inventory(
     """
     named = parse_references(docker_images, "docker_images")
     workers = Workers(jobs)
-    with RegistryClient(
-        registry,
-        secure=secure,
-        username=username,
-        password=password,
-        cacert=cacert,
-        connections=jobs,
-    ) as client:
-        client.check_api()
+    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
         census = _Census(client, workers)
         images = census.of(named, progress) if named else census.of_all(progress)
         plan = plan_make(images, images, absent=census.absent)

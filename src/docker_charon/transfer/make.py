@@ -19,7 +19,8 @@ from docker_charon.payload.reader import open_payload
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, counted, shown_size
 from docker_charon.registry.blobs import BlobStream
-from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.client import RegistryClient, open_registry
+from docker_charon.registry.session import Access
 from docker_charon.transfer.plan import plan_make
 from docker_charon.transfer.resolve import Resolution
 from docker_charon.workers import Workers
@@ -91,15 +92,7 @@ def make_payload(
     chosen = _platforms(platforms)
     workers = Workers(jobs)
     delivered = _delivered(payloads_already_transferred)
-    with RegistryClient(
-        registry,
-        secure=secure,
-        username=username,
-        password=password,
-        cacert=cacert,
-        connections=jobs,
-    ) as client:
-        client.check_api()
+    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
         resolution = Resolution(client, workers, chosen)
         images = resolution.images(wanted.values())
         there = resolution.images(already.values(), as_far_as_there=True)

@@ -14,7 +14,8 @@ from docker_charon.oci.image import NamedImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress, counted, shown_size
-from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.client import RegistryClient, open_registry
+from docker_charon.registry.session import Access
 from docker_charon.transfer.manifests import put_manifests
 from docker_charon.transfer.plan import Mount, PushPlan, plan_push
 from docker_charon.transfer.survey import Survey
@@ -77,16 +78,8 @@ def push_payload_to_registry(
     prefix = checked_prefix(repository_prefix)
     with (
         open_payload(zip_file) as payload,
-        RegistryClient(
-            registry,
-            secure=secure,
-            username=username,
-            password=password,
-            cacert=cacert,
-            connections=jobs,
-        ) as client,
+        open_registry(registry, Access(secure, username, password, cacert), jobs) as client,
     ):
-        client.check_api()
         survey = Survey(client, payload, prefix, workers)
         skipped = [one.under(prefix) for one in payload.skipped]
         missing = survey.missing_images(skipped)
