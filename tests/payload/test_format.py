@@ -125,8 +125,8 @@ def test_what_is_written_is_read_again() -> None:
     assert parsed.manifests == {"app:1": path_of(APP.manifest), "base:1": None}
     assert parsed.zip_paths is not None
     assert parsed.zip_paths[L2] == path_of(layer(2))
-    assert parsed.elsewhere is not None
-    assert parsed.elsewhere[L1] == ("base", "more")
+    assert parsed.at_destination is not None
+    assert parsed.at_destination[L1] == ("base", "more")
     layout = found[INDEX_PATH].content
     assert layout is not None
     roots = parse_index(layout)
@@ -148,7 +148,7 @@ def test_a_descriptor_of_04_has_places_and_no_version() -> None:
     )
     assert parsed.manifests == {"app:1": "manifests/app_1", "base:1": None}
     assert parsed.zip_paths == {L1: f"blobs/{L1}"}
-    assert parsed.elsewhere == {L2: ("base",)}
+    assert parsed.at_destination == {L2: ("base",)}
     assert not parsed.ours
 
 
@@ -156,7 +156,7 @@ def test_a_descriptor_of_01_has_images_only() -> None:
     parsed = parse({"app:1": "manifests/app_1", "base:1": "manifests/base_1"})
     assert parsed.manifests == {"app:1": "manifests/app_1", "base:1": "manifests/base_1"}
     assert parsed.zip_paths is None
-    assert parsed.elsewhere is None
+    assert parsed.at_destination is None
     assert not parsed.ours
 
 

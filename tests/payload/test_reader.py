@@ -153,7 +153,7 @@ def test_what_was_written_is_read(kind: Sequence[int]) -> None:
         assert [one.image.root.content for one in opened.images] == [APP.manifest, BOTH.manifest]
         assert [one.reference.repository for one in opened.images] == ["app", "lib/both"]
         assert opened.skipped == ()
-        assert opened.elsewhere == {}
+        assert opened.at_destination == {}
         assert opened.carried == set(blobs_of(APP, BASE))
     assert read(content) == read(WHOLE) == blobs_of(APP, BASE)
 
@@ -167,7 +167,7 @@ def test_a_delta_tells_what_it_expects_and_where() -> None:
         assert skipped.name == "base:1"
         assert skipped.image is not None
         assert skipped.image.root.content == BASE.manifest
-        assert opened.elsewhere[L1] == ("base",)
+        assert opened.at_destination[L1] == ("base",)
         assert L1 not in opened.carried
     assert read(delta).keys() == blobs_of(APP).keys() - blobs_of(BASE).keys()
 
@@ -185,7 +185,7 @@ def test_a_payload_of_04_is_read() -> None:
         assert opened.names == ("lib/app:1", "base:1")
         assert [one.image.root.content for one in opened.images] == [APP.manifest]
         assert [(one.name, one.image) for one in opened.skipped] == [("base:1", None)]
-        assert opened.elsewhere == {L1: ("base",)}
+        assert opened.at_destination == {L1: ("base",)}
     assert read(content).keys() == blobs_of(APP).keys() - {L1}
 
 
@@ -195,7 +195,7 @@ def test_a_payload_of_01_is_read_and_what_it_lacks_may_be_anywhere() -> None:
         assert [one.name for one in opened.images] == ["lib/app:1", "base:1"]
         assert opened.skipped == ()
         assert L1 not in opened.carried
-        assert opened.elsewhere[L1] == ("lib/app", "base")
+        assert opened.at_destination[L1] == ("lib/app", "base")
     assert read(content).keys() == blobs_of(APP, BASE).keys() - {L1}
 
 

@@ -34,7 +34,7 @@ def test_layers_that_are_to_be_had_elsewhere_are_told_apart() -> None:
     config = images.descriptor("application/vnd.config", b"{}")
     content = json.dumps({"schemaVersion": 2, "config": config, "layers": [far]}).encode()
     stored = StoredManifest.parse(content, OCI)
-    assert (stored.blobs, stored.foreign_blobs) == ((config["digest"],), (far["digest"],))
+    assert (stored.blobs, stored.non_distributable_blobs) == ((config["digest"],), (far["digest"],))
 
 
 def test_a_referrer_is_described_with_its_type_and_annotations() -> None:

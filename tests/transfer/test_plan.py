@@ -42,7 +42,7 @@ def test_a_first_payload_carries_everything_once() -> None:
     plan = plan_make([named("app", APP), named("other", OTHER)], [])
     assert [blob.digest for blob in plan.blobs] == [config(APP), L1, L2, config(OTHER), L3]
     assert [manifest.digest for manifest in plan.manifests] == [APP.digest, OTHER.digest]
-    assert plan.elsewhere == {}
+    assert plan.at_destination == {}
     assert plan.skipped == frozenset()
 
 
@@ -56,12 +56,12 @@ def test_a_blob_is_fetched_from_the_first_repository_that_needs_it() -> None:
 def test_a_delta_leaves_out_what_the_destination_has_and_tells_where_it_is() -> None:
     plan = plan_make([named("app:2", APP)], [named("base:1", BASE)])
     assert digests([*plan.blobs]) == {config(APP), L2}
-    assert plan.elsewhere == {L1: ("base",)}
+    assert plan.at_destination == {L1: ("base",)}
 
 
 def test_all_the_repositories_that_have_a_blob_are_told_in_the_order_given() -> None:
     already = [named("z:1", BASE), named("a:1", BASE), named("z:2", OTHER)]
-    assert plan_make([named("app", APP)], already).elsewhere[L1] == ("z", "a")
+    assert plan_make([named("app", APP)], already).at_destination[L1] == ("z", "a")
 
 
 def test_an_image_that_was_transferred_is_skipped_but_its_manifest_carried() -> None:
@@ -79,13 +79,13 @@ def test_the_same_content_under_another_tag_is_not_skipped() -> None:
     plan = plan_make([named("app:2", APP)], [named("app:1", APP)])
     assert plan.skipped == frozenset()
     assert plan.blobs == {}
-    assert plan.elsewhere == {config(APP): ("app",), L1: ("app",), L2: ("app",)}
+    assert plan.at_destination == {config(APP): ("app",), L1: ("app",), L2: ("app",)}
 
 
 def test_a_declared_image_that_nobody_asked_for_is_not_carried() -> None:
     plan = plan_make([named("app", APP)], [named("other", OTHER)])
     assert [manifest.digest for manifest in plan.manifests] == [APP.digest]
-    assert L3 not in plan.elsewhere
+    assert L3 not in plan.at_destination
 
 
 def test_a_name_given_twice_is_one_image_in_its_first_place() -> None:

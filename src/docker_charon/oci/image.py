@@ -80,7 +80,7 @@ class NamedImage:
     referrers: tuple[Referrer, ...] = ()
 
     @property
-    def is_narrowed(self) -> bool:
+    def is_filtered(self) -> bool:
         """Whether it has another digest than its name says, as it is only a part of that."""
         digest = self.reference.digest
         return digest is not None and not self.image.root.has_digest(digest)

@@ -18,17 +18,17 @@ class Contents:
     ``images`` are all that were asked for, in the user's order, and ``skipped`` the names of those
     that the destination is said to have. ``manifests`` are carried for both, each once, children
     before their index. ``blobs`` are carried too, each with the repository to fetch it from;
-    ``elsewhere`` tells, for every other digest, the repositories of the destination that have it,
-    and ``foreign`` are those layers that neither side has, which come from where their ``urls``
-    lead.
+    ``at_destination`` tells, for every other digest, the repositories of the destination that have
+    it, and ``non_distributable`` are those layers that neither side has: they come from their
+    ``urls``.
     """
 
     images: tuple[NamedImage, ...]
     skipped: frozenset[str]
     manifests: tuple[Manifest, ...]
     blobs: Mapping[Descriptor, str]
-    elsewhere: Mapping[Digest, tuple[str, ...]]
-    foreign: frozenset[Digest] = frozenset()
+    at_destination: Mapping[Digest, tuple[str, ...]]
+    non_distributable: frozenset[Digest] = frozenset()
 
     @property
     def carried_size(self) -> int:
@@ -39,4 +39,4 @@ class Contents:
     def saved_size(self) -> int:
         """The bytes of what the destination has already."""
         sizes = {blob.digest: blob.size for named in self.images for blob in named.blobs}
-        return sum(sizes[digest] for digest in self.elsewhere)
+        return sum(sizes[digest] for digest in self.at_destination)

@@ -84,7 +84,7 @@ def _check_limits(plan: Contents) -> None:
         raise TooLarge(f"there is too much in one payload: {count:,} entries", hint=SPLIT)
     memory = Memory()
     memory.take_entries(count)
-    memory.take_names(len(plan.images), len(plan.blobs) + len(plan.elsewhere))
+    memory.take_names(len(plan.images), len(plan.blobs) + len(plan.at_destination))
     for manifest in plan.manifests:
         memory.take_manifest(manifest)
     for named in plan.images:
@@ -132,7 +132,7 @@ def _payload_descriptor(plan: Contents) -> dict[str, Any]:
     blobs: dict[str, Any] = {
         blob.digest: {"zip_path": blob_path(blob.digest)} for blob in plan.blobs
     }
-    for digest, repositories in plan.elsewhere.items():
+    for digest, repositories in plan.at_destination.items():
         blobs[digest] = {"repository": repositories[0]}
         if len(repositories) > 1:
             blobs[digest]["repositories"] = repositories
@@ -144,7 +144,7 @@ def _payload_descriptor(plan: Contents) -> dict[str, Any]:
         for named in plan.images
         if named.referrers
     }
-    narrowed = [named.name for named in plan.images if named.is_narrowed]
+    filtered = [named.name for named in plan.images if named.is_filtered]
     return {
         "format_version": FORMAT_VERSION,
         "manifests_paths": {
@@ -153,8 +153,8 @@ def _payload_descriptor(plan: Contents) -> dict[str, Any]:
         },
         "blobs_paths": blobs,
         **({"referrers": referrers} if referrers else {}),
-        **({"foreign_blobs": sorted(plan.foreign)} if plan.foreign else {}),
-        **({"narrowed": narrowed} if narrowed else {}),
+        **({"foreign_blobs": sorted(plan.non_distributable)} if plan.non_distributable else {}),
+        **({"narrowed": filtered} if filtered else {}),
     }
 
 
@@ -163,20 +163,20 @@ class PayloadDescriptor:
     """What ``payload_descriptor.json`` says, of whatever release.
 
     ``manifests`` are all images in their order, with the zip path of their manifest or ``None``.
-    ``zip_paths`` and ``elsewhere`` tell where blobs are; both are ``None`` for docker-charon 0.1,
-    which did not write them down. ``ours`` tells that there is an image layout around it.
+    ``zip_paths`` and ``at_destination`` tell where blobs are; both are ``None`` for docker-charon
+    0.1, which did not write them down. ``ours`` tells that there is an image layout around it.
     ``referrers`` are, by image, the digests of what refers to it, with cosign's tags, and
-    ``foreign`` those of the layers that neither side has. ``narrowed`` are the images that have
-    another digest than their names say.
+    ``non_distributable`` those of the layers that neither side has. ``filtered`` are the images
+    that have another digest than their names say.
     """
 
     manifests: Mapping[str, str | None]
     zip_paths: Mapping[Digest, str] | None
-    elsewhere: Mapping[Digest, tuple[str, ...]] | None
+    at_destination: Mapping[Digest, tuple[str, ...]] | None
     ours: bool
     referrers: Mapping[str, tuple[tuple[Digest, str | None], ...]] = field(default_factory=dict)
-    foreign: frozenset[Digest] = frozenset()
-    narrowed: frozenset[str] = frozenset()
+    non_distributable: frozenset[Digest] = frozenset()
+    filtered: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, content: bytes) -> PayloadDescriptor:
@@ -195,7 +195,7 @@ class PayloadDescriptor:
         if not isinstance(document.get("manifests_paths"), dict):
             return cls(_manifests(document), None, None, ours=False)
         zip_paths: dict[Digest, str] = {}
-        elsewhere: dict[Digest, tuple[str, ...]] = {}
+        at_destination: dict[Digest, tuple[str, ...]] = {}
         locations = document.get("blobs_paths")
         if not isinstance(locations, dict):
             raise PayloadError(f"{DESCRIPTOR_PATH} has no blobs_paths")
@@ -205,19 +205,21 @@ class PayloadDescriptor:
                 if path is not None:
                     zip_paths[Digest(digest)] = path
                 else:
-                    elsewhere[Digest(digest)] = repositories
+                    at_destination[Digest(digest)] = repositories
             except DockerCharonError as error:
                 raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
         manifests = _manifests(document["manifests_paths"])
         if version is None:
-            return cls(manifests, zip_paths, elsewhere, ours=False)
+            return cls(manifests, zip_paths, at_destination, ours=False)
         try:
             referrers = _referrers(document.get("referrers", {}), manifests)
-            foreign = frozenset(map(Digest, _list(document.get("foreign_blobs", []))))
-            narrowed = _names(document.get("narrowed", []))
+            non_distributable = frozenset(map(Digest, _list(document.get("foreign_blobs", []))))
+            filtered = _names(document.get("narrowed", []))
         except DockerCharonError as error:
             raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
-        return cls(manifests, zip_paths, elsewhere, True, referrers, foreign, narrowed)
+        return cls(
+            manifests, zip_paths, at_destination, True, referrers, non_distributable, filtered
+        )
 
 
 def parse_document(path: str, content: bytes) -> dict[str, Any]:

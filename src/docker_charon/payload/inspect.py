@@ -110,18 +110,18 @@ def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSumm
                 for digest, size in parts.items()
                 if digest in payload.carried or digest in own
             }
-            lacking = [d for d in parts if d not in there and d not in payload.foreign]
+            lacking = [d for d in parts if d not in there and d not in payload.non_distributable]
             sizes |= parts
             carried |= there
             images[one.name] = _summary(payload, one, parts, there, lacking)
         total, brought = sum(sizes.values()), sum(carried.values())
-        foreign = sum(size for digest, size in sizes.items() if digest in payload.foreign)
+        foreign = sum(size for digest, size in sizes.items() if digest in payload.non_distributable)
         return PayloadSummary(
             images=tuple(images[name] for name in payload.names),
             size=total,
             carried=brought,
             saved=total - brought - foreign,
-            foreign=tuple(sorted(payload.foreign)),
+            foreign=tuple(sorted(payload.non_distributable)),
         )
 
 
@@ -133,7 +133,7 @@ def _summary(
     lacking: Sequence[Digest],
 ) -> ImageSummary:
     skipped = isinstance(one, SkippedImage)
-    expected = _unique(r for d in lacking for r in payload.elsewhere.get(d, ())[:1])
+    expected = _unique(r for d in lacking for r in payload.at_destination.get(d, ())[:1])
     return ImageSummary(
         name=one.name,
         digest=one.image.root.digest if one.image else None,

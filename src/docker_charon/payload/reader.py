@@ -38,8 +38,8 @@ class Payload:
 
     ``names`` are all its images in the order in which they were asked for, ``images`` those that
     it carries and ``skipped`` those that it expects at the destination. ``carried`` are the
-    digests of the blobs that it has, ``elsewhere`` tells for others which repositories of the
-    destination should have them, and ``foreign`` are layers that neither has.
+    digests of the blobs that it has, ``at_destination`` tells for others which repositories of the
+    destination should have them, and ``non_distributable`` are layers that neither has.
 
     What is wrong with one image goes to ``report``, and that image is in none of them; what is
     wrong with the whole is raised as a `PayloadError`.
@@ -49,8 +49,8 @@ class Payload:
     images: tuple[NamedImage, ...]
     skipped: tuple[SkippedImage, ...]
     carried: frozenset[Digest]
-    elsewhere: Mapping[Digest, tuple[str, ...]]
-    foreign: frozenset[Digest]
+    at_destination: Mapping[Digest, tuple[str, ...]]
+    non_distributable: frozenset[Digest]
 
     def __init__(self, archive: Archive, report: Report = raise_it) -> None:
         self._archive = archive
@@ -59,7 +59,7 @@ class Payload:
         self._manifests: dict[Descriptor | str, Manifest] = {}
         descriptor = PayloadDescriptor.parse(self._document(DESCRIPTOR_PATH))
         self.names = tuple(descriptor.manifests)
-        places = len(descriptor.zip_paths or ()) + len(descriptor.elsewhere or ())
+        places = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
         self._memory.take_names(len(self.names), places)
         roots, referrers = self._roots(descriptor)
         images, skipped = [], []
@@ -68,8 +68,8 @@ class Payload:
                 reference = Reference.parse(name)
                 image = self._image(name, path, roots.get(name))
                 if image is not None:
-                    narrowed = name in descriptor.narrowed
-                    reference = _settled(name, reference, image.root, narrowed=narrowed)
+                    filtered = name in descriptor.filtered
+                    reference = _settled(name, reference, image.root, filtered=filtered)
                 about = self._referrers(name, image, descriptor, referrers)
             except InvalidReference as error:
                 report(PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}"))
@@ -84,10 +84,10 @@ class Payload:
             else:
                 skipped.append(SkippedImage(name, reference, image, about))
         self.images, self.skipped = tuple(images), tuple(skipped)
-        self.foreign = descriptor.foreign & {
+        self.non_distributable = descriptor.non_distributable & {
             blob.digest for _, graph in self._graphs() for blob in graph.blobs if blob.urls
         }
-        self._zip_paths, self.elsewhere = self._places(descriptor, report)
+        self._zip_paths, self.at_destination = self._places(descriptor, report)
         self.carried = frozenset(self._zip_paths)
 
     def body(self, blob: Descriptor) -> Body:
@@ -115,9 +115,9 @@ class Payload:
         """Yield what the destination has once all is there: blobs, and repositories with them."""
         for repository, graph in self._graphs():
             for blob in graph.blobs:
-                if blob.digest not in self.foreign:
+                if blob.digest not in self.non_distributable:
                     yield blob.digest, repository
-        for digest, repositories in self.elsewhere.items():
+        for digest, repositories in self.at_destination.items():
             yield from ((digest, repository) for repository in repositories)
 
     def _graphs(self) -> Iterator[tuple[str, Image]]:
@@ -206,7 +206,7 @@ class Payload:
     ) -> tuple[dict[Digest, str], Mapping[Digest, tuple[str, ...]]]:
         """Return where each blob of the carried images is: in the zip, or at the destination."""
         zip_paths: dict[Digest, str] = {}
-        elsewhere: dict[Digest, tuple[str, ...]] = {}
+        at_destination: dict[Digest, tuple[str, ...]] = {}
         # 0.1 wrote no places down: what it left out is in some repository that it knew of.
         self._owners: dict[Digest, str] = {}
         known: list[NamedImage | SkippedImage] = [*self.images, *self.skipped]
@@ -215,14 +215,16 @@ class Payload:
             for blob in named.blobs:
                 self._owners.setdefault(blob.digest, named.name)
                 path: str | None
-                if descriptor.zip_paths is None or descriptor.elsewhere is None:
+                if descriptor.zip_paths is None or descriptor.at_destination is None:
                     path = f"blobs/{blob.digest}"
                     path = path if path in self._archive.entries else None
-                    elsewhere[blob.digest] = every
+                    at_destination[blob.digest] = every
                 else:
                     path = descriptor.zip_paths.get(blob.digest)
-                    is_foreign = bool(blob.urls) and blob.digest in descriptor.foreign
-                    if path is None and not (is_foreign or blob.digest in descriptor.elsewhere):
+                    is_foreign = bool(blob.urls) and blob.digest in descriptor.non_distributable
+                    if path is None and not (
+                        is_foreign or blob.digest in descriptor.at_destination
+                    ):
                         problem = f"it lacks {blob.digest} of {named.name}"
                         report(PayloadError(f"the payload is incomplete: {problem}"))
                 if path is not None:
@@ -231,7 +233,10 @@ class Payload:
                         zip_paths[blob.digest] = path
                     except PayloadError as error:
                         report(error)
-        return zip_paths, elsewhere if descriptor.elsewhere is None else descriptor.elsewhere
+        return (
+            zip_paths,
+            at_destination if descriptor.at_destination is None else descriptor.at_destination,
+        )
 
     def _check_size(self, name: str, path: str, size: int) -> None:
         info = self._entry(path, name)
@@ -259,11 +264,11 @@ class Payload:
         return self._archive.read(info)
 
 
-def _settled(name: str, reference: Reference, root: Manifest, *, narrowed: bool) -> Reference:
+def _settled(name: str, reference: Reference, root: Manifest, *, filtered: bool) -> Reference:
     """Return where an image goes, whose name may have the digest of what it is a part of."""
     if reference.digest is None or root.has_digest(reference.digest):
         return reference
-    if not narrowed:
+    if not filtered:
         raise PayloadError(f"the payload has {root.digest} as {name}")
     return replace(reference, digest=root.digest)
 

@@ -45,7 +45,7 @@ class Catalog:
                 there.manifests[digest] = manifest
             if tag is not None:
                 there.tags[tag] = manifest
-            there.blobs.update(manifest.blobs, manifest.foreign_blobs)
+            there.blobs.update(manifest.blobs, manifest.non_distributable_blobs)
             if manifest.subject is not None:
                 there.referrers.setdefault(manifest.subject, {})[manifest.digest] = manifest
 

@@ -23,7 +23,7 @@ class StoredManifest:
     """What is kept in memory of a manifest; its bytes are where the store has them.
 
     ``manifests`` are those below an index, and ``blobs`` what else has to be there; layers that
-    are to be had elsewhere (with ``urls``) are the ``foreign_blobs``. ``annotations`` are kept for
+    have ``urls`` are the ``non_distributable_blobs``, which need not. ``annotations`` are kept for
     referrers only, in whose list they are shown.
     """
 
@@ -32,7 +32,7 @@ class StoredManifest:
     size: int
     manifests: tuple[Descriptor, ...]
     blobs: tuple[Digest, ...]
-    foreign_blobs: tuple[Digest, ...]
+    non_distributable_blobs: tuple[Digest, ...]
     subject: Digest | None
     artifact_type: str | None
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -72,7 +72,9 @@ class StoredManifest:
             size=len(content),
             manifests=manifests,
             blobs=tuple(dict.fromkeys(blob.digest for blob in blobs if not blob.urls)),
-            foreign_blobs=tuple(dict.fromkeys(blob.digest for blob in blobs if blob.urls)),
+            non_distributable_blobs=tuple(
+                dict.fromkeys(blob.digest for blob in blobs if blob.urls)
+            ),
             subject=described.digest if described else None,
             artifact_type=_artifact_type(document, kind),
             annotations=_annotations(document) if described else {},

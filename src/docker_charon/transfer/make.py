@@ -171,13 +171,13 @@ def _absent(
 def _tell_choices(plan: Contents, chosen: list[Platform]) -> None:
     """Log what may surprise: platforms that few need, new digests, layers that are left out."""
     for named in plan.images:
-        if named.is_narrowed or (len(chosen) > 1 and named.image.root.is_index):
+        if named.is_filtered or (len(chosen) > 1 and named.image.root.is_index):
             _log.info("%s is carried as %s", named.name, named.image.root.digest)
     if not chosen:
         _hint_at_platforms(plan)
     for named in plan.images:
         for blob in named.blobs:
-            if blob.digest in plan.foreign:
+            if blob.digest in plan.non_distributable:
                 _log.warning(
                     "%s: the layer %s is left out, as the registry does not have it; it is to be "
                     "had from %s",
@@ -232,5 +232,5 @@ def _tell(plan: Contents) -> None:
         len(plan.manifests),
         len(plan.blobs),
         f"{payload_size(payload_entries(plan)):,}",
-        len(plan.elsewhere),
+        len(plan.at_destination),
     )

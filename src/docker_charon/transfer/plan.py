@@ -46,7 +46,7 @@ def plan_make(
     manifests: dict[Digest, Manifest] = {}
     sizes: dict[Digest, int] = {}
     blobs: dict[Digest, tuple[Descriptor, str]] = {}
-    elsewhere: dict[Digest, tuple[str, ...]] = {}
+    at_destination: dict[Digest, tuple[str, ...]] = {}
     for named in images:
         for manifest in named.manifests:
             manifests.setdefault(manifest.digest, manifest)
@@ -57,7 +57,7 @@ def plan_make(
                     f"{sizes[blob.digest]}"
                 )
             if blob.digest in repositories:
-                elsewhere[blob.digest] = tuple(repositories[blob.digest])
+                at_destination[blob.digest] = tuple(repositories[blob.digest])
             elif is_there(named, blob):
                 blobs.setdefault(blob.digest, (blob, named.reference.repository))
     return Contents(
@@ -65,8 +65,8 @@ def plan_make(
         skipped=frozenset(named.name for named in images if named.reference in transferred),
         manifests=tuple(manifests.values()),
         blobs=dict(blobs.values()),
-        elsewhere=elsewhere,
-        foreign=frozenset(sizes.keys() - elsewhere.keys() - blobs.keys()),
+        at_destination=at_destination,
+        non_distributable=frozenset(sizes.keys() - at_destination.keys() - blobs.keys()),
     )
 
 
@@ -133,13 +133,13 @@ def plan_push(
     images: Sequence[Delivery],
     carried: frozenset[Digest],
     present: Mapping[Digest, Collection[str]],
-    foreign: frozenset[Digest] = frozenset(),
+    non_distributable: frozenset[Digest] = frozenset(),
 ) -> PushPlan:
     """Decide what is uploaded and what is mounted.
 
     ``carried`` are the digests of the payload's blobs, ``present`` the repositories that were
-    found to have a blob, and ``foreign`` the layers that need not be there. An image with another
-    blob that is in neither is left out, and nothing is uploaded for its sake.
+    found to have a blob, and ``non_distributable`` the layers that need not be there. An image with
+    another blob that is in neither is left out, and nothing is uploaded for its sake.
     """
     missing: dict[str, tuple[Descriptor, ...]] = {}
     complete = []
@@ -148,7 +148,7 @@ def plan_push(
             blob
             for blob in named.blobs
             if blob.digest not in carried and not present.get(blob.digest)
-            if blob.digest not in foreign
+            if blob.digest not in non_distributable
         )
         if lacking:
             missing[named.name] = lacking

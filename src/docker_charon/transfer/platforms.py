@@ -66,7 +66,7 @@ def not_offered(name: str, platform: Platform, offered: Sequence[Platform]) -> M
     return ManifestNotFound(f"{name} has no platform {platform}", hint=f"it has {there}")
 
 
-def narrowed(index: Manifest, chosen: Collection[Digest], child: Child) -> Iterator[Manifest]:
+def filtered(index: Manifest, chosen: Collection[Digest], child: Child) -> Iterator[Manifest]:
     """Yield what an index becomes with only ``chosen`` and the attestations about them.
 
     The new index comes last, and before it those below it that become others too. An index of
@@ -78,7 +78,7 @@ def narrowed(index: Manifest, chosen: Collection[Digest], child: Child) -> Itera
     for n, value in enumerate(listed):
         descriptor = Descriptor.parse(value, f"manifests[{n}]")
         if descriptor.media_type in INDEX_TYPES:
-            *below, smaller = narrowed(child(descriptor), chosen, child)
+            *below, smaller = filtered(child(descriptor), chosen, child)
             if not smaller.manifests:
                 continue
             yield from below

@@ -87,7 +87,9 @@ def push_payload_to_registry(
             *(named.under(prefix) for named in payload.images),
             *(one for one in skipped if one.name not in missing),
         ]
-        plan = plan_push(deliveries, payload.carried, survey.holders(deliveries), payload.foreign)
+        plan = plan_push(
+            deliveries, payload.carried, survey.holders(deliveries), payload.non_distributable
+        )
         for name, blobs in plan.missing.items():
             missing[name] = survey.incomplete(name, blobs)
         for error in missing.values():
@@ -106,7 +108,10 @@ def push_payload_to_registry(
             _send(client, payload, plan, workers, watch)
             put_manifests(client, complete, workers)
             size = sum(sent.values())
-            there = sum(s for digest, s in sizes.items() if digest not in payload.foreign) - size
+            there = (
+                sum(s for digest, s in sizes.items() if digest not in payload.non_distributable)
+                - size
+            )
             watch.sum_up(
                 f"{counted(len(pushed), 'image')}: {shown_size(size)} uploaded, "
                 f"{shown_size(there)} there already"

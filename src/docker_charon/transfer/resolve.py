@@ -15,7 +15,7 @@ from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.platforms import choose, narrowed, not_offered, offers
+from docker_charon.transfer.platforms import choose, filtered, not_offered, offers
 from docker_charon.workers import Workers
 
 _LONGEST_CONFIG = 8 * 1024 * 1024  # bytes; an image's platform stands in its config
@@ -55,10 +55,10 @@ class Resolution:
         roots = {reference: self._roots[reference] for reference in references}
         if self._platforms:
 
-            def narrow(reference: Reference) -> Manifest | None:
-                return self._narrow(reference, roots[reference], tolerant=as_far_as_there)
+            def filtered_root(reference: Reference) -> Manifest | None:
+                return self._filter(reference, roots[reference], tolerant=as_far_as_there)
 
-            found = self._workers.map(narrow, references)
+            found = self._workers.map(filtered_root, references)
             roots = {r: m for r, m in zip(references, found, strict=True) if m is not None}
         return self._collect(roots)
 
@@ -174,7 +174,7 @@ class Resolution:
             for reference, root in roots.items()
         }
 
-    def _narrow(self, reference: Reference, root: Manifest, *, tolerant: bool) -> Manifest | None:
+    def _filter(self, reference: Reference, root: Manifest, *, tolerant: bool) -> Manifest | None:
         """Return what an image is for the platforms; ``None`` if there is nothing for them."""
         repository, name = reference.repository, str(reference)
         child = self._child(repository)
@@ -198,7 +198,7 @@ class Resolution:
         chosen = choose(offered, platforms, name)
         if len(self._platforms) == 1:
             return child(chosen[0].descriptor)
-        for manifest in narrowed(root, {offer.descriptor.digest for offer in chosen}, child):
+        for manifest in filtered(root, {offer.descriptor.digest for offer in chosen}, child):
             root = self._manifests.setdefault(manifest.digest, manifest)
         return root
 

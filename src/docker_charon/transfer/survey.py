@@ -47,7 +47,7 @@ class Survey:
     def _needed(self, skipped: SkippedImage) -> list[Descriptor]:
         """Return the blobs that a skipped image has there, as far as that is known."""
         blobs = skipped.image.blobs if skipped.image else ()
-        return [blob for blob in blobs if blob.digest not in self._payload.foreign]
+        return [blob for blob in blobs if blob.digest not in self._payload.non_distributable]
 
     def holders(self, deliveries: Sequence[Delivery]) -> dict[Digest, list[str]]:
         """Return the repositories that have a blob, as far as the push depends on it."""
@@ -88,7 +88,7 @@ class Survey:
 
     def _elsewhere(self, blob: Descriptor) -> str | None:
         """Return a repository that has the blob, of those that the payload names."""
-        named = self._payload.elsewhere.get(blob.digest, ())
+        named = self._payload.at_destination.get(blob.digest, ())
         # An inventory knows them by their names there, with the prefix that they came under.
         for repository in dict.fromkeys(
             (*(prefixed(self._prefix, name) for name in named), *named)
