@@ -85,8 +85,11 @@ class RegistryError(DockerCharonError):
     """A registry that cannot be reached, refuses, or does not answer as a registry does.
 
     ``status`` is the HTTP status of its answer, where there was one, and ``code`` the error
-    code that it gave (OCI distribution-spec 1.1, "Error Codes").
+    code that it gave (OCI distribution-spec 1.1, "Error Codes"). ``retry_after`` are the seconds
+    that it asks to wait before another try, where it does.
     """
+
+    retry_after: float | None = None
 
     def __init__(
         self, message: str, *, hint: str = "", status: int | None = None, code: str | None = None
@@ -97,7 +100,14 @@ class RegistryError(DockerCharonError):
 
 
 class ConnectionFailed(RegistryError):
-    """Nothing answers at the registry's address, or the connection broke more than once."""
+    """Nothing answers at the registry's address, or the connection broke more than once.
+
+    ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
+    fail in the same way, as with a certificate that is not trusted.
+    """
+
+    unreachable = False
+    permanent = False
 
 
 class AuthenticationError(RegistryError):

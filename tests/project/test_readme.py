@@ -109,7 +109,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "GITHUB_TOKEN": "secret",
         }
-        monkeypatch.setattr(transport.Session, "send", transport.Session.send)
+        monkeypatch.setattr(transport.HTTPSession, "send", transport.HTTPSession.send)
         readme.lead(hosts)
         monkeypatch.chdir(folder)
         yield World(folder, source.address, destination.address, environment)

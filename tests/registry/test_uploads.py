@@ -248,12 +248,14 @@ def test_the_session_of_the_request_that_was_too_large_is_given_back(
     assert not registry.open
 
 
-@pytest.mark.usefixtures("_one_try")
 @pytest.mark.parametrize("quirks", [Quirks(stumbles=[503]), Quirks(stumbles=[503] * 3)], ids=str)
-def test_a_chunk_of_which_nothing_arrived_is_sent_again(registry: ChunkedRegistry) -> None:
+def test_a_chunk_of_which_nothing_arrived_is_sent_again_in_the_same_session(
+    registry: ChunkedRegistry,
+) -> None:
     upload()
     assert registry.stored == {BLOB.digest: CONTENT}
     assert registry.starts == [0, 1_000_000, 2_000_000]
+    assert registry.cancelled == ["1?1+/="]  # the one in which the whole blob was too large
 
 
 @pytest.mark.usefixtures("_one_try")
