@@ -394,3 +394,15 @@ def test_netrc_is_not_used(
     assert session.get(f"http://{HOST}/v2/moved", auth=nobody.scoped(PULL)).ok
     sent = [r.headers.get("Authorization", "") for r in site.to("http")]
     assert set(sent) == {"", *site.accepts}
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])
+def test_a_bug_in_the_login_is_not_told_as_a_broken_connection(
+    site: Site, monkeypatch: pytest.MonkeyPatch, bug: Exception
+) -> None:
+    def find(_: str) -> None:
+        raise bug
+
+    monkeypatch.setattr("docker_charon.registry.session.find_credentials", find)
+    with RegistryClient(HOST) as client, pytest.raises(type(bug), match="a bug"):
+        client.tags("team/app")

@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urljoin
 
 import pytest
-import requests
 import responses
 
 from docker_charon.errors import InvalidReference, RegistryError
 from docker_charon.registry import http as transport
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.errors import connection_error
 from docker_charon.registry.http import HTTPSession, check_host, origin
 from docker_charon.registry.session import Access
 
@@ -245,25 +243,6 @@ def test_a_proxy_that_is_not_there_is_told(
     for name in ("https_proxy", "http_proxy"):
         monkeypatch.setenv(name, proxy.format(closed_port=closed_port))
     assert "the proxy on the way to" in failure("registry.example", secure=secure)
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (
-            requests.exceptions.SSLError(ssl.SSLCertVerificationError(1, "self-signed")),
-            "certificate of registry.example is not trusted; .*REQUESTS_CA_BUNDLE",
-        ),
-        (requests.exceptions.SSLError("handshake"), "cannot agree on TLS"),
-        (requests.TooManyRedirects("Exceeded 30 redirects."), "redirects in a circle"),
-        (requests.exceptions.ChunkedEncodingError("IncompleteRead"), "broke; try again"),
-        (ConnectionResetError(104, "reset\nby peer"), "broke; try again"),
-    ],
-)
-def test_other_failures_are_one_line_too(error: Exception, words: str) -> None:
-    with pytest.raises(RegistryError, match=words) as caught:
-        raise connection_error(error, "registry.example", secure=True)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_session_says_who_it_is_and_wants_bytes_as_they_are(

@@ -180,24 +180,21 @@ class Login:
         except NETWORK_ERRORS as error:
             prefix = f"cannot log in to {self._registry}: "
             raise connection_error(error, service, secure=True, prefix=prefix) from error
-        if response.status_code in (401, 403):
+        status, who = response.status_code, f"the token service of {self._registry} at {service}"
+        if status == 200 and len(content) <= _LONGEST_ANSWER:
+            return _granted(content, who)
+        if status in (401, 403):
             raise AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
-                f"{response.status_code})",
+                f"{status})",
                 hint="check the username and the password"
                 if self.has_credentials
                 else "give a username and a password",
-                status=response.status_code,
+                status=status,
             )
-        if response.status_code != 200 or len(content) > _LONGEST_ANSWER:
-            failure = RegistryError(
-                f"the token service of {self._registry} at {service} answered "
-                f"{response.status_code}",
-                status=response.status_code,
-            )
-            failure.retry_after = retry_after(response.headers)
-            raise failure
-        return _granted(content, f"the token service of {self._registry} at {service}")
+        failure = RegistryError(f"{who} answered {status}", status=status)
+        failure.retry_after = retry_after(response.headers)
+        raise failure
 
     def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
         """Ask the token service; an identity token is a refresh token (RFC 6749, section 6)."""
@@ -213,11 +210,11 @@ class Login:
             }
             # A redirect would send the token to whatever host it leads to.
             return self._session.post(
-                realm, data=form, auth=_keep, stream=True, allow_redirects=False
+                realm, data=form, auth=_as_it_is, stream=True, allow_redirects=False
             )
         query = [*parameters.items(), *(("scope", scope) for scope in scopes)]
         headers = {"Authorization": credentials.basic} if credentials else {}
-        return self._session.get(realm, params=query, headers=headers, auth=_keep, stream=True)
+        return self._session.get(realm, params=query, headers=headers, auth=_as_it_is, stream=True)
 
 
 class ScopedAuth(requests.auth.AuthBase):
@@ -264,14 +261,11 @@ class ScopedAuth(requests.auth.AuthBase):
 def _choose(response: requests.Response) -> Challenge | None:
     """Return the best challenge of a 401: a token is preferred to the password."""
     challenges = parse_challenges(response.headers.get("WWW-Authenticate", ""))
-    for scheme in ("bearer", "basic"):
-        for challenge in challenges:
-            if challenge.scheme == scheme:
-                return challenge
-    return None
+    first = {challenge.scheme: challenge for challenge in reversed(challenges)}
+    return first.get("bearer") or first.get("basic")
 
 
-def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Leave the headers as they are: without this, `requests` reads ``~/.netrc``."""
     return request
 

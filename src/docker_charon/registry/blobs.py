@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import requests
 
@@ -41,31 +43,21 @@ def blob_size(
 
     ``to_push`` asks with the rights of a push, which a new repository may need.
     """
-    path = repository.path("blobs", digest)
-    doing = f"the blob {digest} of {repository.name}"
-    scopes = [repository.push if to_push else repository.pull]
-    head = session.head(path, scopes=scopes, doing=doing, retry=retry)
-    if head is not None:
-        if head.status_code == 404:
-            return None
-        size = parse_number(head.headers.get("Content-Length", ""))
-        if size is not None:
-            return size
-    with session.request(
-        "GET",
-        path,
-        scopes=scopes,
-        headers={"Range": "bytes=0-0"},
-        expect=(200, 206, 404, 416),
-        doing=doing,
-        retry=retry,
-    ) as response:
-        if response.status_code == 404:
-            return None
-        if response.status_code == 200:
-            size = parse_number(response.headers.get("Content-Length", ""))
-        else:
-            size = parse_number(response.headers.get("Content-Range", "").rpartition("/")[2])
+    path, doing = repository.path("blobs", digest), f"the blob {digest} of {repository.name}"
+    options: Any = {"doing": doing, "scopes": [repository.push if to_push else repository.pull]}
+    head = session.head(path, retry=retry, **options)
+    if head is not None and head.status_code == 404:
+        return None
+    size = parse_number(head.headers.get("Content-Length", "")) if head is not None else None
+    if size is None:
+        expect, headers = (200, 206, 404, 416), {"Range": "bytes=0-0"}
+        with session.request(
+            "GET", path, expect=expect, headers=headers, retry=retry, **options
+        ) as response:
+            if response.status_code == 404:
+                return None
+            name = "Content-Length" if response.status_code == 200 else "Content-Range"
+            size = parse_number(response.headers.get(name, "").rpartition("/")[2])
     if size is None:
         raise RegistryError(f"{session.registry} does not tell the size of {doing}")
     return size
@@ -84,7 +76,7 @@ class BlobStream:
         self._repository = repository
         self._blob = blob
         self._position = 0
-        self._tries = Tries(session.retry)
+        self._tries = Tries(replace(session.retry, when_damaged=True))
         self._response: requests.Response | None = self._tries.run(self._open)
 
     def readinto(self, buffer: memoryview) -> int:
@@ -129,28 +121,26 @@ class BlobStream:
 
     def _open(self) -> requests.Response:
         """Request the blob from the current position on; the answer's body begins there."""
-        response = self._request(self._position)
+        start, blob = self._position, self._blob
+        response = self._request(start)
+        content_range = response.headers.get("Content-Range", "")
+        if response.status_code == 416 or (
+            response.status_code == 206 and not _is_rest(content_range, start, blob)
+        ):
+            # It is not the rest that was asked for: request the whole blob, without a range.
+            response.close()
+            response = self._request(0)
+        is_rest = response.status_code == 206
+        expected = blob.size - start if is_rest else blob.size
+        length = response.headers.get("Content-Length", str(expected))
         try:
-            partial = response.status_code == 206
-            if response.status_code == 416 or (
-                partial
-                and not _is_rest(
-                    response.headers.get("Content-Range", ""), self._position, self._blob
-                )
-            ):
-                # It is not the rest that was asked for: request the whole blob, without a range.
-                response.close()
-                response = self._request(0)
-                partial = False
-            expected = self._blob.size - (self._position if partial else 0)
-            length = response.headers.get("Content-Length", str(expected))
             if length != str(expected):
                 raise DigestMismatch(
-                    f"{self._session.registry} announces {length} bytes for {self._blob.digest} "
-                    f"in {self._repository.name}, where it should have {expected}"
+                    f"{self._session.registry} announces {length} bytes for {blob.digest} in "
+                    f"{self._repository.name}, where it should have {expected}"
                 )
-            if not partial:
-                self._skip(response, self._position)
+            if not is_rest:
+                self._skip(response, start)
         except DockerCharonError:
             response.close()
             raise

@@ -79,11 +79,9 @@ class RegistryClient:
                     hint="name that host, and leave --insecure out for https",
                 )
             if response.status_code in (404, 405):
-                raise RegistryError(
-                    f"{self.registry} answers {response.status_code} to {doing}",
-                    hint="it does not look like a registry",
-                    status=response.status_code,
-                )
+                error = self._session.answer_error(response, doing)
+                error.hint = "it does not look like a registry"
+                raise error
             if response.status_code == 401 and not self._session.login.needs_scopes(response):
                 if self._session.login.has_credentials:
                     raise self._session.answer_error(response, doing)
@@ -100,43 +98,39 @@ class RegistryClient:
         Raises `ManifestNotFound`, `DigestMismatch` when it was asked for by digest and is
         something else, and `InvalidManifest`.
         """
-        name = _name(repository, reference)
+        name, place = _name(repository, reference), self._session.repository(repository)
+        digest = Digest(reference) if ":" in reference else None
         previous: bytes | None = None
 
         def attempt() -> Manifest:
             nonlocal previous
-            content, media_type, claimed = self._fetch_manifest(repository, reference)
-            # The header or the content is wrong. If the content stays the same, it is the header.
-            if claimed not in (None, Digest.of(content)) and content != previous:
+            with self._session.request(
+                "GET",
+                place.path("manifests", reference),
+                scopes=[place.pull],
+                headers=_ACCEPT,
+                expect=(200, 404),
+                doing=f"the manifest of {name}",
+                retry=ONCE,
+            ) as response:
+                if response.status_code == 404:
+                    raise self._manifest_not_found(name)
+                content = self._session.read(response, MAX_SIZE)
+            stated, actual = _stated_digest(response), Digest.of(content)
+            # If the header and the content differ, one is wrong. The same content twice is right.
+            is_wrong = stated and stated.algorithm == actual.algorithm and stated != actual
+            if is_wrong and content != previous:
                 previous = content
                 raise DigestMismatch(
-                    f"{self.registry} says that {name} is {claimed}, and sends {Digest.of(content)}"
+                    f"{self.registry} says that {name} is {stated}, and sends {actual}"
                 )
+            media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
             try:
-                return Manifest.parse(content, media_type, _digest(reference))
+                return Manifest.parse(content, media_type, digest)
             except (InvalidManifest, DigestMismatch) as error:
                 raise type(error)(f"{name} on {self.registry}: {error}") from None
 
-        return Tries(self._session.retry).run(attempt)
-
-    def _fetch_manifest(self, repository: str, reference: str) -> tuple[bytes, str, Digest | None]:
-        """Return a manifest's bytes, and what the registry says of their type and digest."""
-        name, place = _name(repository, reference), self._session.repository(repository)
-        with self._session.request(
-            "GET",
-            place.path("manifests", reference),
-            scopes=[place.pull],
-            headers=_ACCEPT,
-            expect=(200, 404),
-            doing=f"the manifest of {name}",
-            retry=ONCE,
-        ) as response:
-            if response.status_code == 404:
-                raise self._manifest_not_found(name)
-            content = self._session.read(response, MAX_SIZE)
-            media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-            claimed = _claimed_digest(response)
-        return content, media_type, claimed if claimed and claimed.algorithm == "sha256" else None
+        return Tries(replace(self._session.retry, when_damaged=True)).run(attempt)
 
     def head_manifest(
         self, repository: str, reference: str, *, to_push: bool = False
@@ -156,8 +150,8 @@ class RegistryClient:
         if response is not None:
             if response.status_code == 404:
                 return None
-            if claimed := _claimed_digest(response):
-                return claimed
+            if stated := _stated_digest(response):
+                return stated
         try:
             return self.get_manifest(repository, reference).digest
         except ManifestNotFound:
@@ -302,7 +296,7 @@ def open_registry(registry: str, access: Access, jobs: int) -> Iterator[Registry
         yield client
 
 
-def _claimed_digest(response: requests.Response) -> Digest | None:
+def _stated_digest(response: requests.Response) -> Digest | None:
     """Return the digest that an answer states for its content, if it states a valid one."""
     with contextlib.suppress(InvalidDigest):
         return Digest(response.headers.get("Docker-Content-Digest"))
@@ -311,7 +305,3 @@ def _claimed_digest(response: requests.Response) -> Digest | None:
 
 def _name(repository: str, reference: str) -> str:
     return f"{repository}{'@' if ':' in reference else ':'}{reference}"
-
-
-def _digest(reference: str) -> Digest | None:
-    return Digest(reference) if ":" in reference else None

@@ -33,16 +33,22 @@ _PROXY_ERRORS = (
     requests.exceptions.InvalidProxyURL,
     urllib3.exceptions.ProxySchemeUnknown,
 )
+_TLS_ERRORS = (ssl.SSLError, requests.exceptions.SSLError)
 _ADDRESS_ERRORS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
     urllib3.exceptions.LocationValueError,
 )
-_TLS_ERRORS = (ssl.SSLError, requests.exceptions.SSLError)
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-_CONNECT_TIMEOUTS = (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
-_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+_NO_CONNECTION = (
+    requests.ConnectTimeout,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+    socket.gaierror,
+    ConnectionRefusedError,
+    *_PROXY_ERRORS,
+)
+_NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 _PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
 """What OpenSSL says when the answer to its TLS greeting is plain text."""
 
@@ -54,6 +60,14 @@ _HINTS = {
     "DIGEST_INVALID": "something between here and the registry changes or cuts what is sent",
     "UNSUPPORTED": "the registry does not allow this",
 }
+_LOGIN_HINTS = {
+    (401, True): "check the username and the password, and what this user may do",
+    (401, False): "it does not exist, or needs a login: give a username and a password, or log in "
+    "with docker login",
+    (403, True): "this user is not allowed to do it",
+    (403, False): "without a login this is not allowed: give a username and a password",
+}
+"""What to do about a status, with or without credentials."""
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
 
@@ -67,69 +81,51 @@ def connection_error(
     """
     causes = _causes(error)
     text = " ".join(str(cause) for cause in causes)
+    bundle = _unreadable_bundle() if secure else None
+    no_route = [c for c in causes if isinstance(c, OSError) and c.errno in _NO_ROUTE]
 
     def caused_by(*types: type[BaseException]) -> bool:
         return any(isinstance(cause, types) for cause in causes)
 
-    def failed(
-        message: str, hint: str = "", *, unreachable: bool = False, permanent: bool = False
-    ) -> ConnectionFailed:
-        result = ConnectionFailed(prefix + message, hint=hint)
-        result.unreachable, result.permanent = unreachable, permanent
-        return result
-
+    hint = ""
     if caused_by(*_PROXY_ERRORS):
-        return failed(
-            f"the proxy on the way to {host} does not answer, or is not a proxy",
-            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
-            unreachable=True,
-        )
-    if caused_by(ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in text:
-        return failed(
-            f"the certificate of {host} is not trusted",
-            "name your own authority's certificate with --cacert FILE, or in REQUESTS_CA_BUNDLE",
-            permanent=True,
-        )
-    if secure and (bundle := _unreadable_bundle()):
-        return failed(
-            f"{bundle} is not a file of certificates, so {host} cannot be trusted",
-            "check REQUESTS_CA_BUNDLE",
-            permanent=True,
-        )
-    if caused_by(*_TLS_ERRORS):
-        if any(sign in text for sign in _PLAIN_HTTP_SIGNS):
-            return failed(
-                f"{host} does not speak TLS",
-                "if it is a registry on plain HTTP, use --insecure (secure=False)",
-                permanent=True,
-            )
-        return failed(
-            f"cannot agree on TLS with {host}: {_tls_reason(causes)}",
-            permanent=not caused_by(ssl.SSLEOFError),
-        )
-    if caused_by(socket.gaierror):
-        return failed(f"the name of {host} is unknown", "is it spelled right?", unreachable=True)
-    if caused_by(ConnectionRefusedError):
-        return failed(
-            f"nothing listens at {host}",
-            "is the registry running, the port right?",
-            unreachable=True,
-        )
-    if caused_by(*_TIMEOUTS):
-        return failed(
-            f"{host} does not answer in time",
-            "try again later",
-            unreachable=caused_by(*_CONNECT_TIMEOUTS),
-        )
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.errno in _UNREACHABLE:
-            return failed(f"{host} cannot be reached: {cause.strerror}", unreachable=True)
-    if caused_by(requests.TooManyRedirects):
-        return failed(f"{host} redirects in a circle", permanent=True)
-    if caused_by(*_ADDRESS_ERRORS):
-        return failed(f"{host} leads to an address that cannot be one", permanent=True)
-    hint = "try again" if secure else "try again; if it speaks TLS, leave --insecure out"
-    return failed(f"the connection to {host} broke", hint)
+        message = f"the proxy on the way to {host} does not answer, or is not a proxy"
+        hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+    elif caused_by(ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in text:
+        message = f"the certificate of {host} is not trusted"
+        hint = "name your own authority's certificate with --cacert FILE, or in REQUESTS_CA_BUNDLE"
+    elif bundle:
+        message = f"{bundle} is not a file of certificates, so {host} cannot be trusted"
+        hint = "check REQUESTS_CA_BUNDLE"
+    elif caused_by(*_TLS_ERRORS) and any(sign in text for sign in _PLAIN_HTTP_SIGNS):
+        message = f"{host} does not speak TLS"
+        hint = "if it is a registry on plain HTTP, use --insecure (secure=False)"
+    elif caused_by(*_TLS_ERRORS):
+        reasons = [getattr(cause, "reason", None) for cause in causes]
+        reason = next((reason for reason in reasons if isinstance(reason, str)), "no handshake")
+        message = f"cannot agree on TLS with {host}: {reason.replace('_', ' ').lower()}"
+    elif caused_by(socket.gaierror):
+        message, hint = f"the name of {host} is unknown", "is it spelled right?"
+    elif caused_by(ConnectionRefusedError):
+        message = f"nothing listens at {host}"
+        hint = "is the registry running, the port right?"
+    elif caused_by(*_TIMEOUTS):
+        message, hint = f"{host} does not answer in time", "try again later"
+    elif no_route:
+        message = f"{host} cannot be reached: {no_route[0].strerror}"
+    elif caused_by(requests.TooManyRedirects):
+        message = f"{host} redirects in a circle"
+    elif caused_by(*_ADDRESS_ERRORS):
+        message = f"{host} leads to an address that is not valid"
+    else:
+        message = f"the connection to {host} broke"
+        hint = "try again" if secure else "try again; if it speaks TLS, leave --insecure out"
+    failure = ConnectionFailed(prefix + message, hint=hint)
+    failure.unreachable = caused_by(*_NO_CONNECTION) or bool(no_route)
+    failure.permanent = not caused_by(*_PROXY_ERRORS, ssl.SSLEOFError) and (
+        caused_by(*_TLS_ERRORS, *_ADDRESS_ERRORS, requests.TooManyRedirects) or bool(bundle)
+    )
+    return failure
 
 
 def answer_error(
@@ -161,17 +157,7 @@ def answer_error(
         hint = "that host, or something on the way to it, refuses access: a login would not help"
     elif status in (401, 403):
         kind = AuthenticationError
-        if has_credentials and status == 401:
-            hint = "check the username and the password, and what this user may do"
-        elif has_credentials:
-            hint = "this user is not allowed to do it"
-        elif status == 401:
-            hint = (
-                "it does not exist, or needs a login: give a username and a password, or log in "
-                "with docker login"
-            )
-        else:
-            hint = "without a login this is not allowed: give a username and a password"
+        hint = _LOGIN_HINTS[status, has_credentials]
     elif code in _HINTS:
         hint = _HINTS[code]
     elif status == 400 and not secure and b"HTTPS" in body:
@@ -192,7 +178,7 @@ def answer_error(
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that ``Retry-After`` asks for (RFC 9110, section 10.2.3), if it does."""
     try:
-        return urllib3.Retry().parse_retry_after(headers["Retry-After"])
+        return float(urllib3.Retry().parse_retry_after(headers["Retry-After"]))
     except (KeyError, urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
 
@@ -207,13 +193,6 @@ def _unreadable_bundle() -> str | None:
     except OSError:  # an SSLError is one
         return bundle
     return None
-
-
-def _tls_reason(causes: list[BaseException]) -> str:
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError) and cause.reason:
-            return cause.reason.replace("_", " ").lower()
-    return "the handshake failed"
 
 
 def _causes(error: BaseException) -> list[BaseException]:

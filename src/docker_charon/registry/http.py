@@ -27,7 +27,9 @@ STORE_TIMEOUT = 900.0
 """Seconds that a registry has to answer a ``PUT``: some hash or move all of the content first."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_HOST = re.compile(
+    rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
+)
 
 
 class HTTPSession(requests.Session):
@@ -175,16 +177,10 @@ def check_host(registry: str) -> str:
 
 
 def _is_host(registry: str) -> bool:
-    if not _HOST.fullmatch(registry):
+    match = _HOST.fullmatch(registry)
+    if match is None or int(match["port"] or 0) > 65535:
         return False
-    port = registry.rpartition(":")[2]
-    if ":" in registry and port.isdigit() and int(port) > 65535:
-        return False
-    address, bracket, _ = registry.removeprefix("[").partition("]")
-    if not bracket:
-        return True
     try:
-        ipaddress.IPv6Address(address)
+        return match["ipv6"] is None or bool(ipaddress.IPv6Address(match["ipv6"]))
     except ValueError:
         return False
-    return True

@@ -34,7 +34,8 @@ class RetryPolicy:
     as long as the one before, give or take a quarter. ``longest_wait`` are the seconds that one
     operation waits in all: a registry that asks for more (``Retry-After``) gets no other try.
     ``statuses`` and ``codes`` are those of answers that are worth another try.
-    ``when_unreachable`` says whether to try again where no connection can be made.
+    ``when_unreachable`` says whether to try again where no connection can be made, and
+    ``when_damaged`` where content that arrives is not what it should be (`DigestMismatch`).
     """
 
     tries: int = 5
@@ -43,6 +44,7 @@ class RetryPolicy:
     statuses: frozenset[int] = TRANSIENT
     codes: frozenset[str] = frozenset()
     when_unreachable: bool = True
+    when_damaged: bool = False
 
     def allows(self, error: DockerCharonError) -> bool:
         """Whether another try may succeed after ``error``."""
@@ -50,7 +52,7 @@ class RetryPolicy:
             return not error.permanent and (self.when_unreachable or not error.unreachable)
         if isinstance(error, RegistryError):
             return error.status in self.statuses or error.code in self.codes
-        return isinstance(error, DigestMismatch)  # content that was damaged or cut on its way
+        return self.when_damaged and isinstance(error, DigestMismatch)
 
     def pause(self, failures: int) -> float:
         """Return the seconds to wait after so many failures in a row."""

@@ -94,18 +94,16 @@ class Session:
                 f"a login to {registry} takes a username and a password, and one is missing"
             )
 
-        def find() -> Credentials | None:
-            if username is not None and password is not None:
-                return Credentials(username, password)
-            return find_credentials(registry)
-
+        given = None if username is None or password is None else Credentials(username, password)
         self.registry = registry
         self.retry = access.retry
         host = DOCKER_HUB if is_docker_hub(registry) else registry
         self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
         self._secure = access.secure
         self._http = HTTPSession(connections, access.cacert)
-        self.login = Login(self._http, self.url, registry, find)
+        self.login = Login(
+            self._http, self.url, registry, lambda: given or find_credentials(registry)
+        )
 
     def close(self) -> None:
         """Close the connections to the registry."""
@@ -179,9 +177,9 @@ class Session:
         try:
             with self.request("HEAD", path, expect=(200, 404), retry=retry, **options) as response:
                 return response
-        except ConnectionFailed:
-            raise
-        except RegistryError:
+        except RegistryError as error:
+            if error.status is None:
+                raise
             return None
 
     def pages(
@@ -217,11 +215,9 @@ class Session:
 
     def read_short(self, response: requests.Response) -> bytes:
         """Return a body that may be cut; if it is read to its end, the connection is used again."""
-        try:
-            body: bytes = response.raw.read(_LONGEST_ANSWER, decode_content=True)
-        except NETWORK_ERRORS:
-            body = b""
-        return body
+        with contextlib.suppress(ConnectionFailed):
+            return self.read(response, _LONGEST_ANSWER)
+        return b""
 
     def resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
         """Return the URL of a ``link`` in an answer, which may be relative."""
@@ -264,11 +260,7 @@ class Session:
 
     def _other_host(self, url: str) -> str:
         """Return the host of ``url`` if it is not the registry's own; else nothing."""
-        try:
-            is_own = self.login.covers(url)
-        except ValueError:
-            return ""
-        return "" if is_own else urlsplit(url).netloc.rpartition("@")[2]
+        return "" if self.login.covers(url) else urlsplit(url).netloc.rpartition("@")[2]
 
 
 def is_html(response: requests.Response) -> bool:

@@ -84,23 +84,25 @@ class BlobUploads:
 
     def _send(self, repository: Repository, blob: Descriptor, body: Body, tries: Tries) -> None:
         """Send a blob once, in requests as large as they may be."""
-        if self._largest is None or blob.size <= self._largest:
-            with self._open(repository, blob) as upload:
-                if upload.send_whole(blob, body):
-                    return
-            self._largest = self._largest or FIRST_CHUNK
         while True:
             with self._open(repository, blob) as upload:
-                size = max(self._largest, upload.smallest_chunk)
-                if upload.send_chunks(blob, body, size, tries):
+                largest = self._largest and max(self._largest, upload.smallest_chunk)
+                if largest is None or blob.size <= largest:
+                    is_stored = upload.put(blob, _Pieces(body) if len(body) else b"")
+                else:
+                    is_stored = upload.send_chunks(blob, body, largest, tries)
+                if is_stored:
                     return
-                if size // 2 < max(SMALLEST_CHUNK, upload.smallest_chunk):
+                if largest is None:
+                    self._largest = FIRST_CHUNK
+                elif largest // 2 >= max(SMALLEST_CHUNK, upload.smallest_chunk):
+                    self._largest = largest // 2
+                else:
                     raise RegistryError(
-                        f"even chunks of {size:,} bytes are too large (413) for {upload.doing}",
+                        f"even chunks of {largest:,} bytes are too large (413) for {upload.doing}",
                         hint="something before the registry limits requests: raise the limit there",
                         status=413,
                     )
-            self._largest = size // 2
 
     def _open(self, repository: Repository, blob: Descriptor) -> _UploadSession:
         """Open an upload session (end-4a)."""
@@ -141,9 +143,17 @@ class _UploadSession:
             with contextlib.suppress(RegistryError):  # not every registry allows it
                 self._request("DELETE").close()
 
-    def send_whole(self, blob: Descriptor, body: Body) -> bool:
-        """Send all of a blob in one request; ``False`` if that is too large."""
-        return self._put(blob, _Pieces(body) if len(body) else b"")
+    def put(self, blob: Descriptor, body: Body | bytes) -> bool:
+        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
+        with self._request(
+            "PUT",
+            params={"digest": blob.digest},
+            headers={"Content-Type": "application/octet-stream"},
+            body=body,
+            expect=(201, 204, 413),
+        ) as response:
+            self._is_stored = response.status_code != 413
+            return self._is_stored
 
     def send_chunks(self, blob: Descriptor, body: Body, size: int, tries: Tries) -> bool:
         """Send a blob in chunks of ``size`` bytes; ``False`` if those are too large."""
@@ -159,19 +169,7 @@ class _UploadSession:
             del pending[: self._received - start]
         for _ in pieces:  # so that the body checks its own end
             pass
-        return self._put(blob, b"")
-
-    def _put(self, blob: Descriptor, body: Body | bytes) -> bool:
-        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
-        with self._request(
-            "PUT",
-            params={"digest": blob.digest},
-            headers={"Content-Type": "application/octet-stream"},
-            body=body,
-            expect=(201, 204, 413),
-        ) as response:
-            self._is_stored = response.status_code != 413
-            return self._is_stored
+        return self.put(blob, b"")
 
     def _patch(self, chunk: bytes, tries: Tries) -> bool:
         """Send a chunk (end-5); ``False`` if it is too large (413).
@@ -192,9 +190,7 @@ class _UploadSession:
             ) as response:
                 if response.status_code == 413:
                     return False
-                self._move(response, start, end, received=end)
-            if self._received == start:
-                raise self._stuck(start)
+                self._move(response, start + 1, end, received=end)
         except RegistryError as error:
             tries.wait(error)
             with self._request("GET", expect=(200, 202, 204)) as response:
@@ -202,14 +198,13 @@ class _UploadSession:
         tries.progress(self._received)
         return True
 
-    def _move(self, response: requests.Response, start: int, end: int, *, received: int) -> None:
-        """Read from an answer where the session goes on, and how much has arrived.
+    def _move(self, response: requests.Response, least: int, most: int, *, received: int) -> None:
+        """Read from an answer where the session goes on, and how many bytes have arrived.
 
-        Where it does not say how much, that is ``received``; it has to be from ``start`` to
-        ``end``.
+        Where it does not say how many, they are ``received``. Raises `RegistryError` unless they
+        are from ``least`` to ``most``.
         """
-        if "Location" in response.headers:
-            link = response.headers["Location"]
+        if link := response.headers.get("Location"):
             self._location = self._session.resolve(response, link, self.doing)
         value = response.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
         last = parse_number(value)
@@ -217,16 +212,13 @@ class _UploadSession:
             received = 0  # distribution answers 0-0 for nothing, as for one byte
         elif last is not None:
             received = last + 1
-        if not start <= received <= end:
-            raise self._stuck(received)
         self._received = received
-
-    def _stuck(self, received: int) -> RegistryError:
-        return RegistryError(
-            f"the registry says that {received:,} bytes have arrived of {self.doing}, which cannot "
-            "be",
-            status=_STUCK,
-        )
+        if not least <= received <= most:
+            raise RegistryError(
+                f"the registry says that {received:,} bytes have arrived of {self.doing}, which "
+                "cannot be",
+                status=_STUCK,
+            )
 
     def _request(self, method: str, **options: Any) -> requests.Response:
         scopes = [self._repository.push]
