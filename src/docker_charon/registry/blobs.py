@@ -12,13 +12,7 @@ from typing import Any
 
 import requests
 
-from docker_charon.errors import (
-    BlobNotFound,
-    ConnectionFailed,
-    DigestMismatch,
-    DockerCharonError,
-    RegistryError,
-)
+from docker_charon.errors import BlobNotFound, DigestMismatch, RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.errors import NETWORK_ERRORS
@@ -75,15 +69,14 @@ class BlobStream:
         self._session = session
         self._repository = repository
         self._blob = blob
-        self._position = 0
+        self._position = 0  # of the caller in the blob
+        self._offset = 0  # of the answer in the blob; before the position if it has no range
         self._tries = Tries(replace(session.retry, when_damaged=True))
         self._response: requests.Response | None = self._tries.run(self._open)
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill ``buffer`` from its start; return the number of bytes, 0 at the end."""
-        size = self._tries.run(lambda: self._read(buffer))
-        self._position += size
-        return size
+        return self._tries.run(lambda: self._read(buffer))
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yield the blob in pieces, each of them valid until the next one is asked for."""
@@ -107,43 +100,44 @@ class BlobStream:
             _log.info("%s: going on at byte %s", self._blob.digest, self._position)
             self._response = self._open()
         try:
-            size = read_body(self._response, buffer)
+            while gap := self._position - self._offset:
+                size = read_body(self._response, buffer[:gap])
+                self._offset += size
+                if not size:
+                    break
+            else:
+                size = read_body(self._response, buffer)
         except NETWORK_ERRORS as error:
             self._close()
             raise self._session.connection_error(error) from error
-        if not size and self._position < self._blob.size:
+        if not size and self._offset < self._blob.size:
             self._close()
             raise DigestMismatch(
-                f"{self._session.registry} sends {self._position} bytes of {self._blob.digest}, "
+                f"{self._session.registry} sends {self._offset} bytes of {self._blob.digest}, "
                 f"whose manifest says {self._blob.size}"
             )
+        self._position = self._offset = self._position + size
         return size
 
     def _open(self) -> requests.Response:
-        """Request the blob from the current position on; the answer's body begins there."""
+        """Request the blob from the current position on, or all of it if ranges are unknown."""
         start, blob = self._position, self._blob
         response = self._request(start)
         content_range = response.headers.get("Content-Range", "")
         if response.status_code == 416 or (
             response.status_code == 206 and not _is_rest(content_range, start, blob)
         ):
-            # It is not the rest that was asked for: request the whole blob, without a range.
             response.close()
             response = self._request(0)
-        is_rest = response.status_code == 206
-        expected = blob.size - start if is_rest else blob.size
-        length = response.headers.get("Content-Length", str(expected))
-        try:
-            if length != str(expected):
-                raise DigestMismatch(
-                    f"{self._session.registry} announces {length} bytes for {blob.digest} in "
-                    f"{self._repository.name}, where it should have {expected}"
-                )
-            if not is_rest:
-                self._skip(response, start)
-        except DockerCharonError:
+        self._offset = start if response.status_code == 206 else 0
+        expected = str(blob.size - self._offset)
+        length = response.headers.get("Content-Length", expected)
+        if length != expected:
             response.close()
-            raise
+            raise DigestMismatch(
+                f"{self._session.registry} announces {length} bytes for {blob.digest} in "
+                f"{self._repository.name}, where it should have {expected}"
+            )
         return response
 
     def _request(self, start: int) -> requests.Response:
@@ -165,19 +159,6 @@ class BlobStream:
                 status=404,
             )
         return response
-
-    def _skip(self, response: requests.Response, size: int) -> None:
-        """Read over the first ``size`` bytes, which a registry without ranges sends again."""
-        buffer = memoryview(bytearray(min(size, _BUFFER)))
-        try:
-            while size and (read := read_body(response, buffer[:size])):
-                size -= read
-        except NETWORK_ERRORS as error:
-            raise self._session.connection_error(error) from error
-        if size:
-            raise ConnectionFailed(
-                f"the connection to {self._session.registry} broke", hint="try again"
-            )
 
 
 def _is_rest(content_range: str, start: int, blob: Descriptor) -> bool:
