@@ -19,10 +19,9 @@ from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, payload_en
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES
 from docker_charon.payload.reader import open_payload
 from docker_charon.transfer.plan import plan_make
-from fuzz.test_mutants import MOST_MEMORY, run
+from fuzz.process import MOST_MEMORY, run
 from images import TestImage, digest_of, image, index, layer
-from payload.test_reader import payload, unzipped, zipped
-from transfer.test_plan import named
+from payloads import named, payload_of, unzipped, zipped
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
@@ -209,7 +208,7 @@ def test_a_large_payload_of_an_honest_maker_opens(tmp_path: Path) -> None:
     """2,000 indexes with an image of ten layers each: 26,000 entries."""
     path = tmp_path / "large.zip"
     path.write_bytes(
-        payload(
+        payload_of(
             {
                 f"team/service-{n}:1.0": index(image(*(layer(10 * n + m, 1) for m in range(10))))
                 for n in range(2000)
@@ -235,7 +234,7 @@ def test_what_could_not_be_opened_again_is_not_made(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_manifest_is_read_once_for_all_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = payload({f"app:{n}": image(layer(1)) for n in range(50)})
+    content = payload_of({f"app:{n}": image(layer(1)) for n in range(50)})
     entries = unzipped(content)
     read: list[str] = []
     real = archive.Archive.read

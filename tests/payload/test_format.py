@@ -23,7 +23,7 @@ from docker_charon.payload.format import (
 )
 from docker_charon.transfer.plan import plan_make
 from images import TestImage, artifact, image, index, layer
-from transfer.test_plan import named
+from payloads import named
 
 APP = image(layer(1), layer(2))
 BASE = image(layer(1))

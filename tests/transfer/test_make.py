@@ -24,29 +24,13 @@ from docker_charon import (
     make_payload,
 )
 from images import TestImage, artifact, image, index, layer
+from payloads import carried, described
 
 WITH_BOTH_REGISTRIES = True
 
 
-def carried(payload: Path | io.BytesIO) -> dict[str, bytes]:
-    """Return what a payload has under ``blobs/``, by digest."""
-    with zipfile.ZipFile(payload) as archive:
-        assert archive.testzip() is None
-        return {
-            ":".join(path.split("/")[1:]): archive.read(path)
-            for path in archive.namelist()
-            if path.startswith("blobs/")
-        }
-
-
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def described(payload: Path) -> dict[str, dict[str, object]]:
-    with zipfile.ZipFile(payload) as archive:
-        document: dict[str, dict[str, object]] = json.loads(archive.read("payload_descriptor.json"))
-        return document
 
 
 def test_a_payload_carries_every_part_of_an_image_byte_for_byte(

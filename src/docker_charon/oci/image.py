@@ -8,8 +8,13 @@ from dataclasses import dataclass, replace
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.document import parse_json
+from docker_charon.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
+from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
+
+MAX_CONFIG_SIZE = 8 * 1024 * 1024
+"""Bytes of a config that is read to find its platform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,28 @@ class SkippedImage:
     def under(self, prefix: str) -> SkippedImage:
         """Return it with ``prefix/`` before its repository, and with the same name."""
         return replace(self, reference=self.reference.under(prefix))
+
+
+def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> Platform | None:
+    """Return the platform that an image's config names (OCI image-spec 1.1, config).
+
+    ``read`` returns the bytes of a blob. The result is ``None`` for an index, for an artifact, and
+    for a config that names no platform or is not JSON. Raises `InvalidManifest` for a config of
+    more than `MAX_CONFIG_SIZE` bytes, which is not read.
+    """
+    config = manifest.config
+    if config is None or config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
+        return None
+    if config.size > MAX_CONFIG_SIZE:
+        raise InvalidManifest(
+            f"its config {config.digest} has {config.size:,} bytes: too many to look for its "
+            "platform"
+        )
+    try:
+        document = parse_json(read(config))
+    except ValueError:
+        return None
+    return Platform.of(document) if isinstance(document, dict) else None
 
 
 def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:

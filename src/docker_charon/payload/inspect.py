@@ -8,16 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import IO
 
-from docker_charon.errors import one_line
-from docker_charon.oci.descriptor import Descriptor
+from docker_charon.errors import InvalidManifest, one_line
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import parse_json
-from docker_charon.oci.image import Image, NamedImage, SkippedImage
-from docker_charon.oci.platform import Platform
+from docker_charon.oci.image import Image, NamedImage, SkippedImage, config_platform
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import counted, shown_size
-
-_LONGEST_CONFIG = 1024 * 1024  # bytes; an image's platform stands in its config
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +163,15 @@ def _platforms(payload: Payload, image: Image) -> tuple[str, ...]:
     if image.root.is_index:
         platforms = [child.platform for m in image.manifests for child in m.manifests]
         return _unique(one_line(str(p)) for p in platforms if p is not None and p.os != "unknown")
-    config = image.root.blobs[0]
-    if config.digest not in payload.carried or config.size > _LONGEST_CONFIG:
+    if not image.root.config or image.root.config.digest not in payload.carried:
         return ()
-    platform = _platform_of(payload, config)
-    return () if platform is None else (one_line(str(platform)),)
-
-
-def _platform_of(payload: Payload, config: Descriptor) -> Platform | None:
     try:
-        document = parse_json(b"".join(bytes(chunk) for chunk in payload.body(config)))
-    except ValueError:
-        return None
-    # An artifact's config says nothing of platforms.
-    return Platform.of(document) if isinstance(document, dict) else None
+        platform = config_platform(
+            image.root, lambda config: b"".join(map(bytes, payload.body(config)))
+        )
+    except InvalidManifest:
+        return ()
+    return () if platform is None else (one_line(str(platform)),)
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:
