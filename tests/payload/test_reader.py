@@ -144,7 +144,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
     [
         ({DESCRIPTOR_PATH: None}, "is not a payload: it has no payload_descriptor.json"),
         ({INDEX_PATH: None}, "it has no index.json"),
-        ({DESCRIPTOR_PATH: b"{"}, "payload_descriptor.json is not JSON"),
+        ({DESCRIPTOR_PATH: b"{"}, "payload_descriptor.json is not valid JSON"),
         ({DESCRIPTOR_PATH: b"[]"}, "payload_descriptor.json is not a JSON object"),
         ({DESCRIPTOR_PATH: named_outside(APP)}, "payload_descriptor.json is malformed"),
         ({INDEX_PATH: b"[]"}, "index.json is not a JSON object"),
@@ -202,7 +202,7 @@ def test_an_entry_that_is_there_twice_is_refused() -> None:
         archive.writestr(path_of(layer(1)), b"another one")
     said = problem(content.getvalue())
     assert path_of(layer(1)) in said
-    assert "twice" in said
+    assert "two entries" in said
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb"])

@@ -79,8 +79,8 @@ def cut_index(content: dict[str, bytes]) -> None:
         (swap_content, path_of(layer(4))),
         (cut_index, "index.json"),
         (lambda content: content.pop("payload_descriptor.json"), "payload_descriptor.json"),
-        (lambda content: content.update({"../../etc/passwd": b"x"}), "leads elsewhere"),
-        (lambda content: content.update({"/etc/passwd": b"x"}), "leads elsewhere"),
+        (lambda content: content.update({"../../etc/passwd": b"x"}), "could lead outside"),
+        (lambda content: content.update({"/etc/passwd": b"x"}), "could lead outside"),
     ],
 )
 def test_what_does_not_fit_is_told(
@@ -108,7 +108,7 @@ def test_a_local_header_that_disagrees_with_the_directory_is_told(
     payload.write_bytes(content)
     [finding] = verify_payload(payload)
     assert last.filename in finding
-    assert "its local header is not what the directory says" in finding
+    assert "its local header does not match the central directory" in finding
 
 
 def test_an_entry_inside_of_another_is_told(payload: Path) -> None:
@@ -119,4 +119,4 @@ def test_an_entry_inside_of_another_is_told(payload: Path) -> None:
     record = content.rindex(second.filename.encode())
     content[record - 4 : record] = (first.header_offset + 100).to_bytes(4, "little")
     payload.write_bytes(content)
-    assert any("inside of another entry" in finding for finding in verify_payload(payload))
+    assert any("overlaps another entry" in finding for finding in verify_payload(payload))

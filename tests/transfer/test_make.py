@@ -235,7 +235,7 @@ def test_a_bad_name_is_refused_before_anything_is_asked(
 def test_no_images_and_one_string_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DockerCharonError, match="no image"):
         make_payload("127.0.0.1:1", tmp_path / "p.zip", [])
-    with pytest.raises(TypeError, match="docker_images_to_transfer is a list"):
+    with pytest.raises(TypeError, match="docker_images_to_transfer must be a list"):
         make_payload("127.0.0.1:1", tmp_path / "p.zip", "app:1")
 
 

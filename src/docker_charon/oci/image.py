@@ -1,4 +1,4 @@
-"""An image: the graph below one manifest, its name, and what refers to it."""
+"""An image: the manifests and blobs below one manifest, its name, and its referrers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ MAX_CONFIG_SIZE = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The graph below one manifest: every manifest once, children before their index."""
+    """A manifest and all manifests below it: each once, children before their index."""
 
     manifests: tuple[Manifest, ...]
 
     @classmethod
     def collect(cls, root: Manifest, child: Callable[[Descriptor], Manifest]) -> Image:
-        """Walk down from ``root``, asking ``child`` for each manifest below it once."""
+        """Collect the manifests below ``root``; ``child`` is called once for each of them.
+
+        Raises `InvalidManifest` if two manifests give one blob different sizes.
+        """
         known = {root.digest: root}
         ordered: dict[Digest, Manifest] = {}
         waiting = [(root, False)]
@@ -48,7 +51,7 @@ class Image:
 
     @property
     def root(self) -> Manifest:
-        """The manifest that the image's name stands for."""
+        """The manifest that the image's name refers to."""
         return self.manifests[-1]
 
     @property
@@ -60,10 +63,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """An artifact that refers to a manifest, and all that lies below it.
+    """An artifact that refers to a manifest.
 
-    It is found by the ``subject`` that its manifest names or, where ``tag`` is given, under that
-    tag, as cosign does it.
+    Its manifest names the other one as its ``subject``; or, if ``tag`` is set, it is found under
+    that tag, by cosign's convention.
     """
 
     image: Image
@@ -71,13 +74,13 @@ class Referrer:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest that refers to another one."""
+        """The manifest that refers to the other one."""
         return self.image.root
 
 
 @dataclass(frozen=True, slots=True)
 class NamedImage:
-    """An image under the name that the user gave it, that name's parts, and what refers to it."""
+    """An image, the name that the user gave, that name as a reference, and its referrers."""
 
     name: str
     reference: Reference
@@ -86,35 +89,41 @@ class NamedImage:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether it has another digest than its name says, as it is only a part of that."""
+        """Whether its digest differs from the one in its name, because platforms were left out."""
         digest = self.reference.digest
         return digest is not None and not self.image.root.has_digest(digest)
 
     @property
     def graphs(self) -> tuple[Image, ...]:
-        """The image itself, and what refers to it."""
+        """The image and its referrers."""
         return (self.image, *(referrer.image for referrer in self.referrers))
 
     @property
+    def known_graphs(self) -> tuple[Image, ...]:
+        """The image and its referrers, as in ``graphs``."""
+        return self.graphs
+
+    @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """Every manifest of the image and of what refers to it, each once, children first."""
+        """Every manifest of the image and its referrers, each once, children first."""
         return _unique_manifests(self.graphs)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer of the image and of what refers to it, each once."""
+        """Every config and layer of the image and its referrers, each once."""
         return _unique_blobs(self.graphs)
 
     def under(self, prefix: str) -> NamedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
+        """Return it with ``prefix/`` before its repository; its name stays the same."""
         return replace(self, reference=self.reference.under(prefix))
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedImage:
-    """An image that the destination is said to have, and what refers to it that is carried.
+    """An image that the destination is expected to have, and its referrers in the payload.
 
-    ``image`` is what it was at the source; the payloads of 0.1 and 0.4 did not record it.
+    ``image`` is what the name referred to at the source; ``None`` in payloads of docker-charon 0.1
+    and 0.4, which do not record it.
     """
 
     name: str
@@ -124,16 +133,21 @@ class SkippedImage:
 
     @property
     def graphs(self) -> tuple[Image, ...]:
-        """What refers to it."""
+        """The referrers; the image itself is not in the payload."""
         return tuple(referrer.image for referrer in self.referrers)
 
     @property
+    def known_graphs(self) -> tuple[Image, ...]:
+        """The image, if it is recorded, and its referrers."""
+        return self.graphs if self.image is None else (self.image, *self.graphs)
+
+    @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Every blob of what refers to it."""
+        """Every config and layer of the referrers, each once."""
         return _unique_blobs(self.graphs)
 
     def under(self, prefix: str) -> SkippedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
+        """Return it with ``prefix/`` before its repository; its name stays the same."""
         return replace(self, reference=self.reference.under(prefix))
 
 
@@ -160,10 +174,10 @@ def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> 
 
 
 def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:
-    """Return the manifests of several images, each once, in their order."""
+    """Return the manifests of ``images`` in their order, each once."""
     return tuple({m.digest: m for image in images for m in image.manifests}.values())
 
 
 def _unique_blobs(images: Iterable[Image]) -> tuple[Descriptor, ...]:
-    """Return the blobs of several images, each once, in their order."""
+    """Return the blobs of ``images`` in their order, each once."""
     return tuple({blob.digest: blob for image in images for blob in image.blobs}.values())
