@@ -46,8 +46,8 @@ def test_it_says_where_it_is_and_ends_well(tmp_path: Path, end: signal.Signals) 
     assert (process.returncode, stdout) == (0, "")
     assert stderr.splitlines() == [
         f"docker-charon: serving on http://{address}, read-write, in {tmp_path / 's'}; "
-        "Ctrl-C ends it",
-        "docker-charon: the server has ended",
+        "stop it with Ctrl-C",
+        "docker-charon: the server has stopped",
     ]
 
 
