@@ -19,6 +19,7 @@ from docker_charon import serve
 from docker_charon.registry import client as registry
 from docker_charon.registry import http as transport
 from docker_charon.registry import uploads as blob_upload
+from repetition import repeated
 
 
 def pytest_configure() -> None:
@@ -70,14 +71,19 @@ def require_registry() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of a module that says so with Debian's registry and with our own."""
+    """Run the tests of modules with ``WITH_BOTH_REGISTRIES`` with docker-registry and our own.
+
+    Where docker-registry is installed, the runs with our own are slow tests.
+    """
     both = getattr(metafunc.module, "WITH_BOTH_REGISTRIES", False)
     if (
         both
         and "kind" in metafunc.fixturenames
         and "only_docker_registry" not in metafunc.fixturenames
     ):
-        metafunc.parametrize("kind", ["docker-registry", "embedded"], indirect=True)
+        always = 1 if registries.is_installed() else 2
+        kinds = repeated(["docker-registry", "embedded"], always=always)
+        metafunc.parametrize("kind", kinds, indirect=True)
 
 
 @pytest.fixture
