@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from unittest import mock
 
-from docker_charon.cli import commands as cli
+from docker_charon.cli import commands
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def charon(*arguments: object, stdin: str = "") -> Done:
         mock.patch("signal.signal"),  # those of the tests stay as they are
     ):
         try:
-            cli.main()
+            commands.main()
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 0

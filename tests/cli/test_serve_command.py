@@ -89,4 +89,4 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path) -> None:
 
 
 def test_its_help_says_how_it_ends() -> None:
-    assert "exit status 0" in " ".join(charon("serve", "--help").stdout.split())
+    assert "the exit status is then 0" in " ".join(charon("serve", "--help").stdout.split())
