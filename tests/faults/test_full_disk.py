@@ -15,7 +15,7 @@ import pytest
 
 import images
 from docker_charon import PayloadError, make_payload
-from docker_charon.payload import writer as payload_writer
+from docker_charon.payload import writer
 from docker_charon.payload.random_access import RandomAccess
 from faults.cells import Sides
 from images import image, layer
@@ -121,7 +121,7 @@ def test_a_write_that_fails_is_told_and_leaves_no_payload(
     payload = tmp_path / "out" / "p.zip"
     payload.parent.mkdir()
     with monkeypatch.context() as patched, pytest.raises(PayloadError) as raised:
-        patched.setattr(payload_writer, "RandomAccess", FullDisk)
+        patched.setattr(writer, "RandomAccess", FullDisk)
         make_payload(source, payload, ["large:1"], secure=False, jobs=1)
     is_one_line(raised.value, "cannot write", "p.zip", os.strerror(errno.ENOSPC))
     assert [*payload.parent.iterdir()] == ([raised.value.partial] if raised.value.partial else [])
