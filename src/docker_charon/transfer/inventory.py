@@ -63,8 +63,7 @@ def make_inventory(
         password: The password of that user. Without both, the logins of Docker or Podman are used.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
         jobs: The number of questions at the same time.
-        progress: ``None`` or ``True`` shows a bar if standard error is a terminal. ``False`` shows
-            nothing.
+        progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
 
     Returns:
         The names of the images in the inventory. If no images are given, broken images and

@@ -12,7 +12,6 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import parse_references
-from docker_charon.payload.contents import Contents
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.writer import write_payload
@@ -101,8 +100,16 @@ def make_payload(
         log_choices(contents, chosen_platforms)
         if dry_run:
             log_make(contents)
-        else:
-            _write(zip_file, contents, client, workers, progress)
+            return
+
+        def fetch(blob: Descriptor, repository: str) -> BlobStream:
+            return client.get_blob(repository, blob)
+
+        sizes = {blob.digest: blob.size for blob in contents.blobs}
+        needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
+        with Progress("Making", sizes, needed, progress) as shown_progress:
+            write_payload(zip_file, payload_entries(contents), fetch, shown_progress, workers)
+            shown_progress.sum_up(make_summary(contents))
 
 
 def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
@@ -143,22 +150,3 @@ def _absent_layers(
     )
     sizes = workers.map(lambda layer: client.head_blob(layer.repository, layer.digest), layers)
     return {layer for layer, size in zip(layers, sizes, strict=True) if size is None}
-
-
-def _write(
-    zip_file: _PayloadFile,
-    contents: Contents,
-    client: RegistryClient,
-    workers: Workers,
-    progress: bool | None,
-) -> None:
-    """Fetch the blobs and write the payload."""
-
-    def fetch(blob: Descriptor, repository: str) -> BlobStream:
-        return client.get_blob(repository, blob)
-
-    sizes = {blob.digest: blob.size for blob in contents.blobs}
-    needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
-    with Progress("Making", sizes, needed, progress) as shown_progress:
-        write_payload(zip_file, payload_entries(contents), fetch, shown_progress, workers)
-        shown_progress.sum_up(make_summary(contents))

@@ -44,7 +44,7 @@ class _ManifestSender:
     def put_children(self, deliveries: Sequence[Delivery]) -> None:
         """Put the manifests below images and referrers."""
         children = {
-            Reference(delivery.reference.repository, None, manifest.digest): manifest
+            _by_digest(delivery, manifest): manifest
             for delivery in deliveries
             for graph in delivery.graphs
             for manifest in graph.manifests[:-1]
@@ -56,15 +56,8 @@ class _ManifestSender:
 
     def put_subjects(self, images: Sequence[NamedImage]) -> None:
         """Put the images that have referrers by their digest."""
-        self._put_all(
-            {
-                Reference(image.reference.repository, None, image.image.root.digest): (
-                    image.image.root
-                )
-                for image in images
-                if image.referrers
-            }
-        )
+        roots = [(image, image.image.root) for image in images if image.referrers]
+        self._put_all({_by_digest(image, root): root for image, root in roots})
 
     def put_referrers(self, deliveries: Sequence[Delivery]) -> None:
         """Put the referrers by digest or, as cosign does, by tag."""
@@ -156,3 +149,8 @@ class _ManifestSender:
                 f"{self._client.registry} does not keep what is put under {repository}:{tag}",
                 hint="push again when no other client writes to that repository",
             )
+
+
+def _by_digest(delivery: Delivery, manifest: Manifest) -> Reference:
+    """Return how a manifest is named by its digest in an image's repository."""
+    return Reference(delivery.reference.repository, None, manifest.digest)

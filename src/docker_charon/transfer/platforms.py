@@ -45,23 +45,26 @@ def offers(
     return offered
 
 
-def is_offered(offered: Sequence[Offer], platform: Platform) -> bool:
-    """Whether a manifest can run on a platform."""
-    return any(platform.distance(offer.platform) is not None for offer in offered)
-
-
-def choose(offered: Sequence[Offer], platforms: Sequence[Platform], name: str) -> list[Offer]:
+def choose(
+    offered: Sequence[Offer],
+    platforms: Sequence[Platform],
+    name: str,
+    *,
+    skip_missing: bool = False,
+) -> list[Offer]:
     """Return for each platform the first of the best offers, as a pull chooses it.
 
-    Raises `ManifestNotFound`, with a list of what is offered, when no offer suits a platform.
+    ``skip_missing`` leaves out platforms that no offer suits. Otherwise they raise
+    `ManifestNotFound`, with a list of what is offered.
     """
     chosen = []
     for platform in platforms:
         distances = [(platform.distance(offer.platform), offer) for offer in offered]
         suitable = [(distance, offer) for distance, offer in distances if distance is not None]
-        if not suitable:
+        if suitable:
+            chosen.append(min(suitable, key=lambda pair: pair[0])[1])
+        elif not skip_missing:
             raise not_offered(name, platform, [offer.platform for offer in offered])
-        chosen.append(min(suitable, key=lambda pair: pair[0])[1])
     return chosen
 
 

@@ -15,13 +15,7 @@ from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.platforms import (
-    choose,
-    filter_index,
-    is_offered,
-    not_offered,
-    offers,
-)
+from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
 from docker_charon.workers import Workers
 
 _LONGEST_CONFIG = 8 * 1024 * 1024  # bytes; an image's platform stands in its config
@@ -214,12 +208,9 @@ class Resolver:
                 return None
             raise not_offered(name, self._platforms[0], [platform])
         offered = offers(root, child, lambda d: self._platform_of(repository, child(d)))
-        platforms = self._platforms
-        if skip_missing:
-            platforms = [platform for platform in platforms if is_offered(offered, platform)]
-            if not platforms:
-                return None
-        chosen = choose(offered, platforms, name)
+        chosen = choose(offered, self._platforms, name, skip_missing=skip_missing)
+        if not chosen:
+            return None
         if len(self._platforms) == 1:
             return child(chosen[0].descriptor)
         for index in filter_index(root, {offer.descriptor.digest for offer in chosen}, child):

@@ -122,30 +122,28 @@ class Survey:
         try:
             root = client.get_manifest(repository, skipped.reference.target)
         except (ManifestNotFound, InvalidManifest):
-            return ManifestNotFound(
-                f"{client.registry} does not have {skipped.name}, which was given as already "
-                "transferred when the payload was made",
-                hint=_HINT,
+            return self._not_found(
+                f"does not have {skipped.name}, which was given as already transferred when the "
+                "payload was made"
             )
         if skipped.image is None:
             return None
         expected = skipped.image.root
         if root.content != expected.content:
-            return ManifestNotFound(
-                f"{client.registry} has {root.digest} as {skipped.name}, which was "
-                f"{expected.digest} when the payload was made",
-                hint=_HINT,
+            return self._not_found(
+                f"has {root.digest} as {skipped.name}, which was {expected.digest} when the "
+                "payload was made"
             )
         for manifest in skipped.image.manifests[:-1]:
             if client.head_manifest(repository, manifest.digest) is None:
-                return ManifestNotFound(
-                    f"{client.registry} has {skipped.name} without its manifest {manifest.digest}",
-                    hint=_HINT,
-                )
+                return self._not_found(f"has {skipped.name} without its manifest {manifest.digest}")
         missing = [
             needed.blob for needed in self._expected(skipped) if not self._present.has(needed)
         ]
         return self.incomplete(skipped.name, missing) if missing else None
+
+    def _not_found(self, problem: str) -> ManifestNotFound:
+        return ManifestNotFound(f"{self._client.registry} {problem}", hint=_HINT)
 
     def incomplete(self, name: str, missing: Sequence[Descriptor]) -> BlobNotFound:
         """Return the error for an image whose ``missing`` blobs nobody has."""
