@@ -162,9 +162,9 @@ def test_basic_credentials_go_to_the_registrys_origin_only(
 ) -> None:
     site.challenge, site.accepts = 'Basic realm="r"', {BASIC}
     assert ask(session, login) == 200
-    for elsewhere in (STORAGE, f"http://{HOST}/v2/", f"https://{HOST}:444/v2/"):
-        site.web.get(elsewhere, status=401, headers={"WWW-Authenticate": site.challenge})
-        assert session.get(elsewhere, auth=login.scoped()).status_code == 401
+    for address in (STORAGE, f"http://{HOST}/v2/", f"https://{HOST}:444/v2/"):
+        site.web.get(address, status=401, headers={"WWW-Authenticate": site.challenge})
+        assert session.get(address, auth=login.scoped()).status_code == 401
     assert [r.url for r in site.to("http") if "Authorization" in r.headers] == [f"{URL}x"]
 
 

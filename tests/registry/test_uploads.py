@@ -1,4 +1,4 @@
-"""Uploads where requests are limited, and downloads that lead elsewhere: nginx, and quirks."""
+"""Uploads where requests are limited, and downloads that redirect: nginx, and quirks."""
 
 from __future__ import annotations
 
