@@ -303,13 +303,14 @@ def methods(web: RequestsMock) -> list[str | None]:
     return [call.request.method for call in web.calls]
 
 
+@pytest.mark.parametrize("failure", [503, 429, 416, 404])
 @pytest.mark.parametrize(
     "place", ["/v2/app/blobs/uploads/", "/artifacts-uploads/namespaces/team/repositories/app/"]
 )
 def test_an_upload_that_failed_is_asked_for_and_then_sent_in_another_session(
-    web: RequestsMock, place: str
+    web: RequestsMock, place: str, failure: int
 ) -> None:
-    for session, status in (("1", 503), ("2", 201)):
+    for session, status in (("1", failure), ("2", 201)):
         web.post(UPLOADS, status=202, headers={"Location": f"{place}{session}"})
         web.put(f"https://{HOST}{place}{session}", status=status)
     upload()
@@ -322,6 +323,13 @@ def test_an_upload_of_which_only_the_answer_was_lost_is_not_sent_again(web: Requ
     web.replace("HEAD", re.compile(".*/blobs/.*"), headers={"Content-Length": str(BLOB.size)})
     upload()
     assert methods(web) == ["POST", "PUT", "DELETE", "HEAD"]
+
+
+def test_a_repository_that_does_not_exist_is_asked_once(web: RequestsMock) -> None:
+    web.post(UPLOADS, status=404)
+    with pytest.raises(RegistryError, match="404"):
+        upload()
+    assert methods(web) == ["POST"]
 
 
 @pytest.mark.parametrize(("opened", "stored"), [(503, 201), (202, 503)])
@@ -338,7 +346,7 @@ def test_chunks_that_arrive_before_each_failure_do_not_make_an_upload_endless(
 ) -> None:
     web.post(UPLOADS, status=202, headers={"Location": "1"})
     web.patch(f"{UPLOADS}1", status=202)
-    too_large = {"content-length": str(BLOB.size)}
+    too_large = {"Content-Length": str(BLOB.size)}
     web.put(f"{UPLOADS}1", status=413, match=[header_matcher(too_large)])
     web.put(f"{UPLOADS}1", status=503)
     with pytest.raises(RegistryError, match="503"):
