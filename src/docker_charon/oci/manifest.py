@@ -40,13 +40,19 @@ class Manifest:
 
     @classmethod
     def parse(
-        cls, content: bytes, media_type: str | None = None, digest: Digest | None = None
+        cls,
+        content: bytes,
+        media_type: str | None = None,
+        digest: Digest | None = None,
+        *,
+        document: dict[str, Any] | None = None,
     ) -> Manifest:
         """Read a manifest's bytes.
 
         ``media_type`` is what its carrier says of it (a registry's ``Content-Type``, the
         descriptor in an index); the document's own ``mediaType`` goes before it. ``digest`` is
-        the one that it was asked for by.
+        the one that it was asked for by. ``document`` is what `parse_object` returns for these
+        bytes, for a caller that has called it already.
 
         Raises `DigestMismatch` when the bytes have another digest, and `InvalidManifest` when
         they are no OCI or Docker schema 2 manifest or index.
@@ -56,7 +62,10 @@ class Manifest:
         actual = Digest.of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
             raise DigestMismatch(f"the manifest {digest} is damaged: its bytes have {actual}")
-        document = _document(content)
+        document = parse_object(content) if document is None else document
+        version = document.get("schemaVersion")
+        if version != 2 or type(version) is not int:
+            raise InvalidManifest("its schemaVersion is not 2")
         kind = _media_type(document, media_type)
         # A document that is both could be read as one image here and as another one elsewhere.
         if "manifests" in document and ("layers" in document or "config" in document):
@@ -144,7 +153,12 @@ class Manifest:
         }
 
 
-def _document(content: bytes) -> dict[str, Any]:
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Return the JSON object in a manifest's bytes, whatever its media type is.
+
+    Raises `InvalidManifest` when it is not a JSON object, when it has too many values, and when it
+    is a Docker schema 1 manifest.
+    """
     if content.lstrip()[:1] == b"<":
         raise InvalidManifest("it is a web page, not a manifest")
     try:
@@ -153,14 +167,11 @@ def _document(content: bytes) -> dict[str, Any]:
         raise InvalidManifest(f"it is not JSON that can be read: {error}") from None
     if not isinstance(document, dict):
         raise InvalidManifest("it is not a JSON object")
-    version = document.get("schemaVersion")
-    if version == 1:
+    if document.get("schemaVersion") == 1:
         raise InvalidManifest(
             "it is a Docker schema 1 manifest, which registries have given up",
             hint="pull and push the image once with a current client",
         )
-    if version != 2 or type(version) is not int:
-        raise InvalidManifest("its schemaVersion is not 2")
     return document
 
 
