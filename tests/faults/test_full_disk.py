@@ -60,7 +60,7 @@ def test_a_disk_that_is_too_small_is_told_before_the_first_blob(
     with small_disk(tmp_path / "disk", SIZE) as disk, Proxy(source) as proxy:
         with pytest.raises(PayloadError) as raised:
             make_payload(proxy.address, disk / "p.zip", ["large:1"], secure=False)
-        is_one_line(raised.value, "p.zip needs", "bytes more", "free")
+        is_one_line(raised.value, "p.zip needs", "more bytes", "free")
         assert not proxy.matching("GET", "/blobs/")
         assert not [*disk.iterdir()]
 

@@ -115,7 +115,7 @@ def test_a_file_that_a_power_failure_left_empty_is_taken_over(
 def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
     partial_path(tmp_path / "p.zip").write_bytes(b"a diary")
     with (
-        pytest.raises(PayloadError, match="in the way"),
+        pytest.raises(PayloadError, match="is not the partial file"),
         partial_file(tmp_path / "p.zip", FRONT, SIZE),
     ):
         pass
@@ -131,7 +131,7 @@ def test_space_is_taken_beforehand_and_its_lack_told(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1_000_000))
     with (
         pytest.raises(
-            PayloadError, match=rf"[67],\d\d\d,\d\d\d bytes more, and {tmp_path} has 1,000"
+            PayloadError, match=rf"[67],\d\d\d,\d\d\d more bytes, and {tmp_path} has 1,000"
         ),
         partial_file(tmp_path / "q.zip", FRONT, 7_000_000),
     ):

@@ -182,7 +182,7 @@ def test_older_payloads_that_confuse_two_images_are_refused(
     images.put(source, "team/app:1", image(layer(1)))
     images.put(source, "team_app:1", image(layer(2)))
     old_make(source, tmp_path / "p.zip", ["team/app:1", "team_app:1"], [])
-    with pytest.raises(PayloadError, match="twice"):
+    with pytest.raises(PayloadError, match="two entries"):
         push_payload_to_registry("127.0.0.1:1", tmp_path / "p.zip", secure=False)
 
 
