@@ -1,4 +1,4 @@
-"""Progress: a bar in a terminal, lines elsewhere, and never anything among the data."""
+"""Progress: a bar in a terminal, lines otherwise, and nothing on standard output."""
 
 from __future__ import annotations
 

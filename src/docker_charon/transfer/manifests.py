@@ -56,8 +56,8 @@ class _ManifestSender:
 
     def put_subjects(self, images: Sequence[NamedImage]) -> None:
         """Put the images that have referrers by their digest."""
-        roots = [(image, image.image.root) for image in images if image.referrers]
-        self._put_all({_by_digest(image, root): root for image, root in roots})
+        subjects = [image for image in images if image.referrers]
+        self._put_all({_by_digest(image, image.root): image.root for image in subjects})
 
     def put_referrers(self, deliveries: Sequence[Delivery]) -> None:
         """Put the referrers by digest or, as cosign does, by tag."""
@@ -83,7 +83,7 @@ class _ManifestSender:
         self._list_referrers()
 
     def _set_tag(self, image: NamedImage) -> None:
-        reference, root = image.reference, image.image.root
+        reference, root = image.reference, image.root
         digest = self._client.head_manifest(reference.repository, reference.target, to_push=True)
         if digest != root.digest:  # a tag that is right may be immutable
             self._put(reference, root)

@@ -101,7 +101,7 @@ def _check_tags(images: Iterable[NamedImage]) -> None:
     for image in images:
         key = image.reference.repository, image.reference.target
         owner = owners.setdefault(key, image)
-        if owner.image.root.content != image.image.root.content:
+        if owner.image.root.content != image.root.content:
             raise InvalidReference(
                 f"{owner.name} and {image.name} are different images for the same tag"
             )

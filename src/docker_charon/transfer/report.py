@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 
 
 def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
-    """Log what may surprise: new digests, platforms that few sites need, layers left out."""
+    """Log what may surprise: new digests, several platforms, layers that are left out."""
     for image in contents.images:
-        if image.is_filtered or (len(platforms) > 1 and image.image.root.is_index):
-            _log.info("%s is carried as %s", image.name, image.image.root.digest)
+        if image.is_filtered or (len(platforms) > 1 and image.root.is_index):
+            _log.info("%s is carried as %s", image.name, image.root.digest)
     if not platforms:
         _log_platforms(contents)
     for image in contents.images:
@@ -76,7 +76,7 @@ def log_make(contents: Contents) -> None:
     for image in contents.images:
         is_skipped = image.name in contents.skipped
         state = "was already transferred" if is_skipped else "would be carried"
-        _log.info("%s, %s, %s", image.name, image.image.root.digest, state)
+        _log.info("%s, %s, %s", image.name, image.root.digest, state)
         for referrer in image.referrers:
             _log.info("%s, %s, refers to it", image.name, referrer.manifest.digest)
     for blob, repository in contents.blobs.items():
@@ -110,7 +110,7 @@ def log_push(plan: PushPlan, deliveries: Sequence[Delivery]) -> None:
         _log.info("mount %s from %s to %s", target.digest, mount.source, target.repository)
     images = [delivery for delivery in deliveries if isinstance(delivery, NamedImage)]
     for image in images:
-        _log.info("put %s, %s", image.reference, image.image.root.digest)
+        _log.info("put %s, %s", image.reference, image.root.digest)
     for delivery in deliveries:
         for referrer in delivery.referrers:
             digest = referrer.manifest.digest
@@ -136,9 +136,9 @@ def push_summary(
     """
     sizes = {blob.digest: blob.size for delivery in deliveries for blob in delivery.blobs}
     sent = {upload.digest for upload in uploaded}
-    there = sizes.keys() - sent - set(non_distributable)
+    present = sizes.keys() - sent - set(non_distributable)
     return (
         f"{counted(len(deliveries), 'image')}: "
         f"{shown_size(sum(upload.blob.size for upload in uploaded))} uploaded, "
-        f"{shown_size(sum(sizes[digest] for digest in there))} there already"
+        f"{shown_size(sum(sizes[digest] for digest in present))} there already"
     )
