@@ -1,4 +1,4 @@
-"""Inspecting payloads: sizes that add up, and platforms, from the metadata alone."""
+"""Summaries of payloads: sizes that add up, and platforms, from the metadata alone."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import IO, Protocol
 from docker_charon.errors import DigestMismatch
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import Leftover, partial_file
+from docker_charon.payload.partial_file import Leftover, PartialFile, partial_file
 from docker_charon.payload.random_access import (
     RandomAccess,
     StoredContent,
@@ -148,37 +148,18 @@ class _Writing:
             # The target of a symbolic link is replaced, not the link.
             path = Path(os.path.realpath(path))
             with (
-                partial_file(path, layout.front, layout.size) as growing,
+                partial_file(path, layout.front, layout.size) as partial,
                 file_errors(f"cannot write {path}"),
             ):
-                target = RandomAccess(growing.file, write_behind=True)
-
-                def write(place: _Place) -> int:
-                    crc = self._reuse(target, place, growing.leftover)
-                    reused = crc is not None
-                    if crc is None:
-                        crc = self._fetch_blob(target, place)
-                    growing.has_content = True
-                    self._finished(place, reused=reused)
-                    return crc
-
-                leftover = growing.leftover.records if growing.leftover else {}
-                crcs = self._write_blobs(layout, write, leftover)
-                target.write(layout.directory(crcs), layout.end)
+                target = RandomAccess(partial.file, write_behind=True)
+                self._write_blobs(layout, target, partial)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
         base = file.tell()
         target = RandomAccess(file, base)
         target.write(layout.front, 0)
-
-        def write(place: _Place) -> int:
-            crc = self._fetch_blob(target, place)
-            self._finished(place)
-            return crc
-
-        crcs = self._write_blobs(layout, write)
-        target.write(layout.directory(crcs), layout.end)
+        self._write_blobs(layout, target)
         file.truncate(base + layout.size)  # some file objects require the size
         if hasattr(file, "flush"):
             file.flush()
@@ -199,21 +180,32 @@ class _Writing:
             file.flush()
 
     def _write_blobs(
-        self,
-        layout: _Layout,
-        write: Callable[[_Place], int],
-        leftover: Collection[str] = (),
-    ) -> dict[str, int]:
-        """Write every blob to its place; return the CRCs by path.
+        self, layout: _Layout, target: RandomAccess, partial: PartialFile | None = None
+    ) -> None:
+        """Write every blob to its place, and then the central directory.
 
-        Blobs in the ``leftover`` of an earlier run come first, so that they are not lost if this
-        run is interrupted too; then the largest ones.
+        Blobs in the leftover of an earlier run come first, so that they are not lost if this run
+        is interrupted too; then the largest ones.
         """
+        leftover = partial.leftover if partial else None
+        known = leftover.records if leftover else {}
+
+        def write(place: _Place) -> int:
+            crc = self._reuse(target, place, leftover) if partial else None
+            reused = crc is not None
+            if crc is None:
+                crc = self._fetch_blob(target, place)
+            if partial:
+                partial.has_content = True
+            self._finished(place, reused=reused)
+            return crc
+
         places = sorted(
-            layout.blobs, key=lambda place: (place.record.path not in leftover, -place.blob.size)
+            layout.blobs, key=lambda place: (place.record.path not in known, -place.blob.size)
         )
         crcs = self._workers.map(write, places)
-        return {place.record.path: crc for place, crc in zip(places, crcs, strict=True)}
+        paths = [place.record.path for place in places]
+        target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
 
     def _reuse(self, target: RandomAccess, place: _Place, leftover: Leftover | None) -> int | None:
         """Use the blob of an interrupted run; return its CRC, or ``None`` if there is none."""
