@@ -17,6 +17,7 @@ from docker_charon.cli import arguments as command_values
 from docker_charon.cli import terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
+    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     AsJSON,
@@ -327,6 +328,7 @@ def serve_command(
     storage: Storage = None,
     host: Host = "127.0.0.1",
     port: Port = 5000,
+    allow_host: AllowHost = None,
 ) -> None:
     """Run a small registry: out of payloads, or read-write out of a directory.
 
@@ -337,7 +339,9 @@ def serve_command(
 
     with (
         terminal.one_line_of_failure(),
-        serve(payloads or (), storage=storage, host=host, port=port) as server,
+        serve(
+            payloads or (), storage=storage, host=host, port=port, allow_hosts=allow_host or ()
+        ) as server,
     ):
         try:
             terminal.print_data(server.address)
