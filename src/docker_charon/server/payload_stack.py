@@ -101,7 +101,11 @@ class PayloadStack:
             )
             return
         self.catalog.add(reference.repository, _stored(image.root), reference.tag, reference.digest)
-        missing = [b for b in image.blobs if not b.urls and b.digest not in self._blobs]
+        missing = [
+            blob
+            for blob in image.blobs
+            if not blob.is_non_distributable and blob.digest not in self._blobs
+        ]
         if missing:
             _log.warning(
                 "%s is incomplete: %d of its blobs are in none of the payloads, the first is %s; "
