@@ -16,6 +16,7 @@ import typer
 from docker_charon.cli import arguments, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
+    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     AsJSON,
@@ -330,6 +331,7 @@ def serve_command(
     storage: Storage = None,
     host: Host = "127.0.0.1",
     port: Port = 5000,
+    allow_host: AllowHost = None,
 ) -> None:
     """Run a small registry: read-only from payloads, or read-write from a directory.
 
@@ -340,7 +342,9 @@ def serve_command(
 
     with (
         terminal.exit_on_error(),
-        serve(payloads or (), storage=storage, host=host, port=port) as server,
+        serve(
+            payloads or (), storage=storage, host=host, port=port, allow_hosts=allow_host or ()
+        ) as server,
     ):
         try:
             terminal.print_data(server.address)
