@@ -123,6 +123,11 @@ class Manifest:
         """The digest of its bytes."""
         return self.descriptor.digest
 
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """The digests that others may know it by: its own, and the sha256 one."""
+        return tuple(dict.fromkeys((self.digest, Digest.of(self.content))))
+
     def has_digest(self, digest: Digest) -> bool:
         """Whether ``digest``, of any algorithm, is the digest of its bytes."""
         return digest == self.digest or digest == Digest.of(self.content, digest.algorithm)

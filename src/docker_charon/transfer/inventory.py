@@ -17,13 +17,14 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, parse_references
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
+from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.survey import PresentBlobs
@@ -77,7 +78,7 @@ def make_inventory(
         PayloadError: ``zip_file`` cannot be written.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    references = parse_references(docker_images, "docker_images")
+    references = source_references(docker_images, "docker_images", registry, secure=secure)
     with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
         inventory = _Inventory(client, Workers(jobs))
         if references:
