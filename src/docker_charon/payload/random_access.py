@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import IO
 
@@ -22,7 +23,27 @@ class Extent:
     size: int
 
 
-class RandomAccess:
+class PositionalFile(ABC):
+    """What several threads read and write at once, each at its own offsets."""
+
+    @abstractmethod
+    def readinto(self, buffer: memoryview, offset: int) -> int:
+        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end of the file."""
+
+    @abstractmethod
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of ``data``."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return ``size`` bytes, or fewer where the file ends."""
+        buffer = bytearray(size)
+        done = 0
+        while got := self.readinto(memoryview(buffer)[done:], offset + done):
+            done += got
+        return bytes(buffer[:done])
+
+
+class RandomAccess(PositionalFile):
     """Reads and writes of one open file, whose offsets are counted from ``base``.
 
     Whoever moves the file's position by other ways holds ``lock``. ``write_behind`` has the system
@@ -50,14 +71,6 @@ class RandomAccess:
             self._file.seek(self._base + offset)
             return read_into(self._file, buffer)
 
-    def read(self, size: int, offset: int) -> bytes:
-        """Return ``size`` bytes, or fewer where the file ends."""
-        buffer = bytearray(size)
-        done = 0
-        while got := self.readinto(memoryview(buffer)[done:], offset + done):
-            done += got
-        return bytes(buffer[:done])
-
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of ``data``."""
         with self.lock:
@@ -72,7 +85,7 @@ class RandomAccess:
 class StoredContent:
     """The ``size`` bytes at an offset, from the first to the last."""
 
-    def __init__(self, file: RandomAccess, offset: int, size: int) -> None:
+    def __init__(self, file: PositionalFile, offset: int, size: int) -> None:
         self._file = file
         self._offset = offset
         self._end = offset + size
