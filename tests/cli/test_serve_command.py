@@ -46,8 +46,8 @@ def test_it_says_where_it_is_and_ends_well(tmp_path: Path, end: signal.Signals) 
     assert (process.returncode, stdout) == (0, "")
     assert stderr.splitlines() == [
         f"docker-charon: serving on http://{address}, read-write, in {tmp_path / 's'}; "
-        "Ctrl-C ends it",
-        "docker-charon: the server has ended",
+        "stop it with Ctrl-C",
+        "docker-charon: the server has stopped",
     ]
 
 
@@ -89,4 +89,4 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path) -> None:
 
 
 def test_its_help_says_how_it_ends() -> None:
-    assert "exit status 0" in " ".join(charon("serve", "--help").stdout.split())
+    assert "the exit status is then 0" in " ".join(charon("serve", "--help").stdout.split())

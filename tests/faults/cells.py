@@ -14,8 +14,7 @@ from unittest import mock
 
 import images
 import registries
-from docker_charon import DockerCharonError, make_payload
-from docker_charon import push_payload_to_registry as push
+from docker_charon import DockerCharonError, make_payload, push_payload_to_registry
 from docker_charon.oci.image import Image, NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
@@ -101,7 +100,9 @@ class Sides:
         pushed: list[str] = []
         with QuickProxy(self.destination, rules) as proxy:
             error = outcome_of(
-                lambda: pushed.extend(push(proxy.address, file, True, secure=False, jobs=jobs))
+                lambda: pushed.extend(
+                    push_payload_to_registry(proxy.address, file, True, secure=False, jobs=jobs)
+                )
             )
             if must_happen:
                 _see_that_all_happened(proxy, rules)

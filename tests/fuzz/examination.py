@@ -77,7 +77,7 @@ def _told(ends: list[str]) -> Iterator[None]:
 def _standing_in(destination: Destination) -> Iterator[None]:
     """Have a push find ``destination`` in place of a registry."""
     with (
-        mock.patch.object(push, "RegistryClient", destination),
+        mock.patch.object(push, "open_registry", destination),
         warnings.catch_warnings(record=True) as warned,
     ):
         warnings.simplefilter("always")

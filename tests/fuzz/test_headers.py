@@ -14,10 +14,9 @@ from requests import PreparedRequest
 from docker_charon.errors import RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry import client as registry
-from docker_charon.registry import session as connection
+from docker_charon.registry import session
 from docker_charon.registry.auth import _granted, parse_challenges
-from docker_charon.registry.client import _is_number, _is_rest
+from docker_charon.registry.client import RegistryClient, _is_number, _is_rest
 from docker_charon.registry.refusal import Asker, refusal
 from fuzz.json_values import members, scalars, values, written
 from fuzz.line import check_line
@@ -128,7 +127,7 @@ def test_hard_answers_of_a_token_service_hold_no_token(content: bytes) -> None:
 
 
 def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_MOST_PAGES", 20)
+    monkeypatch.setattr(session, "_MOST_PAGES", 20)
     pages = 0
 
     def page(request: PreparedRequest) -> tuple[int, dict[str, str], str]:
@@ -136,7 +135,7 @@ def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPat
         pages += 1
         return 200, {"Link": f'</v2/app/tags/list?n={pages}>; rel="next"'}, '{"tags":[]}'
 
-    with responses.RequestsMock() as mocked, registry.RegistryClient("r.example") as client:
+    with responses.RequestsMock() as mocked, RegistryClient("r.example") as client:
         mocked.add_callback("GET", re.compile(".*/tags/list"), page)
         with pytest.raises(RegistryError, match="finds no end of the tags of app"):
             client.tags("app")
@@ -145,7 +144,7 @@ def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPat
 
 def test_deep_or_crowded_lists_of_tags_are_nonsense() -> None:
     for body in (b"[" * 100_000, b'{"tags":[' + b"{}," * 1_000_000 + b"{}]}"):
-        with responses.RequestsMock() as mocked, registry.RegistryClient("r.example") as client:
+        with responses.RequestsMock() as mocked, RegistryClient("r.example") as client:
             mocked.add("GET", "https://r.example/v2/app/tags/list", body=body)
             with pytest.raises(RegistryError, match="nonsense"):
                 client.tags("app")

@@ -103,10 +103,10 @@ def test_its_own_media_type_goes_before_the_carriers() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[" * 200_000, "not JSON"),
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[" * 200_000, "not valid JSON"),
         (b"\n <!DOCTYPE html><html>", "a web page"),
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),

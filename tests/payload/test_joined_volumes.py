@@ -15,7 +15,7 @@ from typing import IO, cast
 import pytest
 
 from docker_charon import PayloadError
-from docker_charon.payload.joined_volumes import JoinedVolumes, open_volumes
+from docker_charon.payload.joined_volumes import JoinedVolumes, VolumePath, open_volumes
 from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.volumes import list_path, volume_path
 from images import random_bytes
@@ -44,7 +44,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def content(path: Path, *directories: Path) -> bytes:
-    with open_volumes(path, directories) as volumes:
+    with open_volumes(VolumePath(path, directories)) as volumes:
         assert volumes is not None
         return volumes.read()
 
@@ -219,7 +219,7 @@ def test_media_are_asked_for_in_turn(base: Path, tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()
     drive = Drive(base, tmp_path / "drive")
     listing = shutil.copy(list_path(base), tmp_path)
-    with open_volumes(Path(listing), [drive.folder], drive.ask) as volumes:
+    with open_volumes(VolumePath(Path(listing), (drive.folder,), drive.ask)) as volumes:
         assert isinstance(volumes, JoinedVolumes)
         assert volumes.in_turn
         assert volumes.read() == WHOLE
@@ -230,14 +230,14 @@ def test_the_list_is_asked_for_first(base: Path, tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()
     drive = Drive(base, tmp_path / "drive")
     shutil.copy(volume_path(base, 1), drive.folder)
-    with open_volumes(drive.folder / "p.zip.001", (), drive.ask) as volumes:
+    with open_volumes(VolumePath(drive.folder / "p.zip.001", (), drive.ask)) as volumes:
         assert volumes is not None
         assert volumes.read() == WHOLE
     assert drive.asked[0] == "p.zip.volumes.json"
 
 
 def test_nobody_is_asked_for_what_is_there(base: Path) -> None:
-    with open_volumes(base, (), lambda _: pytest.fail("asked")) as volumes:
+    with open_volumes(VolumePath(base, (), lambda _: pytest.fail("asked"))) as volumes:
         assert volumes is not None
         assert not volumes.in_turn
         assert volumes.read() == WHOLE
@@ -245,7 +245,7 @@ def test_nobody_is_asked_for_what_is_there(base: Path) -> None:
 
 def test_what_nobody_brings_is_told(base: Path) -> None:
     remove(base, 2)
-    with open_volumes(base, (), lambda _: False) as volumes:
+    with open_volumes(VolumePath(base, (), lambda _: False)) as volumes:
         assert volumes is not None
         assert volumes.read(SIZE) == WHOLE[:SIZE]
         with pytest.raises(PayloadError, match=r"p\.zip\.002 is missing"):

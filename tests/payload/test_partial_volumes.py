@@ -78,7 +78,7 @@ def test_the_volumes_are_the_payload_and_the_list_is_true(tmp_path: Path) -> Non
     assert listed.sha256 == hashlib.sha256(WHOLE).hexdigest()
     assert [volume.name for volume in listed.volumes] == ALL[:-1]
     for name in ALL[:-1]:
-        verify_volume(tmp_path / name)
+        verify_volume(tmp_path / name, tmp_path / "p.zip.volumes.json")
 
 
 @pytest.mark.parametrize("records", [RECORDS[::-1], RECORDS[1:] + RECORDS[:1]])

@@ -174,15 +174,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_volume_is_verified_without_the_others(folder: Path) -> None:
     for n in (1, 2, 4):
         volume_path(folder / "p.zip", n).unlink()
-    verify_volume(folder / "p.zip.003")
-
-
-def test_the_list_may_be_in_another_directory(folder: Path, tmp_path_factory: Any) -> None:
-    other = tmp_path_factory.mktemp("other")
-    list_path(folder / "p.zip").rename(list_path(other / "p.zip"))
-    verify_volume(folder / "p.zip.003", [other])
-    with pytest.raises(PayloadError, match=r"p\.zip\.volumes\.json is missing; copy it beside"):
-        verify_volume(folder / "p.zip.003")
+    verify_volume(folder / "p.zip.003", list_path(folder / "p.zip"))
 
 
 @pytest.mark.parametrize(
@@ -201,14 +193,14 @@ def test_what_is_wrong_with_a_volume_is_told(folder: Path, content: bytes, probl
     path = folder / "p.zip.002"
     path.write_bytes(content)
     with pytest.raises(PayloadError) as raised:
-        verify_volume(path)
+        verify_volume(path, list_path(folder / "p.zip"))
     assert str(raised.value) == f"{path} {problem}; copy it from its source again"
 
 
 def test_a_volume_that_is_not_in_the_list_is_told(folder: Path) -> None:
     (folder / "p.zip.005").write_bytes(b"x")
     with pytest.raises(PayloadError, match=r"p\.zip\.005 is not in .*, which has 4 volumes"):
-        verify_volume(folder / "p.zip.005")
+        verify_volume(folder / "p.zip.005", list_path(folder / "p.zip"))
     with pytest.raises(PayloadError, match=r"cannot read .*p\.zip\.004: No such file"):
         (folder / "p.zip.004").unlink()
-        verify_volume(folder / "p.zip.004")
+        verify_volume(folder / "p.zip.004", list_path(folder / "p.zip"))

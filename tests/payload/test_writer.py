@@ -22,6 +22,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.format import Entry, blob_path
 from docker_charon.payload.writer import Fetch, write_payload
+from docker_charon.progress import Progress
 from images import layer
 
 LAYERS = [layer(1), layer(2, 2_500_000), layer(3), b""]
@@ -239,30 +240,31 @@ def test_it_is_hardly_larger_than_its_content(tmp_path: Path, target: Target) ->
     assert len(target(tmp_path)) <= size + 400 * len(CONTENTS)
 
 
-class Watch:
-    """Writes down what it is told."""
+class Recorder(Progress):
+    """Records what a transfer reports."""
 
     def __init__(self) -> None:
+        super().__init__("Writing", {}, {}, enabled=False)
         self.moves: list[int] = []
-        self.digests: list[Digest] = []
+        self.digests: list[str] = []
 
     def moved(self, size: int) -> None:
         self.moves.append(size)
 
-    def finished(self, digest: Digest, *, reused: bool = False) -> None:
+    def finished(self, digest: str, *, reused: bool = False) -> None:
         assert not reused
         self.digests.append(digest)
 
 
 @pytest.mark.parametrize("target", [io.BytesIO, tempfile.TemporaryFile])
 def test_every_byte_and_every_blob_is_reported(target: Callable[[], IO[bytes]]) -> None:
-    watch = Watch()
+    recorder = Recorder()
     with target() as file:
-        write_payload(file, entries(), fetch, watch)
-    assert sum(watch.moves) == sum(len(content) for content in LAYERS)
-    assert len(watch.moves) > len(LAYERS)
-    assert set(watch.digests) == {Digest.of(content) for content in LAYERS}
-    assert len(watch.digests) == len(LAYERS)
+        write_payload(file, entries(), fetch, recorder)
+    assert sum(recorder.moves) == sum(len(content) for content in LAYERS)
+    assert len(recorder.moves) > len(LAYERS)
+    assert set(recorder.digests) == {Digest.of(content) for content in LAYERS}
+    assert len(recorder.digests) == len(LAYERS)
 
 
 def test_a_file_is_written_from_where_it_stands_and_ends_with_the_payload() -> None:
@@ -384,5 +386,5 @@ def test_a_pipe_that_would_block_is_not_taken_for_one_that_took_everything() -> 
 
 @pytest.mark.parametrize("target", [io.StringIO(), TEXT, None, 1, b"payload.zip", []])
 def test_what_takes_no_bytes_is_a_type_error(target: object) -> None:
-    with pytest.raises(TypeError, match="to a path or to a file opened for writing bytes"):
+    with pytest.raises(TypeError, match="must be a path or a file opened for writing bytes"):
         write_payload(target, entries(), fetch)  # type: ignore[arg-type]

@@ -1,3 +1,5 @@
+"""Byte ranges: which part of a blob a ``Range`` header asks for."""
+
 from __future__ import annotations
 
 import pytest

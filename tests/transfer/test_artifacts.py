@@ -24,8 +24,7 @@ from docker_charon import (
     verify_payload,
 )
 from images import DOCKER, OCI, TestImage, artifact, descriptor, image, layer
-from transfer.test_make import carried
-from transfer.test_referrers import changed
+from payloads import carried, changed
 
 WITH_BOTH_REGISTRIES = True
 

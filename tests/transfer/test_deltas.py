@@ -22,8 +22,7 @@ from docker_charon import (
 )
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index, layer
-from payload.test_reader import payload
-from transfer.test_make import carried
+from payloads import carried, payload_of
 
 WITH_BOTH_REGISTRIES = True
 
@@ -211,7 +210,7 @@ def test_200_images_fit_into_a_megabyte(
 ) -> None:
     shared = [layer(n) for n in range(5)]
     many = {f"service-{n % 10}:{n}": image(*shared, layer(100 + n)) for n in range(200)}
-    (tmp_path / "many.zip").write_bytes(payload(many))
+    (tmp_path / "many.zip").write_bytes(payload_of(many))
     push(destination, tmp_path / "many.zip")
     assert len(inventory(destination, tmp_path / "i.zip")) == 200
     assert (tmp_path / "i.zip").stat().st_size < 1_000_000

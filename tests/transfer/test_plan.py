@@ -9,25 +9,14 @@ import pytest
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image, NamedImage
-from docker_charon.oci.manifest import Manifest
-from docker_charon.oci.reference import Reference
 from docker_charon.transfer.plan import Mount, blobs_to_ask_for, plan_make, plan_push
 from images import DOCKER, TestImage, image, index, layer
+from payloads import named
 
 BASE = image(layer(1))
 APP = image(layer(1), layer(2))
 OTHER = image(layer(1), layer(3))
 L1, L2, L3 = (Digest.of(layer(seed)) for seed in (1, 2, 3))
-
-
-def named(name: str, wanted: TestImage) -> NamedImage:
-    """Return a test image as the flows see it."""
-    contents = wanted.contents()
-    found = Image.collect(
-        Manifest.parse(wanted.manifest), lambda child: Manifest.of(child, contents[child.digest])
-    )
-    return NamedImage(name, Reference.parse(name), found)
 
 
 def config(wanted: TestImage) -> Digest:

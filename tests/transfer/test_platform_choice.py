@@ -21,7 +21,7 @@ from docker_charon import (
     verify_payload,
 )
 from images import DOCKER, TestImage, artifact, image, index_of, layer
-from transfer.test_make import carried
+from payloads import carried
 
 WITH_BOTH_REGISTRIES = True
 

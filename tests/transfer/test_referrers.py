@@ -30,7 +30,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
-from transfer.test_make import carried
+from payloads import carried, changed
 
 WITH_BOTH_REGISTRIES = True
 
@@ -283,20 +283,6 @@ def test_an_unzipped_payload_lists_them_without_a_name(signed: str) -> None:
     ]
     assert [entry["digest"] for entry in named] == [APP.digest]
     assert SBOM.digest in [entry["digest"] for entry in entries]
-
-
-def changed(payload: io.BytesIO, change: object) -> io.BytesIO:
-    """Return a payload with another descriptor."""
-    other = io.BytesIO()
-    with zipfile.ZipFile(payload) as old, zipfile.ZipFile(other, "w") as new:
-        for info in old.infolist():
-            content = old.read(info)
-            if info.filename == "payload_descriptor.json":
-                document = json.loads(content)
-                change(document)  # type: ignore[operator]
-                content = json.dumps(document).encode()
-            new.writestr(info, content)
-    return other
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from docker_charon import (
     push_payload_to_registry,
 )
 from images import image, layer
-from transfer.test_make import carried
+from payloads import carried
 
 WITH_BOTH_REGISTRIES = True
 

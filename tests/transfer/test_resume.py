@@ -332,6 +332,6 @@ def test_too_little_room_leaves_what_was_fetched_for_others(
     partial.write_bytes(whole[: len(whole) // 2])
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100_000))
-    with pytest.raises(PayloadError, match="bytes more"):
+    with pytest.raises(PayloadError, match="more bytes"):
         make_payload(source, tmp_path / "p.zip", ["app:1", "other:1"], secure=False)
     assert partial.read_bytes() == whole[: len(whole) // 2]

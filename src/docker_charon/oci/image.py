@@ -1,4 +1,4 @@
-"""An image: the graph below one manifest, its name, and what refers to it."""
+"""An image: the manifests and blobs below one manifest, its name, and its referrers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ from dataclasses import dataclass, replace
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.document import parse_json
+from docker_charon.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
+from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
+
+MAX_CONFIG_SIZE = 8 * 1024 * 1024
+"""Bytes of a config that is read to find its platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The graph below one manifest: every manifest once, children before their index."""
+    """A manifest and all manifests below it: each once, children before their index."""
 
     manifests: tuple[Manifest, ...]
 
     @classmethod
     def collect(cls, root: Manifest, child: Callable[[Descriptor], Manifest]) -> Image:
-        """Walk down from ``root``, asking ``child`` for each manifest below it once."""
+        """Collect the manifests below ``root``; ``child`` is called once for each of them.
+
+        Raises `InvalidManifest` if two manifests give one blob different sizes.
+        """
         known = {root.digest: root}
         ordered: dict[Digest, Manifest] = {}
         waiting = [(root, False)]
@@ -43,7 +51,7 @@ class Image:
 
     @property
     def root(self) -> Manifest:
-        """The manifest that the image's name stands for."""
+        """The manifest that the image's name refers to."""
         return self.manifests[-1]
 
     @property
@@ -55,10 +63,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """An artifact that refers to a manifest, and all that lies below it.
+    """An artifact that refers to a manifest.
 
-    It is found by the ``subject`` that its manifest names or, where ``tag`` is given, under that
-    tag, as cosign does it.
+    Its manifest names the other one as its ``subject``; or, if ``tag`` is set, it is found under
+    that tag, by cosign's convention.
     """
 
     image: Image
@@ -66,13 +74,13 @@ class Referrer:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest that refers to another one."""
+        """The manifest that refers to the other one."""
         return self.image.root
 
 
 @dataclass(frozen=True, slots=True)
 class NamedImage:
-    """An image under the name that the user gave it, that name's parts, and what refers to it."""
+    """An image, the name that the user gave, that name as a reference, and its referrers."""
 
     name: str
     reference: Reference
@@ -81,35 +89,41 @@ class NamedImage:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether it has another digest than its name says, as it is only a part of that."""
+        """Whether its digest differs from the one in its name, because platforms were left out."""
         digest = self.reference.digest
         return digest is not None and not self.image.root.has_digest(digest)
 
     @property
     def graphs(self) -> tuple[Image, ...]:
-        """The image itself, and what refers to it."""
+        """The image and its referrers."""
         return (self.image, *(referrer.image for referrer in self.referrers))
 
     @property
+    def known_graphs(self) -> tuple[Image, ...]:
+        """The image and its referrers, as in ``graphs``."""
+        return self.graphs
+
+    @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """Every manifest of the image and of what refers to it, each once, children first."""
+        """Every manifest of the image and its referrers, each once, children first."""
         return _unique_manifests(self.graphs)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer of the image and of what refers to it, each once."""
+        """Every config and layer of the image and its referrers, each once."""
         return _unique_blobs(self.graphs)
 
     def under(self, prefix: str) -> NamedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
+        """Return it with ``prefix/`` before its repository; its name stays the same."""
         return replace(self, reference=self.reference.under(prefix))
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedImage:
-    """An image that the destination is said to have, and what refers to it that is carried.
+    """An image that the destination is expected to have, and its referrers in the payload.
 
-    ``image`` is what it was at the source; the payloads of 0.1 and 0.4 did not record it.
+    ``image`` is what the name referred to at the source; ``None`` in payloads of docker-charon 0.1
+    and 0.4, which do not record it.
     """
 
     name: str
@@ -119,24 +133,51 @@ class SkippedImage:
 
     @property
     def graphs(self) -> tuple[Image, ...]:
-        """What refers to it."""
+        """The referrers; the image itself is not in the payload."""
         return tuple(referrer.image for referrer in self.referrers)
 
     @property
+    def known_graphs(self) -> tuple[Image, ...]:
+        """The image, if it is recorded, and its referrers."""
+        return self.graphs if self.image is None else (self.image, *self.graphs)
+
+    @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Every blob of what refers to it."""
+        """Every config and layer of the referrers, each once."""
         return _unique_blobs(self.graphs)
 
     def under(self, prefix: str) -> SkippedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
+        """Return it with ``prefix/`` before its repository; its name stays the same."""
         return replace(self, reference=self.reference.under(prefix))
 
 
+def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> Platform | None:
+    """Return the platform that an image's config names (OCI image-spec 1.1, config).
+
+    ``read`` returns the bytes of a blob. The result is ``None`` for an index, for an artifact, and
+    for a config that names no platform or is not JSON. Raises `InvalidManifest` for a config of
+    more than `MAX_CONFIG_SIZE` bytes, which is not read.
+    """
+    config = manifest.config
+    if config is None or config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
+        return None
+    if config.size > MAX_CONFIG_SIZE:
+        raise InvalidManifest(
+            f"its config {config.digest} has {config.size:,} bytes: too many to look for its "
+            "platform"
+        )
+    try:
+        document = parse_json(read(config))
+    except ValueError:
+        return None
+    return Platform.of(document) if isinstance(document, dict) else None
+
+
 def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:
-    """Return the manifests of several images, each once, in their order."""
+    """Return the manifests of ``images`` in their order, each once."""
     return tuple({m.digest: m for image in images for m in image.manifests}.values())
 
 
 def _unique_blobs(images: Iterable[Image]) -> tuple[Descriptor, ...]:
-    """Return the blobs of several images, each once, in their order."""
+    """Return the blobs of ``images`` in their order, each once."""
     return tuple({blob.digest: blob for image in images for blob in image.blobs}.values())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import zipfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate, count
 from pathlib import Path
 from typing import IO, Any, cast
@@ -76,7 +78,7 @@ class JoinedVolumes(io.RawIOBase):
             hint = _MISSING_HINT if missing == problems.keys() else COPY_AGAIN
             raise PayloadError("; ".join(wrong), hint=hint)
 
-    def volume_at(self, offset: int) -> int:
+    def number_at(self, offset: int) -> int:
         """Return the number of the volume that has the byte at an offset."""
         return bisect_right(self._ends, offset) + 1
 
@@ -85,7 +87,7 @@ class JoinedVolumes(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         done = 0
         while done < len(view) and self._position < self._ends[-1]:
-            number = self.volume_at(self._position)
+            number = self.number_at(self._position)
             left = self._ends[number - 1] - self._position
             got = self._read(number, view[done : done + left])
             done += got
@@ -160,19 +162,51 @@ class JoinedVolumes(io.RawIOBase):
         return None, first_problem
 
 
-@contextlib.contextmanager
-def open_volumes(
-    path: Path, directories: Iterable[Path] = (), ask: Ask | None = None
-) -> Iterator[JoinedVolumes | None]:
-    """Open the payload that ``path`` names, where it is in volumes; else yield ``None``.
+@dataclass(frozen=True, slots=True)
+class VolumePath(os.PathLike[str]):
+    """The path of a payload that may be in volumes, and what else is needed to find these.
 
-    ``path`` is a volume, the list of volumes, or the name of the payload. The volumes and the list
-    are looked for beside it, and then in ``directories``. Without the list the volumes are those
-    with consecutive numbers, and one cannot be told from another: a warning is logged.
-
-    Raises `PayloadError`, which names what is missing, cut short, or a volume of something else.
+    The volumes are searched in the directory of ``path`` and in ``directories``; ``ask`` is asked
+    for those that are missing.
     """
-    volumes = _find(path, [path.parent, *directories], ask)
+
+    path: Path
+    directories: tuple[Path, ...] = ()
+    ask: Ask | None = None
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> VolumePath:
+        """Return any path as a value of this class."""
+        return path if isinstance(path, VolumePath) else cls(Path(path))
+
+    @property
+    def all_directories(self) -> list[Path]:
+        """The directories to search, in order."""
+        return [self.path.parent, *self.directories]
+
+    def listed_alone(self) -> Path | None:
+        """Return the list of volumes if the path is one of these volumes; else ``None``."""
+        base, number = base_and_number(self.path)
+        if number is None:
+            return None
+        return find(list_path(base).name, self.all_directories)
+
+
+@contextlib.contextmanager
+def open_volumes(path: str | os.PathLike[str]) -> Iterator[JoinedVolumes | None]:
+    """Open the payload ``path`` if it is in volumes; else yield ``None``.
+
+    ``path`` is any volume, the list of volumes, or the name of the payload without a number. It may
+    be a `VolumePath`. Without the list, the volumes are the files with consecutive numbers. They
+    cannot be compared with anything then, and a warning is logged.
+
+    Raises `PayloadError`, which names the volumes that are missing, cut short, or wrong.
+    """
+    source = VolumePath.of(path)
+    volumes = _find(source.path, source.all_directories, source.ask)
     if volumes is None:
         yield None
         return

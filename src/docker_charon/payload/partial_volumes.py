@@ -21,16 +21,11 @@ from typing import IO, Any
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.files import flush_directory, write_durably
 from docker_charon.payload.partial_file import (
-    _HOPELESS as HOPELESS,
-)
-from docker_charon.payload.partial_file import (
-    _open_locked as open_locked,
-)
-from docker_charon.payload.partial_file import (
-    _reserve as reserve,
-)
-from docker_charon.payload.partial_file import (
+    PERMANENT,
+    Leftover,
+    open_locked,
     partial_path,
+    reserve,
 )
 from docker_charon.payload.random_access import PositionalFile, RandomAccess
 from docker_charon.payload.volume_journal import FinishedVolume, VolumeJournal
@@ -92,7 +87,8 @@ class PartialVolumes(PositionalFile):
     ``check`` is called now and then, and raises an error to stop what is going on.
     """
 
-    leftover = None
+    leftover: Leftover | None = None
+    """The blobs of an earlier run for other images are not used."""
 
     def __init__(
         self, base: Path, sizes: list[int], journal: VolumeJournal, check: Callable[[], object]
@@ -311,7 +307,7 @@ def partial_volumes(
             listed = growing.complete()
         except BaseException as error:
             growing.close()
-            if isinstance(error, HOPELESS) or not growing.has_content:
+            if isinstance(error, PERMANENT) or not growing.has_content:
                 _remove_partials(base)
                 if os.name == "nt":
                     file.close()

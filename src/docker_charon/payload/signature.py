@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.errors import PayloadError, one_line
+from docker_charon.payload.random_access import file_errors
 
 SIGNATURE_PATH = "signature"
 """The name of the entry."""
@@ -138,20 +139,9 @@ def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
                 f"cannot sign with {path}{_reason(done)}",
                 hint="name the file of a private key, or of a public key that an agent has",
             )
-        try:
-            content = file.with_name(f"{file.name}.sig").read_bytes()
-        except OSError as error:
-            raise PayloadError(f"cannot sign with {path}: {error.strerror or error}") from error
+        content = file.with_name(f"{file.name}.sig").read_bytes()
     Signature.parse(content)
     return content
-
-
-def unsigned(allowed_signers: str | os.PathLike[str]) -> PayloadError:
-    """Return the error for a payload without signature, where one is wanted."""
-    return PayloadError(
-        f"the payload is not signed, and only those in {Path(allowed_signers)} are believed",
-        hint="ask for one that was made with --sign",
-    )
 
 
 def _dearmored(content: bytes) -> bytes:
@@ -185,24 +175,20 @@ def _strings(blob: bytes) -> Iterator[bytes]:
 def _readable(allowed_signers: str | os.PathLike[str]) -> Path:
     """Return a file that can be read; ssh-keygen says less about one that cannot."""
     path = Path(allowed_signers)
-    try:
-        with path.open("rb"):
-            return path
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PayloadError(f"cannot read the allowed signers in {path}: {reason}") from error
+    with file_errors(f"cannot read the allowed signers in {path}"), path.open("rb"):
+        return path
 
 
 @contextlib.contextmanager
 def _temporary_file(content: bytes, purpose: str) -> Iterator[Path]:
     """Yield a file in a directory of its own, which nobody else can read."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="docker-charon-") as folder:
-            path = Path(folder) / "file"
-            path.write_bytes(content)
-            yield path
-    except OSError as error:
-        raise PayloadError(f"cannot {purpose}: {error.strerror or error}") from error
+    with (
+        file_errors(f"cannot {purpose}"),
+        tempfile.TemporaryDirectory(prefix="docker-charon-") as folder,
+    ):
+        path = Path(folder) / "file"
+        path.write_bytes(content)
+        yield path
 
 
 def _ssh_keygen(

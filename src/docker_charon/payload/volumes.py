@@ -28,7 +28,7 @@ from typing import Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.document import parse_json
-from docker_charon.payload.random_access import RandomAccess
+from docker_charon.payload.random_access import RandomAccess, file_errors
 from docker_charon.progress import Bar
 
 LIST_SUFFIX = ".volumes.json"
@@ -191,14 +191,12 @@ def volume_sizes(size: int, volume_size: int) -> list[int]:
 
 def read_list(path: Path) -> VolumeList:
     """Read a list of volumes; raise `PayloadError` when it cannot be read."""
+    with file_errors(f"cannot read {path}"), path.open("rb") as file:
+        content = file.read(_LONGEST_LIST + 1)
     try:
-        with path.open("rb") as file:
-            content = file.read(_LONGEST_LIST + 1)
         if len(content) > _LONGEST_LIST:
             raise ValueError("it is too large")
         return VolumeList.parse(content)
-    except OSError as error:
-        raise PayloadError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise PayloadError(f"{path} is not a list of volumes: {error}", hint=COPY_AGAIN) from error
 
@@ -241,35 +239,24 @@ def difference(path: Path, number: int, listed: VolumeList) -> str:
     return f"{path} is damaged, or of another payload"
 
 
-def verify_volume(
-    path: Path, directories: Iterable[Path] = (), *, progress: bool | None = None
-) -> None:
-    """Compare one volume with the list, from its first byte to its last.
+def verify_volume(path: Path, listed: Path, *, progress: bool | None = None) -> None:
+    """Compare one volume with the list of volumes ``listed``, from its first byte to its last.
 
-    The list is looked for beside the volume, then in ``directories``. ``progress`` is that of
-    `verify_payload`. Raises `PayloadError` when the volume is not as listed, when it cannot be
-    read, or when there is no list.
+    ``progress`` is that of `verify_payload`. Raises `PayloadError` if the volume is not as listed,
+    or cannot be read.
     """
-    base, number = base_and_number(path)
-    found = find(list_path(base).name, [base.parent, *directories])
-    if found is None or number is None:
-        raise PayloadError(
-            f"{path} cannot be verified alone: {list_path(base).name} is missing",
-            hint="copy it beside the volume",
-        )
-    listed = read_list(found)
-    if number > len(listed.volumes):
-        raise PayloadError(f"{path} is not in {found}, which has {len(listed.volumes)} volumes")
-    volume = listed.volumes[number - 1]
-    try:
-        problem = difference(path, number, listed)
+    volumes = read_list(listed)
+    _, number = base_and_number(path)
+    if number is None or number > len(volumes.volumes):
+        raise PayloadError(f"{path} is not in {listed}, which has {len(volumes.volumes)} volumes")
+    volume = volumes.volumes[number - 1]
+    with file_errors(f"cannot read {path}"):
+        problem = difference(path, number, volumes)
         with path.open("rb") as file, Bar("Verifying", volume.size, progress) as bar:
             digest = hashlib.sha256()
             for piece in pieces(RandomAccess(file), 0 if problem else volume.size):
                 digest.update(piece)
                 bar.update(len(piece))
-    except OSError as error:
-        raise PayloadError(f"cannot read {path}: {error.strerror or error}") from error
     if not problem and digest.hexdigest() != volume.sha256:
         problem = f"{path} is damaged"
     if problem:

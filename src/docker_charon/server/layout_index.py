@@ -13,7 +13,7 @@ from typing import Any
 
 from docker_charon.errors import DockerCharonError, ServerError
 from docker_charon.oci.descriptor import Descriptor
-from docker_charon.oci.manifest import OCI_INDEX
+from docker_charon.oci.manifest import encode_index
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import REF_NAME
 from docker_charon.server.manifest import StoredManifest
@@ -76,22 +76,11 @@ class LayoutIndex:
 
     def encode(self) -> bytes:
         """Return the document."""
-        document = {
-            "schemaVersion": 2,
-            "mediaType": OCI_INDEX,
-            **self.members,
-            "manifests": [*self.others, *(self._entry(name) for name in self.named)],
-        }
-        return json.dumps(document, separators=(",", ":")).encode()
+        return encode_index([*self.others, *map(self._entry, self.named)], self.members)
 
     def _entry(self, name: str) -> Any:
         descriptor = self.named[name][1]
-        return self.raw.get(name) or {
-            "mediaType": descriptor.media_type,
-            "digest": descriptor.digest,
-            "size": descriptor.size,
-            "annotations": {REF_NAME: name},
-        }
+        return self.raw.get(name) or descriptor.index_entry(annotations={REF_NAME: name})
 
 
 def _name(reference: Reference) -> str:

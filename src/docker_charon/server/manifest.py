@@ -11,7 +11,12 @@ from typing import Any
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest
+from docker_charon.oci.manifest import (
+    MANIFEST_TYPES,
+    Manifest,
+    annotations_of,
+    artifact_type_of,
+)
 
 # RFC 6838, "Naming Requirements"; it goes into a header as it is.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
@@ -71,13 +76,15 @@ class StoredManifest:
             digest=Digest.of(content, algorithm),
             size=len(content),
             manifests=manifests,
-            blobs=tuple(dict.fromkeys(blob.digest for blob in blobs if not blob.urls)),
+            blobs=tuple(
+                dict.fromkeys(blob.digest for blob in blobs if not blob.is_non_distributable)
+            ),
             non_distributable_blobs=tuple(
-                dict.fromkeys(blob.digest for blob in blobs if blob.urls)
+                dict.fromkeys(blob.digest for blob in blobs if blob.is_non_distributable)
             ),
             subject=described.digest if described else None,
-            artifact_type=_artifact_type(document, kind),
-            annotations=_annotations(document) if described else {},
+            artifact_type=artifact_type_of(document, kind) or None,
+            annotations=annotations_of(document) if described else {},
         )
 
     def as_referrer(self) -> dict[str, Any]:
@@ -85,16 +92,9 @@ class StoredManifest:
 
         Distribution-spec 1.1, "Listing Referrers": with the manifest's own annotations.
         """
-        described: dict[str, Any] = {
-            "mediaType": self.media_type,
-            "digest": self.digest,
-            "size": self.size,
-        }
-        if self.artifact_type:
-            described["artifactType"] = self.artifact_type
-        if self.annotations:
-            described["annotations"] = dict(self.annotations)
-        return described
+        return Descriptor(self.media_type, self.digest, self.size).index_entry(
+            artifact_type=self.artifact_type or "", annotations=self.annotations
+        )
 
 
 def _document(content: bytes) -> dict[str, Any]:
@@ -120,18 +120,3 @@ def _references(document: dict[str, Any]) -> tuple[tuple[Descriptor, ...], tuple
             described = Descriptor.parse(each, f"{key}[{n}]")
             (manifests if described.media_type in MANIFEST_TYPES else blobs).append(described)
     return tuple(manifests), tuple(blobs)
-
-
-def _artifact_type(document: dict[str, Any], media_type: str) -> str | None:
-    """Return the type that referrers are filtered by; an image without one has its config's."""
-    own = document.get("artifactType")
-    if not own and media_type not in INDEX_TYPES and isinstance(document.get("config"), dict):
-        own = document["config"].get("mediaType")
-    return own if isinstance(own, str) else None
-
-
-def _annotations(document: dict[str, Any]) -> dict[str, str]:
-    value = document.get("annotations")
-    if not isinstance(value, dict):
-        return {}
-    return {key: text for key, text in value.items() if isinstance(text, str)}

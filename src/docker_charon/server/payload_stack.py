@@ -99,7 +99,11 @@ class PayloadStack:
             _log.warning("%s is in none of the payloads: give the one that carries it too", name)
             return
         self.catalog.add(reference.repository, _stored(image.root), reference.tag, reference.digest)
-        lacking = [b for b in image.blobs if not b.urls and b.digest not in self._blobs]
+        lacking = [
+            blob
+            for blob in image.blobs
+            if not blob.is_non_distributable and blob.digest not in self._blobs
+        ]
         if lacking:
             _log.warning(
                 "%s is incomplete: %d of its blobs are in none of the payloads, the first of them "

@@ -167,7 +167,7 @@ class _Census:
         for blob in image.blobs:
             if self._is_there(reference.repository, blob):
                 continue
-            if not blob.urls:
+            if not blob.is_non_distributable:
                 raise BlobNotFound(
                     f"{self._client.registry} lacks the blob {blob.digest} of {name}",
                     hint="that image has to be brought there again",

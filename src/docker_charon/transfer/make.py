@@ -162,7 +162,7 @@ def _absent(
         (named.reference.repository, blob.digest)
         for named in images
         for blob in named.blobs
-        if blob.urls
+        if blob.is_non_distributable
     )
     sizes = workers.map(lambda place: client.head_blob(*place), places)
     return frozenset(place for place, size in zip(places, sizes, strict=True) if size is None)

@@ -30,7 +30,8 @@ def plan_make(
     """
 
     def is_there(named: NamedImage, blob: Descriptor) -> bool:
-        return not (blob.urls and (named.reference.repository, blob.digest) in absent)
+        key = named.reference.repository, blob.digest
+        return not (blob.is_non_distributable and key in absent)
 
     repositories: dict[Digest, dict[str, None]] = {}
     transferred = set()

@@ -8,17 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from docker_charon.errors import InvalidManifest, ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import parse_json
-from docker_charon.oci.image import Image, Referrer
-from docker_charon.oci.manifest import DOCKER_CONFIG, MANIFEST_TYPES, OCI_CONFIG, Manifest
+from docker_charon.oci.image import Image, Referrer, config_platform
+from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.platforms import choose, filtered, not_offered, offers
 from docker_charon.workers import Workers
-
-_LONGEST_CONFIG = 8 * 1024 * 1024  # bytes; an image's platform stands in its config
 
 _log = logging.getLogger(__name__)
 
@@ -203,17 +200,12 @@ class Resolution:
         return root
 
     def _platform_of(self, repository: str, manifest: Manifest) -> Platform | None:
-        """Return what an image's config says that it runs on; an artifact's says nothing."""
-        config = manifest.config
-        if config is None or config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
-            return None
-        if config.size > _LONGEST_CONFIG:
-            raise InvalidManifest(
-                f"the config {config.digest} of {repository} has {config.size:,} bytes: too many "
-                "to look for its platform"
-            )
+        """Return the platform that the config of an image names; an artifact has none."""
         try:
-            document = parse_json(self._client.read_blob(repository, config))
-        except ValueError:
-            document = None
-        return Platform.of(document) if isinstance(document, dict) else None
+            return config_platform(
+                manifest, lambda config: self._client.read_blob(repository, config)
+            )
+        except InvalidManifest as error:
+            raise InvalidManifest(
+                f"{repository}@{manifest.digest} on {self._client.registry}: {error}"
+            ) from None
