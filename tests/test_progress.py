@@ -14,7 +14,7 @@ from command_line import charon
 from docker_charon import make_payload, progress
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.progress import Progress
+from docker_charon.progress import Bar, Progress
 from images import image, layer
 from proxy import Answer, Proxy, Rule
 
@@ -146,3 +146,38 @@ def test_an_image_that_waits_for_nothing_is_complete_at_once(
 ) -> None:
     with Progress("Making", {}, {"app:1": [Digest.of(b"there")]}, True):
         assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err
+
+
+def test_bytes_that_are_added_later_belong_to_the_total(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    with Progress("Pushing", {"mount": 0}, {"app:1": ["mount"]}, True) as watch:
+        watch.grow(3000)
+        watch.moved(1000)
+        text = ""
+        while "B/s" not in text:
+            text += capsys.readouterr().err
+        assert "is complete" not in text
+        watch.moved(2000)
+        watch.finished("mount")
+    assert "Pushing: 1.0 kB of 3.0 kB, 0/1 blobs" in text
+    assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err
+
+
+def test_a_bar_that_has_nothing_to_show_yet_appears_when_its_total_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    with Bar("Pushing", 0, None) as bar:
+        assert terminal.getvalue() == ""
+        bar.grow(1000)
+        bar.grow(1000)
+        bar.update(500)
+        bar.note("half")
+    assert "25%" in terminal.getvalue()
+    shown = terminal.getvalue()
+    bar.grow(1000)
+    assert terminal.getvalue() == shown, "a bar that is closed stays away"

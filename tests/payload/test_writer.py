@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -246,14 +246,14 @@ class Recorder(Progress):
     def __init__(self) -> None:
         super().__init__("Writing", {}, {}, enabled=False)
         self.moves: list[int] = []
-        self.digests: list[str] = []
+        self.keys: list[Hashable] = []
 
     def moved(self, size: int) -> None:
         self.moves.append(size)
 
-    def finished(self, digest: str, *, reused: bool = False) -> None:
+    def finished(self, key: Hashable, *, reused: bool = False) -> None:
         assert not reused
-        self.digests.append(digest)
+        self.keys.append(key)
 
 
 @pytest.mark.parametrize("target", [io.BytesIO, tempfile.TemporaryFile])
@@ -263,8 +263,8 @@ def test_every_byte_and_every_blob_is_reported(target: Callable[[], IO[bytes]]) 
         write_payload(file, entries(), fetch, recorder)
     assert sum(recorder.moves) == sum(len(content) for content in LAYERS)
     assert len(recorder.moves) > len(LAYERS)
-    assert set(recorder.digests) == {Digest.of(content) for content in LAYERS}
-    assert len(recorder.digests) == len(LAYERS)
+    assert set(recorder.keys) == {Digest.of(content) for content in LAYERS}
+    assert len(recorder.keys) == len(LAYERS)
 
 
 def test_a_file_is_written_from_where_it_stands_and_ends_with_the_payload() -> None:

@@ -226,7 +226,7 @@ def test_a_blob_that_is_damaged_is_healed_by_another_push(tmp_path: Path) -> Non
 def test_two_servers_do_not_write_to_one_directory(tmp_path: Path) -> None:
     with serve(storage=tmp_path):
         served = serve(storage=tmp_path)
-        with pytest.raises(ServerError, match=r"another docker-charon serves .*; end it"), served:
+        with pytest.raises(ServerError, match=r"another docker-charon serves .*; stop it"), served:
             pass
     with serve(storage=tmp_path):
         pass
@@ -235,7 +235,7 @@ def test_two_servers_do_not_write_to_one_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["precious.txt", "blob"])
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    wanted = rf"has {name} and no oci-layout; name a directory"
+    wanted = rf"has {name} and no oci-layout; use a directory"
     with pytest.raises(ServerError, match=wanted), serve(storage=tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -295,7 +295,7 @@ def test_leftovers_of_uploads_are_cleared_away_at_the_start(tmp_path: Path) -> N
 def test_uploads_are_forgotten_after_a_while_and_are_not_endless(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("docker_charon.server.upload.MOST", 3)
+    monkeypatch.setattr("docker_charon.server.upload.MOST_UPLOADS", 3)
     with open_layout(tmp_path) as layout:
         first = layout.uploads.begin("app")
         layout.uploads.begin("app")
@@ -303,10 +303,10 @@ def test_uploads_are_forgotten_after_a_while_and_are_not_endless(
         with pytest.raises(Rejected) as caught:
             layout.uploads.begin("app")
         assert caught.value.code is Code.TOOMANYREQUESTS
-        first.used -= 3601
+        first.last_used -= 3601
         layout.uploads.begin("app")
         assert not first.path.exists()
-        with pytest.raises(Rejected), layout.uploads.held("app", first.identifier):
+        with pytest.raises(Rejected), layout.uploads.hold("app", first.identifier):
             pass
 
 

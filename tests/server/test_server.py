@@ -60,7 +60,7 @@ def test_it_listens_on_loopback_and_says_nothing(
     assert caplog.text == ""
 
 
-def test_where_others_can_reach_it_it_says_once_that_there_is_no_login(
+def test_where_others_can_reach_it_it_warns_once_that_there_is_no_authentication(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serve(storage=tmp_path / "s", host="0.0.0.0") as running:  # noqa: S104  # that is the point
@@ -69,7 +69,7 @@ def test_where_others_can_reach_it_it_says_once_that_there_is_no_login(
             assert Api(address)("GET", "/v2/").status_code == 200
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "no login" in record.message
+    assert "no authentication" in record.message
 
 
 def test_an_address_of_the_new_kind_is_written_in_brackets(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_address_that_is_none_is_one_line(tmp_path: Path, host: str, port: in
 def test_it_serves_payloads_or_a_directory_and_not_both(tmp_path: Path) -> None:
     for payloads, storage in (((), None), (["p.zip"], tmp_path / "s")):
         served = serve(payloads, storage=storage)
-        with pytest.raises(ServerError, match=r"either payloads .* push-payload"), served:
+        with pytest.raises(ServerError, match=r"either payloads or .* push-payload"), served:
             pass
     assert not (tmp_path / "s").exists()
 

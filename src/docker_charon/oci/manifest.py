@@ -41,12 +41,18 @@ class Manifest:
 
     @classmethod
     def parse(
-        cls, content: bytes, media_type: str | None = None, digest: Digest | None = None
+        cls,
+        content: bytes,
+        media_type: str | None = None,
+        digest: Digest | None = None,
+        *,
+        document: dict[str, Any] | None = None,
     ) -> Manifest:
         """Parse the bytes of a manifest.
 
         ``media_type`` comes from the ``Content-Type`` of a response or from a descriptor; the
         ``mediaType`` in the document takes precedence. ``digest`` is the expected digest.
+        ``document`` is the result of `parse_object` for these bytes, if the caller has it already.
 
         Raises `DigestMismatch` if the bytes have another digest, and `InvalidManifest` if they are
         not an OCI or Docker schema 2 manifest or index.
@@ -56,7 +62,10 @@ class Manifest:
         actual = Digest.of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
             raise DigestMismatch(f"the manifest {digest} is damaged: its bytes have {actual}")
-        document = _document(content)
+        document = parse_object(content) if document is None else document
+        version = document.get("schemaVersion")
+        if version != 2 or type(version) is not int:
+            raise InvalidManifest("its schemaVersion is not 2")
         kind = _media_type(document, media_type)
         # Another tool could read a document that is both as a different image.
         if "manifests" in document and ("layers" in document or "config" in document):
@@ -166,7 +175,12 @@ def encode_index(entries: Iterable[Any], members: Mapping[str, Any] | None = Non
     return json.dumps({**document, "manifests": list(entries)}, separators=(",", ":")).encode()
 
 
-def _document(content: bytes) -> dict[str, Any]:
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Return the JSON object in a manifest's bytes, whatever its media type is.
+
+    Raises `InvalidManifest` when it is not a JSON object, when it has too many values, and when it
+    is a Docker schema 1 manifest.
+    """
     if content.lstrip()[:1] == b"<":
         raise InvalidManifest("it is a web page, not a manifest")
     try:
@@ -175,14 +189,11 @@ def _document(content: bytes) -> dict[str, Any]:
         raise InvalidManifest(f"it is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise InvalidManifest("it is not a JSON object")
-    version = document.get("schemaVersion")
-    if version == 1:
+    if document.get("schemaVersion") == 1:
         raise InvalidManifest(
             "it is a Docker schema 1 manifest, which registries no longer support",
             hint="pull the image and push it again with a current client",
         )
-    if version != 2 or type(version) is not int:
-        raise InvalidManifest("its schemaVersion is not 2")
     return document
 
 

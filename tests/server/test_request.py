@@ -1,10 +1,10 @@
-"""Byte ranges: which part of a blob a ``Range`` header asks for."""
+"""A request: the byte ranges that its headers name."""
 
 from __future__ import annotations
 
 import pytest
 
-from docker_charon.server.byte_range import Unsatisfiable, range_sent, range_to_read
+from docker_charon.server.request import RangeNotSatisfiable, parse_content_range, parse_range
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from docker_charon.server.byte_range import Unsatisfiable, range_sent, range_to_
         ("bytes= 2 - 5", (2, 6)),
     ],
 )
-def test_one_range_is_read(header: str, expected: tuple[int, int]) -> None:
-    assert range_to_read(header, 10) == expected
+def test_a_single_range_is_understood(header: str, expected: tuple[int, int]) -> None:
+    assert parse_range(header, 10) == expected
 
 
 @pytest.mark.parametrize(
@@ -38,26 +38,26 @@ def test_one_range_is_read(header: str, expected: tuple[int, int]) -> None:
         f"bytes={'9' * 5000}-",
     ],
 )
-def test_what_may_be_passed_over_means_all(header: str | None) -> None:
-    assert range_to_read(header, 10) is None
+def test_a_header_that_may_be_ignored_means_all_bytes(header: str | None) -> None:
+    assert parse_range(header, 10) is None
 
 
 @pytest.mark.parametrize("header", ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=5-2"])
-def test_a_range_in_which_there_is_nothing_cannot_be_read(header: str) -> None:
-    with pytest.raises(Unsatisfiable):
-        range_to_read(header, 10)
+def test_a_range_without_any_bytes_is_not_satisfiable(header: str) -> None:
+    with pytest.raises(RangeNotSatisfiable):
+        parse_range(header, 10)
 
 
-def test_nothing_has_no_range() -> None:
-    with pytest.raises(Unsatisfiable):
-        range_to_read("bytes=0-", 0)
+def test_an_empty_blob_has_no_satisfiable_range() -> None:
+    with pytest.raises(RangeNotSatisfiable):
+        parse_range("bytes=0-", 0)
 
 
 @pytest.mark.parametrize("header", ["2-5", "bytes 2-5", "bytes 2-5/10", "bytes 2-5/*", " 2-5 "])
-def test_a_range_that_is_sent_is_written_in_more_than_one_way(header: str) -> None:
-    assert range_sent(header) == (2, 6)
+def test_both_forms_of_content_range_are_understood(header: str) -> None:
+    assert parse_content_range(header) == (2, 6)
 
 
 @pytest.mark.parametrize("header", ["", "5-2", "-5", "2-", "a-b", "bytes=2-5", f"0-{'9' * 5000}"])
-def test_other_ways_are_none(header: str) -> None:
-    assert range_sent(header) is None
+def test_other_forms_of_content_range_are_not(header: str) -> None:
+    assert parse_content_range(header) is None
