@@ -16,6 +16,7 @@ import typer
 from docker_charon.cli import arguments, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
+    AllowedSigners,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     AsJSON,
@@ -39,10 +40,13 @@ from docker_charon.cli.options import (
     Quiet,
     Registry,
     RepositoryPrefix,
+    Sign,
     Storage,
     Strict,
     TargetFile,
     Username,
+    VolumeDirs,
+    VolumeSize,
 )
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
@@ -118,6 +122,8 @@ def make_payload_command(
     already_transferred_payload: AlreadyTransferredPayload = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
+    volume_size: VolumeSize = None,
+    sign: Sign = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -144,7 +150,7 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
-    target = arguments.target_of(file, dry_run=dry_run)
+    target = arguments.target_of(file, dry_run=dry_run, in_volumes=volume_size is not None)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
@@ -159,6 +165,8 @@ def make_payload_command(
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
+            volume_size=volume_size,
+            sign=sign,
             cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
@@ -181,6 +189,8 @@ def push_payload_command(
     file: PayloadFile = "-",
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -200,7 +210,8 @@ def push_payload_command(
     arguments.only_one_stdin(
         {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
     )
-    source = arguments.source_of(file)
+    ask = terminal.ask_for_medium if terminal.can_ask() else None
+    source = arguments.source_of(file, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
@@ -212,6 +223,7 @@ def push_payload_command(
             username=username,
             password=arguments.password_of(password, password_stdin),
             repository_prefix=repository_prefix,
+            allowed_signers=allowed_signers,
             cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
@@ -229,21 +241,35 @@ def push_payload_command(
 Example:
   docker-charon verify-payload -f payload.zip""",
 )
-def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
+def verify_payload_command(
+    file: PayloadFile = "-",
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
+    jobs: Jobs = 4,
+    quiet: Quiet = False,
+) -> None:
     """Check every byte of a payload, without a network.
 
-    Each problem is one line on standard error, and the exit status is 1 if there are any.
+    If PATH is one volume, for example payload.zip.003, only this volume is checked. Each problem is
+    one line on standard error, and the exit status is 1 if there are any.
     """
+    from docker_charon.payload.joined_volumes import VolumePath
     from docker_charon.payload.verify import verify_payload
 
-    source = arguments.source_of(file)
+    source = arguments.source_of(file, volume_dir)
     with terminal.exit_on_error():
-        findings = verify_payload(source, jobs=jobs, progress=not quiet)
+        if not quiet:
+            terminal.show_info_messages()
+        findings = verify_payload(
+            source, allowed_signers=allowed_signers, jobs=jobs, progress=not quiet
+        )
     for finding in findings:
         terminal.say(finding)
     if findings:
         sys.exit(1)
-    if not quiet:
+    if not quiet and isinstance(source, VolumePath) and (listed := source.listed_alone()):
+        terminal.say(f"{file} is complete and undamaged; to check all volumes, verify {listed}")
+    elif not quiet:
         terminal.say("the payload is complete and undamaged")
 
 
@@ -259,13 +285,15 @@ Examples:
 def inspect_payload_command(
     file: PayloadFile = "-",
     as_json: AsJSON = False,
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
 ) -> None:
     """Show which images a payload contains and what it expects the destination to have."""
     from docker_charon.payload.inspect import inspect_payload
 
-    source = arguments.source_of(file)
+    source = arguments.source_of(file, volume_dir)
     with terminal.exit_on_error():
-        summary = inspect_payload(source)
+        summary = inspect_payload(source, allowed_signers=allowed_signers)
     terminal.print_data(summary.as_json() if as_json else summary.as_table())
 
 
@@ -330,6 +358,8 @@ def serve_command(
     storage: Storage = None,
     host: Host = "127.0.0.1",
     port: Port = 5000,
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
 ) -> None:
     """Run a small registry: read-only from payloads, or read-write from a directory.
 
@@ -338,9 +368,14 @@ def serve_command(
     """
     from docker_charon.server import serve
 
+    if allowed_signers is not None:
+        terminal.show_info_messages()
+    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
     with (
         terminal.exit_on_error(),
-        serve(payloads or (), storage=storage, host=host, port=port) as server,
+        serve(
+            sources, storage=storage, host=host, port=port, allowed_signers=allowed_signers
+        ) as server,
     ):
         try:
             terminal.print_data(server.address)

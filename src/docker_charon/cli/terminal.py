@@ -73,6 +73,17 @@ def say(message: str) -> None:
         print(line, file=sys.stderr)
 
 
+def can_ask() -> bool:
+    """Return whether there is somebody who can answer a question."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def ask_for_medium(problem: str) -> bool:
+    """Ask for another medium; return whether the user pressed Enter."""
+    say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
+    return bool(sys.stdin.readline())
+
+
 def fail(message: str, status: int) -> NoReturn:
     """Write a line to standard error and end with this exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending already

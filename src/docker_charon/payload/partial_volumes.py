@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ from docker_charon.payload.volumes import (
     volume_sizes,
 )
 from docker_charon.payload.zip_records import Record
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -247,6 +250,7 @@ class PartialVolumes(PositionalFile):
             flush_directory(volume.path.parent)
             volume.finished = Volume(volume.path.name, volume.size, digest, content)
             self._journal.add(FinishedVolume(volume.number, volume.finished, volume.crcs))
+            _log.info("%s is complete and can be moved", volume.path)
         self._hashed = volume.number
 
     def _hash(self, volume: _Growing) -> tuple[str | None, Any]:

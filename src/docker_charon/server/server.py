@@ -47,6 +47,7 @@ def serve(
     storage: str | os.PathLike[str] | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[Server]:
     """Run a registry (OCI distribution-spec 1.1) until the context ends.
 
@@ -61,12 +62,14 @@ def serve(
             which is created if it does not exist. No other program may write to it meanwhile.
         host: The address to listen on. With the default, only this machine can connect.
         port: The port to listen on; 0 chooses a free one.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. Each of the
+            payloads must be signed by one of them.
 
     Yields:
         The server, ready for requests at its ``address`` (``host:port``).
 
     Raises:
-        PayloadError: One of the payloads is not a payload.
+        PayloadError: One of the payloads is not a payload, or not signed by an allowed signer.
         ServerError: The address or the directory cannot be used; or both payloads and a directory
             were given, or neither.
     """
@@ -82,7 +85,7 @@ def serve(
             layout = stack.enter_context(open_layout(storage))
             endpoints = Endpoints(layout, UploadEndpoints(layout).resources)
         else:
-            endpoints = Endpoints(stack.enter_context(open_stack(payloads)))
+            endpoints = Endpoints(stack.enter_context(open_stack(payloads, allowed_signers)))
         server = stack.enter_context(_listen(host, port, endpoints.answer))
         yield Server(server)
 
