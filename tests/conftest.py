@@ -16,9 +16,8 @@ from requests.adapters import HTTPAdapter
 
 import registries
 from docker_charon import serve
-from docker_charon.registry import client as registry
-from docker_charon.registry import http as transport
-from docker_charon.registry import uploads as blob_upload
+from docker_charon.registry import session
+from docker_charon.registry.retry import ONCE, RetryPolicy
 from repetition import repeated
 
 
@@ -45,16 +44,14 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait between two tries for as good as no time."""
-    monkeypatch.setattr(transport, "BACKOFF", 0.001)
+    """Wait between two tries for almost no time."""
+    monkeypatch.setattr(session, "RETRY", RetryPolicy(backoff=0.001))
 
 
 @pytest.fixture
-def _one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_try(_short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Try nothing twice."""
-    monkeypatch.setattr(transport, "TRIES", 1)
-    monkeypatch.setattr(blob_upload, "TRIES", 1)
-    monkeypatch.setattr(registry, "_MANIFEST_TRIES", 1)
+    monkeypatch.setattr(session, "RETRY", ONCE)
 
 
 def require(present: bool, what: str) -> None:

@@ -85,8 +85,11 @@ class RegistryError(DockerCharonError):
     """A registry cannot be reached, refuses a request, or sends an invalid answer.
 
     ``status`` is the HTTP status of its answer, if there was an answer, and ``code`` is the error
-    code in it (OCI distribution-spec 1.1, "Error Codes").
+    code in it (OCI distribution-spec 1.1, "Error Codes"). ``retry_after`` is the number of seconds
+    that it asks to wait before another try, if it asks for a wait.
     """
+
+    retry_after: float | None = None
 
     def __init__(
         self, message: str, *, hint: str = "", status: int | None = None, code: str | None = None
@@ -97,7 +100,14 @@ class RegistryError(DockerCharonError):
 
 
 class ConnectionFailed(RegistryError):
-    """Nothing answers at the address of the registry, or the connection broke repeatedly."""
+    """Nothing answers at the address of the registry, or the connection broke repeatedly.
+
+    ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
+    fail in the same way, for example because a certificate is not trusted.
+    """
+
+    unreachable = False
+    permanent = False
 
 
 class AuthenticationError(RegistryError):

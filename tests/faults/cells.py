@@ -20,9 +20,8 @@ from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
-from docker_charon.registry import blobs as blob_stream
 from docker_charon.registry import http as transport
-from docker_charon.registry import uploads as blob_upload
+from docker_charon.registry import retry, session
 from docker_charon.transfer.plan import plan_make
 from faults.operations import APP, BASE
 from images import TestImage
@@ -43,13 +42,10 @@ def quickly(read_timeout: float) -> Iterator[None]:
     There are as few tries as "twice" needs.
     """
     with (
-        mock.patch.object(transport, "BACKOFF", 0.001),
-        mock.patch.object(transport, "TRIES", 3),
-        mock.patch.object(blob_upload, "TRIES", 3),
-        mock.patch.object(blob_stream, "_RESUMES", 2),
+        mock.patch.object(session, "RETRY", retry.RetryPolicy(tries=3, backoff=0.001)),
         mock.patch.object(transport, "READ_TIMEOUT", read_timeout),
         mock.patch.object(transport, "STORE_TIMEOUT", read_timeout),
-        mock.patch.object(transport, "time", SimpleNamespace(sleep=lambda _: None)),
+        mock.patch.object(retry, "time", SimpleNamespace(sleep=lambda _: None)),
     ):
         yield
 

@@ -28,7 +28,7 @@ def cells() -> Iterator[Any]:
             )
 
 
-@pytest.mark.parametrize(("fault", "operation"), cells())
+@pytest.mark.parametrize(("fault", "operation"), [*cells()])
 def test_it_is_survived_or_told(sides: Sides, fault: Fault, operation: Operation) -> None:
     assert outcome(sides, fault, operation) == expected(fault, operation)
 

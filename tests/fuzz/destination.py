@@ -1,4 +1,4 @@
-"""A registry in memory that believes nothing: it stands in for a client of a real one.
+"""A registry in memory that checks everything; it replaces the client of a real one.
 
 What arrives is hashed again, and a manifest is taken only when all that it refers to is there.
 """

@@ -1,4 +1,4 @@
-"""Mutants of payloads: a seed makes one, always the same one.
+"""Mutants of payloads: the same seed always gives the same mutant.
 
 Some are what a bad disk makes of a payload, and some what somebody makes who knows the format: zip
 records that lie, documents with other values in them and every checksum right.

@@ -1,4 +1,4 @@
-"""Small files that would grow large: memory stays below 200 MB, and the end comes soon."""
+"""Small files that expand to large ones: memory stays below 200 MB."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_bomb_does_not_go_off(bomb: str, tmp_path: Path) -> None:
         assert found["last"][0] == "whole"
 
 
-def test_every_entry_at_a_wrong_place_is_told_once_and_none_is_read(tmp_path: Path) -> None:
+def test_every_entry_at_a_wrong_place_is_reported_once_and_none_is_read(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     path.write_bytes(overlapping(50, 1000))
     findings = [finding for finding in verify_payload(path) if "blobs/" in finding]
@@ -192,7 +192,7 @@ def test_every_entry_at_a_wrong_place_is_told_once_and_none_is_read(tmp_path: Pa
     assert len(findings) == 50  # the first is read, and its checksum is wrong
 
 
-def test_a_long_entry_hides_none_of_those_inside_of_it(tmp_path: Path) -> None:
+def test_a_long_entry_hides_none_of_those_that_it_overlaps(tmp_path: Path) -> None:
     """The first ends behind the third, whatever stands between them."""
     content = bytearray(overlapping(3, 1000))
     second = content.index(b"PK\1\2") + _CENTRAL.size + len(b"blobs/00000")

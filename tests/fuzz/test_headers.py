@@ -9,15 +9,17 @@ import pytest
 import responses
 from hypothesis import example, given
 from hypothesis import strategies as st
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 
 from docker_charon.errors import RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry import session
 from docker_charon.registry.auth import _granted, parse_challenges
-from docker_charon.registry.client import RegistryClient, _is_number, _is_rest
-from docker_charon.registry.refusal import Asker, refusal
+from docker_charon.registry.blobs import _is_rest
+from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.errors import answer_error
+from docker_charon.registry.http import parse_number
 from fuzz.json_values import members, scalars, values, written
 from fuzz.line import check_line
 
@@ -103,8 +105,9 @@ def test_only_the_rest_of_a_blob_is_its_rest(text: str, start: int, size: int) -
 
 @given(numbers | st.text(max_size=5))
 def test_a_number_is_one_that_fits(text: str) -> None:
-    if _is_number(text):
-        assert 0 <= int(text) < 2**63
+    number = parse_number(text)
+    if number is not None:
+        assert 0 <= number == int(text) < 2**63
         assert re.fullmatch("[0-9]+", text)
 
 
@@ -163,8 +166,11 @@ errors: st.SearchStrategy[Any] = members(
 @example(b"[" * 65_536, 500, True)
 @example(b'{"errors":' * 6_000, 500, True)
 def test_a_refusal_is_one_line_whatever_the_body(body: bytes, status: int, known: bool) -> None:
-    asker = Asker("registry.example", True, False)
-    error = refusal(asker, status, body, "its check", has_credentials=known)
+    answer = Response()
+    answer.status_code = status
+    error = answer_error(
+        answer, body, "the check", "registry.example", secure=True, has_credentials=known
+    )
     assert str(error).isprintable()
     assert len(str(error)) < 1000
     assert error.status == status

@@ -1,4 +1,4 @@
-"""A payload's own documents, well zipped, with anything in them."""
+"""The documents of a payload with arbitrary values, in a valid zip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A payload for the tests of what looks into one."""
+"""A payload for the tests that inspect and verify one."""
 
 from __future__ import annotations
 

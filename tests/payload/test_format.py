@@ -1,4 +1,4 @@
-"""The payload's format: its entries, and what its documents say."""
+"""The payload format: its entries, and the content of its documents."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_descriptor_has_the_shape_that_docker_charon_04_reads() -> None:
     assert path_of(layer(1)) not in found
 
 
-def test_several_repositories_that_have_a_blob_are_all_told() -> None:
+def test_several_repositories_that_have_a_blob_are_all_listed() -> None:
     found = entries({"app": APP}, {"one:1": BASE, "two:1": BASE})
     assert document(found[DESCRIPTOR_PATH])["blobs_paths"][L1] == {
         "repository": "one",

@@ -1,4 +1,4 @@
-"""Reading payloads: ours and older ones, whole, damaged and cut short."""
+"""Reading payloads: current and older ones, complete, damaged and cut short."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def whole(body: Body) -> bytes:
 def read(content: bytes) -> dict[str, bytes]:
     """Return every carried blob of every image."""
     with open_payload(io.BytesIO(content)) as opened:
-        blobs = {blob.digest: blob for one in opened.images for blob in one.image.blobs}
+        blobs = {blob.digest: blob for image in opened.images for blob in image.image.blobs}
         return {
             digest: whole(opened.body(blob))
             for digest, blob in blobs.items()
@@ -81,8 +81,11 @@ def test_what_was_written_is_read(kind: Sequence[int]) -> None:
     content = zipped(unzipped(WHOLE), kind)
     with open_payload(io.BytesIO(content)) as opened:
         assert opened.names == ("app:1", "lib/both")
-        assert [one.image.root.content for one in opened.images] == [APP.manifest, BOTH.manifest]
-        assert [one.reference.repository for one in opened.images] == ["app", "lib/both"]
+        assert [image.image.root.content for image in opened.images] == [
+            APP.manifest,
+            BOTH.manifest,
+        ]
+        assert [image.reference.repository for image in opened.images] == ["app", "lib/both"]
         assert opened.skipped == ()
         assert opened.at_destination == {}
         assert opened.carried == set(blobs_of(APP, BASE))
@@ -93,7 +96,7 @@ def test_a_delta_tells_what_it_expects_and_where() -> None:
     delta = payload_of({"app:1": APP, "base:1": BASE}, {"base:1": BASE})
     with open_payload(io.BytesIO(delta)) as opened:
         assert opened.names == ("app:1", "base:1")
-        assert [one.name for one in opened.images] == ["app:1"]
+        assert [image.name for image in opened.images] == ["app:1"]
         [skipped] = opened.skipped
         assert skipped.name == "base:1"
         assert skipped.image is not None
@@ -114,8 +117,8 @@ def test_a_payload_of_04_is_read() -> None:
     content = older_payload({"lib/app:1": APP, "base:1": None}, {L1: "base"}, "0.4")
     with open_payload(io.BytesIO(content)) as opened:
         assert opened.names == ("lib/app:1", "base:1")
-        assert [one.image.root.content for one in opened.images] == [APP.manifest]
-        assert [(one.name, one.image) for one in opened.skipped] == [("base:1", None)]
+        assert [image.image.root.content for image in opened.images] == [APP.manifest]
+        assert [(image.name, image.image) for image in opened.skipped] == [("base:1", None)]
         assert opened.at_destination == {L1: ("base",)}
     assert read(content).keys() == blobs_of(APP).keys() - {L1}
 
@@ -123,7 +126,7 @@ def test_a_payload_of_04_is_read() -> None:
 def test_a_payload_of_01_is_read_and_what_it_lacks_may_be_anywhere() -> None:
     content = older_payload({"lib/app:1": APP, "base:1": BASE}, {L1: "base"}, "0.1")
     with open_payload(io.BytesIO(content)) as opened:
-        assert [one.name for one in opened.images] == ["lib/app:1", "base:1"]
+        assert [image.name for image in opened.images] == ["lib/app:1", "base:1"]
         assert opened.skipped == ()
         assert L1 not in opened.carried
         assert opened.at_destination[L1] == ("lib/app", "base")
@@ -159,7 +162,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
         ({path_of(layer(1)): layer(1)[:-1] + b"!"}, path_of(layer(1))),
     ],
 )
-def test_what_is_missing_or_wrong_is_told(changes: dict[str, bytes | None], said: str) -> None:
+def test_what_is_missing_or_wrong_is_reported(changes: dict[str, bytes | None], said: str) -> None:
     assert said in problem(edited(WHOLE, changes))
 
 
@@ -176,7 +179,7 @@ def test_what_is_missing_or_wrong_is_told(changes: dict[str, bytes | None], said
         (INDEX_PATH, lambda d: d["manifests"][0].pop("mediaType"), "index.json is malformed"),
     ],
 )
-def test_documents_that_contradict_each_other_are_told(
+def test_documents_that_contradict_each_other_are_reported(
     path: str, change: Callable[[Any], object], said: str
 ) -> None:
     assert said in problem(with_json(WHOLE, path, change))
@@ -207,7 +210,7 @@ def test_an_entry_that_is_there_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb"])
 @pytest.mark.parametrize("paths", [lambda name: {"app:1": name}, lambda name: {name: "x"}])
-def test_names_in_a_payload_cannot_break_the_line_that_tells_of_them(
+def test_names_in_a_payload_cannot_break_the_line_that_names_them(
     name: str, paths: Callable[[str], dict[str, str]]
 ) -> None:
     assert problem(zipped({DESCRIPTOR_PATH: json.dumps(paths(name)).encode()})).isprintable()
@@ -219,7 +222,7 @@ def test_a_payload_that_was_cut_anywhere_is_refused() -> None:
         assert "is not a payload, or was cut short" in problem(content[:length])
 
 
-def test_a_byte_that_was_flipped_anywhere_does_no_harm_or_is_told() -> None:
+def test_a_byte_that_was_flipped_anywhere_does_no_harm_or_is_reported() -> None:
     content, right = payload_of({"app": SMALL}), blobs_of(SMALL)
     refused = 0
     for place in range(len(content)):
@@ -233,11 +236,11 @@ def test_a_byte_that_was_flipped_anywhere_does_no_harm_or_is_told() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"\0" * 10_000, b"<html>", zipped({})])
-def test_what_is_no_payload_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_a_payload_is_refused(content: bytes) -> None:
     assert "not a payload" in problem(content)
 
 
-def test_a_payload_behind_something_else_is_read() -> None:
+def test_a_payload_after_other_bytes_is_read() -> None:
     assert read(b"something before it" + WHOLE) == read(WHOLE)
 
 
@@ -250,7 +253,7 @@ def test_a_body_knows_its_length_and_can_be_read_again() -> None:
 
 
 @KINDS
-def test_bodies_are_read_side_by_side(kind: Sequence[int]) -> None:
+def test_bodies_are_read_in_parallel(kind: Sequence[int]) -> None:
     with open_payload(io.BytesIO(zipped(unzipped(WHOLE), kind))) as opened:
         bodies = [opened.body(blob) for blob in opened.images[0].image.blobs] * 8
         with ThreadPoolExecutor(8) as pool:
@@ -284,13 +287,13 @@ class ReadOnly:
         self.read = io.BytesIO(content).read
 
 
-def test_what_cannot_seek_is_read_too() -> None:
+def test_a_file_that_cannot_seek_is_read_too() -> None:
     with open_payload(ReadOnly(WHOLE)) as opened:  # type: ignore[arg-type]
         assert opened.names == ("app:1", "lib/both")
         assert whole(opened.body(opened.images[0].image.blobs[1])) == layer(1)
 
 
-def test_a_machine_without_a_place_for_temporary_files_is_told(
+def test_a_machine_without_a_place_for_temporary_files_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def nowhere() -> str:
@@ -334,7 +337,7 @@ def test_a_file_object_is_left_open() -> None:
 
 
 @pytest.mark.parametrize("path", ["missing.zip", "missing/payload.zip", ".", "nul\0l.zip"])
-def test_a_path_that_cannot_be_read_is_told(
+def test_a_path_that_cannot_be_read_is_reported(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -342,7 +345,7 @@ def test_a_path_that_cannot_be_read_is_told(
         pass
 
 
-def test_a_closed_file_is_told() -> None:
+def test_a_closed_file_is_reported() -> None:
     file = io.BytesIO(WHOLE)
     file.close()
     with pytest.raises(PayloadError), open_payload(file):
@@ -350,6 +353,6 @@ def test_a_closed_file_is_told() -> None:
 
 
 @pytest.mark.parametrize("source", [io.StringIO(), None, 1, WHOLE])
-def test_what_gives_no_bytes_is_a_type_error(source: Any) -> None:
+def test_an_object_that_gives_no_bytes_is_a_type_error(source: Any) -> None:
     with pytest.raises(TypeError, match="opened for reading bytes"), open_payload(source):
         pass

@@ -1,4 +1,4 @@
-"""Verifying payloads: all that is wrong is found, in one go, and nothing else."""
+"""Verifying payloads: every problem is found in one run, and nothing else is reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_payload_that_was_zipped_again_is_whole(payload: Path, method: int) ->
     assert verify_payload(io.BytesIO(zipped(unzipped(payload.read_bytes()), [method]))) == []
 
 
-def test_every_damage_is_told_not_only_the_first(payload: Path) -> None:
+def test_every_damage_is_reported_not_only_the_first(payload: Path) -> None:
     damaged = [path_of(layer(3, 400_000)), path_of(layer(4)), path_of(layer(5))]
     for path in damaged:
         flip(payload, path)
@@ -39,7 +39,7 @@ def test_every_damage_is_told_not_only_the_first(payload: Path) -> None:
     assert all(any(path in finding for finding in findings) for path in damaged)
 
 
-def test_everything_that_is_missing_is_told_with_its_image(payload: Path) -> None:
+def test_everything_that_is_missing_is_reported_with_its_image(payload: Path) -> None:
     content = unzipped(payload.read_bytes())
     for missing in (layer(3, 400_000), layer(5)):
         del content[path_of(missing)]
@@ -83,7 +83,7 @@ def cut_index(content: dict[str, bytes]) -> None:
         (lambda content: content.update({"/etc/passwd": b"x"}), "could lead outside"),
     ],
 )
-def test_what_does_not_fit_is_told(
+def test_what_does_not_fit_is_reported(
     payload: Path, change: Callable[[dict[str, bytes]], object], word: str
 ) -> None:
     content = unzipped(payload.read_bytes())
@@ -91,14 +91,14 @@ def test_what_does_not_fit_is_told(
     assert any(word in finding for finding in verify_payload(io.BytesIO(zipped(content))))
 
 
-def test_what_is_no_zip_cannot_be_verified(payload: Path) -> None:
+def test_a_file_that_is_not_a_zip_cannot_be_verified(payload: Path) -> None:
     payload.write_bytes(payload.read_bytes()[:-40])
     with pytest.raises(PayloadError, match="cut short"):
         verify_payload(payload)
 
 
 @pytest.mark.parametrize("offset", [6, 14, 18, 30], ids=["flags", "CRC", "size", "path"])
-def test_a_local_header_that_disagrees_with_the_directory_is_told(
+def test_a_local_header_that_disagrees_with_the_directory_is_reported(
     payload: Path, offset: int
 ) -> None:
     content = bytearray(payload.read_bytes())
@@ -111,7 +111,7 @@ def test_a_local_header_that_disagrees_with_the_directory_is_told(
     assert "its local header does not match the central directory" in finding
 
 
-def test_an_entry_inside_of_another_is_told(payload: Path) -> None:
+def test_an_entry_that_overlaps_another_is_reported(payload: Path) -> None:
     """As zip bombs have them: one stretch of bytes that many entries claim."""
     content = bytearray(payload.read_bytes())
     with zipfile.ZipFile(payload) as archive:

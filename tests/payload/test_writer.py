@@ -1,4 +1,4 @@
-"""Writing payloads: to every kind of target, whole or not at all."""
+"""Writing payloads: to every kind of target, completely or not at all."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def to_file_that_a_shell_appends_to(folder: Path) -> bytes:
     return (folder / "payload.zip").read_bytes()
 
 
-def read_side_by_side(source: Callable[[], bytes], write: Callable[[], None]) -> bytes:
+def read_in_parallel(source: Callable[[], bytes], write: Callable[[], None]) -> bytes:
     taken = bytearray()
     reader = threading.Thread(target=lambda: taken.extend(source()), daemon=True)
     reader.start()
@@ -163,7 +163,7 @@ def to_pipe(_: Path, buffering: int = -1) -> bytes:
             assert not target.closed
 
     with open(read_end, "rb") as source:  # noqa: PTH123  # as above
-        return read_side_by_side(source.read, write)
+        return read_in_parallel(source.read, write)
 
 
 def to_raw_pipe(folder: Path) -> bytes:
@@ -173,7 +173,7 @@ def to_raw_pipe(folder: Path) -> bytes:
 def to_fifo(folder: Path) -> bytes:
     path = folder / "fifo"
     os.mkfifo(path)
-    taken = read_side_by_side(path.read_bytes, lambda: write_payload(path, entries(), fetch))
+    taken = read_in_parallel(path.read_bytes, lambda: write_payload(path, entries(), fetch))
     assert stat.S_ISFIFO(path.stat().st_mode)
     return taken
 
@@ -189,7 +189,7 @@ def to_path_of_pipe(_: Path) -> bytes:
             os.close(write_end)
 
     with open(read_end, "rb") as source:  # noqa: PTH123  # as above
-        return read_side_by_side(source.read, write)
+        return read_in_parallel(source.read, write)
 
 
 Target = Callable[[Path], bytes]
@@ -312,7 +312,7 @@ def test_a_failure_leaves_the_path_as_it_was(
     assert [found.read_bytes() for found in tmp_path.iterdir()] == ([before] if before else [])
 
 
-def test_a_header_tells_that_the_content_behind_it_has_been_verified() -> None:
+def test_a_header_says_that_its_content_has_been_verified() -> None:
     target = io.BytesIO()
     with pytest.raises(DigestMismatch):
         write_payload(target, entries(), damaged)
@@ -346,7 +346,7 @@ def test_a_device_takes_it() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "missing/payload.zip", ".", "nul\0l.zip", "f/x.zip"])
-def test_a_path_that_cannot_be_written_is_told_in_one_line(
+def test_a_path_that_cannot_be_written_is_reported_in_one_line(
     tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -357,7 +357,7 @@ def test_a_path_that_cannot_be_written_is_told_in_one_line(
     assert [found.name for found in tmp_path.iterdir()] == ["f"]
 
 
-def test_a_closed_file_is_told() -> None:
+def test_a_closed_file_is_reported() -> None:
     target = io.BytesIO()
     target.close()
     with pytest.raises(PayloadError, match="cannot write the payload"):
@@ -365,7 +365,7 @@ def test_a_closed_file_is_told() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_reported() -> None:
     with (
         open("/dev/full", "ab", buffering=0) as target,  # noqa: PTH123  # the device is the point
         pytest.raises(PayloadError, match="No space left"),
@@ -385,6 +385,6 @@ def test_a_pipe_that_would_block_is_not_taken_for_one_that_took_everything() -> 
 
 
 @pytest.mark.parametrize("target", [io.StringIO(), TEXT, None, 1, b"payload.zip", []])
-def test_what_takes_no_bytes_is_a_type_error(target: object) -> None:
+def test_an_object_that_takes_no_bytes_is_a_type_error(target: object) -> None:
     with pytest.raises(TypeError, match="must be a path or a file opened for writing bytes"):
         write_payload(target, entries(), fetch)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ import nginx
 import readme
 from conftest import require
 from docker_charon import make_payload, serve
-from docker_charon.registry.http import Session
+from docker_charon.registry.http import HTTPSession
 from images import image, layer
 from readme import Block
 
@@ -110,7 +110,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "GITHUB_TOKEN": "secret",
         }
-        monkeypatch.setattr(Session, "send", Session.send)
+        monkeypatch.setattr(HTTPSession, "send", HTTPSession.send)
         readme.lead(hosts)
         monkeypatch.chdir(folder)
         yield World(folder, source.address, destination.address, environment)

@@ -286,6 +286,16 @@ Port = Annotated[
         rich_help_panel=REGISTRY,
     ),
 ]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Also answer requests that name this host; repeatable. By default a server on a "
+        "loopback address answers only to its address and localhost, so that no web site can "
+        "reach it through a browser.",
+        rich_help_panel=REGISTRY,
+    ),
+]
 Keep = Annotated[
     Path | None,
     typer.Option(

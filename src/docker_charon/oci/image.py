@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
@@ -15,6 +16,8 @@ from docker_charon.oci.reference import Reference
 
 MAX_CONFIG_SIZE = 8 * 1024 * 1024
 """Bytes of a config that is read to find its platform."""
+
+_PayloadImage = TypeVar("_PayloadImage", bound="PayloadImage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,52 +82,8 @@ class Referrer:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedImage:
+class PayloadImage:
     """An image, the name that the user gave, that name as a reference, and its referrers."""
-
-    name: str
-    reference: Reference
-    image: Image
-    referrers: tuple[Referrer, ...] = ()
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether its digest differs from the one in its name, because platforms were left out."""
-        digest = self.reference.digest
-        return digest is not None and not self.image.root.has_digest(digest)
-
-    @property
-    def graphs(self) -> tuple[Image, ...]:
-        """The image and its referrers."""
-        return (self.image, *(referrer.image for referrer in self.referrers))
-
-    @property
-    def known_graphs(self) -> tuple[Image, ...]:
-        """The image and its referrers, as in ``graphs``."""
-        return self.graphs
-
-    @property
-    def manifests(self) -> tuple[Manifest, ...]:
-        """Every manifest of the image and its referrers, each once, children first."""
-        return _unique_manifests(self.graphs)
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer of the image and its referrers, each once."""
-        return _unique_blobs(self.graphs)
-
-    def under(self, prefix: str) -> NamedImage:
-        """Return it with ``prefix/`` before its repository; its name stays the same."""
-        return replace(self, reference=self.reference.under(prefix))
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedImage:
-    """An image that the destination is expected to have, and its referrers in the payload.
-
-    ``image`` is what the name referred to at the source; ``None`` in payloads of docker-charon 0.1
-    and 0.4, which do not record it.
-    """
 
     name: str
     reference: Reference
@@ -132,23 +91,61 @@ class SkippedImage:
     referrers: tuple[Referrer, ...] = ()
 
     @property
-    def graphs(self) -> tuple[Image, ...]:
-        """The referrers; the image itself is not in the payload."""
-        return tuple(referrer.image for referrer in self.referrers)
+    def known_graphs(self) -> tuple[Image, ...]:
+        """The image, if it is known, and its referrers."""
+        image = () if self.image is None else (self.image,)
+        return (*image, *(referrer.image for referrer in self.referrers))
 
     @property
-    def known_graphs(self) -> tuple[Image, ...]:
-        """The image, if it is recorded, and its referrers."""
-        return self.graphs if self.image is None else (self.image, *self.graphs)
+    def graphs(self) -> tuple[Image, ...]:
+        """Those of ``known_graphs`` that are transferred."""
+        return self.known_graphs
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Every manifest of ``graphs``, each once, children first."""
+        return tuple({m.digest: m for graph in self.graphs for m in graph.manifests}.values())
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer of the referrers, each once."""
-        return _unique_blobs(self.graphs)
+        """Every config and layer of ``graphs``, each once."""
+        return tuple({b.digest: b for graph in self.graphs for b in graph.blobs}.values())
 
-    def under(self, prefix: str) -> SkippedImage:
+    def under(self: _PayloadImage, prefix: str) -> _PayloadImage:
         """Return it with ``prefix/`` before its repository; its name stays the same."""
         return replace(self, reference=self.reference.under(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class NamedImage(PayloadImage):
+    """An image that is transferred with its referrers."""
+
+    image: Image
+
+    @property
+    def root(self) -> Manifest:
+        """The manifest that the name stands for."""
+        return self.image.root
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether its digest differs from the one in its name, because platforms were left out."""
+        digest = self.reference.digest
+        return digest is not None and not self.root.has_digest(digest)
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedImage(PayloadImage):
+    """An image that the destination is expected to have; only its referrers are transferred.
+
+    ``image`` is what the name referred to at the source; ``None`` in payloads of docker-charon 0.1
+    and 0.4, which do not record it.
+    """
+
+    @property
+    def graphs(self) -> tuple[Image, ...]:
+        """The referrers."""
+        return tuple(referrer.image for referrer in self.referrers)
 
 
 def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> Platform | None:
@@ -171,13 +168,3 @@ def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> 
     except ValueError:
         return None
     return Platform.of(document) if isinstance(document, dict) else None
-
-
-def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:
-    """Return the manifests of ``images`` in their order, each once."""
-    return tuple({m.digest: m for image in images for m in image.manifests}.values())
-
-
-def _unique_blobs(images: Iterable[Image]) -> tuple[Descriptor, ...]:
-    """Return the blobs of ``images`` in their order, each once."""
-    return tuple({blob.digest: blob for image in images for blob in image.blobs}.values())

@@ -205,8 +205,7 @@ def open_volumes(path: str | os.PathLike[str]) -> Iterator[JoinedVolumes | None]
 
     Raises `PayloadError`, which names the volumes that are missing, cut short, or wrong.
     """
-    source = VolumePath.of(path)
-    volumes = _find(source.path, source.all_directories, source.ask)
+    volumes = _find(VolumePath.of(path))
     if volumes is None:
         yield None
         return
@@ -215,35 +214,38 @@ def open_volumes(path: str | os.PathLike[str]) -> Iterator[JoinedVolumes | None]
         yield volumes
 
 
-def _find(path: Path, folders: list[Path], ask: Ask | None) -> JoinedVolumes | None:
+def _find(source: VolumePath) -> JoinedVolumes | None:
+    """Return the volumes that belong to a path; ``None`` if it is the path of a single file."""
+    path, folders = source.path, source.all_directories
     base, number = base_and_number(path)
-    if path == base and path.exists():
-        return None  # it is no volume, whatever may be beside it
     listing = list_path(base).name
-    found = find(listing, folders)
-    first = volume_path(base, 1).name
-    if found is None and (find(first, folders) is None or path == list_path(base) or _is_zip(path)):
-        return None
+    found = None if path == base and path.exists() else find(listing, folders)
     if found is None:
+        is_single_file = path.exists() and (number is None or _is_zip(path))
+        has_volume = path.exists() or find(volume_path(base, 1).name, folders) is not None
+        if is_single_file or not has_volume:
+            return None
         volumes = _without_list(base, folders)
-        if zipfile.is_zipfile(cast(IO[bytes], volumes)):
-            volumes.seek(0)
-            _log.warning("%s is missing: volumes are not compared with it", listing)
+        if volumes is not None:
+            _log.warning("%s is missing: the volumes cannot be compared with it", listing)
             return volumes
-        volumes.close()
         missing = f"{listing} is missing, and not all volumes are there"
-        while found is None and ask is not None and ask(missing):
+        while found is None and source.ask is not None and source.ask(missing):
             found = find(listing, folders)
         if found is None:
             raise PayloadError(missing, hint=_MISSING_HINT)
     listed = read_list(found)
     if number is not None and number > len(listed.volumes):
         raise PayloadError(f"{path} is not in {found}, which has {len(listed.volumes)} volumes")
-    return JoinedVolumes(base, folders, (v.size for v in listed.volumes), listed, ask)
+    sizes = [volume.size for volume in listed.volumes]
+    return JoinedVolumes(base, folders, sizes, listed, source.ask)
 
 
-def _without_list(base: Path, folders: list[Path]) -> JoinedVolumes:
-    """Return the volumes from the first to the last before a gap; all but the last are as long."""
+def _without_list(base: Path, folders: list[Path]) -> JoinedVolumes | None:
+    """Return the volumes with consecutive numbers; ``None`` if together they are not a zip.
+
+    All but the last must have the same size.
+    """
     sizes: list[int] = []
     for number in count(1):
         path = find(volume_path(base, number).name, folders)
@@ -256,7 +258,12 @@ def _without_list(base: Path, folders: list[Path]) -> JoinedVolumes:
                 f"{short} has another size than the volumes beside it", hint=COPY_AGAIN
             )
         sizes.append(size)
-    return JoinedVolumes(base, folders, sizes)
+    volumes = JoinedVolumes(base, folders, sizes)
+    if sizes and zipfile.is_zipfile(cast(IO[bytes], volumes)):
+        volumes.seek(0)
+        return volumes
+    volumes.close()
+    return None
 
 
 def _is_zip(path: Path) -> bool:

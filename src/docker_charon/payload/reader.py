@@ -17,7 +17,7 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image, NamedImage, Referrer, SkippedImage
+from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, SkippedImage
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
@@ -72,13 +72,9 @@ class Payload:
         self.names = tuple(descriptor.manifests)
         locations = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
         self._memory.take_names(len(self.names), locations)
-        images, skipped = [], []
-        for image in self._images(descriptor, report):
-            if isinstance(image, NamedImage):
-                images.append(image)
-            else:
-                skipped.append(image)
-        self.images, self.skipped = tuple(images), tuple(skipped)
+        images = list(self._images(descriptor, report))
+        self.images = tuple(image for image in images if isinstance(image, NamedImage))
+        self.skipped = tuple(image for image in images if isinstance(image, SkippedImage))
         self.non_distributable = descriptor.non_distributable & {
             blob.digest
             for image in self.all_images
@@ -102,7 +98,7 @@ class Payload:
         self.carried = frozenset(self._zip_paths)
 
     @property
-    def all_images(self) -> tuple[NamedImage | SkippedImage, ...]:
+    def all_images(self) -> tuple[PayloadImage, ...]:
         """The images that are carried, and then those that are skipped."""
         return (*self.images, *self.skipped)
 

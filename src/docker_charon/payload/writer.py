@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import IO, Protocol
 from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import Leftover, PartialFile, partial_file
+from docker_charon.payload.partial_file import PartialFile, partial_file
 from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
 from docker_charon.payload.random_access import (
     PositionalFile,
@@ -158,29 +158,12 @@ class _Writing:
             # The target of a symbolic link is replaced, not the link.
             path = Path(os.path.realpath(path))
             with (
-                self._growing(path, layout, volume_size) as growing,
+                self._partial(path, layout, volume_size) as partial,
                 file_errors(f"cannot write {path}"),
             ):
+                self._write_blobs(layout, partial, partial)
 
-                def write(place: _Place) -> int:
-                    crc = growing.known_crc(place.record)
-                    if crc is None:
-                        crc = self._reuse(growing, place, growing.leftover)
-                    else:
-                        self._moved(place.blob.size)
-                    reused = crc is not None
-                    if crc is None:
-                        crc = self._fetch_blob(growing, place)
-                    growing.finish(place.record, crc)
-                    self._finished(place, reused=reused)
-                    return crc
-
-                leftover = growing.leftover.records if growing.leftover else {}
-                places = layout.blobs if volume_size else _largest_first(layout.blobs, leftover)
-                crcs = self._write_blobs(places, write)
-                growing.write(layout.directory(crcs), layout.end)
-
-    def _growing(
+    def _partial(
         self, path: Path, layout: _Layout, volume_size: int | None
     ) -> AbstractContextManager[PartialFile | PartialVolumes]:
         if volume_size is None:
@@ -192,14 +175,7 @@ class _Writing:
         base = file.tell()
         target = RandomAccess(file, base)
         target.write(layout.front, 0)
-
-        def write(place: _Place) -> int:
-            crc = self._fetch_blob(target, place)
-            self._finished(place)
-            return crc
-
-        crcs = self._write_blobs(_largest_first(layout.blobs), write)
-        target.write(layout.directory(crcs), layout.end)
+        self._write_blobs(layout, target)
         file.truncate(base + layout.size)  # some file objects require the size
         if hasattr(file, "flush"):
             file.flush()
@@ -220,29 +196,57 @@ class _Writing:
             file.flush()
 
     def _write_blobs(
-        self, places: Sequence[_Place], write: Callable[[_Place], int]
-    ) -> dict[str, int]:
-        """Write every blob to its place; return the CRCs by path."""
-        crcs = self._workers.map(write, places)
-        return {place.record.path: crc for place, crc in zip(places, crcs, strict=True)}
+        self,
+        layout: _Layout,
+        target: PositionalFile,
+        partial: PartialFile | PartialVolumes | None = None,
+    ) -> None:
+        """Write every blob to its place, and then the central directory.
 
-    def _reuse(
-        self, target: PositionalFile, place: _Place, leftover: Leftover | None
-    ) -> int | None:
+        Volumes are written in order, so that the first one is finished first. Otherwise blobs in
+        the leftover of an earlier run come first, so that they are not lost if this run is
+        interrupted too; then the largest ones.
+        """
+        leftover = partial.leftover if partial else None
+        known = leftover.records if leftover else {}
+
+        def write(place: _Place) -> int:
+            crc = self._reuse(partial, place) if partial else None
+            reused = crc is not None
+            if crc is None:
+                crc = self._fetch_blob(target, place)
+            if partial:
+                partial.finish(place.record, crc)
+            self._finished(place, reused=reused)
+            return crc
+
+        places = layout.blobs
+        if not isinstance(partial, PartialVolumes):
+            places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
+        crcs = self._workers.map(write, places)
+        paths = [place.record.path for place in places]
+        target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
+
+    def _reuse(self, partial: PartialFile | PartialVolumes, place: _Place) -> int | None:
         """Use the blob of an interrupted run; return its CRC, or ``None`` if there is none."""
+        known_crc = partial.known_crc(place.record)
+        if known_crc is not None:
+            self._moved(place.blob.size)
+            return known_crc
         with contextlib.suppress(DigestMismatch, OSError):
-            data = target.read(len(place.record.local_header(0)), place.record.offset)
+            data = partial.read(len(place.record.local_header(0)), place.record.offset)
             header = parse_local_header(data, place.record.offset)
             if header is not None and header[0] == place.record:
-                crc = self._copy(place.blob, _content(target, place.record))
+                crc = self._copy(place.blob, _content(partial, place.record))
                 if crc != header[1]:
-                    target.write(place.record.local_header(crc), place.record.offset)
+                    partial.write(place.record.local_header(crc), place.record.offset)
                 return crc
+        leftover = partial.leftover
         if leftover is None or place.record.path not in leftover.records:
             return None
         with contextlib.suppress(DigestMismatch, OSError):
             source = _content(leftover.file, leftover.records[place.record.path])
-            return self._put(target, place, source)
+            return self._put(partial, place, source)
         return None
 
     def _fetch_blob(self, target: PositionalFile, place: _Place, attempts: int = _ATTEMPTS) -> int:
@@ -295,15 +299,6 @@ class _Writing:
     def _finished(self, place: _Place, *, reused: bool = False) -> None:
         if self._progress is not None:
             self._progress.finished(place.blob.digest, reused=reused)
-
-
-def _largest_first(places: Iterable[_Place], leftover: Collection[str] = ()) -> Sequence[_Place]:
-    """Return the places in the order in which they are written.
-
-    Blobs in the ``leftover`` of an earlier run come first, so that they are not lost if this
-    run is interrupted too; then the largest ones.
-    """
-    return sorted(places, key=lambda p: (p.record.path not in leftover, -p.blob.size))
 
 
 def _needs_path(target: object) -> PayloadError:

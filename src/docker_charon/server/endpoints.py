@@ -63,22 +63,22 @@ class Endpoints:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as failure:
-            _log.error("%s %s: %s", request.method, request.path, failure)
+            _log.error("%s %s: %s", request.head.method, request.head.path, failure)
             status = 507 if failure.errno in _DISK_IS_FULL else 500
             return error(Code.UNKNOWN, failure.strerror or "the disk failed", status=status)
         except DockerCharonError as failure:
-            _log.error("%s %s: %s", request.method, request.path, failure)
+            _log.error("%s %s: %s", request.head.method, request.head.path, failure)
             return error(Code.UNKNOWN, str(failure))
 
     def _answer(self, request: Request) -> Answer:
-        path = unquote(request.path)
+        path = unquote(request.head.path)
         matches = ((pattern.fullmatch(path), methods) for pattern, methods in self._resources)
         match, methods = next((pair for pair in matches if pair[0]), (None, {}))
         if match is None:
             return error(Code.UNSUPPORTED, "there is nothing at this path", status=404)
-        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        endpoint = methods.get("GET" if request.head.method == "HEAD" else request.head.method)
         if endpoint is None:
-            return self._method_not_allowed(request.method, methods)
+            return self._method_not_allowed(request.head.method, methods)
         if match.groups():
             parse_repository(match[1])
         return endpoint(request, *match.groups())
@@ -137,9 +137,9 @@ class Endpoints:
         }
         byte_range = None
         # If-Range needs a validator (an ETag), and this server does not send any.
-        if request.method == "GET" and "If-Range" not in request.headers:
+        if request.head.method == "GET" and "If-Range" not in request.head.headers:
             try:
-                byte_range = parse_range(request.headers.get("Range"), blob.size)
+                byte_range = parse_range(request.head.headers.get("Range"), blob.size)
             except RangeNotSatisfiable:
                 return Answer(416, {"Content-Range": f"bytes */{blob.size}"})
         if byte_range is None:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.message import Message
-from typing import Any
 from urllib.parse import parse_qsl
 
+from docker_charon.server.head import (
+    LineReader,
+    MalformedRequest,
+    RequestHead,
+    read_headers,
+    read_line,
+)
 from docker_charon.server.store import Code, Rejected
 
 _BUFFER = 256 * 1024
-_LONGEST_LINE = 4096  # bytes of a chunk size with its extensions, or of a trailer
-_MOST_TRAILERS = 100
 _MOST_PARAMETERS = 100
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # RFC 9110's word, not a secret
+_QUOTED = r'"(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_EXTENSION = rf"[\t ]*;[\t ]*{_TOKEN}(?:[\t ]*=[\t ]*(?:{_TOKEN}|{_QUOTED}))?"
+_CHUNK_HEADER = re.compile(rf"([0-9a-fA-F]{{1,15}})(?:{_EXTENSION})*")
 # No size has more than 18 digits; longer numbers only cost time.
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 _CONTENT_RANGE = re.compile(
     r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?", re.ASCII
 )
-
-
-class MalformedRequest(Exception):  # answered with 400; callers of the library never see it
-    """The request breaks the rules of HTTP, so nobody can say where it ends."""
 
 
 class BodyTooLarge(Exception):  # answered with 413; callers of the library never see it
@@ -39,15 +40,9 @@ class RangeNotSatisfiable(Exception):  # answered with 416; callers of the libra
 
 @dataclass(frozen=True)
 class Request:
-    """A request whose body has not been read yet.
+    """A request whose body has not been read yet."""
 
-    ``path`` and ``query`` are as the client sent them, still percent-encoded.
-    """
-
-    method: str
-    path: str
-    query: str
-    headers: Message[str, str]
+    head: RequestHead
     body: RequestBody
 
     def parameters(self) -> dict[str, str]:
@@ -60,7 +55,9 @@ class Request:
 
     def _pairs(self) -> list[tuple[str, str]]:
         try:
-            return parse_qsl(self.query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+            return parse_qsl(
+                self.head.query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS
+            )
         except ValueError:
             raise Rejected(Code.UNSUPPORTED, "the query has too many parameters") from None
 
@@ -72,27 +69,13 @@ class RequestBody:
     """
 
     def __init__(
-        self,
-        stream: io.BufferedReader[Any],
-        headers: Message[str, str],
-        send_continue: Callable[[], None],
+        self, stream: LineReader, head: RequestHead, send_continue: Callable[[], None]
     ) -> None:
         self._stream = stream
         self._send_continue: Callable[[], None] | None = send_continue
         self._buffer = memoryview(b"")
-        lengths = set(headers.get_all("Content-Length", ()))
-        coding = headers.get("Transfer-Encoding")
-        self.length: int | None = 0
+        self.length = _body_length(head)
         """Its size in bytes; ``None`` for a chunked body, whose size is not known beforehand."""
-        if coding is not None:
-            if coding.strip().lower() != "chunked" or lengths:
-                raise MalformedRequest("Transfer-Encoding is not chunked, or not alone")
-            self.length = None
-        elif lengths:
-            length = lengths.pop().strip()
-            if lengths or not _LENGTH.fullmatch(length):
-                raise MalformedRequest("Content-Length is not one number")
-            self.length = int(length)
         self._remaining = self.length or 0
         self.is_finished = self.length == 0
 
@@ -120,13 +103,10 @@ class RequestBody:
             while size := self._read_chunk_size():
                 self._remaining = size
                 yield from self._read_remaining()
-                if self._read_line():
+                if read_line(self._stream):
                     raise MalformedRequest("a chunk is longer than its size")
-            for _ in range(_MOST_TRAILERS):
-                if not self._read_line():
-                    break
-            else:
-                raise MalformedRequest("there are too many trailers")
+            for _ in read_headers(self._stream):
+                pass  # nothing here needs a trailer
         self.is_finished = True
 
     def limited(self, most: int) -> Iterator[memoryview]:
@@ -152,28 +132,37 @@ class RequestBody:
             yield self._buffer[:size]
 
     def _read_chunk_size(self) -> int:
-        size = self._read_line().partition(b";")[0].strip()
-        if not _CHUNK_SIZE.fullmatch(size):
-            raise MalformedRequest("a chunk has no size")
-        return int(size, 16)
-
-    def _read_line(self) -> bytes:
-        line = self._stream.readline(_LONGEST_LINE)
-        if not line:
-            raise ConnectionError("the connection ended within a body")
-        if not line.endswith(b"\n"):
-            raise MalformedRequest("a line within a body is too long")
-        return line.rstrip(b"\r\n")
+        match = _CHUNK_HEADER.fullmatch(read_line(self._stream) or "")
+        if match is None:
+            raise MalformedRequest("the size of a chunk is malformed")
+        return int(match[1], 16)
 
 
-def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+def _body_length(head: RequestHead) -> int | None:
+    """Return the length of the body; ``None`` if it is chunked."""
+    lengths = head.headers.get_all("Content-Length")
+    codings = head.headers.get_all("Transfer-Encoding")
+    if codings:
+        if lengths or [coding.lower() for coding in codings] != ["chunked"]:
+            raise MalformedRequest("Transfer-Encoding is not chunked, or not alone")
+        if head.version == "HTTP/1.0":  # RFC 9112, "Transfer-Encoding"
+            raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+        raise MalformedRequest("Content-Length is not one number")
+    return int(lengths[0])
+
+
+def parse_range(header: str, size: int) -> tuple[int, int] | None:
     """Return the bytes that a ``Range`` header asks for, as ``(start, end)`` without the end.
 
     ``None`` means all of the ``size`` bytes: there is no header, or one that a server may ignore
     (RFC 9110, "Range"), for example several ranges at once. Raises `RangeNotSatisfiable` when the
     range contains none of the bytes.
     """
-    match = _RANGE.fullmatch(header.replace(" ", "")) if header else None
+    match = _RANGE.fullmatch(header.replace(" ", ""))
     if match is None or match[0] == "bytes=-":
         return None
     first, last = match[1], match[2]

@@ -45,7 +45,7 @@ class Upload:
         self.lock = threading.Lock()
         self.last_used = time.monotonic()
         self._hasher = hashlib.sha256()
-        path.touch()
+        path.open("xb").close()  # never an existing file or link
 
     def append(
         self,
@@ -99,10 +99,13 @@ class Uploads:
         self._lock = threading.Lock()
 
     def begin(self, repository: str) -> Upload:
-        """Begin an upload; raise `Rejected` when there are too many."""
-        self._remove_idle()
+        """Begin an upload; where there are too many, the one that is idle for longest ends.
+
+        Raises `Rejected` when requests are writing to all of them.
+        """
         identifier = str(uuid.uuid4())
         with self._lock:
+            self._make_room()
             if len(self._uploads) >= MOST_UPLOADS:
                 raise Rejected(
                     Code.TOOMANYREQUESTS, f"there are {MOST_UPLOADS} uploads already: try later"
@@ -133,12 +136,16 @@ class Uploads:
             self._uploads.pop(upload.identifier, None)
         upload.path.unlink(missing_ok=True)
 
-    def _remove_idle(self) -> None:
-        now = time.monotonic()
-        for upload in list(self._uploads.values()):
-            if now - upload.last_used > IDLE_TIME and upload.lock.acquire(blocking=False):
+    def _make_room(self) -> None:
+        """End the uploads that have expired and, if there are too many, the idlest one."""
+        expired = time.monotonic() - IDLE_TIME
+        for upload in sorted(self._uploads.values(), key=lambda upload: upload.last_used):
+            if upload.last_used >= expired and len(self._uploads) < MOST_UPLOADS:
+                return
+            if upload.lock.acquire(blocking=False):
                 try:
-                    self.remove(upload)
+                    del self._uploads[upload.identifier]
+                    upload.path.unlink(missing_ok=True)
                 finally:
                     upload.lock.release()
 

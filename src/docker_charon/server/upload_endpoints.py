@@ -64,12 +64,13 @@ class UploadEndpoints:
                 return _blob_created(repository, digest)
         elif "digest" in parameters:
             digest = parse_digest(parameters["digest"])
-            upload = self._layout.uploads.begin(repository)
-            try:
-                upload.append(request.body.chunks())
-                self._layout.finish(upload, digest)
-            finally:
-                self._layout.uploads.remove(upload)
+            uploads = self._layout.uploads
+            with uploads.hold(repository, uploads.begin(repository).identifier) as upload:
+                try:
+                    upload.append(request.body.chunks())
+                    self._layout.finish(upload, digest)
+                finally:
+                    uploads.remove(upload)
             return _blob_created(repository, digest)
         return _accepted(self._layout.uploads.begin(repository))
 
@@ -119,7 +120,7 @@ class UploadEndpoints:
             tags = [parse_tag(repository, reference)]
             if "digest" in (parameters := request.parameters()):
                 digest = parse_digest(parameters["digest"])
-        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip() or None
+        media_type = request.head.headers.get("Content-Type").partition(";")[0].strip(" \t") or None
         try:
             with self._received_manifest(request.body) as content:
                 manifest = self._layout.put_manifest(repository, content, media_type, tags, digest)
@@ -152,10 +153,9 @@ class UploadEndpoints:
 
 def _offset(request: Request) -> int | None:
     """Return the offset that ``Content-Range`` gives; ``None`` if there is no such header."""
-    header = request.headers.get("Content-Range")
-    if header is None:
+    if "Content-Range" not in request.head.headers:
         return None
-    content_range = parse_content_range(header)
+    content_range = parse_content_range(request.head.headers.get("Content-Range"))
     if content_range is None:
         raise Rejected(Code.BLOB_UPLOAD_INVALID, "Content-Range is not START-END")
     start, end = content_range
