@@ -60,6 +60,18 @@ def password_of(password: str | None, from_stdin: bool) -> str | None:
     return line
 
 
+def volume_size_of(text: str | None) -> int | None:
+    """Return the size of volumes in bytes."""
+    if text is None:
+        return None
+    from docker_charon.payload.volumes import parse_size  # help does not need it
+
+    try:
+        return parse_size(text)
+    except DockerCharonError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = None) -> VolumePath:
     """Return the path of a payload, which may have volumes; ``ask`` asks for missing ones."""
     from docker_charon.payload.joined_volumes import VolumePath  # help does not need it

@@ -150,7 +150,8 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
-    target = arguments.target_of(file, dry_run=dry_run, in_volumes=volume_size is not None)
+    size = arguments.volume_size_of(volume_size)
+    target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
@@ -165,7 +166,7 @@ def make_payload_command(
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
-            volume_size=volume_size,
+            volume_size=size,
             sign=sign,
             cacert=cacert,
             dry_run=dry_run,

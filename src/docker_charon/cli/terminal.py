@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -81,7 +82,8 @@ def can_ask() -> bool:
 def ask_for_medium(problem: str) -> bool:
     """Ask for another medium; return whether the user pressed Enter."""
     say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
-    return bool(sys.stdin.readline())
+    # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
+    return bool(os.read(sys.stdin.fileno(), 4096))
 
 
 def fail(message: str, status: int) -> NoReturn:
