@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from pathlib import Path
 
 from docker_charon.payload.random_access import RandomAccess
@@ -46,3 +47,20 @@ def cut(whole: bytes, base: Path, size: int) -> None:
 def names_in(folder: Path) -> list[str]:
     """Return the names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
+
+
+class Drive:
+    """A drive with one medium at a time, and somebody who inserts what is asked for."""
+
+    def __init__(self, base: Path, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.asked: list[str] = []
+        self._media = base.parent
+
+    def ask(self, problem: str) -> bool:
+        self.asked.append(problem.split()[0])
+        for path in self.folder.iterdir():
+            path.unlink()
+        shutil.copy(self._media / self.asked[-1], self.folder)
+        return True

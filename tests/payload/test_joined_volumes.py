@@ -19,7 +19,7 @@ from docker_charon.payload.joined_volumes import JoinedVolumes, VolumePath, open
 from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.volumes import list_path, volume_path
 from images import random_bytes
-from volumes import cut
+from volumes import Drive, cut
 
 SIZE = 30_000
 
@@ -199,24 +199,7 @@ def test_a_volume_that_is_cut_while_it_is_read_is_told(base: Path) -> None:
             volumes.read()
 
 
-class Drive:
-    """A drive with one medium at a time; whoever is asked puts the right one in."""
-
-    def __init__(self, base: Path, folder: Path) -> None:
-        self.folder = folder
-        self.asked: list[str] = []
-        self._media = base.parent
-
-    def ask(self, problem: str) -> bool:
-        self.asked.append(problem.split()[0])
-        for path in self.folder.iterdir():
-            path.unlink()
-        shutil.copy(self._media / self.asked[-1], self.folder)
-        return True
-
-
 def test_media_are_asked_for_in_turn(base: Path, tmp_path: Path) -> None:
-    (tmp_path / "drive").mkdir()
     drive = Drive(base, tmp_path / "drive")
     listing = shutil.copy(list_path(base), tmp_path)
     with open_volumes(VolumePath(Path(listing), (drive.folder,), drive.ask)) as volumes:
@@ -227,7 +210,6 @@ def test_media_are_asked_for_in_turn(base: Path, tmp_path: Path) -> None:
 
 
 def test_the_list_is_asked_for_first(base: Path, tmp_path: Path) -> None:
-    (tmp_path / "drive").mkdir()
     drive = Drive(base, tmp_path / "drive")
     shutil.copy(volume_path(base, 1), drive.folder)
     with open_volumes(VolumePath(drive.folder / "p.zip.001", (), drive.ask)) as volumes:

@@ -26,7 +26,7 @@ from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.volumes import read_list, volume_path
 from images import TestImage, image, layer
 from proxy import Answer, Proxy, Rule
-from volumes import names_in
+from volumes import Drive, names_in
 
 WITH_BOTH_REGISTRIES = True
 
@@ -186,23 +186,6 @@ def test_a_lost_volume_is_made_again(source: str, whole: bytes, base: Path) -> N
         assert proxy.matching("GET", f"/blobs/{images.digest_of(LAYERS[3])}")
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert joined(base) == whole
-
-
-class Drive:
-    """A drive with one medium at a time, and somebody who inserts what is asked for."""
-
-    def __init__(self, base: Path, folder: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.asked: list[str] = []
-        self._media = base.parent
-
-    def ask(self, problem: str) -> bool:
-        self.asked.append(problem.split()[0])
-        for path in self.folder.iterdir():
-            path.unlink()
-        shutil.copy(self._media / self.asked[-1], self.folder)
-        return True
 
 
 @pytest.mark.parametrize("jobs", [1, 4])
