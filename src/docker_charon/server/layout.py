@@ -207,12 +207,10 @@ class Layout:
         by_digest = f"{repository}@{manifest.digest}"
         if tags:
             index.named.pop(by_digest, None)
-        elif self.catalog.find(repository, manifest.digest) is None or not (
-            self.catalog.is_tagged(repository, manifest)
-        ):
+        elif not self.catalog.is_tagged(repository, manifest):
             index.put(by_digest, manifest)
         for tag in tags:
-            previous = self.catalog.find(repository, tag)
+            previous = self.catalog.tagged(repository, tag)
             moves = previous is not None and previous.digest != manifest.digest
             if previous and moves and not self.catalog.is_tagged(repository, previous, tags):
                 index.put(f"{repository}@{previous.digest}", previous)

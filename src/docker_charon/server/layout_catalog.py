@@ -103,6 +103,6 @@ class CatalogLoader:
         for name, referrers in payload.referrers.items():
             repository = Reference.parse(name).repository
             for digest, tag in referrers:
-                is_new = tag is not None and self._catalog.find(repository, tag) is None
+                is_new = tag is not None and self._catalog.tagged(repository, tag) is None
                 if is_new and digest in descriptors:
                     self._add(f"{repository}:{tag}", repository, descriptors[digest], tag)
