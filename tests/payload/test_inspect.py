@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from docker_charon import inspect_payload
+from docker_charon import PayloadSummary, inspect_payload
 from docker_charon.oci.image import MAX_CONFIG_SIZE
 from images import TestImage, artifact, digest_of, image, layer
 from payloads import flip, path_of, payload_of, unzipped
@@ -65,3 +65,8 @@ def test_a_config_that_make_payload_does_not_read_shows_no_platform() -> None:
 
 def test_an_artifact_has_no_platform() -> None:
     assert platforms_of(artifact(b"chart")) == ()
+
+
+def test_the_table_counts_non_distributable_layers_that_are_left_out() -> None:
+    summary = PayloadSummary((), 0, 0, 0, foreign=("sha256:1",))
+    assert "1 non-distributable layer left out" in summary.as_table()

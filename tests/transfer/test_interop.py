@@ -38,7 +38,7 @@ print(json.dumps(result))
 
 
 def install(version: str, folder: Path) -> OldCall:
-    """Install a release in a folder of its own; return what calls a function of it."""
+    """Install a release in its own folder; return a function that calls functions of it."""
     installed = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), version],
         capture_output=True,
@@ -75,7 +75,7 @@ def release_0_4(tmp_path_factory: pytest.TempPathFactory) -> OldCall:
 
 @pytest.fixture(params=["0.1.0", "0.4.3"])
 def old_make(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return what makes a payload with an older release."""
+    """Return a function that makes a payload with an older release."""
     if request.param == "0.1.0":
         release: OldCall = request.getfixturevalue("release_0_1")
     else:
@@ -98,7 +98,7 @@ def test_an_older_delta_arrives_with_its_skipped_image(
     app = images.put(source, "team/app:2", image(layer(1), layer(3)))
     images.put(destination, "base:1", base)
     images.put(destination, "team/app:1", base)
-    # 0.1 leaves a blob out only for its own repository; 0.4 wherever it is.
+    # 0.1 leaves out a blob that the same repository has; 0.4 one that any repository has.
     images.put(source, "team/app:1", base)
     old_make(source, tmp_path / "p.zip", ["team/app:2", "base:1"], ["base:1", "team/app:1"])
     pushed = push_payload_to_registry(destination, tmp_path / "p.zip", strict=True, secure=False)
@@ -234,19 +234,19 @@ def test_skopeo_copies_from_an_unzipped_payload_with_the_same_digests(
             image(layer(1), media_type=images.OCI), image(layer(4), media_type=images.OCI)
         ),
     }
-    for name, one in wanted.items():
-        images.put(source, name, one)
+    for name, content in wanted.items():
+        images.put(source, name, content)
     make_payload(source, tmp_path / "p.zip", list(wanted), secure=False)
-    for name, one in wanted.items():
+    for name, content in wanted.items():
         target = f"docker://{destination}/{name}"
         skopeo_copy(tmp_path / "p.zip", tmp_path / "layout", f":{name}", target)
-        assert images.read(destination, name) == one.contents()
+        assert images.read(destination, name) == content.contents()
 
 
 def test_skopeo_copies_an_image_in_dockers_format_with_the_same_digest(
     source: str, destination: str, tmp_path: Path
 ) -> None:
-    """Debian's skopeo 1.9 finds such an image only when it is the only one; newer ones by name."""
+    """Debian's skopeo 1.9 finds an image only in a layout of one image; newer ones find names."""
     app = images.put(source, "app:1", image(layer(1), layer(2)))
     make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
     skopeo_copy(tmp_path / "p.zip", tmp_path / "layout", "", f"docker://{destination}/app:1")
@@ -256,7 +256,7 @@ def test_skopeo_copies_an_image_in_dockers_format_with_the_same_digest(
 def test_the_registry_that_skopeo_filled_is_carried_on(
     source: str, destination: str, tmp_path: Path
 ) -> None:
-    """What another client pushes, we carry: here after a round by skopeo's own rules."""
+    """Carry an image that skopeo has pushed."""
     require(shutil.which("skopeo") is not None, "skopeo")
     images.put(source, "app:1", image(layer(1), layer(2)))
     with docker_registry(tmp_path / "between") as between:

@@ -108,7 +108,7 @@ def test_a_registry_is_asked_once_for_each_blob_in_each_repository() -> None:
 
 
 def everything(*wanted: TestImage) -> frozenset[Digest]:
-    return frozenset(Digest.of(blob) for each in wanted for blob in each.blobs)
+    return frozenset(Digest.of(blob) for image in wanted for blob in image.blobs)
 
 
 def test_an_empty_registry_gets_each_blob_once_and_mounts_the_rest() -> None:

@@ -1,4 +1,4 @@
-"""Which manifests of an index some platforms need: the nearest, the first of equals, no others."""
+"""The manifests of an index that platforms need: the nearest, or the first of equal ones."""
 
 from __future__ import annotations
 
@@ -88,4 +88,6 @@ def test_what_is_left_of_an_index_keeps_its_order_its_members_and_its_attestatio
 def test_an_index_of_which_nothing_is_left_out_stays_as_it_is_to_the_byte() -> None:
     manifest = Manifest.parse(index_of({"linux/arm/v7": V7}, "linux/arm/v7").manifest)
     digests = {manifest.manifests[0].digest}
-    assert [one.content for one in filter_index(manifest, digests, no_child)] == [manifest.content]
+    assert [index.content for index in filter_index(manifest, digests, no_child)] == [
+        manifest.content
+    ]

@@ -52,7 +52,7 @@ def make(registry: str, *names: str, already: tuple[str, ...] = ()) -> io.BytesI
 
 @pytest.fixture
 def signed(source: str) -> str:
-    """Put an image with all kinds of referrers, some of them of referrers, into a registry."""
+    """Put an image with all kinds of referrers, and referrers of referrers, into a registry."""
     images.put(source, "app:1", APP)
     refer(source, "app", APP, SBOM)
     refer(source, "app", ARM, SCAN)
@@ -64,7 +64,7 @@ def signed(source: str) -> str:
 
 
 def listed(registry: str, subject: TestImage) -> list[dict[str, object]]:
-    """Return what the API, or else the list under the spec's tag, says of what refers to it."""
+    """Return the referrers that the API lists or, without an API, the list under the spec's tag."""
     answer = requests.get(f"http://{registry}/v2/app/referrers/{subject.digest}", timeout=20)
     if answer.status_code == 200:
         return [*answer.json()["manifests"]]
@@ -163,9 +163,9 @@ def test_what_else_the_destinations_list_says_stays(
     images.put(destination, f"app:{tag_of(APP)}", present)
     push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
     assert [entry["digest"] for entry in listed(destination, APP)] == [SBOM.digest]
-    there = images.read_manifest(destination, "app", tag_of(APP))
-    assert there is not None
-    assert json.loads(there)["annotations"] == {"kept": "yes"}
+    index = images.read_manifest(destination, "app", tag_of(APP))
+    assert index is not None
+    assert json.loads(index)["annotations"] == {"kept": "yes"}
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_what_is_listed_and_refers_to_something_else_is_left_out_and_said(
     only_docker_registry: None, signed: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     refer(signed, "app", AMD, SCAN)
-    assert [one["digest"] for one in listed(signed, AMD)] == [SCAN.digest]
+    assert [entry["digest"] for entry in listed(signed, AMD)] == [SCAN.digest]
     payload = make(signed, "app:1")
     assert "is left out: it is listed among the referrers of" in caplog.text
     assert verify_payload(payload) == []
@@ -313,7 +313,9 @@ def test_a_payload_that_is_served_lists_them(signed: str, tmp_path: Path) -> Non
     with serve([tmp_path / "p.zip"]) as server:
         assert images.read(server.address, "app:1") == APP.contents()
         for subject, referrer in ((APP, SBOM), (ARM, SCAN), (SBOM, SIGNED_SBOM)):
-            assert [one["digest"] for one in listed(server.address, subject)] == [referrer.digest]
+            assert [entry["digest"] for entry in listed(server.address, subject)] == [
+                referrer.digest
+            ]
             assert images.read(server.address, f"app:{referrer.digest}") == referrer.contents()
         name = f"app:{tag_of(APP, '.sig')}"
         assert images.read(server.address, name) == COSIGNED.contents()
@@ -336,9 +338,9 @@ def test_the_api_is_read_to_its_last_page() -> None:
         link = {"Link": f'</v2/app/referrers/{subject}?page=2>; rel="next"'}
         web.get(f"{API}/{subject}", json={"manifests": [SBOM.descriptor]}, headers=link)
         web.get(f"{API}/{subject}?page=2", json={"manifests": [SCAN.descriptor]})
-        found = client.referrers("app", subject)
-    assert found is not None
-    assert [each.digest for each in found] == [SBOM.digest, SCAN.digest]
+        descriptors = client.referrers("app", subject)
+    assert descriptors is not None
+    assert [descriptor.digest for descriptor in descriptors] == [SBOM.digest, SCAN.digest]
 
 
 def test_no_tag_is_asked_for_that_cannot_be_one() -> None:

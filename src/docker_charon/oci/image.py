@@ -123,10 +123,15 @@ class NamedImage(PayloadImage):
     image: Image
 
     @property
+    def root(self) -> Manifest:
+        """The manifest that the name stands for."""
+        return self.image.root
+
+    @property
     def is_filtered(self) -> bool:
         """Whether its digest differs from the one in its name, because platforms were left out."""
         digest = self.reference.digest
-        return digest is not None and not self.image.root.has_digest(digest)
+        return digest is not None and not self.root.has_digest(digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,8 @@ class PayloadSummary:
             f"{shown_size(self.carried)} carried, {shown_size(self.saved)} saved"
         )
         if self.foreign:
-            lines.append(f"{len(self.foreign)} foreign layers are carried by nobody")
+            layers = counted(len(self.foreign), "non-distributable layer")
+            lines.append(f"{layers} left out, to be downloaded from their own URLs")
         return "\n".join(lines)
 
 

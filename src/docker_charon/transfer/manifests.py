@@ -7,29 +7,28 @@ from collections.abc import Mapping, Sequence
 
 from docker_charon.errors import ManifestNotFound, RegistryError
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage
+from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import fallback_tag, with_referrers
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.plan import Delivery
 from docker_charon.workers import Workers
 
 _TRIES = 3  # to change a list of referrers that another client may change at the same time
 
 
-def put_manifests(client: RegistryClient, deliveries: Sequence[Delivery], workers: Workers) -> None:
+def put_manifests(client: RegistryClient, images: Sequence[PayloadImage], workers: Workers) -> None:
     """Put the manifests of images and of their referrers; their blobs must be there.
 
     A tag is set after everything below the image, and after all its referrers: a client that finds
     the image also finds its signatures.
     """
     sender = _ManifestSender(client, workers)
-    images = [delivery for delivery in deliveries if isinstance(delivery, NamedImage)]
-    sender.put_children(deliveries)
-    sender.put_subjects(images)
-    sender.put_referrers(deliveries)
-    sender.set_tags(images)
+    carried = [image for image in images if isinstance(image, NamedImage)]
+    sender.put_children(images)
+    sender.put_subjects(carried)
+    sender.put_referrers(images)
+    sender.set_tags(carried)
 
 
 class _ManifestSender:
@@ -41,12 +40,12 @@ class _ManifestSender:
         self._unlisted: dict[Reference, list[Manifest]] = {}
         """Referrers that the registry does not list, by their subject."""
 
-    def put_children(self, deliveries: Sequence[Delivery]) -> None:
+    def put_children(self, images: Sequence[PayloadImage]) -> None:
         """Put the manifests below images and referrers."""
         children = {
-            _by_digest(delivery, manifest): manifest
-            for delivery in deliveries
-            for graph in delivery.graphs
+            _by_digest(image, manifest): manifest
+            for image in images
+            for graph in image.graphs
             for manifest in graph.manifests[:-1]
         }
         self._put_all({r: manifest for r, manifest in children.items() if not manifest.is_index})
@@ -56,17 +55,17 @@ class _ManifestSender:
 
     def put_subjects(self, images: Sequence[NamedImage]) -> None:
         """Put the images that have referrers by their digest."""
-        roots = [(image, image.image.root) for image in images if image.referrers]
-        self._put_all({_by_digest(image, root): root for image, root in roots})
+        subjects = [image for image in images if image.referrers]
+        self._put_all({_by_digest(image, image.root): image.root for image in subjects})
 
-    def put_referrers(self, deliveries: Sequence[Delivery]) -> None:
+    def put_referrers(self, images: Sequence[PayloadImage]) -> None:
         """Put the referrers by digest or, as cosign does, by tag."""
         referrers = {
-            Reference(delivery.reference.repository, referrer.tag, referrer.manifest.digest): (
+            Reference(image.reference.repository, referrer.tag, referrer.manifest.digest): (
                 referrer.manifest
             )
-            for delivery in deliveries
-            for referrer in delivery.referrers
+            for image in images
+            for referrer in image.referrers
         }
 
         def put(reference: Reference) -> None:
@@ -83,7 +82,7 @@ class _ManifestSender:
         self._list_referrers()
 
     def _set_tag(self, image: NamedImage) -> None:
-        reference, root = image.reference, image.image.root
+        reference, root = image.reference, image.root
         digest = self._client.head_manifest(reference.repository, reference.target, to_push=True)
         if digest != root.digest:  # a tag that is right may be immutable
             self._put(reference, root)
@@ -151,6 +150,6 @@ class _ManifestSender:
             )
 
 
-def _by_digest(delivery: Delivery, manifest: Manifest) -> Reference:
+def _by_digest(image: PayloadImage, manifest: Manifest) -> Reference:
     """Return how a manifest is named by its digest in an image's repository."""
-    return Reference(delivery.reference.repository, None, manifest.digest)
+    return Reference(image.reference.repository, None, manifest.digest)

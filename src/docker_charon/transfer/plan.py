@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from docker_charon.errors import InvalidManifest, InvalidReference
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage, SkippedImage
+from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.payload.contents import Contents
-
-Delivery = NamedImage | SkippedImage
-"""An image of a push: a skipped image brings only the referrers that are carried for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class RepositoryBlob:
         object.__setattr__(self, "digest", self.blob.digest)
 
     @classmethod
-    def of(cls, image: Delivery) -> list[RepositoryBlob]:
+    def of(cls, image: PayloadImage) -> list[RepositoryBlob]:
         """Return the blobs that an image's repository needs before its manifests can be put."""
         return [cls(image.reference.repository, blob) for blob in image.blobs]
 
@@ -101,7 +98,7 @@ def _check_tags(images: Iterable[NamedImage]) -> None:
     for image in images:
         key = image.reference.repository, image.reference.target
         owner = owners.setdefault(key, image)
-        if owner.image.root.content != image.image.root.content:
+        if owner.image.root.content != image.root.content:
             raise InvalidReference(
                 f"{owner.name} and {image.name} are different images for the same tag"
             )
@@ -129,13 +126,13 @@ class PushPlan:
     missing: Mapping[str, tuple[Descriptor, ...]]
 
 
-def needed_blobs(images: Iterable[Delivery]) -> list[RepositoryBlob]:
+def needed_blobs(images: Iterable[PayloadImage]) -> list[RepositoryBlob]:
     """Return the blobs that the images' repositories need, each once for each repository."""
     return list(dict.fromkeys(needed for image in images for needed in RepositoryBlob.of(image)))
 
 
 def plan_push(
-    images: Sequence[Delivery],
+    images: Sequence[PayloadImage],
     carried: frozenset[Digest],
     holders: Mapping[Digest, Collection[str]],
     non_distributable: frozenset[Digest] = frozenset(),

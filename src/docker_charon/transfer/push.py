@@ -7,6 +7,7 @@ import warnings
 from typing import IO
 
 from docker_charon.errors import RegistryError
+from docker_charon.oci.image import PayloadImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress
@@ -14,7 +15,7 @@ from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.manifests import put_manifests
-from docker_charon.transfer.plan import Delivery, PushPlan, RepositoryBlob, plan_push
+from docker_charon.transfer.plan import PushPlan, RepositoryBlob, plan_push
 from docker_charon.transfer.report import log_push, push_summary
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
@@ -82,7 +83,7 @@ def push_payload_to_registry(
                 raise error
             warnings.warn(f"left out: {error}", UserWarning, stacklevel=2)
         if dry_run:
-            log_push(push.plan, push.deliveries)
+            log_push(push.plan, push.images)
         else:
             push.write(progress)
         return push.names
@@ -97,7 +98,7 @@ class _Push:
         self._client = client
         self._payload = payload
         self._workers = workers
-        self._images = [image.under(prefix) for image in payload.images]
+        self._images = [image.under(prefix) for image in payload.all_images]
         self._skipped = [image.under(prefix) for image in payload.skipped]
         self._survey = Survey(client, payload, prefix, workers)
         self.plan = PushPlan((), (), {})
@@ -105,10 +106,9 @@ class _Push:
         """Why images are left out, by their names."""
 
     @property
-    def deliveries(self) -> list[Delivery]:
-        """The images that are not left out: those to put first, then the skipped ones."""
-        deliveries: list[Delivery] = [*self._images, *self._skipped]
-        return [delivery for delivery in deliveries if delivery.name not in self.errors]
+    def images(self) -> list[PayloadImage]:
+        """The images that are not left out: those that the payload carries, then the skipped."""
+        return [image for image in self._images if image.name not in self.errors]
 
     @property
     def names(self) -> list[str]:
@@ -118,11 +118,11 @@ class _Push:
     def ask_registry(self) -> None:
         """Ask what the registry has, plan the rest, and find the images that it cannot get."""
         self.errors |= self._survey.missing_images(self._skipped)
-        deliveries = self.deliveries
+        images = self.images
         self.plan = plan_push(
-            deliveries,
+            images,
             self._payload.carried,
-            self._survey.holders(deliveries),
+            self._survey.holders(images),
             self._payload.non_distributable,
         )
         for name, blobs in self.plan.missing.items():
@@ -130,14 +130,12 @@ class _Push:
 
     def write(self, progress: bool | None) -> None:
         """Send the blobs, then put the manifests and set the tags."""
-        deliveries, plan = self.deliveries, self.plan
+        images, plan = self.images, self.plan
         sizes = {upload: upload.blob.size for upload in plan.uploads}
         sizes |= {mount.target: 0 for mount in plan.mounts}  # a mount transfers no bytes
-        needed = {delivery.name: RepositoryBlob.of(delivery) for delivery in deliveries}
+        needed = {image.name: RepositoryBlob.of(image) for image in images}
         with Progress("Pushing", sizes, needed, progress) as shown_progress:
             sender = BlobSender(self._client, self._payload, self._workers, shown_progress)
             uploaded = sender.send(plan)
-            put_manifests(self._client, deliveries, self._workers)
-            shown_progress.sum_up(
-                push_summary(deliveries, uploaded, self._payload.non_distributable)
-            )
+            put_manifests(self._client, images, self._workers)
+            shown_progress.sum_up(push_summary(images, uploaded, self._payload.non_distributable))

@@ -6,22 +6,22 @@ import logging
 from collections.abc import Collection, Sequence
 
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage
+from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import payload_size
 from docker_charon.progress import counted, shown_size
-from docker_charon.transfer.plan import Delivery, PushPlan, RepositoryBlob
+from docker_charon.transfer.plan import PushPlan, RepositoryBlob
 
 _log = logging.getLogger(__name__)
 
 
 def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
-    """Log what may surprise: new digests, platforms that few sites need, layers left out."""
+    """Log what may surprise: new digests, several platforms, layers that are left out."""
     for image in contents.images:
-        if image.is_filtered or (len(platforms) > 1 and image.image.root.is_index):
-            _log.info("%s is carried as %s", image.name, image.image.root.digest)
+        if image.is_filtered or (len(platforms) > 1 and image.root.is_index):
+            _log.info("%s is carried as %s", image.name, image.root.digest)
     if not platforms:
         _log_platforms(contents)
     for image in contents.images:
@@ -76,7 +76,7 @@ def log_make(contents: Contents) -> None:
     for image in contents.images:
         is_skipped = image.name in contents.skipped
         state = "was already transferred" if is_skipped else "would be carried"
-        _log.info("%s, %s, %s", image.name, image.image.root.digest, state)
+        _log.info("%s, %s, %s", image.name, image.root.digest, state)
         for referrer in image.referrers:
             _log.info("%s, %s, refers to it", image.name, referrer.manifest.digest)
     for blob, repository in contents.blobs.items():
@@ -99,7 +99,7 @@ def make_summary(contents: Contents) -> str:
     )
 
 
-def log_push(plan: PushPlan, deliveries: Sequence[Delivery]) -> None:
+def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
     """Log what a push would write."""
     for upload in plan.uploads:
         _log.info(
@@ -108,24 +108,24 @@ def log_push(plan: PushPlan, deliveries: Sequence[Delivery]) -> None:
     for mount in plan.mounts:
         target = mount.target
         _log.info("mount %s from %s to %s", target.digest, mount.source, target.repository)
-    images = [delivery for delivery in deliveries if isinstance(delivery, NamedImage)]
-    for image in images:
-        _log.info("put %s, %s", image.reference, image.image.root.digest)
-    for delivery in deliveries:
-        for referrer in delivery.referrers:
+    carried = [image for image in images if isinstance(image, NamedImage)]
+    for image in carried:
+        _log.info("put %s, %s", image.reference, image.root.digest)
+    for subject in images:
+        for referrer in subject.referrers:
             digest = referrer.manifest.digest
-            _log.info("put %s, which refers to %s", digest, delivery.reference)
+            _log.info("put %s, which refers to %s", digest, subject.reference)
     _log.info(
         "%d blobs, %s bytes, would be uploaded, %d mounted, and %d images put",
         len(plan.uploads),
         f"{sum(upload.blob.size for upload in plan.uploads):,}",
         len(plan.mounts),
-        len(images),
+        len(carried),
     )
 
 
 def push_summary(
-    deliveries: Sequence[Delivery],
+    images: Sequence[PayloadImage],
     uploaded: Sequence[RepositoryBlob],
     non_distributable: Collection[Digest],
 ) -> str:
@@ -134,11 +134,11 @@ def push_summary(
     A blob that was uploaded to several repositories counts for each; a blob that was there counts
     once.
     """
-    sizes = {blob.digest: blob.size for delivery in deliveries for blob in delivery.blobs}
+    sizes = {blob.digest: blob.size for image in images for blob in image.blobs}
     sent = {upload.digest for upload in uploaded}
-    there = sizes.keys() - sent - set(non_distributable)
+    present = sizes.keys() - sent - set(non_distributable)
     return (
-        f"{counted(len(deliveries), 'image')}: "
+        f"{counted(len(images), 'image')}: "
         f"{shown_size(sum(upload.blob.size for upload in uploaded))} uploaded, "
-        f"{shown_size(sum(sizes[digest] for digest in there))} there already"
+        f"{shown_size(sum(sizes[digest] for digest in present))} there already"
     )

@@ -13,11 +13,11 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import SkippedImage
+from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.plan import Delivery, RepositoryBlob, needed_blobs
+from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
 _HINT = "make the payload again without giving that image as already transferred"
@@ -77,13 +77,13 @@ class Survey:
             if blob.digest not in self._payload.non_distributable
         ]
 
-    def holders(self, deliveries: Sequence[Delivery]) -> dict[Digest, list[str]]:
+    def holders(self, images: Sequence[PayloadImage]) -> dict[Digest, list[str]]:
         """Return the repositories that have each blob that the images need.
 
         Only the repositories of the images are asked. Those that the payload names are asked for
         blobs that neither the payload nor an image's repository has.
         """
-        needed_by_images = needed_blobs(deliveries)
+        needed_by_images = needed_blobs(images)
         self._present.ask(needed_by_images, to_push=True)
         holders: dict[Digest, list[str]] = {}
         blobs: dict[Digest, Descriptor] = {}
