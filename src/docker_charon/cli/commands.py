@@ -340,11 +340,10 @@ def serve_command(
     """
     from docker_charon.server import serve
 
+    hosts = allow_host or ()
     with (
         terminal.exit_on_error(),
-        serve(
-            payloads or (), storage=storage, host=host, port=port, allow_hosts=allow_host or ()
-        ) as server,
+        serve(payloads or (), storage=storage, host=host, port=port, allow_hosts=hosts) as server,
     ):
         try:
             terminal.print_data(server.address)
