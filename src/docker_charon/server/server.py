@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -98,7 +99,8 @@ def serve(
     with contextlib.ExitStack() as stack:
         if storage is not None:
             layout = stack.enter_context(open_layout(storage))
-            endpoints = Endpoints(layout, UploadEndpoints(layout).resources)
+            large_manifests = stack.enter_context(ThreadPoolExecutor(1))
+            endpoints = Endpoints(layout, UploadEndpoints(layout, large_manifests).resources)
         else:
             endpoints = Endpoints(stack.enter_context(open_stack(payloads, allowed_signers)))
         yield Server(stack.enter_context(_listen(host, port, allow_hosts, endpoints.answer)))
