@@ -78,8 +78,9 @@ def make_inventory(
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     references = parse_references(docker_images, "docker_images")
+    workers = Workers(jobs)
     with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
-        inventory = _Inventory(client, Workers(jobs))
+        inventory = _Inventory(client, workers)
         if references:
             images = inventory.images(references, progress)
         else:
