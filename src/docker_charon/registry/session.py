@@ -67,7 +67,7 @@ class Connection:
         def find() -> Credentials | None:
             if username is not None and password is not None:
                 return Credentials(username, password)
-            return find_credentials(registry)
+            return find_credentials(registry).credentials
 
         self.registry = registry
         is_docker_hub = registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS
