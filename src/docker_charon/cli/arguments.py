@@ -44,12 +44,26 @@ def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
 
 
 def password_of(password: str | None, from_stdin: bool) -> str | None:
-    """Return the password, which is read from standard input if so wished."""
+    """Return the password; ``from_stdin`` reads it from standard input.
+
+    From a terminal it is one line. Otherwise it is all of standard input without its last line
+    break, as ``docker login`` takes it: a service account's key has many lines.
+    """
     if not from_stdin:
         return password
-    if sys.stdin is None or not (read := sys.stdin.readline().rstrip("\r\n")):
+    text = _standard_input() if sys.stdin is not None else ""
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
         raise typer.BadParameter("there is no password on standard input")
-    return read
+    return text
+
+
+def _standard_input() -> str:
+    """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
+    if sys.stdin.isatty():
+        return sys.stdin.readline()
+    # Windows marks text with a BOM, through pipes as well.
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def source_of(file: str) -> str | IO[bytes]:
