@@ -23,6 +23,10 @@ CN = {name}
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
+[client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
 [server]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature, keyEncipherment
@@ -69,6 +73,18 @@ def server_certificate(
     """Make a certificate that ``issuer`` gives to the server of these names."""
     signing = ("-CA", str(issuer.file), "-CAkey", str(issuer.key))
     return _make(folder, "server", "server", signing, alternatives)
+
+
+def client_certificate(issuer: Certificate, folder: Path, name: str = "client") -> Certificate:
+    """Make a certificate by which ``issuer`` lets a user identify himself."""
+    signing = ("-CA", str(issuer.file), "-CAkey", str(issuer.key))
+    return _make(folder, name, "client", signing)
+
+
+def encrypted(key: Path, target: Path) -> Path:
+    """Write ``key`` to ``target``, under a password."""
+    _openssl("pkey", "-in", str(key), "-aes256", "-passout", "pass:secret", "-out", str(target))
+    return target
 
 
 def _make(

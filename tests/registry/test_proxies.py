@@ -59,6 +59,7 @@ def proxy_for(
         ("10.0.0.5:5000", "10.0.0.5", 5001, False),
         ("10.0.0.5", "::ffff:10.0.0.5", None, True),
         ("::ffff:10.0.0.5", "10.0.0.5", None, True),
+        ("10.0.0.*", "10.0.0.5", None, False),
         ("0.0.5", "10.0.0.5", None, True),  # the end of any name, and digits are a name's too
         # networks
         ("10.0.0.0/8", "10.20.30.40", None, True),
@@ -183,7 +184,7 @@ def test_what_is_no_proxy_is_not_told_where_none_is_used() -> None:
         ("http", {"ALL_PROXY": "c"}, "c"),
         ("https", {"all_proxy": "c"}, "c"),
         ("https", {"ALL_PROXY": "c", "https_proxy": "b"}, "b"),
-        ("https", {"ALL_PROXY": "http://me:secret@", "https_proxy": "b"}, "b"),
+        ("https", {"all_proxy": "socks://c", "https_proxy": "b"}, "b"),  # as GNOME sets them
         # what a CGI script finds in HTTP_PROXY, a stranger may have said
         ("http", {"REQUEST_METHOD": "GET", "HTTP_PROXY": "a"}, None),
         ("http", {"REQUEST_METHOD": "GET", "HTTP_PROXY": "a", "http_proxy": "b"}, "b"),
