@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -226,7 +227,7 @@ def test_a_blob_that_is_damaged_is_healed_by_another_push(tmp_path: Path) -> Non
 def test_two_servers_do_not_write_to_one_directory(tmp_path: Path) -> None:
     with serve(storage=tmp_path):
         served = serve(storage=tmp_path)
-        with pytest.raises(ServerError, match=r"another docker-charon serves .*; end it"), served:
+        with pytest.raises(ServerError, match=r"another docker-charon serves .*; stop it"), served:
             pass
     with serve(storage=tmp_path):
         pass
@@ -235,7 +236,7 @@ def test_two_servers_do_not_write_to_one_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["precious.txt", "blob"])
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    wanted = rf"has {name} and no oci-layout; name a directory"
+    wanted = rf"has {name} and no oci-layout; use a directory"
     with pytest.raises(ServerError, match=wanted), serve(storage=tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -292,22 +293,36 @@ def test_leftovers_of_uploads_are_cleared_away_at_the_start(tmp_path: Path) -> N
         assert Api(server.address)("GET", location).status_code == 404
 
 
-def test_uploads_are_forgotten_after_a_while_and_are_not_endless(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("docker_charon.server.upload.MOST", 3)
+def test_an_upload_that_nobody_continues_is_removed(tmp_path: Path) -> None:
     with open_layout(tmp_path) as layout:
         first = layout.uploads.begin("app")
-        layout.uploads.begin("app")
-        layout.uploads.begin("app")
+        first.last_used -= 3601
+        second = layout.uploads.begin("app")
+        assert not first.path.exists()
+        with pytest.raises(Rejected), layout.uploads.hold("app", first.identifier):
+            pass
+        with layout.uploads.hold("app", second.identifier):
+            pass
+
+
+def test_of_too_many_uploads_the_idlest_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("docker_charon.server.upload.MOST_UPLOADS", 3)
+    with open_layout(tmp_path) as layout, contextlib.ExitStack() as held:
+        uploads = [layout.uploads.begin("app") for _ in range(3)]
+        with layout.uploads.hold("app", uploads[0].identifier):
+            layout.uploads.begin("app")  # the first one is being written to
+            assert [upload.path.exists() for upload in uploads] == [True, False, True]
+        newest = [layout.uploads.begin("app") for _ in range(3)]
+        assert not any(upload.path.exists() for upload in uploads)
+        for upload in newest:
+            held.enter_context(layout.uploads.hold("app", upload.identifier))
         with pytest.raises(Rejected) as caught:
             layout.uploads.begin("app")
         assert caught.value.code is Code.TOOMANYREQUESTS
-        first.used -= 3601
-        layout.uploads.begin("app")
-        assert not first.path.exists()
-        with pytest.raises(Rejected), layout.uploads.held("app", first.identifier):
-            pass
+        content = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
+        layout.put_manifest("app", content, images.OCI_INDEX, ["1"])  # which is not an upload
 
 
 def test_an_index_that_cannot_be_written_changes_nothing(

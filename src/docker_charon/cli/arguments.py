@@ -1,4 +1,4 @@
-"""The values of options: what a command makes of the words that it is given."""
+"""The values of options: image names, the password, and the streams to read and write."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ import typer
 
 from docker_charon.errors import DockerCharonError
 
-_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # by whatever name: it may be open for appending
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
 
 
 def names_of(words: Iterable[str]) -> list[str]:
-    """Split comma lists into names."""
+    """Return the names in words that may contain several names, separated by commas."""
     return [name for word in words for name in map(str.strip, word.split(",")) if name]
 
 
 def names_in(files: Iterable[str]) -> list[str]:
-    """Read names from files: one a line, ``#`` begins a comment; ``-`` is standard input."""
+    """Read names from files: one per line; ``#`` starts a comment, ``-`` is standard input."""
     names: list[str] = []
     for file in files:
         if file == "-" and sys.stdin is None:
-            raise typer.BadParameter("there is no list of images on standard input")
+            raise typer.BadParameter("standard input is closed, so no images can be read from it")
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise DockerCharonError(f"cannot read the images from {file}: {reason}") from error
-        text = text.removeprefix("\ufeff")  # Windows marks text so, through pipes as well
+        text = text.removeprefix(
+            "\ufeff"
+        )  # the byte order mark that Windows writes, even into pipes
         lines = (line.partition("#")[0] for line in text.splitlines())
         names += names_of(lines)
     return names
 
 
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
-    """Refuse to read two things from standard input; ``hint`` says what to do instead."""
+    """Refuse to read standard input for two purposes; ``hint`` says what to do instead.
+
+    ``users`` says for each purpose whether it reads standard input.
+    """
     named = [name for name, reads in users.items() if reads]
     if len(named) > 1:
         raise typer.BadParameter(f"standard input cannot be {' and '.join(named)} at once: {hint}")
@@ -67,20 +72,20 @@ def _standard_input() -> str:
 
 
 def source_of(file: str) -> str | IO[bytes]:
-    """Return where to read a payload from."""
+    """Return the file to read a payload from: a path, or standard input."""
     if file != "-":
         return file
     if sys.stdin is None or sys.stdin.isatty():
-        raise typer.BadParameter("a payload is not read from a terminal: use -f PATH, or a pipe")
+        raise typer.BadParameter("a payload cannot be read from a terminal: use -f PATH or a pipe")
     return sys.stdin.buffer
 
 
 def target_of(file: str, *, dry_run: bool = False) -> str | IO[bytes]:
-    """Return where to write a payload to."""
+    """Return the file to write a payload to: a path, or standard output."""
     if file not in _STDOUT:
         return file
     if sys.stdout is None:
-        raise typer.BadParameter("there is no standard output: use -f PATH")
+        raise typer.BadParameter("standard output is closed: use -f PATH")
     if sys.stdout.isatty() and not dry_run:
-        raise typer.BadParameter("a payload is not written to a terminal: use -f PATH, or a pipe")
+        raise typer.BadParameter("a payload cannot be written to a terminal: use -f PATH or a pipe")
     return sys.stdout.buffer

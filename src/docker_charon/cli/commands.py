@@ -1,6 +1,6 @@
-"""The command line: options in, one line out.
+"""The commands: each passes its options to the function of the library that does the work.
 
-What a command calls is imported when it runs: help and completion need none of it.
+A command imports that function when it runs, so that help and completion start fast.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments as command_values
-from docker_charon.cli import terminal
+from docker_charon.cli import arguments, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
+    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     AsJSON,
@@ -48,23 +48,23 @@ from docker_charon.cli.options import (
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
 
-# The parents of what typer raises for wrong usage; it does not export them.
+# The base classes of the errors that typer raises; typer does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
 
 _COMMON = """\
-A first delivery, and an update as a delta:
+A first delivery, and an update that carries only what is new:
   docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
   docker-charon push-payload -r registry.lan -f payload.zip
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip my-image:1.8
 
 Environment:
-  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  the login, in place of -u and -p
-  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman keep logins
+  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
+  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
-  REQUESTS_CA_BUNDLE                              the certificates to trust
-  TMPDIR                                          where a payload from a pipe is copied
+  REQUESTS_CA_BUNDLE                              certificates to trust
+  TMPDIR                                          where a payload from a pipe is stored
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
 
@@ -90,7 +90,7 @@ def _common(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=_print_version, help="Print the version, and end."
+            "--version", is_eager=True, callback=_print_version, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -100,7 +100,7 @@ def _common(
 @app.command(
     "make-payload",
     cls=Command,
-    short_help="Read images from a registry, write one zip.",
+    short_help="Read images from a registry and write them to a file.",
     epilog="""\
 Examples:
   docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
@@ -128,32 +128,35 @@ def make_payload_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Read images from a registry and write a payload, one zip file to carry across.
+    """Read images from a registry and write a payload: one zip file with all of them.
 
-    Until it is whole, PATH grows as PATH.partial beside it. After an interruption the same command
-    checks what is there and fetches the rest; delete PATH.partial to start from nothing.
+    The payload is written as PATH.partial and renamed to PATH when it is complete. If the command
+    is interrupted, run it again: it checks PATH.partial and fetches only what is missing. To start
+    again from the beginning, delete PATH.partial.
     """
     from docker_charon.transfer.make import make_payload
 
     lists = images_from or []
-    command_values.only_one_stdin(
+    arguments.only_one_stdin(
         {"the list of images": "-" in lists, "the password": password_stdin},
         "use --images-from FILE",
     )
     if not images and not lists:
-        raise typer.BadParameter("there are no IMAGES to transfer: name them, or --images-from")
-    target = command_values.target_of(file, dry_run=dry_run)
-    with terminal.one_line_of_failure():
+        raise typer.BadParameter(
+            "there are no IMAGES to transfer: name them, or use --images-from FILE"
+        )
+    target = arguments.target_of(file, dry_run=dry_run)
+    with terminal.exit_on_error():
         if dry_run or not quiet:
-            terminal.tell_all()
+            terminal.show_info_messages()
         make_payload(
             registry,
             target,
-            [*command_values.names_of(images or ()), *command_values.names_in(lists)],
-            command_values.names_of(already_transferred or ()),
+            [*arguments.names_of(images or ()), *arguments.names_in(lists)],
+            arguments.names_of(already_transferred or ()),
             secure=not insecure,
             username=username,
-            password=command_values.password_of(password, password_stdin),
+            password=arguments.password_of(password, password_stdin),
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
@@ -167,7 +170,7 @@ def make_payload_command(
 @app.command(
     "push-payload",
     cls=Command,
-    short_help="Push that zip into another registry.",
+    short_help="Push the images of a payload to a registry.",
     epilog="""\
 Examples:
   docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
@@ -188,27 +191,27 @@ def push_payload_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Push a payload to a registry; the names of the images go to standard output.
+    """Push the images of a payload to a registry and print their names.
 
-    All is checked before the first byte is written, and tags are set last. After an interruption
-    the same command uploads the rest.
+    Everything is checked before the first upload, and tags are set last. If the command is
+    interrupted, run it again: it uploads only what is missing.
     """
     from docker_charon.transfer.push import push_payload_to_registry
 
-    command_values.only_one_stdin(
+    arguments.only_one_stdin(
         {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
     )
-    source = command_values.source_of(file)
-    with terminal.one_line_of_failure():
+    source = arguments.source_of(file)
+    with terminal.exit_on_error():
         if dry_run or not quiet:
-            terminal.tell_all()
+            terminal.show_info_messages()
         pushed = push_payload_to_registry(
             registry,
             source,
             strict,
             secure=not insecure,
             username=username,
-            password=command_values.password_of(password, password_stdin),
+            password=arguments.password_of(password, password_stdin),
             repository_prefix=repository_prefix,
             cacert=cacert,
             dry_run=dry_run,
@@ -222,33 +225,33 @@ def push_payload_command(
 @app.command(
     "verify-payload",
     cls=Command,
-    short_help="Check a payload from first to last byte.",
+    short_help="Check every byte of a payload.",
     epilog="""\
 Example:
   docker-charon verify-payload -f payload.zip""",
 )
 def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
-    """Check a payload from its first byte to its last, without a network.
+    """Check every byte of a payload, without a network.
 
-    Says all that is wrong, one line each; the exit status is 1 if there is anything.
+    Each problem is one line on standard error, and the exit status is 1 if there are any.
     """
     from docker_charon.payload.verify import verify_payload
 
-    source = command_values.source_of(file)
-    with terminal.one_line_of_failure():
+    source = arguments.source_of(file)
+    with terminal.exit_on_error():
         findings = verify_payload(source, jobs=jobs, progress=not quiet)
     for finding in findings:
         terminal.say(finding)
     if findings:
         sys.exit(1)
     if not quiet:
-        terminal.say("the payload is whole")
+        terminal.say("the payload is complete and undamaged")
 
 
 @app.command(
     "inspect-payload",
     cls=Command,
-    short_help="Tell what a payload brings and expects.",
+    short_help="Show the contents of a payload.",
     epilog="""\
 Examples:
   docker-charon inspect-payload -f payload.zip
@@ -258,11 +261,11 @@ def inspect_payload_command(
     file: PayloadFile = "-",
     as_json: AsJSON = False,
 ) -> None:
-    """Tell what a payload brings, and what it expects at the destination."""
+    """Show which images a payload contains and what it expects the destination to have."""
     from docker_charon.payload.inspect import inspect_payload
 
-    source = command_values.source_of(file)
-    with terminal.one_line_of_failure():
+    source = arguments.source_of(file)
+    with terminal.exit_on_error():
         summary = inspect_payload(source)
     terminal.print_data(summary.as_json() if as_json else summary.as_table())
 
@@ -270,7 +273,7 @@ def inspect_payload_command(
 @app.command(
     "make-inventory",
     cls=Command,
-    short_help="Write down what a registry has.",
+    short_help="Write a file that lists what a registry has.",
     epilog="""\
 Examples:
   docker-charon make-inventory -r registry.lan -f inventory.zip
@@ -289,34 +292,35 @@ def make_inventory_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write down what the air-gapped registry has, to be brought to the connected side.
+    """Write an inventory: a small file that lists what the air-gapped registry has.
 
-    An inventory is a payload without layers, of a few kilobytes an image. With it, make-payload
-    --already-transferred-payload leaves out what is really there.
+    Take the inventory to the connected side and give it to make-payload with
+    --already-transferred-payload: the payload then leaves out what the registry already has. An
+    inventory is a payload without layers; it needs a few kilobytes for each image.
     """
     from docker_charon.transfer.inventory import make_inventory
 
-    target = command_values.target_of(file)
-    with terminal.one_line_of_failure():
-        found = make_inventory(
+    target = arguments.target_of(file)
+    with terminal.exit_on_error():
+        listed = make_inventory(
             registry,
             target,
-            command_values.names_of(images or ()),
+            arguments.names_of(images or ()),
             secure=not insecure,
             username=username,
-            password=command_values.password_of(password, password_stdin),
+            password=arguments.password_of(password, password_stdin),
             cacert=cacert,
             jobs=jobs,
             progress=not quiet,
         )
     if not quiet:
-        terminal.say(f"{counted(len(found), 'image')} in the inventory")
+        terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
 
 @app.command(
     "serve",
     cls=Command,
-    short_help="Be a small registry.",
+    short_help="Run a small registry from payloads or a directory.",
     epilog="""\
 Examples:
   docker-charon serve payload.zip update.zip
@@ -327,32 +331,35 @@ def serve_command(
     storage: Storage = None,
     host: Host = "127.0.0.1",
     port: Port = 5000,
+    allow_host: AllowHost = None,
 ) -> None:
-    """Run a small registry: out of payloads, or read-write out of a directory.
+    """Run a small registry: read-only from payloads, or read-write from a directory.
 
-    Its address goes to standard output once it is ready. Ctrl-C and SIGTERM are its normal end,
-    with exit status 0.
+    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
+    exit status is then 0.
     """
     from docker_charon.server import serve
 
     with (
-        terminal.one_line_of_failure(),
-        serve(payloads or (), storage=storage, host=host, port=port) as server,
+        terminal.exit_on_error(),
+        serve(
+            payloads or (), storage=storage, host=host, port=port, allow_hosts=allow_host or ()
+        ) as server,
     ):
         try:
             terminal.print_data(server.address)
-            what = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {what}; Ctrl-C ends it")
+            mode = "read-only" if storage is None else f"read-write, in {storage}"
+            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
             while True:
                 time.sleep(3600)
         except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has ended")
+            terminal.say("the server has stopped")
 
 
 @app.command(
     "demo",
     cls=Command,
-    short_help="Show a whole trip, with no network.",
+    short_help="Show a complete delivery, without a network.",
     epilog="""\
 Example:
   docker-charon demo --keep ./tour""",
@@ -360,22 +367,22 @@ Example:
 def demo_command(
     keep: Keep = None,
 ) -> None:
-    """Show a first delivery and an update, between two registries of its own, with no network."""
+    """Show a first delivery and an update between two temporary registries, without a network."""
     from docker_charon.demo.tour import run_demo
 
-    with terminal.one_line_of_failure():
+    with terminal.exit_on_error():
         run_demo(terminal.print_data, keep)
 
 
 def main() -> None:
-    """Run the command line; wrong usage is one line on standard error, as every failure is."""
+    """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
         if status == terminal.INTERRUPTED:
-            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer had it
+            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer caught the KeyboardInterrupt
         sys.exit(status)
     except KeyboardInterrupt:
         terminal.fail("interrupted", terminal.INTERRUPTED)
@@ -396,4 +403,4 @@ def _terminate(*_: object) -> NoReturn:
 
 
 class _Terminated(SystemExit):
-    """The end that SIGTERM asks for."""
+    """The process was asked to end by SIGTERM."""

@@ -1,4 +1,4 @@
-"""Verifying a payload: everything that can be known of it without a network."""
+"""The verification of a payload: every check that needs no network."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from docker_charon.workers import Workers
 def verify_payload(
     zip_file: str | os.PathLike[str] | IO[bytes], *, jobs: int = 4, progress: bool | None = None
 ) -> list[str]:
-    """Check a payload from its first byte to its last, without a network.
+    """Check every byte of a payload, without a network.
 
-    The zip's structure; the CRC and the digest of every entry; every reference from the list of
-    images down to the last layer, which must lead to an entry or to a repository of the
-    destination that the payload names. What is expected at the destination is not looked for.
+    This checks the structure of the zip, the CRC and the digest of every entry, and every
+    reference from the list of images to the last layer: each must lead to an entry, or to a
+    repository that the destination is expected to have. The destination is not asked.
 
     Args:
-        zip_file: A path, or a file object opened for bytes, which is left open; one that cannot
-            seek is copied into a temporary file first.
-        jobs: How many entries are read side by side.
-        progress: Show a bar if standard error is a terminal, unless this is ``False``.
+        zip_file: A path, or a file object opened for bytes, which stays open; one that cannot
+            seek is first copied to a temporary file.
+        jobs: The number of entries that are read in parallel.
+        progress: ``False`` never shows a bar; otherwise it is shown if standard error is a
+            terminal.
 
     Returns:
-        All that is wrong, one line each; an empty list means that the payload is whole.
+        The problems, one line each; an empty list if the payload is complete and correct.
 
     Raises:
         PayloadError: The file cannot be read at all.
@@ -60,7 +61,7 @@ def verify_payload(
 
 
 def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, bar: Bar) -> None:
-    """Read an entry to its end; the name of a blob says what digest it has."""
+    """Read an entry to its end; the path of a blob contains its digest."""
     digest = _digest_of(info.filename)
     hasher = digest.hasher() if digest else None
     for chunk in archive.chunks(info, check_crc=True):
@@ -69,11 +70,11 @@ def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, ba
             hasher.update(chunk)
         bar.update(len(chunk))
     if digest and hasher and hasher.hexdigest() != digest.encoded:
-        raise PayloadError(f"the payload is damaged in {info.filename}: it has another digest")
+        raise PayloadError(f"the payload is damaged: {info.filename} has another digest")
 
 
 def _digest_of(path: str) -> Digest | None:
-    """Return the digest in a path: ``blobs/sha256/...``, and ``blobs/sha256:...`` in older ones."""
+    """Return the digest in a path: ``blobs/sha256/...``, or ``blobs/sha256:...`` in 0.1 and 0.4."""
     folder, _, name = path.partition("/")
     try:
         return Digest(name.replace("/", ":")) if folder == "blobs" else None

@@ -1,56 +1,44 @@
-"""The way to a registry: one `requests` session, patient and discreet."""
+"""A `requests` session with timeouts that never leaks credentials."""
 
 from __future__ import annotations
 
 import http.client
 import http.cookiejar
 import ipaddress
-import logging
 import os
-import random
 import re
 import ssl
-import time
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from docker_charon.errors import InvalidReference, RegistryError
+from docker_charon.registry.credentials import DOCKER_HUB_HOSTS
 
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte, not for a whole transfer."""
 
 STORE_TIMEOUT = 900.0
-"""Seconds that a registry has to answer to what it was sent: some hash or move it all first."""
-
-TRIES = 5
-BACKOFF = 0.4
-"""Seconds of the pause before the third try; each one doubles it, and adds some by chance."""
-
-LONGEST_WAIT = 300.0
-"""Seconds; a server that wants more is not waited for."""
-LONGEST_SILENCE = 2.0
-"""Seconds of waiting, in one request, after which it is said."""
+"""Seconds that a registry has to answer a ``PUT``: some hash or move all of the content first."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_HOST = re.compile(
+    rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
+)
 
-_log = logging.getLogger(__name__)
 
+class HTTPSession(requests.Session):
+    """Sends each request once, and sends only to a registry what is meant for it.
 
-class Session(requests.Session):
-    """A session that gives nobody what was meant for the registry.
-
-    No cookies, no credentials out of ``~/.netrc``, and none carried along by a redirect to
-    another host. Content is asked for as it is stored: a registry's bytes are hashed.
-    ``cacert`` is a file of certificates to trust besides the usual ones; raises `RegistryError`
-    when it is none.
+    There are no cookies, no credentials out of ``~/.netrc``, and a redirect to another host carries
+    no credentials along. Content is requested as it is stored: a registry's bytes are hashed.
+    ``connections`` are kept open to each host. ``cacert`` is a file of certificates to trust
+    besides the usual ones; raises `RegistryError` when it is not such a file.
     """
 
     def __init__(self, connections: int, cacert: str | os.PathLike[str] | None = None) -> None:
@@ -58,16 +46,26 @@ class Session(requests.Session):
         self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
         self.headers["Accept-Encoding"] = "identity"
-        self._trusts = None if cacert is None else _trusting(cacert)
-        adapter = _Adapter(self._trusts, pool_maxsize=connections, max_retries=_retries())
+        context = None if cacert is None else _context_that_trusts(cacert)
+        adapter = _Adapter(context, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send it, and wait for an answer as long as is reasonable: `requests` would for ever."""
-        patience = STORE_TIMEOUT if request.method == "PUT" else READ_TIMEOUT
-        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, patience)
+        """Send a request with a timeout: `requests` has none by default."""
+        read_timeout = STORE_TIMEOUT if request.method == "PUT" else READ_TIMEOUT
+        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, read_timeout)
         return super().send(request, **kwargs)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where an answer redirects to; raise ``InvalidURL`` for an impossible address."""
+        try:
+            target = super().get_redirect_target(resp)
+            if target is not None:
+                origin(urljoin(resp.url, target))
+        except ValueError as error:
+            raise requests.exceptions.InvalidURL(str(error), request=resp.request) from error
+        return target
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
@@ -78,107 +76,37 @@ class Session(requests.Session):
             prepared_request.headers.pop("Authorization", None)
 
 
-class _Retry(Retry):
-    """Tries again what may well succeed then: broken connections, and answers that say so.
+class _Adapter(HTTPAdapter):
+    """Sends requests with a TLS context of our own, and waits for a server that takes data slowly.
 
-    Any method is tried again: a session that nobody knows of is the worst that a second ``POST``
-    leaves, and bodies can be read again.
+    It has no retries: what is tried again is decided where it is known what the request is for.
     """
 
-    def increment(  # type: ignore[override]  # it takes what its parent takes
-        self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any
-    ) -> Retry:
-        """Count a failure; raise ``MaxRetryError`` when there is no point in another try."""
-        error, response = kwargs.get("error"), kwargs.get("response")
-        # Where nothing listens when a run begins, nothing will.
-        absent = url == "/v2/" and isinstance(error, urllib3.exceptions.NewConnectionError)
-        # A mount that fails becomes an upload: there is nothing to wait for.
-        unmounted = "mount=" in (url or "") and response is not None and response.status != 429
-        # What has become of an upload is asked, not tried.
-        uncertain = (
-            method in ("PUT", "PATCH")
-            and "/blobs/uploads/" in (url or "")
-            and not (response is not None and response.status == 429)
-        )
-        too_long = response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT
-        if absent or unmounted or uncertain or too_long:
-            raise urllib3.exceptions.MaxRetryError(kwargs.get("_pool"), url or "", error)  # type: ignore[arg-type]
-        return super().increment(method, url, *args, **kwargs)
-
-    def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
-        """Return the seconds that a server wants us to wait; nonsense is nothing."""
-        try:
-            return super().get_retry_after(response)
-        except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
-            return None
-
-    def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
-        """Wait before the next try; say so if it takes more than a few seconds."""
-        seconds = self.get_retry_after(response) if response is not None else None
-        why = "the connection broke" if response is None else f"it answers {response.status}"
-        if not seconds:
-            seconds = self.get_backoff_time()
-        total = self.waited + seconds
-        if total >= LONGEST_SILENCE:
-            _log.warning("waiting %.0f s for the registry: %s", max(seconds, 1), why)
-        self.waited = total
-        time.sleep(seconds)
-
-    waited = 0.0
-
-    def new(self, **kwargs: Any) -> _Retry:
-        """Return the next state; it has waited as long as this one."""
-        following: _Retry = super().new(**kwargs)
-        following.waited = self.waited
-        return following
-
-
-def pause(failures: int) -> float:
-    """Return the seconds to wait after so many failures: growing, and with some chance."""
-    chance = random.uniform(0.5, 1.5)  # noqa: S311  # no secret
-    return float(BACKOFF * 2 ** (failures - 1) * chance)
-
-
-def _retries() -> Retry:
-    return _Retry(
-        total=TRIES - 1,
-        other=0,  # TLS that cannot be agreed on
-        backoff_factor=BACKOFF,
-        backoff_jitter=BACKOFF,
-        status_forcelist=(408, 429, 500, 502, 503, 504),
-        allowed_methods=None,
-        raise_on_status=False,
-    )
-
-
-class _Adapter(HTTPAdapter):
-    """Trusts another authority as well, and gives a server time to take what is sent."""
-
-    def __init__(self, trusts: ssl.SSLContext | None, **options: Any) -> None:
-        self._trusts: dict[str, Any] = {} if trusts is None else {"ssl_context": trusts}
+    def __init__(self, context: ssl.SSLContext | None, **options: Any) -> None:
+        self._tls: dict[str, Any] = {} if context is None else {"ssl_context": context}
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **{**options, **self._trusts})
+        super().init_poolmanager(*args, **{**options, **self._tls})
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **{**options, **self._trusts})
+        return super().proxy_manager_for(proxy, **{**options, **self._tls})
 
 
-class _Patient:
-    """A connection; once it is open, what counts is the time that nothing moves."""
+class _WithReadTimeout:
+    """A connection that, once it is open, times out when nothing moves for ``READ_TIMEOUT``."""
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         self.sock.settimeout(READ_TIMEOUT)  # type: ignore[attr-defined]
 
 
-class _HTTPConnection(_Patient, urllib3.connection.HTTPConnection):
+class _HTTPConnection(_WithReadTimeout, urllib3.connection.HTTPConnection):
     pass
 
 
-class _HTTPSConnection(_Patient, urllib3.connection.HTTPSConnection):
+class _HTTPSConnection(_WithReadTimeout, urllib3.connection.HTTPSConnection):
     pass
 
 
@@ -190,14 +118,14 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
-def _trusting(cacert: str | os.PathLike[str]) -> ssl.SSLContext:
+def _context_that_trusts(cacert: str | os.PathLike[str]) -> ssl.SSLContext:
     context = urllib3.util.ssl_.create_urllib3_context()
     try:
         context.load_verify_locations(cacert)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
         raise RegistryError(
-            f"{os.fspath(cacert)} is no file of certificates in PEM"
+            f"{os.fspath(cacert)} is not a file of certificates in PEM"
             + (f": {problem}" if problem else "")
         ) from error
     return context
@@ -206,14 +134,14 @@ def _trusting(cacert: str | os.PathLike[str]) -> ssl.SSLContext:
 def read_body(response: requests.Response, buffer: memoryview) -> int:
     """Fill ``buffer`` from a body, as it is stored; return the number of bytes, 0 at its end.
 
-    `urllib3` would read into bytes of its own and copy them: the response below it does not, which
-    makes a payload an eighth faster.
+    `urllib3` would read into bytes of its own and copy them. The response of `http.client` below it
+    does not, which makes writing a payload an eighth faster.
     """
-    below = getattr(response.raw, "_fp", None)
-    if not isinstance(below, http.client.HTTPResponse):
+    raw = getattr(response.raw, "_fp", None)
+    if not isinstance(raw, http.client.HTTPResponse):
         return int(response.raw.readinto(buffer))
-    size = below.readinto(buffer)
-    if not size and not below.length:
+    size = raw.readinto(buffer)
+    if not size and not raw.length:
         response.raw.release_conn()  # it was read to its end, and can be used again
     return size
 
@@ -224,6 +152,16 @@ def origin(url: str) -> tuple[str, str, int | None]:
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     # The dot at the end of a full name is not sent along, and so not in a registry's own links.
     return parts.scheme, (parts.hostname or "").lower().removesuffix("."), port
+
+
+def parse_number(text: str) -> int | None:
+    """Return the number that a header holds, if it is one that a size can have."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def is_docker_hub(registry: str) -> bool:
+    """Whether ``registry`` is one of the names of Docker Hub."""
+    return registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS
 
 
 def check_host(registry: str) -> str:
@@ -239,16 +177,10 @@ def check_host(registry: str) -> str:
 
 
 def _is_host(registry: str) -> bool:
-    if not _HOST.fullmatch(registry):
+    match = _HOST.fullmatch(registry)
+    if match is None or int(match["port"] or 0) > 65535:
         return False
-    port = registry.rpartition(":")[2]
-    if ":" in registry and port.isdigit() and int(port) > 65535:
-        return False
-    address, bracket, _ = registry.removeprefix("[").partition("]")
-    if not bracket:
-        return True
     try:
-        ipaddress.IPv6Address(address)
+        return match["ipv6"] is None or bool(ipaddress.IPv6Address(match["ipv6"]))
     except ValueError:
         return False
-    return True
