@@ -17,7 +17,7 @@ import registries
 from command_line import charon
 from conftest import require, require_registry
 from docker_charon import AuthenticationError, make_payload
-from docker_charon.registry import credential_helper, credentials
+from docker_charon.registry import credential_helper
 from docker_charon.registry.credentials import (
     Credentials,
     FoundLogin,
@@ -34,18 +34,6 @@ REGISTRY = "registry.example:5000"
 WRONG = {"username": USER, "password": "wrong"}
 
 
-@pytest.fixture(autouse=True)
-def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in (
-        "REGISTRY_AUTH_FILE",
-        "DOCKER_AUTH_CONFIG",
-        "XDG_RUNTIME_DIR",
-        "XDG_CONFIG_HOME",
-    ):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(credentials, "RUN_CONTAINERS", tmp_path / "run-containers")
-
-
 @pytest.fixture(scope="module")
 def guards(tmp_path_factory: pytest.TempPathFactory) -> Guards:
     require_registry()
@@ -56,10 +44,11 @@ def guards(tmp_path_factory: pytest.TempPathFactory) -> Guards:
 
 @pytest.fixture(scope="module")
 def root(guards: Guards, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a registry that has an image."""
+    """Return the folder of a registry that has an image, in three repositories."""
     folder = tmp_path_factory.mktemp("registry")
     with registries.docker_registry(folder) as address:
-        images.put(address, "app:1", image(layer(1)))
+        for repository in ("app", "team-a/app", "team-b/app"):
+            images.put(address, f"{repository}:1", image(layer(1)))
     return folder
 
 
@@ -77,8 +66,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home(tmp_path)
 
 
-def fetch(site: Site, folder: Path, **options: Any) -> None:
-    make_payload(site.registry, folder / "p.zip", ["app:1"], secure=False, **options)
+def fetch(site: Site, folder: Path, *names: str, **options: Any) -> None:
+    make_payload(site.registry, folder / "p.zip", names or ["app:1"], secure=False, **options)
 
 
 def refused(site: Site, folder: Path, **options: Any) -> str:
@@ -457,6 +446,82 @@ def test_an_identity_token_is_turned_in_at_the_token_service_only(
     assert asked.field("client_id")
     assert "authorization" not in asked.headers
     assert asked.scopes == ["repository:app:pull"]
+
+
+def test_each_namespace_may_have_a_login_of_its_own(guards: Guards, root: Path, home: Home) -> None:
+    users = {"a": "secret-a", "b": "secret-b"}
+    rights = {name: {f"team-{name}/*": "pull"} for name in users}
+    with guards.tokens(root, users=users, rights=rights) as site:
+        home.docker(
+            auths={
+                f"{site.registry}/team-{name}": entry(name, password)
+                for name, password in users.items()
+            }
+        )
+        fetch(site, home.folder, "team-a/app:1", "team-b/app:1")
+
+
+def test_a_stored_login_that_is_refused_names_its_file(passwords: Site, home: Home) -> None:
+    home.docker(auths={passwords.registry: entry(USER, "wrong")})
+    assert f"the login from {home.config} is not accepted" in refused(passwords, home.folder)
+
+
+def test_a_stored_login_that_is_refused_names_its_helper(
+    guards: Guards, root: Path, home: Home
+) -> None:
+    home.helper.install(answering(USER, "wrong"))
+    home.docker(credsStore="fake")
+    with guards.tokens(root) as site:
+        line = refused(site, home.folder)
+    assert "the login from docker-credential-fake is not accepted" in line
+
+
+def test_what_went_wrong_in_the_search_is_told_if_the_registry_refuses(
+    passwords: Site, home: Home
+) -> None:
+    home.docker(credsStore="gone")
+    line = refused(passwords, home.folder)
+    assert "give a username and a password, or log in" in line
+    assert f"{home.config} names a credential helper, and docker-credential-gone is not" in line
+
+
+def test_what_went_wrong_in_the_search_is_not_told_if_the_registry_lets_us_in(
+    guards: Guards, root: Path, home: Home, tmp_path: Path
+) -> None:
+    home.docker(credsStore="gone")
+    with guards.tokens(root, rights={NOBODY: {"app": "pull"}}) as site:
+        options = ("-r", site.registry, "-i", "-q", "-f", tmp_path / "p.zip")
+        done = charon("make-payload", *options, "app:1")
+    assert (done.status, done.stderr) == (0, "")
+
+
+def test_anonymous_access_uses_no_login(
+    guards: Guards, root: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CHARON_USERNAME", USER)
+    monkeypatch.setenv("DOCKER_CHARON_PASSWORD", PASSWORD)
+    rights = {NOBODY: {"*": "pull,push"}, USER: {}}
+    with guards.tokens(root, rights=rights) as site:
+        home.docker(auths={site.registry: entry(USER, PASSWORD)})
+        fetch(site, home.folder, anonymous=True)
+        options = ("-r", site.registry, "-i", "-q", "--anonymous")
+        for command in (
+            ("make-payload", "-f", tmp_path / "made.zip", "app:1"),
+            ("push-payload", "-f", tmp_path / "made.zip"),
+            ("make-inventory", "-f", tmp_path / "inventory.zip", "app:1"),
+        ):
+            done = charon(command[0], *options, *command[1:])
+            assert (done.status, done.stderr) == (0, "")
+        assert not any("authorization" in asked.headers for asked in site.tokens.requests)
+
+
+def test_anonymous_access_and_a_login_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(AuthenticationError, match="either anonymous or with a username"):
+        make_payload("r.example", tmp_path / "p.zip", ["app"], anonymous=True, username="me")
+    for options in (("-u", USER), ("-p", PASSWORD), ("--password-stdin",)):
+        made = charon("make-payload", "-f", tmp_path / "p.zip", "--anonymous", *options, "app")
+        assert made.status == 2
+        assert "--anonymous" in made.stderr
 
 
 def test_an_identity_token_that_is_no_longer_good_is_one_line(

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from docker_charon import ConnectionFailed
-from docker_charon.registry.proxies import ProxyRules
+from docker_charon.registry.proxies import ProxyRules, offered_schemes
 
 PROXY = "http://proxy.corp.example:3128"
 
@@ -160,7 +160,10 @@ def test_a_proxy_is_taken_however_it_is_written(value: str, url: str) -> None:
 def test_what_is_no_proxy_is_one_line_that_names_the_variable(value: str) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         proxy_for({"https_proxy": value}, "registry.example")
-    assert str(caught.value).startswith("https_proxy is not the address of a proxy; ")
+    assert caught.value.message == (
+        "cannot reach registry.example: https_proxy is not the address of a proxy"
+    )
+    assert caught.value.permanent
     assert "cret" not in str(caught.value)
 
 
@@ -224,3 +227,18 @@ def test_a_socks_proxy_without_support_is_one_line_that_names_the_extra(
 def test_no_representation_shows_a_password() -> None:
     rules = ProxyRules.from_environment({"HTTPS_PROXY": "http://me:secret@proxy"})
     assert "secret" not in repr(rules)
+
+
+@pytest.mark.parametrize(
+    ("header", "schemes"),
+    [
+        ("", ()),
+        ("NTLM", ("ntlm",)),
+        ('Basic realm="corp"', ("basic",)),
+        ('Negotiate, NTLM, Basic realm="a, b", charset="UTF-8"', ("negotiate", "ntlm", "basic")),
+        ("Negotiate YII=", ("negotiate",)),
+        ("\x1b[2J", ()),
+    ],
+)
+def test_the_ways_to_log_in_to_a_proxy_are_read(header: str, schemes: tuple[str, ...]) -> None:
+    assert offered_schemes(header) == schemes

@@ -63,6 +63,32 @@ def password_of(password: str | None, from_stdin: bool) -> str | None:
     return text
 
 
+def login_of(
+    context: typer.Context,
+    username: str | None,
+    password: str | None,
+    *,
+    from_stdin: bool,
+    anonymous: bool,
+) -> tuple[str | None, str | None]:
+    """Return the username and the password; ``anonymous`` leaves those of the environment out."""
+    if not anonymous:
+        return username, password_of(password, from_stdin)
+    sources = [context.get_parameter_source(name) for name in ("username", "password")]
+    if from_stdin or any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise typer.BadParameter("--anonymous goes without --username and a password")
+    return None, None
+
+
+def certificate_of(cert: str | None, key: str | None) -> str | tuple[str, str] | None:
+    """Return the client certificate: a file that holds its key, or a pair of two files."""
+    if key is None:
+        return cert
+    if cert is None:
+        raise typer.BadParameter("--key is the key of a client certificate: name that with --cert")
+    return cert, key
+
+
 def _standard_input() -> str:
     """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
     if sys.stdin.isatty():

@@ -18,7 +18,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.ssl_ import create_urllib3_context
 
 from docker_charon.errors import RegistryError
-from docker_charon.registry.credentials import DOCKER_HUB_HOSTS
+from docker_charon.registry.credentials import DOCKER_HUB_HOSTS, is_docker_hub
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 """Where the machine's own folders are; each user may have others, which come before them."""
@@ -113,7 +113,7 @@ def _folders(registry: str) -> Iterator[Path]:
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home() raises where there is none
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     names = [registry]
-    if registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS:
+    if is_docker_hub(registry):
         names = sorted(DOCKER_HUB_HOSTS)
     elif registry.endswith(":443"):
         names.append(registry.removesuffix(":443"))

@@ -53,6 +53,11 @@ Docker Hub files tokens of another kind under longer paths: ``.../v1/access-toke
 _log = logging.getLogger(__name__)
 
 
+def is_docker_hub(registry: str) -> bool:
+    """Whether ``registry`` is one of the names of Docker Hub."""
+    return registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """A user's name and password, or a token in their place; no ``repr`` shows a secret.

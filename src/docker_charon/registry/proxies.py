@@ -31,8 +31,28 @@ _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _HINT = "write it as http://HOST:PORT or socks5h://HOST:PORT, with %-escapes in a password"
 _PORT_OF_ITEM = re.compile(r"(?P<host>[^:]*|\[.*\]):(?P<port>[0-9]+)")
 
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]{0,19})(?=\s*(?:,|$)|\s+[^\s=])")
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class ProxyRefused(OSError):
+    """A proxy that opens no tunnel: the ``status`` of its answer to ``CONNECT``.
+
+    ``None`` means that its answer is not one of HTTP. ``schemes`` are the ways to log in that it
+    offers (``Proxy-Authenticate``), in lower case.
+    """
+
+    def __init__(self, status: int | None, schemes: tuple[str, ...]) -> None:
+        super().__init__(f"the proxy answers {status}")
+        self.status = status
+        self.schemes = schemes
+
+
+def offered_schemes(header: str) -> tuple[str, ...]:
+    """Return the schemes of a ``Proxy-Authenticate`` header, in lower case: ``basic``, ``ntlm``."""
+    return tuple(scheme.lower() for scheme in _SCHEME.findall(header))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +125,12 @@ class ProxyRules:
         if proxy is None or self._is_direct(host, port or _PORTS[scheme]):
             return None
         if proxy.url is None:
-            raise ConnectionFailed(f"{proxy.variable} is not the address of a proxy", hint=_HINT)
+            raise _unusable(host, f"{proxy.variable} is not the address of a proxy", _HINT)
         if proxy.url.startswith("socks") and importlib.util.find_spec("socks") is None:
-            raise ConnectionFailed(
+            raise _unusable(
+                host,
                 f"{proxy.variable} names a SOCKS proxy, and support for SOCKS is not installed",
-                hint="install docker-charon[socks]",
+                "install docker-charon[socks]",
             )
         return proxy.url
 
@@ -119,6 +140,12 @@ class ProxyRules:
         if self.never or host == "localhost" or (address is not None and address.is_loopback):
             return True
         return any(exception.covers(host, address, port) for exception in self.exceptions)
+
+
+def _unusable(host: str, problem: str, hint: str) -> ConnectionFailed:
+    error = ConnectionFailed(f"cannot reach {host}: {problem}", hint=hint)
+    error.permanent = True
+    return error
 
 
 def _proxy_url(value: str) -> str | None:
