@@ -15,6 +15,8 @@ import socketserver
 import struct
 import threading
 
+from certificates import Certificate
+
 CONNECT, SOCKS = "CONNECT", "SOCKS"
 
 
@@ -22,11 +24,16 @@ class Tunnels:
     """Listens at `address` as long as it is entered, and leads to ``upstream``, a ``host:port``.
 
     ``login`` is the username and password that it wants, and ``broken`` the number of connections
-    that it breaks first, before it answers.
+    that it breaks first, before it answers. With a ``certificate`` it speaks TLS itself.
     """
 
     def __init__(
-        self, upstream: str, *, login: tuple[str, str] | None = None, broken: int = 0
+        self,
+        upstream: str,
+        *,
+        login: tuple[str, str] | None = None,
+        broken: int = 0,
+        certificate: Certificate | None = None,
     ) -> None:
         self.login = login
         self.broken = broken
@@ -36,6 +43,9 @@ class Tunnels:
         self.upstream = (host, int(port))
         self._server = _Server(("127.0.0.1", 0), _Connection)
         self._server.tunnels = self
+        if certificate is not None:
+            context = certificate.server_context()
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Tunnels:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_charon.registry.credentials import FoundLogin, find_credentials
+from docker_charon.registry.credentials import FoundLogin, Keychain
 from fuzz.json_values import members, mostly, scalars, values, written
 from fuzz.line import is_line
 
@@ -49,7 +49,7 @@ def test_a_config_gives_credentials_that_can_be_sent_or_is_told(
     config.write_bytes(content)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("DOCKER_CONFIG", str(tmp_path))
-        check(find_credentials(REGISTRY, "team/app"))
+        check(Keychain(REGISTRY).find("team/app"))
 
 
 def check(found: FoundLogin) -> None:
@@ -76,7 +76,7 @@ def test_a_helper_gives_credentials_that_can_be_sent_or_is_told(
     (tmp_path / "config.json").write_text('{"credsStore": "x"}')
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("DOCKER_CONFIG", str(tmp_path))
-        check(find_credentials(REGISTRY))
+        check(Keychain(REGISTRY).find())
 
 
 @pytest.mark.parametrize(
@@ -87,5 +87,5 @@ def test_a_hard_config_is_told(
 ) -> None:
     (tmp_path / "config.json").write_bytes(content)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    (problem,) = find_credentials(REGISTRY).problems
+    (problem,) = Keychain(REGISTRY).find().problems
     assert str(tmp_path / "config.json") in problem

@@ -22,7 +22,6 @@ from docker_charon.registry.credentials import (
     Credentials,
     FoundLogin,
     Keychain,
-    find_credentials,
 )
 from guarded_registry import LOGIN, PASSWORD, USER, Guards, Site, htpasswd_is_installed
 from images import image, layer
@@ -118,6 +117,10 @@ def test_what_docker_and_podman_wrote_down_is_found(
     fetch(passwords, tmp_path)
 
 
+def find_login(registry: str, repository: str | None = None) -> FoundLogin:
+    return Keychain(registry).find(repository)
+
+
 def user(found: FoundLogin) -> str | None:
     """Return who a login is for."""
     return None if found.credentials is None else found.credentials.username
@@ -149,10 +152,10 @@ def test_the_places_are_searched_in_their_order(
     for number, file in enumerate(files):
         write(file, auths={REGISTRY: entry(f"user-{number}", "secret")})
     for number, file in enumerate(files):
-        found = find_credentials(REGISTRY)
+        found = find_login(REGISTRY)
         assert (user(found), found.source) == (f"user-{number}", str(file))
         file.unlink()
-    assert user(find_credentials(REGISTRY)) is None
+    assert user(find_login(REGISTRY)) is None
 
 
 def test_docker_config_stands_in_place_of_the_folder_at_home(
@@ -160,9 +163,9 @@ def test_docker_config_stands_in_place_of_the_folder_at_home(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / ".docker/config.json", auths={REGISTRY: entry("at-home", "secret")})
-    assert user(find_credentials(REGISTRY)) == "at-home"
+    assert user(find_login(REGISTRY)) == "at-home"
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "elsewhere"))
-    assert user(find_credentials(REGISTRY)) is None
+    assert user(find_login(REGISTRY)) is None
 
 
 def test_podmans_folder_follows_the_configuration_home(
@@ -170,7 +173,7 @@ def test_podmans_folder_follows_the_configuration_home(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     write(tmp_path / "settings/containers/auth.json", auths={REGISTRY: entry("me", "secret")})
-    assert user(find_credentials(REGISTRY)) == "me"
+    assert user(find_login(REGISTRY)) == "me"
 
 
 def test_a_variable_may_hold_the_logins_themselves(
@@ -179,11 +182,11 @@ def test_a_variable_may_hold_the_logins_themselves(
     home.docker(auths=auths(REGISTRY="in the file", other="other"))
     config = json.dumps({"auths": auths(REGISTRY="in the variable")})
     monkeypatch.setenv("DOCKER_AUTH_CONFIG", config)
-    found = find_credentials(REGISTRY)
+    found = find_login(REGISTRY)
     assert (user(found), found.source) == ("in the variable", "DOCKER_AUTH_CONFIG")
-    assert user(find_credentials("other")) == "other"
+    assert user(find_login("other")) == "other"
     monkeypatch.setenv("DOCKER_AUTH_CONFIG", config[:-1])
-    found = find_credentials(REGISTRY)
+    found = find_login(REGISTRY)
     assert user(found) == "in the file"
     assert found.problems == ("DOCKER_AUTH_CONFIG does not hold a JSON object",)
 
@@ -232,7 +235,7 @@ def test_the_most_specific_key_is_used(
     home: Home, keys: dict[str, str], repository: str | None, expected: str | None
 ) -> None:
     home.docker(auths=auths(**keys))
-    assert user(find_credentials(REGISTRY, repository)) == expected
+    assert user(find_login(REGISTRY, repository)) == expected
 
 
 @pytest.mark.parametrize("registry", ["docker.io", "index.docker.io", "registry-1.docker.io"])
@@ -265,7 +268,7 @@ def test_docker_hubs_keys_are_taken_for_its_login(
     home: Home, registry: str, keys: dict[str, str], repository: str, expected: str | None
 ) -> None:
     home.docker(auths=auths(**keys))
-    assert user(find_credentials(registry, repository)) == expected
+    assert user(find_login(registry, repository)) == expected
 
 
 def test_a_keychain_asks_a_helper_once_for_all_namespaces(home: Home) -> None:
@@ -335,7 +338,7 @@ def test_the_own_helper_comes_before_the_one_for_all_and_that_before_the_entry(
     CredentialHelper(home.folder / "bin", "broken").install("exit 1")
     CredentialHelper(home.folder / "bin", "knows-nothing").install("echo '{}'")
     home.docker(auths=auths(REGISTRY="entry"), **config)
-    assert user(find_credentials(REGISTRY)) == expected
+    assert user(find_login(REGISTRY)) == expected
 
 
 def test_an_entry_that_only_says_that_the_store_knows_is_no_login(
@@ -373,7 +376,7 @@ def test_a_helper_that_does_not_work_is_remembered_and_the_search_goes_on(
     if commands is not None:
         home.helper.install(*commands)
     home.docker(credsStore="fake")
-    found = find_credentials(REGISTRY)
+    found = find_login(REGISTRY)
     assert found.credentials is None
     (problem,) = found.problems
     assert str(home.config) in problem
@@ -383,7 +386,7 @@ def test_a_helper_that_does_not_work_is_remembered_and_the_search_goes_on(
     assert "\n" not in problem
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     write(tmp_path / "containers/auth.json", auths=auths(REGISTRY="podman"))
-    found = find_credentials(REGISTRY)
+    found = find_login(REGISTRY)
     assert (user(found), found.problems) == ("podman", (problem,))
 
 
@@ -405,7 +408,7 @@ def test_a_helper_that_does_not_work_is_remembered_and_the_search_goes_on(
 def test_a_helper_that_knows_nothing_is_no_problem(home: Home, commands: list[str]) -> None:
     home.helper.install(*commands)
     home.docker(credsStore="fake")
-    assert find_credentials(REGISTRY) == FoundLogin()
+    assert find_login(REGISTRY) == FoundLogin()
 
 
 def test_a_helper_that_knows_nothing_leaves_us_nobody(
@@ -565,13 +568,13 @@ def test_a_file_that_makes_no_sense_is_remembered_and_the_search_goes_on(
         home.config.mkdir()
     elif isinstance(entry_or_config, str):
         home.config.write_bytes(entry_or_config.encode("latin-1"))
-    (problem,) = find_credentials(REGISTRY).problems
+    (problem,) = find_login(REGISTRY).problems
     assert str(home.config) in problem
     assert words in problem
     assert "hunter2" not in problem
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     write(tmp_path / "containers/auth.json", auths=auths(REGISTRY="podman"))
-    found = find_credentials(REGISTRY)
+    found = find_login(REGISTRY)
     assert (user(found), found.problems) == ("podman", (problem,))
 
 
@@ -580,7 +583,7 @@ def test_a_named_file_that_is_missing_is_remembered(
 ) -> None:
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "gone.json"))
     home.docker(auths=auths(REGISTRY="me"))
-    found = find_credentials(REGISTRY)
+    found = find_login(REGISTRY)
     assert user(found) == "me"
     assert found.problems == (
         f"REGISTRY_AUTH_FILE names {tmp_path / 'gone.json'}, which does not exist",
@@ -618,14 +621,14 @@ def test_an_entry_is_read_in_every_form(
     home: Home, stored: object, expected: Credentials | None
 ) -> None:
     home.docker(auths={REGISTRY: stored})
-    assert find_credentials(REGISTRY).credentials == expected
-    assert find_credentials(REGISTRY).problems == ()
+    assert find_login(REGISTRY).credentials == expected
+    assert find_login(REGISTRY).problems == ()
 
 
 def test_a_password_that_is_no_utf8_is_sent_as_it_is(home: Home) -> None:
     pair = "bWU6cOVzcw=="
     home.docker(auths={REGISTRY: {"auth": pair}})
-    found = find_credentials(REGISTRY).credentials
+    found = find_login(REGISTRY).credentials
     assert found is not None
     assert found.basic == f"Basic {pair}"
 
@@ -633,11 +636,11 @@ def test_a_password_that_is_no_utf8_is_sent_as_it_is(home: Home) -> None:
 def test_a_file_may_begin_with_a_byte_order_mark(home: Home) -> None:
     home.docker(auths=auths(REGISTRY="me"))
     home.config.write_bytes(b"\xef\xbb\xbf" + home.config.read_bytes())
-    assert user(find_credentials(REGISTRY)) == "me"
+    assert user(find_login(REGISTRY)) == "me"
 
 
 def test_no_representation_shows_a_secret(home: Home) -> None:
     home.docker(
         auths={REGISTRY: {**entry("me", "hunter2"), "identitytoken": "hunter2"}},
     )
-    assert "hunter2" not in repr(find_credentials(REGISTRY))
+    assert "hunter2" not in repr(find_login(REGISTRY))

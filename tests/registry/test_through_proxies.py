@@ -69,6 +69,26 @@ def test_a_registry_on_tls_is_reached_by_a_tunnel(
         assert set(tunnels.opened) == {(CONNECT, f"{NAME}:443")}
 
 
+def test_a_proxy_may_speak_tls_itself(
+    tls: str, authority: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = certificates.server_certificate(authority, tmp_path / "proxy")
+    with Tunnels(tls, certificate=own) as tunnels:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{tunnels.address}")
+        make_payload(NAME, tmp_path / "p.zip", ["app:1"], cacert=authority.file)
+        assert set(tunnels.opened) == {(CONNECT, f"{NAME}:443")}
+
+
+def test_a_proxy_whose_certificate_is_not_trusted_is_told(
+    authority: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = certificates.server_certificate(authority, tmp_path / "proxy")
+    with Tunnels("127.0.0.1:1", certificate=own) as tunnels:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{tunnels.address}")
+        line = refused(NAME, tmp_path)
+    assert f"the certificate of the proxy {tunnels.address} is not trusted" in line
+
+
 @WITH_SOCKS
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_registry_on_tls_is_reached_by_socks(

@@ -182,14 +182,6 @@ class Keychain:
         return self._answers[name]
 
 
-def find_credentials(registry: str, repository: str | None = None) -> FoundLogin:
-    """Return the login that Docker or Podman has stored for a repository of ``registry``.
-
-    Without a ``repository`` it is the one for the registry as a whole.
-    """
-    return Keychain(registry).find(repository)
-
-
 class _Broken:
     """A source that does not work, in one line."""
 

@@ -97,7 +97,7 @@ def connection_error(
     elif proxy and caused_by(*_PROXY_ERRORS) and caused_by(*_TLS_ERRORS):
         # There is no tunnel yet: it is the proxy that TLS is spoken with.
         message, _ = tls_failure(causes, f"the proxy {proxy}", None)
-        hint = "check HTTPS_PROXY and HTTP_PROXY: http:// is right for most proxies"
+        hint = "check HTTPS_PROXY and HTTP_PROXY: most proxies want http:// there"
     elif caused_by(*_TLS_ERRORS):
         message, hint = tls_failure(causes, host, client)
     elif caused_by(socket.gaierror):

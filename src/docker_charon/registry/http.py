@@ -199,7 +199,7 @@ class _Connection:
             raise ProxyRefused(None, ()) from error
         finally:
             answer.close()
-        if answer.status != 200:
+        if not 200 <= answer.status < 300:
             offers = ", ".join(answer.headers.get_all("Proxy-Authenticate", []))
             raise ProxyRefused(answer.status, offered_schemes(offers))
 
