@@ -140,27 +140,26 @@ def refused(registry: str, folder: Path, *, secure: bool = True) -> str:
 
 
 @pytest.mark.parametrize(
-    ("status", "offer", "words"),
+    ("secure", "status", "offer", "words"),
     [
-        (407, "", "wants a login, or another one: it answers 407; write http://USER:PASSWORD@"),
-        (407, 'Basic realm="corp"', "wants a login, or another one: it answers 407; write http://"),
-        (407, "NTLM", "it takes logins by ntlm only"),
-        (403, "", "does not let us through: it answers 403; ask whoever runs it to allow"),
-        (405, "", "does not let us through: it answers 405"),
-        (502, "", "does not let us through: it answers 502"),
+        (True, 407, "", "wants a login, or another one: it answers 407; write http://USER:"),
+        (True, 407, 'Basic realm="corp"', "it answers 407; write http://USER:PASSWORD@HOST:PORT"),
+        (True, 407, "NTLM", "it takes logins by ntlm only"),
+        (True, 403, "", "does not let us through: it answers 403; ask whoever runs it to allow"),
+        (True, 405, "", "does not let us through: it answers 405"),
+        (True, 502, "", "does not let us through: it answers 502"),
+        (False, 407, "", "wants a login, or another one: it answers 407; write http://USER:"),
+        (False, 407, "NTLM, Negotiate", "it takes logins by ntlm, negotiate only"),
     ],
 )
-@pytest.mark.parametrize("secure", [True, False])
 def test_a_proxy_that_refuses_is_told_as_such(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    secure: bool,
     status: int,
     offer: str,
     words: str,
-    secure: bool,
 ) -> None:
-    if not secure and status != 407:
-        pytest.skip("in plain HTTP the registry may answer this as well")
     headers = {"Proxy-Authenticate": offer} if offer else {}
     with Proxy("127.0.0.1:1", [Rule(*ANY, Answer(status, headers), times=None)]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@{proxy.address}")
