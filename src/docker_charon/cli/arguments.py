@@ -52,12 +52,52 @@ def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
 
 
 def password_of(password: str | None, from_stdin: bool) -> str | None:
-    """Return the password; read it from standard input if ``from_stdin``."""
+    """Return the password; ``from_stdin`` reads it from standard input.
+
+    From a terminal it is one line. Otherwise it is all of standard input without its last line
+    break, as ``docker login`` takes it: a service account's key has many lines.
+    """
     if not from_stdin:
         return password
-    if sys.stdin is None or not (line := sys.stdin.readline().rstrip("\r\n")):
+    text = _standard_input() if sys.stdin is not None else ""
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
         raise typer.BadParameter("there is no password on standard input")
-    return line
+    return text
+
+
+def login_of(
+    context: typer.Context,
+    username: str | None,
+    password: str | None,
+    *,
+    from_stdin: bool,
+    anonymous: bool,
+) -> tuple[str | None, str | None]:
+    """Return the username and the password; ``anonymous`` leaves those of the environment out."""
+    if not anonymous:
+        return username, password_of(password, from_stdin)
+    sources = [context.get_parameter_source(name) for name in ("username", "password")]
+    if from_stdin or any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise typer.BadParameter("--anonymous goes without --username and a password")
+    return None, None
+
+
+def certificate_of(cert: str | None, key: str | None) -> str | tuple[str, str] | None:
+    """Return the client certificate: a file that holds its key, or a pair of two files."""
+    if key is None:
+        return cert
+    if cert is None:
+        raise typer.BadParameter("--key is the key of a client certificate: name that with --cert")
+    return cert, key
+
+
+def _standard_input() -> str:
+    """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
+    if sys.stdin.isatty():
+        return sys.stdin.readline()
+    # Windows marks text with a BOM, through pipes as well.
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def volume_size_of(text: str | None) -> int | None:

@@ -20,7 +20,9 @@ from docker_charon.cli.options import (
     AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
+    Anonymous,
     CACert,
+    Cert,
     DryRun,
     Host,
     Images,
@@ -31,6 +33,7 @@ from docker_charon.cli.options import (
     InventoryImages,
     Jobs,
     Keep,
+    Key,
     Password,
     PasswordStdin,
     PayloadFile,
@@ -65,8 +68,9 @@ A first delivery, and an update that carries only what is new:
 Environment:
   DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
   DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
-  REQUESTS_CA_BUNDLE                              certificates to trust
+  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
   TMPDIR                                          where a payload from a pipe is stored
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
@@ -114,6 +118,7 @@ Examples:
       docker-charon push-payload -r registry.lan""",
 )
 def make_payload_command(
+    context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
     registry: Registry = DOCKER_HUB,
@@ -128,7 +133,10 @@ def make_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -155,6 +163,9 @@ def make_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         make_payload(
             registry,
             target,
@@ -162,13 +173,15 @@ def make_payload_command(
             arguments.names_of(already_transferred or ()),
             secure=not insecure,
             username=username,
-            password=arguments.password_of(password, password_stdin),
+            password=password,
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -186,6 +199,7 @@ Examples:
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
+    context: typer.Context,
     registry: Registry = DOCKER_HUB,
     file: PayloadFile = "-",
     strict: Strict = False,
@@ -196,7 +210,10 @@ def push_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -216,16 +233,21 @@ def push_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         pushed = push_payload_to_registry(
             registry,
             source,
             strict,
             secure=not insecure,
             username=username,
-            password=arguments.password_of(password, password_stdin),
+            password=password,
             repository_prefix=repository_prefix,
             allowed_signers=allowed_signers,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -248,6 +270,7 @@ Examples:
       --already-transferred-payload inventory.zip my-image:1.8""",
 )
 def make_inventory_command(
+    context: typer.Context,
     images: InventoryImages = None,
     registry: Registry = DOCKER_HUB,
     file: InventoryFile = "-",
@@ -255,7 +278,10 @@ def make_inventory_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
@@ -269,14 +295,19 @@ def make_inventory_command(
 
     target = arguments.target_of(file)
     with terminal.exit_on_error():
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         listed = make_inventory(
             registry,
             target,
             arguments.names_of(images or ()),
             secure=not insecure,
             username=username,
-            password=arguments.password_of(password, password_stdin),
+            password=password,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             jobs=jobs,
             progress=not quiet,
         )

@@ -12,7 +12,6 @@ from dataclasses import replace
 import requests
 
 from docker_charon.errors import (
-    AuthenticationError,
     DigestMismatch,
     InvalidDigest,
     InvalidManifest,
@@ -83,13 +82,9 @@ class RegistryClient:
                 error.hint = "it does not look like a registry"
                 raise error
             if response.status_code == 401 and not self._session.login.needs_scopes(response):
-                if self._session.login.has_credentials:
+                login = self._session.login.found()
+                if login is not None and login.credentials is not None:
                     raise self._session.answer_error(response, doing)
-                raise AuthenticationError(
-                    f"{self.registry} wants a login",
-                    hint="give a username and a password, or log in with docker login",
-                    status=401,
-                )
             self._session.read_short(response)
 
     def get_manifest(self, repository: str, reference: str) -> Manifest:
@@ -268,7 +263,7 @@ class RegistryClient:
         ):
             if response.status_code != 200 or is_html(response):
                 if referrers:
-                    raise self._session.answer_error(response, doing)
+                    raise self._session.answer_error(response, doing, [place.pull])
                 return None
             listed = document.get("manifests") or [] if document is not None else None
             if not isinstance(listed, list):

@@ -20,6 +20,7 @@ from docker_charon.payload.volumes import checked_size, parse_size
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
@@ -45,6 +46,8 @@ def make_payload(
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -79,6 +82,10 @@ def make_payload(
             whose private one an agent has. ``ssh-keygen`` (OpenSSH) asks for a passphrase if the
             key has one.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -103,7 +110,8 @@ def make_payload(
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     delivered = _delivered_blobs(payloads_already_transferred)
-    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
+    access = Access(secure, username, password, cacert, cert, anonymous)
+    with open_registry(registry, access, jobs) as client:
         resolver = Resolver(client, workers, chosen_platforms)
         images = resolver.images(to_transfer, include_referrers=include_referrers)
         skipped = resolver.images(already_transferred, skip_missing_platforms=True)
