@@ -13,14 +13,16 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments, terminal
+from docker_charon.cli import arguments, inspection, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
+    AllowedSigners,
     AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
-    AsJSON,
+    Anonymous,
     CACert,
+    Cert,
     DryRun,
     Host,
     Images,
@@ -31,6 +33,7 @@ from docker_charon.cli.options import (
     InventoryImages,
     Jobs,
     Keep,
+    Key,
     Password,
     PasswordStdin,
     PayloadFile,
@@ -40,10 +43,13 @@ from docker_charon.cli.options import (
     Quiet,
     Registry,
     RepositoryPrefix,
+    Sign,
     Storage,
     Strict,
     TargetFile,
     Username,
+    VolumeDirs,
+    VolumeSize,
 )
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
@@ -62,8 +68,9 @@ A first delivery, and an update that carries only what is new:
 Environment:
   DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
   DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
-  REQUESTS_CA_BUNDLE                              certificates to trust
+  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
   TMPDIR                                          where a payload from a pipe is stored
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
@@ -111,6 +118,7 @@ Examples:
       docker-charon push-payload -r registry.lan""",
 )
 def make_payload_command(
+    context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
     registry: Registry = DOCKER_HUB,
@@ -119,11 +127,16 @@ def make_payload_command(
     already_transferred_payload: AlreadyTransferredPayload = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
+    volume_size: VolumeSize = None,
+    sign: Sign = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -145,10 +158,14 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
-    target = arguments.target_of(file, dry_run=dry_run)
+    size = arguments.volume_size_of(volume_size)
+    target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         make_payload(
             registry,
             target,
@@ -156,11 +173,15 @@ def make_payload_command(
             arguments.names_of(already_transferred or ()),
             secure=not insecure,
             username=username,
-            password=arguments.password_of(password, password_stdin),
+            password=password,
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
+            volume_size=size,
+            sign=sign,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -178,15 +199,21 @@ Examples:
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
+    context: typer.Context,
     registry: Registry = DOCKER_HUB,
     file: PayloadFile = "-",
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -201,19 +228,26 @@ def push_payload_command(
     arguments.only_one_stdin(
         {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
     )
-    source = arguments.source_of(file)
+    ask = terminal.ask_for_medium if terminal.can_ask() else None
+    source = arguments.source_of(file, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         pushed = push_payload_to_registry(
             registry,
             source,
             strict,
             secure=not insecure,
             username=username,
-            password=arguments.password_of(password, password_stdin),
+            password=password,
             repository_prefix=repository_prefix,
+            allowed_signers=allowed_signers,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -222,52 +256,7 @@ def push_payload_command(
         terminal.print_data("\n".join(pushed))
 
 
-@app.command(
-    "verify-payload",
-    cls=Command,
-    short_help="Check every byte of a payload.",
-    epilog="""\
-Example:
-  docker-charon verify-payload -f payload.zip""",
-)
-def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
-    """Check every byte of a payload, without a network.
-
-    Each problem is one line on standard error, and the exit status is 1 if there are any.
-    """
-    from docker_charon.payload.verify import verify_payload
-
-    source = arguments.source_of(file)
-    with terminal.exit_on_error():
-        findings = verify_payload(source, jobs=jobs, progress=not quiet)
-    for finding in findings:
-        terminal.say(finding)
-    if findings:
-        sys.exit(1)
-    if not quiet:
-        terminal.say("the payload is complete and undamaged")
-
-
-@app.command(
-    "inspect-payload",
-    cls=Command,
-    short_help="Show the contents of a payload.",
-    epilog="""\
-Examples:
-  docker-charon inspect-payload -f payload.zip
-  docker-charon inspect-payload -f payload.zip --json""",
-)
-def inspect_payload_command(
-    file: PayloadFile = "-",
-    as_json: AsJSON = False,
-) -> None:
-    """Show which images a payload contains and what it expects the destination to have."""
-    from docker_charon.payload.inspect import inspect_payload
-
-    source = arguments.source_of(file)
-    with terminal.exit_on_error():
-        summary = inspect_payload(source)
-    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+inspection.register(app)
 
 
 @app.command(
@@ -281,6 +270,7 @@ Examples:
       --already-transferred-payload inventory.zip my-image:1.8""",
 )
 def make_inventory_command(
+    context: typer.Context,
     images: InventoryImages = None,
     registry: Registry = DOCKER_HUB,
     file: InventoryFile = "-",
@@ -288,7 +278,10 @@ def make_inventory_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
@@ -302,14 +295,19 @@ def make_inventory_command(
 
     target = arguments.target_of(file)
     with terminal.exit_on_error():
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         listed = make_inventory(
             registry,
             target,
             arguments.names_of(images or ()),
             secure=not insecure,
             username=username,
-            password=arguments.password_of(password, password_stdin),
+            password=password,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             jobs=jobs,
             progress=not quiet,
         )
@@ -332,6 +330,8 @@ def serve_command(
     host: Host = "127.0.0.1",
     port: Port = 5000,
     allow_host: AllowHost = None,
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
 ) -> None:
     """Run a small registry: read-only from payloads, or read-write from a directory.
 
@@ -340,10 +340,18 @@ def serve_command(
     """
     from docker_charon.server import serve
 
+    if allowed_signers is not None:
+        terminal.show_info_messages()
+    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
     with (
         terminal.exit_on_error(),
         serve(
-            payloads or (), storage=storage, host=host, port=port, allow_hosts=allow_host or ()
+            sources,
+            storage=storage,
+            host=host,
+            port=port,
+            allow_hosts=allow_host or (),
+            allowed_signers=allowed_signers,
         ) as server,
     ):
         try:

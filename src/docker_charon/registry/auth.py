@@ -11,16 +11,21 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
 from docker_charon.errors import AuthenticationError, RegistryError
-from docker_charon.registry.credentials import Credentials
-from docker_charon.registry.errors import NETWORK_ERRORS, connection_error, retry_after
-from docker_charon.registry.http import origin
+from docker_charon.registry.credentials import FoundLogin
+from docker_charon.registry.errors import (
+    NETWORK_ERRORS,
+    connection_error,
+    login_hint,
+    retry_after,
+)
+from docker_charon.registry.http import HTTPSession, origin
 from docker_charon.registry.response import read_document
 from docker_charon.registry.secrets import without_login
 
@@ -76,23 +81,24 @@ class _Grant:
 class Login:
     """The login of one user to one registry, shared by all requests.
 
-    ``find`` is called for credentials when the registry first wants some. A token is fetched once
-    for each set of scopes. Credentials go to the registry's own origin (Basic) or to the token
-    service that it names (Bearer), and nowhere else.
+    ``find`` is called for the login to a repository, or to the registry as a whole, when the
+    registry first wants one there. A token is fetched once for each set of scopes. Credentials go
+    to the registry's own origin (Basic) or to the token service that it names (Bearer), and nowhere
+    else.
     """
 
     def __init__(
         self,
-        session: requests.Session,
+        session: HTTPSession,
         url: str,
         registry: str,
-        find: Callable[[], Credentials | None],
+        find: Callable[[str | None], FoundLogin],
     ) -> None:
         self._session = session
         self._origin = origin(url)
         self._registry = registry
         self._find = find
-        self._found: tuple[Credentials | None] | None = None
+        self._logins: dict[str | None, FoundLogin] = {}
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Grant] = {}
         self._lock = threading.RLock()
@@ -106,17 +112,16 @@ class Login:
         """Whether ``url`` is of the registry itself: no other may see an ``Authorization``."""
         return origin(url) == self._origin
 
-    @property
-    def has_credentials(self) -> bool:
-        """Whether the registry has asked for a login, and there is a user to log in as."""
-        return self._found is not None and self._found[0] is not None
+    def found(self, scopes: Sequence[str] = ()) -> FoundLogin | None:
+        """Return the login for a request with ``scopes``, if the registry has asked for one."""
+        return self._logins.get(_repository(scopes))
 
-    @property
-    def _credentials(self) -> Credentials | None:
+    def _find_login(self, scopes: Sequence[str]) -> FoundLogin:
+        repository = _repository(scopes)
         with self._lock:
-            if self._found is None:
-                self._found = (self._find(),)
-            return self._found[0]
+            if repository not in self._logins:
+                self._logins[repository] = self._find(repository)
+            return self._logins[repository]
 
     def needs_scopes(self, response: requests.Response) -> bool:
         """Whether a 401 to a request without scopes does not say what one with scopes gets."""
@@ -126,14 +131,21 @@ class Login:
     def header(self, scopes: tuple[str, ...]) -> str | None:
         """Return the ``Authorization`` of a request, or ``None`` before the first challenge."""
         challenge = self._challenge
-        if challenge is None:
+        if challenge is None or (challenge.scheme == "bearer" and not scopes):
             return None
-        if challenge.scheme == "basic":
-            credentials = self._credentials
-            if credentials is None or not credentials.password:
-                return None
-            return credentials.basic
-        return self._token(challenge, scopes).header if scopes else None
+        header = self._header_of_login(challenge, scopes)
+        if header is None and challenge.scheme == "bearer":
+            return self._token(challenge, scopes).header
+        return header
+
+    def _header_of_login(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
+        """Return the ``Authorization`` that needs no token service, if the login has one."""
+        credentials = self._find_login(scopes).credentials
+        if credentials is None:
+            return None
+        if credentials.registry_token:
+            return f"Bearer {credentials.registry_token}"
+        return credentials.basic if challenge.scheme == "basic" and credentials.password else None
 
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
@@ -148,11 +160,13 @@ class Login:
             for key, old in list(self._tokens.items()):
                 if old.header == used:
                     del self._tokens[key]
-        if challenge is not None and challenge.scheme == "bearer" and scopes:
-            grant = self._answer_with_token(challenge, scopes, used)
-        else:
-            grant = _Grant(self.header(scopes) or "", math.inf)
-        return grant if grant.header not in ("", used) else None
+        header = None
+        if challenge is not None and (scopes or challenge.scheme == "basic"):
+            header = self._header_of_login(challenge, scopes)
+            if header is None and challenge.scheme == "bearer":
+                grant = self._answer_with_token(challenge, scopes, used)
+                return grant if grant.header != used else None
+        return _Grant(header, math.inf) if header not in (None, used) else None
 
     def _answer_with_token(
         self, challenge: Challenge, scopes: tuple[str, ...], used: str | None
@@ -193,21 +207,27 @@ class Login:
             with self._ask(realm, challenge.parameters.get("service"), scopes) as response:
                 content = read_document(response, _LONGEST_ANSWER)
         except NETWORK_ERRORS as error:
-            prefix = f"cannot log in to {self._registry}: "
-            raise connection_error(error, service, secure=True, prefix=prefix) from error
+            raise connection_error(
+                error,
+                service,
+                secure=True,
+                prefix=f"cannot log in to {self._registry}: ",
+                proxy=self._session.proxy_of(realm),
+            ) from error
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
         if status in (401, 403):
+            login = self.found(scopes)
             refusal = AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
                 f"{status})",
-                hint="check the username and the password"
-                if self.has_credentials
-                else "give a username and a password",
+                hint=login_hint(login),
                 status=status,
             )
-            refusal.login_refused = status == 401 and self.has_credentials
+            refusal.login_refused = (
+                status == 401 and login is not None and login.credentials is not None
+            )
             raise refusal
         failure = RegistryError(f"{who} answered {status}", status=status)
         failure.retry_after = retry_after(response.headers)
@@ -215,7 +235,7 @@ class Login:
 
     def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
         """Ask the token service; an identity token is a refresh token (RFC 6749, section 6)."""
-        credentials = self._credentials
+        credentials = self._find_login(scopes).credentials
         parameters = {"service": service} if service is not None else {}
         if credentials and credentials.identity_token:
             form = {
@@ -307,6 +327,12 @@ def _needs_other_scopes(response: requests.Response, scopes: tuple[str, ...]) ->
 def _other_scopes(challenge: Challenge, scopes: tuple[str, ...]) -> list[str]:
     named = challenge.parameters.get("scope", "").split()
     return [scope for scope in dict.fromkeys(named) if scope not in scopes][:_MOST_SCOPES]
+
+
+def _repository(scopes: Sequence[str]) -> str | None:
+    """Return the repository of the main scope, ``repository:NAME:ACTIONS``; others have none."""
+    kind, _, rest = (scopes[0] if scopes else "").partition(":")
+    return rest.rpartition(":")[0] if kind == "repository" else None
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -84,14 +84,11 @@ class RegistryClient:
                 error = self._session.answer_error(response, doing)
                 error.hint = "it does not look like a registry"
                 raise error
-            login = self._session.login
-            # Without a login, some registries refuse this request and no other.
-            if (
-                response.status_code == 401
-                and login.has_credentials
-                and not login.needs_scopes(response)
-            ):
-                raise self._session.answer_error(response, doing)
+            if response.status_code == 401 and not self._session.login.needs_scopes(response):
+                login = self._session.login.found()
+                # Without a login, some registries refuse this request and no other.
+                if login is not None and login.credentials is not None:
+                    raise self._session.answer_error(response, doing)
             self._session.read_short(response)
 
     def get_manifest(self, repository: str, reference: str) -> Manifest:
@@ -276,7 +273,7 @@ class RegistryClient:
             ):
                 if response.status_code != 200 or is_html(response):
                     if referrers:
-                        raise self._session.answer_error(response, doing)
+                        raise self._session.answer_error(response, doing, [place.pull])
                     return None
                 referrers += self._listed_referrers(document, doing)
         except RegistryError as error:

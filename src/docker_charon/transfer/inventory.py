@@ -22,6 +22,7 @@ from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
 from docker_charon.transfer.names import source_references
@@ -45,6 +46,8 @@ def make_inventory(
     password: str | None = None,
     *,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
@@ -63,6 +66,10 @@ def make_inventory(
         username: The user of a registry that requires a login.
         password: The password of that user. Without both, the logins of Docker or Podman are used.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         jobs: The number of questions at the same time.
         progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
 
@@ -79,8 +86,10 @@ def make_inventory(
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     references = source_references(docker_images, "docker_images", registry, secure=secure)
-    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
-        inventory = _Inventory(client, Workers(jobs))
+    workers = Workers(jobs)
+    access = Access(secure, username, password, cacert, cert, anonymous)
+    with open_registry(registry, access, jobs) as client:
+        inventory = _Inventory(client, workers)
         if references:
             images = inventory.images(references, progress)
         else:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.reference import Reference, parse_references
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.http import check_host, is_docker_hub
+from docker_charon.registry.credentials import is_docker_hub
+from docker_charon.registry.http import check_host
 
 _OFFICIAL = "library/"
 """What stands before the names of Docker Hub's official images, on Docker Hub and on mirrors."""
