@@ -263,12 +263,6 @@ def test_referrers_of_an_image_known_by_sha512_are_found(
     assert verify_payload(payload) == []
 
 
-def in_steps(*replies: Reply) -> Any:
-    """Return a rule that gives one reply after the other, and then none."""
-    left = list(replies)
-    return lambda asked: left.pop(0) if left else None
-
-
 def refuse(pattern: str, reply: Reply) -> Any:
     return lambda asked: reply if re.search(pattern, asked.path) else None
 
@@ -351,13 +345,19 @@ def test_a_layer_with_urls_that_the_registry_does_not_give_is_left_out(
     assert carried(payload) == {digest_of(content): content, config["digest"]: APP.blobs[0]}
 
 
-def test_a_scope_that_a_refusal_names_is_asked_for_as_well(registry: LooseRegistry) -> None:
+@pytest.mark.parametrize("check", ["asks for a login", "does not"])
+@pytest.mark.parametrize("wanted", ["repository:team/real-app:pull", "aws", "a:b:pull c:d:pull"])
+def test_a_scope_that_a_refusal_names_is_asked_for_as_well(
+    registry: LooseRegistry, wanted: str, check: str
+) -> None:
     registry.put("vanity/app:1", APP)
-    wanted = "repository:team/real-app:pull"
+    if check == "does not":
+        registry.answer("GET", "/v2/$", Reply())
 
     def gateway(asked: Asked) -> Reply | None:
         if asked.path == "/token":
-            token = "good" if wanted in asked.query.get("scope", []) else "other"
+            scopes = asked.query.get("scope", [])
+            token = "good" if set(wanted.split()) <= set(scopes) else "other"
             return Reply(200, {}, json.dumps({"token": token}).encode())
         if asked.authorization == "Bearer good" or (asked.path == "/v2/" and asked.authorization):
             return None
@@ -367,7 +367,8 @@ def test_a_scope_that_a_refusal_names_is_asked_for_as_well(registry: LooseRegist
         return Reply(401, {"WWW-Authenticate": challenge})
 
     registry.rules.append(gateway)
-    assert carried(make(registry, "vanity/app:1")) == APP.contents()
+    assert carried(make(registry, "vanity/app:1", jobs=1)) == APP.contents()
+    assert len(registry.matching("GET", "/token")) == 2  # the others use the second token
 
 
 def test_a_scope_that_the_token_service_refuses_hides_nothing(registry: LooseRegistry) -> None:
