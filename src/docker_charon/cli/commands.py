@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from importlib import metadata
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, terminal
+from docker_charon.cli import arguments, inspection, serving, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
-    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     Anonymous,
     CACert,
     Cert,
     DryRun,
-    Host,
     Images,
     ImagesFrom,
     IncludeReferrers,
@@ -37,14 +34,11 @@ from docker_charon.cli.options import (
     Password,
     PasswordStdin,
     PayloadFile,
-    Payloads,
     Platforms,
-    Port,
     Quiet,
     Registry,
     RepositoryPrefix,
     Sign,
-    Storage,
     Strict,
     TargetFile,
     Username,
@@ -315,53 +309,7 @@ def make_inventory_command(
         terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
 
-@app.command(
-    "serve",
-    cls=Command,
-    short_help="Run a small registry from payloads or a directory.",
-    epilog="""\
-Examples:
-  docker-charon serve payload.zip update.zip
-  docker-charon serve --storage ./registry""",
-)
-def serve_command(
-    payloads: Payloads = None,
-    storage: Storage = None,
-    host: Host = "127.0.0.1",
-    port: Port = 5000,
-    allow_host: AllowHost = None,
-    allowed_signers: AllowedSigners = None,
-    volume_dir: VolumeDirs = None,
-) -> None:
-    """Run a small registry: read-only from payloads, or read-write from a directory.
-
-    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
-    exit status is then 0.
-    """
-    from docker_charon.server import serve
-
-    if allowed_signers is not None:
-        terminal.show_info_messages()
-    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
-    with (
-        terminal.exit_on_error(),
-        serve(
-            sources,
-            storage=storage,
-            host=host,
-            port=port,
-            allow_hosts=allow_host or (),
-            allowed_signers=allowed_signers,
-        ) as server,
-    ):
-        try:
-            terminal.print_data(server.address)
-            mode = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
-            while True:
-                time.sleep(3600)
-        except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has stopped")
+serving.register(app)
 
 
 @app.command(
@@ -385,7 +333,7 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, serving.terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -404,11 +352,3 @@ def main() -> None:
 def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise _Terminated(128 + signal.SIGTERM)
-
-
-class _Terminated(SystemExit):
-    """The process was asked to end by SIGTERM."""
