@@ -19,7 +19,9 @@ from docker_charon.errors import AuthenticationError, ConnectionFailed, Registry
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import FoundLogin, is_docker_hub
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
+from docker_charon.registry.response import SLOWEST, TooSlow
 from docker_charon.registry.retry import TRANSIENT
+from docker_charon.registry.secrets import redacted, sent_secrets
 from docker_charon.registry.tls_failure import (
     NGINX_CLIENT_CERTIFICATE,
     client_certificate_refusal,
@@ -43,6 +45,13 @@ _ADDRESS_ERRORS = (
     requests.exceptions.InvalidSchema,
     urllib3.exceptions.LocationValueError,
 )
+_PERMANENT_ERRORS = (
+    *_ADDRESS_ERRORS,
+    requests.TooManyRedirects,
+    requests.exceptions.ContentDecodingError,
+)
+FEW_TRIES = 2
+"""Tries of what hardly ever succeeds after a failure, and takes long to fail."""
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _NO_CONNECTION = (
     requests.ConnectTimeout,
@@ -105,6 +114,12 @@ def connection_error(
     elif caused_by(ConnectionRefusedError):
         message = f"nothing listens at {host}"
         hint = "is the registry running, the port right?"
+    elif caused_by(TooSlow):
+        message = f"{host} sends its answer too slowly, less than {SLOWEST} bytes a second"
+        hint = "try again later"
+    elif caused_by(requests.exceptions.ContentDecodingError):
+        message = f"{host} sends an answer that is compressed, which was not asked for"
+        hint = "something on the way to it compresses: switch that off there"
     elif caused_by(*_TIMEOUTS) and not is_broken:
         message, hint = f"{host} does not answer in time", "try again later"
     elif no_route:
@@ -119,9 +134,11 @@ def connection_error(
     failure = ConnectionFailed(prefix + message, hint=hint)
     failure.unreachable = no_connection
     failure.permanent = not caused_by(ssl.SSLEOFError) and (
-        caused_by(*_TLS_ERRORS, *_ADDRESS_ERRORS, requests.TooManyRedirects)
+        caused_by(*_TLS_ERRORS, *_PERMANENT_ERRORS)
         or any(refusal.status not in TRANSIENT for refusal in refusals)
     )
+    if caused_by(TooSlow):
+        failure.most_tries = FEW_TRIES
     return failure
 
 
@@ -193,7 +210,8 @@ def answer_error(
     registry sent us to another one: in most cases the storage behind it. ``proxy`` is the
     ``host:port`` of a proxy that may have answered, and ``client`` the client certificate.
     """
-    status, (code, message) = answer.status_code, _first_error(body)
+    status = answer.status_code
+    code, message = _first_error(body, sent_secrets(answer))
     said = " ".join(part for part in (str(status), code, message) if part)
     who = f"{other_host}, where {registry} sends us," if other_host else registry
     kind: type[RegistryError] = RegistryError
@@ -260,8 +278,11 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _first_error(body: bytes) -> tuple[str, str]:
-    """Return code and message of the first error in a body; plain text is all message."""
+def _first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
+    """Return code and message of the first error in a body; plain text is all message.
+
+    Some servers repeat the request, so ``secrets`` are hidden.
+    """
     text = body.decode("utf-8", "replace")
     try:
         first = json.loads(text)["errors"][0]
@@ -271,10 +292,10 @@ def _first_error(body: bytes) -> tuple[str, str]:
             message = detail
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _shortened(code, 60), _shortened(message, 200)
+    return _shortened(code, 60, secrets), _shortened(message, 200, secrets)
 
 
-def _shortened(value: object, longest: int) -> str:
-    """Return a server's words, short enough for a part of one line."""
-    text = value if isinstance(value, str) else ""
+def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
+    """Return a server's words without ``secrets``, short enough for a part of one line."""
+    text = redacted(value, secrets) if isinstance(value, str) else ""
     return " ".join(one_line(text[: 4 * longest]).split())[:longest]

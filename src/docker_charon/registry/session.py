@@ -34,9 +34,16 @@ from docker_charon.registry.credentials import (
     Keychain,
     is_docker_hub,
 )
-from docker_charon.registry.errors import NETWORK_ERRORS, answer_error, connection_error
+from docker_charon.registry.errors import (
+    FEW_TRIES,
+    NETWORK_ERRORS,
+    answer_error,
+    connection_error,
+)
 from docker_charon.registry.http import HTTPSession, check_host, origin
+from docker_charon.registry.response import read_document
 from docker_charon.registry.retry import RetryPolicy, Tries
+from docker_charon.registry.secrets import without_login
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
@@ -156,7 +163,8 @@ class Session:
                 )
             except NETWORK_ERRORS as error:
                 raise self.connection_error(error) from error
-            _log.debug("%s %s: %s", method, url.partition("?")[0], response.status_code)
+            shown_url = without_login(url.partition("?")[0])
+            _log.debug("%s %s: %s", method, shown_url, response.status_code)
             try:
                 if expect is not None and response.status_code not in expect:
                     raise self.answer_error(response, doing, scopes)
@@ -215,10 +223,9 @@ class Session:
     def read(self, response: requests.Response, limit: int) -> bytes:
         """Return an answer's body; one byte more than ``limit`` tells that there is more."""
         try:
-            content: bytes = response.raw.read(limit + 1, decode_content=True)
+            return read_document(response, limit)
         except NETWORK_ERRORS as error:
-            raise self.connection_error(error) from error
-        return content
+            raise self.connection_error(error, response.url) from error
 
     def read_short(self, response: requests.Response) -> bytes:
         """Return a body that may be cut; if it is read to its end, the connection is used again."""
@@ -259,9 +266,12 @@ class Session:
             client=None if other_host else self._certificates.client,
         )
 
-    def connection_error(self, error: Exception) -> ConnectionFailed:
-        """Return what a failure on the way to this registry, or to its storage, means."""
-        url = getattr(getattr(error, "request", None), "url", None) or self.url
+    def connection_error(self, error: Exception, url: str | None = None) -> ConnectionFailed:
+        """Return what a failure on the way to this registry, or to its storage, means.
+
+        ``url`` is that of the answer, if there was one already.
+        """
+        url = getattr(getattr(error, "request", None), "url", None) or url or self.url
         proxy = self._http.proxy_of(url)
         other_host = self._other_host(url)
         if not other_host:
@@ -280,6 +290,8 @@ class Session:
             proxy=proxy,
         )
         failure.hint = "can that one be reached from here?"
+        if failure.unreachable:
+            failure.most_tries = FEW_TRIES
         return failure
 
     def _other_host(self, url: str) -> str:

@@ -17,7 +17,7 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, parse_references
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
@@ -25,6 +25,7 @@ from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
+from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.survey import PresentBlobs
@@ -84,7 +85,7 @@ def make_inventory(
         PayloadError: ``zip_file`` cannot be written.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    references = parse_references(docker_images, "docker_images")
+    references = source_references(docker_images, "docker_images", registry, secure=secure)
     workers = Workers(jobs)
     access = Access(secure, username, password, cacert, cert, anonymous)
     with open_registry(registry, access, jobs) as client:
