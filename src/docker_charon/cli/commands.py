@@ -292,7 +292,7 @@ def make_inventory_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write an inventory: a small file that lists what the air-gapped registry has.
+    """Write an inventory, a small file that lists what a registry has, and print the images in it.
 
     Take the inventory to the connected side and give it to make-payload with
     --already-transferred-payload: the payload then leaves out what the registry already has. An
@@ -313,6 +313,8 @@ def make_inventory_command(
             jobs=jobs,
             progress=not quiet,
         )
+    if listed and isinstance(target, str):  # otherwise standard output has the inventory
+        terminal.print_data("\n".join(listed))
     if not quiet:
         terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
