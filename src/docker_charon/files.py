@@ -58,8 +58,12 @@ def put_in_place(temporary: Path, target: Path) -> None:
 
 
 def write_durably(target: Path, content: bytes, temporary: Path) -> None:
-    """Write ``target`` completely or not at all; ``temporary`` is on the same file system."""
-    with temporary.open("wb") as file:
+    """Write ``target`` completely or not at all; ``temporary`` is on the same file system.
+
+    ``temporary`` is always a new file: if it is a link, the link is removed, not followed.
+    """
+    temporary.unlink(missing_ok=True)
+    with temporary.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
