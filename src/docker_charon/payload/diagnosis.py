@@ -107,9 +107,11 @@ def _what_tar_is(file: IO[bytes], name: str) -> PayloadError:
 
 def what_archive_is(archive: Archive, missing: str) -> PayloadError:
     """Return an error that says what an archive is that lacks the entry ``missing``."""
+    problem = f"this {archive.kind} is not a payload: it has no {missing}"
+    if missing != DESCRIPTOR_PATH:
+        return PayloadError(problem)
     unpack = _UNZIP if archive.kind == "zip" else ""
     kind, hint = _what_paths_are(archive.entries, archive.kind, unpack)
-    problem = f"this {archive.kind} is not a payload: it has no {missing}"
     return PayloadError(f"{problem}; {kind}" if kind else problem, hint=hint if kind else "")
 
 
