@@ -33,6 +33,7 @@ from docker_charon.cli.options import (
     Keep,
     Password,
     PasswordStdin,
+    PayloadArgument,
     PayloadFile,
     Payloads,
     Platforms,
@@ -181,13 +182,14 @@ def make_payload_command(
     short_help="Push the images of a payload to a registry.",
     epilog="""\
 Examples:
-  docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+  docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
+    payload: PayloadArgument = None,
     registry: Registry = DOCKER_HUB,
-    file: PayloadFile = "-",
+    file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
     allowed_signers: AllowedSigners = None,
@@ -208,11 +210,12 @@ def push_payload_command(
     """
     from docker_charon.transfer.push import push_payload_to_registry
 
+    path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
+        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
     ask = terminal.ask_for_medium if terminal.can_ask() else None
-    source = arguments.source_of(file, volume_dir, ask)
+    source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
