@@ -119,6 +119,13 @@ def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = Non
     return VolumePath(Path(file), tuple(volume_dirs or ()), ask)
 
 
+def file_of(argument: str | None, option: str | None) -> str:
+    """Return the file that is named as an argument or as an option, or - if it is not named."""
+    if argument is not None and option is not None:
+        raise typer.BadParameter(f"the payload is named twice: as {argument}, and with -f {option}")
+    return argument or option or "-"
+
+
 def source_of(
     file: str, volume_dirs: Iterable[Path] | None = None, ask: Ask | None = None
 ) -> VolumePath | IO[bytes]:

@@ -33,6 +33,7 @@ from docker_charon.cli.options import (
     Key,
     Password,
     PasswordStdin,
+    PayloadArgument,
     PayloadFile,
     Platforms,
     Quiet,
@@ -188,14 +189,15 @@ def make_payload_command(
     short_help="Push the images of a payload to a registry.",
     epilog="""\
 Examples:
-  docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+  docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
     context: typer.Context,
+    payload: PayloadArgument = None,
     registry: Registry = DOCKER_HUB,
-    file: PayloadFile = "-",
+    file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
     allowed_signers: AllowedSigners = None,
@@ -219,11 +221,12 @@ def push_payload_command(
     """
     from docker_charon.transfer.push import push_payload_to_registry
 
+    path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
+        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
     ask = terminal.ask_for_medium if terminal.can_ask() else None
-    source = arguments.source_of(file, volume_dir, ask)
+    source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
@@ -279,7 +282,7 @@ def make_inventory_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write an inventory: a small file that lists what the air-gapped registry has.
+    """Write an inventory, a small file that lists what a registry has, and print the images in it.
 
     Take the inventory to the connected side and give it to make-payload with
     --already-transferred-payload: the payload then leaves out what the registry already has. An
@@ -305,6 +308,8 @@ def make_inventory_command(
             jobs=jobs,
             progress=not quiet,
         )
+    if listed and isinstance(target, str):  # otherwise standard output has the inventory
+        terminal.print_data("\n".join(listed))
     if not quiet:
         terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 

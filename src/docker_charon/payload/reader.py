@@ -21,7 +21,8 @@ from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, S
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
-from docker_charon.payload.archive import Archive, Report, open_archive, raise_it
+from docker_charon.payload.archive import Archive, Report, raise_it
+from docker_charon.payload.diagnosis import what_archive_is
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
@@ -32,6 +33,7 @@ from docker_charon.payload.format import (
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.signed_archive import read_signature, verify_signature
+from docker_charon.payload.source import open_archive
 
 
 class Payload:
@@ -274,7 +276,7 @@ class Payload:
         if info is None and name is not None:
             raise PayloadError(f"the payload is incomplete: it lacks {path} of {name}")
         if info is None:
-            raise PayloadError(f"this zip is not a payload: it has no {path}")
+            raise what_archive_is(self._archive, path)
         return info
 
     def _content(
