@@ -158,25 +158,17 @@ def make_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         make_payload(
             registry,
             target,
             [*arguments.names_of(images or ()), *arguments.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            secure=not insecure,
-            username=username,
-            password=password,
+            **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -230,21 +222,13 @@ def push_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         pushed = push_payload_to_registry(
             registry,
             source,
             strict,
-            secure=not insecure,
-            username=username,
-            password=password,
+            **arguments.access_of(context),
             repository_prefix=repository_prefix,
             allowed_signers=allowed_signers,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -292,19 +276,11 @@ def make_inventory_command(
 
     target = arguments.target_of(file)
     with terminal.exit_on_error():
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         listed = make_inventory(
             registry,
             target,
             arguments.names_of(images or ()),
-            secure=not insecure,
-            username=username,
-            password=password,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
+            **arguments.access_of(context),
             jobs=jobs,
             progress=not quiet,
         )
