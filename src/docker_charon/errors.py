@@ -24,8 +24,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_LONGEST = 1000  # characters of a message; names in it may come from strangers and be very long
-
 
 def one_line(text: str) -> str:
     """Return ``text`` with a space for each character that could break a line of a terminal."""
@@ -41,10 +39,13 @@ class DockerCharonError(Exception):
     """
 
     partial: Path | None = None
+    _longest = (
+        1000  # characters of a message; names in it may come from strangers, and be very long
+    )
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        if len(message) > _LONGEST:
-            message = f"{message[: _LONGEST - 3]}..."
+        if len(message) > self._longest:
+            message = f"{message[: self._longest - 3]}..."
         self.message = one_line(message)
         self.hint = one_line(hint)
         super().__init__(self.message)
@@ -103,19 +104,31 @@ class ConnectionFailed(RegistryError):
     """Nothing answers at the address of the registry, or the connection broke repeatedly.
 
     ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
-    fail in the same way, for example because a certificate is not trusted.
+    fail in the same way, for example because a certificate is not trusted. ``most_tries`` is how
+    often at most it is worth trying, where that is less than usual.
     """
 
     unreachable = False
     permanent = False
+    most_tries: int | None = None
 
 
 class AuthenticationError(RegistryError):
-    """The registry or its token service does not allow this user to do this."""
+    """The registry or its token service does not allow this user to do this.
+
+    ``login_refused`` says that the username and the password are wrong, whatever is asked for.
+    """
+
+    login_refused = False
 
 
 class ManifestNotFound(RegistryError):
-    """The registry lacks a manifest, or its tag names another manifest."""
+    """The registry lacks a manifest, or its tag names another manifest.
+
+    If several images of a call cannot be transferred, one such error names them all.
+    """
+
+    _longest = 20_000
 
 
 class BlobNotFound(RegistryError):

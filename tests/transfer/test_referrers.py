@@ -428,13 +428,10 @@ def test_a_list_that_ends_half_way_is_an_error() -> None:
             client.referrers("app", subject)
 
 
-@pytest.mark.parametrize(
-    ("body", "error"),
-    [("[]", RegistryError), ("x", RegistryError), ('{"manifests": [1]}', InvalidManifest)],
-)
-def test_nonsense_is_no_list(body: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize("body", ["[]", "x", '{"manifests": [1]}'])
+def test_nonsense_is_no_list(body: str) -> None:
     subject = Digest(APP.digest)
     with api() as (client, web):
         web.get(f"{API}/{subject}", body=body)
-        with pytest.raises(error, match="the referrers of app@sha256"):
+        with pytest.raises(RegistryError, match="the referrers of app@sha256"):
             client.referrers("app", subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypedDict
 
 import typer
 
@@ -52,12 +52,62 @@ def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
 
 
 def password_of(password: str | None, from_stdin: bool) -> str | None:
-    """Return the password; read it from standard input if ``from_stdin``."""
+    """Return the password; ``from_stdin`` reads it from standard input.
+
+    From a terminal it is one line. Otherwise it is all of standard input without its last line
+    break, as ``docker login`` takes it: a service account's key has many lines.
+    """
     if not from_stdin:
         return password
-    if sys.stdin is None or not (line := sys.stdin.readline().rstrip("\r\n")):
+    text = _standard_input() if sys.stdin is not None else ""
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
         raise typer.BadParameter("there is no password on standard input")
-    return line
+    return text
+
+
+class AccessArguments(TypedDict):
+    """How to reach a registry and as whom: the same arguments of several functions."""
+
+    secure: bool
+    username: str | None
+    password: str | None
+    cacert: str | None
+    cert: str | tuple[str, str] | None
+    anonymous: bool
+
+
+def access_of(context: typer.Context) -> AccessArguments:
+    """Return what the options of a command say of the access to its registry.
+
+    ``--anonymous`` wins over the login in environment variables, and excludes one in options.
+    """
+    options = context.params
+    username, password, anonymous = options["username"], options["password"], options["anonymous"]
+    cert, key, from_stdin = options["cert"], options["key"], options["password_stdin"]
+    if key is not None and cert is None:
+        raise typer.BadParameter("--key is the key of a client certificate: name that with --cert")
+    if anonymous:
+        sources = [context.get_parameter_source(name) for name in ("username", "password")]
+        if from_stdin or any(source and source.name == "COMMANDLINE" for source in sources):
+            raise typer.BadParameter("--anonymous goes without --username and a password")
+        username = password = None
+    return {
+        "secure": not options["insecure"],
+        "username": username,
+        "password": password_of(password, from_stdin),
+        "cacert": options["cacert"],
+        "cert": cert if key is None else (cert, key),
+        "anonymous": anonymous,
+    }
+
+
+def _standard_input() -> str:
+    """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
+    if sys.stdin.isatty():
+        return sys.stdin.readline()
+    # Windows marks text with a BOM, through pipes as well.
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def volume_size_of(text: str | None) -> int | None:

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from importlib import metadata
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, terminal
+from docker_charon.cli import arguments, inspection, serving, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
-    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
+    Anonymous,
     CACert,
+    Cert,
     DryRun,
-    Host,
     Images,
     ImagesFrom,
     IncludeReferrers,
@@ -31,18 +30,16 @@ from docker_charon.cli.options import (
     InventoryImages,
     Jobs,
     Keep,
+    Key,
     Password,
     PasswordStdin,
     PayloadArgument,
     PayloadFile,
-    Payloads,
     Platforms,
-    Port,
     Quiet,
     Registry,
     RepositoryPrefix,
     Sign,
-    Storage,
     Strict,
     TargetFile,
     Username,
@@ -66,8 +63,9 @@ A first delivery, and an update that carries only what is new:
 Environment:
   DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
   DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
-  REQUESTS_CA_BUNDLE                              certificates to trust
+  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
   TMPDIR                                          where a payload from a pipe is stored
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
@@ -115,6 +113,7 @@ Examples:
       docker-charon push-payload -r registry.lan""",
 )
 def make_payload_command(
+    context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
     registry: Registry = DOCKER_HUB,
@@ -129,7 +128,10 @@ def make_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -161,15 +163,12 @@ def make_payload_command(
             target,
             [*arguments.names_of(images or ()), *arguments.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            secure=not insecure,
-            username=username,
-            password=arguments.password_of(password, password_stdin),
+            **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
-            cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -187,6 +186,7 @@ Examples:
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
+    context: typer.Context,
     payload: PayloadArgument = None,
     registry: Registry = DOCKER_HUB,
     file: PayloadFile = None,
@@ -198,7 +198,10 @@ def push_payload_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -223,12 +226,9 @@ def push_payload_command(
             registry,
             source,
             strict,
-            secure=not insecure,
-            username=username,
-            password=arguments.password_of(password, password_stdin),
+            **arguments.access_of(context),
             repository_prefix=repository_prefix,
             allowed_signers=allowed_signers,
-            cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -251,6 +251,7 @@ Examples:
       --already-transferred-payload inventory.zip my-image:1.8""",
 )
 def make_inventory_command(
+    context: typer.Context,
     images: InventoryImages = None,
     registry: Registry = DOCKER_HUB,
     file: InventoryFile = "-",
@@ -258,7 +259,10 @@ def make_inventory_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
@@ -276,10 +280,7 @@ def make_inventory_command(
             registry,
             target,
             arguments.names_of(images or ()),
-            secure=not insecure,
-            username=username,
-            password=arguments.password_of(password, password_stdin),
-            cacert=cacert,
+            **arguments.access_of(context),
             jobs=jobs,
             progress=not quiet,
         )
@@ -289,53 +290,7 @@ def make_inventory_command(
         terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
 
-@app.command(
-    "serve",
-    cls=Command,
-    short_help="Run a small registry from payloads or a directory.",
-    epilog="""\
-Examples:
-  docker-charon serve payload.zip update.zip
-  docker-charon serve --storage ./registry""",
-)
-def serve_command(
-    payloads: Payloads = None,
-    storage: Storage = None,
-    host: Host = "127.0.0.1",
-    port: Port = 5000,
-    allow_host: AllowHost = None,
-    allowed_signers: AllowedSigners = None,
-    volume_dir: VolumeDirs = None,
-) -> None:
-    """Run a small registry: read-only from payloads, or read-write from a directory.
-
-    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
-    exit status is then 0.
-    """
-    from docker_charon.server import serve
-
-    if allowed_signers is not None:
-        terminal.show_info_messages()
-    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
-    with (
-        terminal.exit_on_error(),
-        serve(
-            sources,
-            storage=storage,
-            host=host,
-            port=port,
-            allow_hosts=allow_host or (),
-            allowed_signers=allowed_signers,
-        ) as server,
-    ):
-        try:
-            terminal.print_data(server.address)
-            mode = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
-            while True:
-                time.sleep(3600)
-        except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has stopped")
+serving.register(app)
 
 
 @app.command(
@@ -359,7 +314,7 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, serving.terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -378,11 +333,3 @@ def main() -> None:
 def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise _Terminated(128 + signal.SIGTERM)
-
-
-class _Terminated(SystemExit):
-    """The process was asked to end by SIGTERM."""

@@ -66,6 +66,33 @@ CACert = Annotated[
         rich_help_panel=REGISTRY,
     ),
 ]
+Cert = Annotated[
+    str | None,
+    typer.Option(
+        "--cert",
+        metavar="FILE",
+        help="A client certificate (PEM), for a registry that wants one. [default: the one in "
+        "certs.d of Docker or Podman]",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The key (PEM) of the client certificate, if --cert does not hold it.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Anonymous = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous",
+        help="Do not log in, even if there is a stored login.",
+        rich_help_panel=REGISTRY,
+    ),
+]
 PayloadArgument = Annotated[
     str | None,
     typer.Argument(

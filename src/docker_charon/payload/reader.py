@@ -200,7 +200,8 @@ class Payload:
         roots: Mapping[Digest, Descriptor],
     ) -> tuple[Referrer, ...]:
         """Return the referrers of an image, and the referrers of these."""
-        subjects = {manifest.digest for manifest in image.manifests} if image else set()
+        manifests = image.manifests if image else ()
+        subjects = {digest for manifest in manifests for digest in manifest.digests}
         tags = {tag for subject in subjects for tag in cosign_tags(subject)}
         referrers = []
         for digest, tag in descriptor.referrers.get(name, ()):
@@ -210,8 +211,8 @@ class Payload:
             if tag not in tags if tag else graph.root.subject_digest not in subjects:
                 raise PayloadError(f"{DESCRIPTOR_PATH}: {digest} does not refer to {name}")
             for manifest in graph.manifests:
-                subjects.add(manifest.digest)
-                tags.update(cosign_tags(manifest.digest))
+                subjects.update(manifest.digests)
+                tags.update(tag for known in manifest.digests for tag in cosign_tags(known))
             referrers.append(Referrer(graph, tag))
         return tuple(referrers)
 

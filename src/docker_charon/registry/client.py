@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import requests
 
 from docker_charon.errors import (
-    AuthenticationError,
     DigestMismatch,
     InvalidDigest,
     InvalidManifest,
@@ -53,6 +53,8 @@ class RegistryClient:
         self._session = Session(registry, access or Access(), connections)
         self._uploads = BlobUploads(self._session)
         self.registry = registry
+        self.doubt: RegistryError | None = None
+        """Why this may not be a registry, if its answer to the check of its API is unusual."""
 
     def __repr__(self) -> str:
         return f"<RegistryClient {self._session.url}>"
@@ -83,13 +85,10 @@ class RegistryClient:
                 error.hint = "it does not look like a registry"
                 raise error
             if response.status_code == 401 and not self._session.login.needs_scopes(response):
-                if self._session.login.has_credentials:
+                login = self._session.login.found()
+                # Without a login, some registries refuse this request and no other.
+                if login is not None and login.credentials is not None:
                     raise self._session.answer_error(response, doing)
-                raise AuthenticationError(
-                    f"{self.registry} wants a login",
-                    hint="give a username and a password, or log in with docker login",
-                    status=401,
-                )
             self._session.read_short(response)
 
     def get_manifest(self, repository: str, reference: str) -> Manifest:
@@ -116,19 +115,23 @@ class RegistryClient:
                 if response.status_code == 404:
                     raise self._manifest_not_found(name)
                 content = self._session.read(response, MAX_SIZE)
-            stated, actual = _stated_digest(response), Digest.of(content)
-            # If the header and the content differ, one is wrong. The same content twice is right.
-            is_wrong = stated and stated.algorithm == actual.algorithm and stated != actual
-            if is_wrong and content != previous:
-                previous = content
-                raise DigestMismatch(
-                    f"{self.registry} says that {name} is {stated}, and sends {actual}"
-                )
+            stated = _stated_digest(response)
+            if stated is not None and stated != Digest.of(content, stated.algorithm):
+                # One of the two is wrong. If the same content comes twice, it is right.
+                if content != previous:
+                    previous = content
+                    raise DigestMismatch(
+                        f"{self.registry} says that {name} is {stated}, and sends "
+                        f"{Digest.of(content, stated.algorithm)}"
+                    )
+                stated = None
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
             try:
-                return Manifest.parse(content, media_type, digest)
+                return Manifest.parse(content, media_type, digest or stated)
             except (InvalidManifest, DigestMismatch) as error:
-                raise type(error)(f"{name} on {self.registry}: {error}") from None
+                raise type(error)(
+                    f"{name} on {self.registry}: {error.message}", hint=error.hint
+                ) from None
 
         return Tries(replace(self._session.retry, when_damaged=True)).run(attempt)
 
@@ -246,35 +249,66 @@ class RegistryClient:
     def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:
         """Return what refers to a manifest (end-12a), however many pages it fills.
 
-        ``None`` means that the registry has no referrers API.
+        ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` when
+        only the first pages of the list arrive.
         """
         place = self._session.repository(repository)
         doing = f"the referrers of {_name(repository, subject)}"
         referrers: list[Descriptor] = []
-        for response, document in self._session.pages(
-            place.path("referrers", subject),
-            doing=doing,
-            scopes=[place.pull],
-            expect=(200, *_NO_API),
-            may_be_html=True,
-        ):
-            if response.status_code != 200 or is_html(response):
-                if referrers:
-                    raise self._session.answer_error(response, doing)
-                return None
-            listed = document.get("manifests") or [] if document is not None else None
-            if not isinstance(listed, list):
-                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-            try:
-                referrers += [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(listed)]
-            except InvalidManifest as error:
-                raise InvalidManifest(f"{doing} on {self.registry}: {error}") from None
+        try:
+            for response, document in self._session.pages(
+                place.path("referrers", subject),
+                doing=doing,
+                scopes=[place.pull],
+                expect=(200, *_NO_API),
+                may_be_html=True,
+            ):
+                if response.status_code != 200 or is_html(response):
+                    if referrers:
+                        raise self._session.answer_error(response, doing, [place.pull])
+                    return None
+                referrers += self._listed_referrers(document, doing)
+        except RegistryError as error:
+            if not referrers:
+                raise
+            raise ManifestNotFound(
+                f"the list of {doing} ends after {len(referrers)}: {error.message}",
+                hint=error.hint,
+                status=error.status,
+            ) from error
         return referrers
+
+    def _listed_referrers(self, document: Any, doing: str) -> list[Descriptor]:
+        """Return the descriptors of one page of a list of referrers."""
+        listed = document.get("manifests") or [] if document is not None else None
+        if not isinstance(listed, list):
+            raise RegistryError(f"{self.registry} answers nonsense for {doing}")
+        try:
+            return [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(listed)]
+        except InvalidManifest as error:
+            raise RegistryError(f"{doing} on {self.registry}: {error}") from None
 
     def _manifest_not_found(self, name: str) -> ManifestNotFound:
         return ManifestNotFound(
             f"{self.registry} has no {name}", hint="is the name spelled right?", status=404
         )
+
+
+@contextlib.contextmanager
+def open_source(registry: str, access: Access, jobs: int) -> Iterator[RegistryClient]:
+    """Open a client for ``jobs`` threads that only reads.
+
+    Raises as `RegistryClient.check_api` does when no registry answers there, and when it refuses
+    the login. Some refuse no more than this check: its error is then the client's ``doubt``.
+    """
+    with RegistryClient(registry, access, connections=jobs) as client:
+        try:
+            client.check_api()
+        except RegistryError as error:
+            if error.status in (None, 401, 429):
+                raise
+            client.doubt = error
+        yield client
 
 
 @contextlib.contextmanager

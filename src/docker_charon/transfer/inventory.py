@@ -18,14 +18,16 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, parse_references
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.listing import IncompleteListing
 from docker_charon.registry.session import Access
+from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.survey import PresentBlobs
@@ -46,6 +48,8 @@ def make_inventory(
     password: str | None = None,
     *,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
@@ -64,6 +68,10 @@ def make_inventory(
         username: The user of a registry that requires a login.
         password: The password of that user. Without both, the logins of Docker or Podman are used.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         jobs: The number of questions at the same time.
         progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
 
@@ -80,9 +88,11 @@ def make_inventory(
         PayloadError: ``zip_file`` cannot be written.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    references = parse_references(docker_images, "docker_images")
-    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
-        inventory = _Inventory(client, Workers(jobs))
+    references = source_references(docker_images, "docker_images", registry, secure=secure)
+    workers = Workers(jobs)
+    access = Access(secure, username, password, cacert, cert, anonymous)
+    with open_registry(registry, access, jobs) as client:
+        inventory = _Inventory(client, workers)
         if references:
             images = inventory.images(references, progress)
         else:

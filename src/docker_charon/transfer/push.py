@@ -11,6 +11,7 @@ from docker_charon.oci.image import PayloadImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
 from docker_charon.transfer.blobs import BlobSender
@@ -32,6 +33,8 @@ def push_payload_to_registry(
     repository_prefix: str = "",
     allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -57,6 +60,10 @@ def push_payload_to_registry(
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them, who is logged at level ``INFO``. This is checked first.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
         jobs: The number of questions, uploads or mounts at the same time.
         progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
@@ -77,9 +84,10 @@ def push_payload_to_registry(
     """
     workers = Workers(jobs)
     prefix = checked_prefix(repository_prefix)
+    access = Access(secure, username, password, cacert, cert, anonymous)
     with (
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
-        open_registry(registry, Access(secure, username, password, cacert), jobs) as client,
+        open_registry(registry, access, jobs) as client,
     ):
         push = _Push(client, payload, prefix, workers)
         push.ask_registry()
