@@ -16,6 +16,7 @@ from docker_charon import (
     AuthenticationError,
     ManifestNotFound,
     RegistryError,
+    make_inventory,
     make_payload,
     push_payload_to_registry,
     verify_payload,
@@ -109,6 +110,16 @@ def test_images_of_both_lists_are_named(registry: LooseRegistry) -> None:
     with pytest.raises(ManifestNotFound) as raised:
         make_payload(registry.address, io.BytesIO(), ["app:1", "a:1"], ["b:1"], secure=False)
     assert all(name in str(raised.value) for name in ("2 of 3", "a:1", "b:1"))
+
+
+def test_an_inventory_names_every_image_that_is_missing(registry: LooseRegistry) -> None:
+    registry.put("app:1", APP)
+    registry.put("broken:1", image(layer(2)))
+    del registry.blobs[digest_of(layer(2))]
+    with pytest.raises(ManifestNotFound) as raised:
+        names = ["app:1", "gone:1", "broken:1", "lost:1"]
+        make_inventory(registry.address, io.BytesIO(), names, secure=False)
+    assert all(name in str(raised.value) for name in ("3 of 4", *names[1:]))
 
 
 def test_hundreds_of_missing_images_are_named_in_one_bounded_line(registry: LooseRegistry) -> None:

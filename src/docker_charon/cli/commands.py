@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from importlib import metadata
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, terminal
+from docker_charon.cli import arguments, inspection, serving, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
-    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     Anonymous,
     CACert,
     Cert,
     DryRun,
-    Host,
     Images,
     ImagesFrom,
     IncludeReferrers,
@@ -36,15 +33,13 @@ from docker_charon.cli.options import (
     Key,
     Password,
     PasswordStdin,
+    PayloadArgument,
     PayloadFile,
-    Payloads,
     Platforms,
-    Port,
     Quiet,
     Registry,
     RepositoryPrefix,
     Sign,
-    Storage,
     Strict,
     TargetFile,
     Username,
@@ -163,25 +158,17 @@ def make_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         make_payload(
             registry,
             target,
             [*arguments.names_of(images or ()), *arguments.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            secure=not insecure,
-            username=username,
-            password=password,
+            **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -194,14 +181,15 @@ def make_payload_command(
     short_help="Push the images of a payload to a registry.",
     epilog="""\
 Examples:
-  docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+  docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
     context: typer.Context,
+    payload: PayloadArgument = None,
     registry: Registry = DOCKER_HUB,
-    file: PayloadFile = "-",
+    file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
     allowed_signers: AllowedSigners = None,
@@ -225,29 +213,22 @@ def push_payload_command(
     """
     from docker_charon.transfer.push import push_payload_to_registry
 
+    path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
+        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
     ask = terminal.ask_for_medium if terminal.can_ask() else None
-    source = arguments.source_of(file, volume_dir, ask)
+    source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         pushed = push_payload_to_registry(
             registry,
             source,
             strict,
-            secure=not insecure,
-            username=username,
-            password=password,
+            **arguments.access_of(context),
             repository_prefix=repository_prefix,
             allowed_signers=allowed_signers,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -285,7 +266,7 @@ def make_inventory_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write an inventory: a small file that lists what the air-gapped registry has.
+    """Write an inventory, a small file that lists what a registry has, and print the images in it.
 
     Take the inventory to the connected side and give it to make-payload with
     --already-transferred-payload: the payload then leaves out what the registry already has. An
@@ -295,73 +276,21 @@ def make_inventory_command(
 
     target = arguments.target_of(file)
     with terminal.exit_on_error():
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         listed = make_inventory(
             registry,
             target,
             arguments.names_of(images or ()),
-            secure=not insecure,
-            username=username,
-            password=password,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
+            **arguments.access_of(context),
             jobs=jobs,
             progress=not quiet,
         )
+    if listed and isinstance(target, str):  # otherwise standard output has the inventory
+        terminal.print_data("\n".join(listed))
     if not quiet:
         terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
 
-@app.command(
-    "serve",
-    cls=Command,
-    short_help="Run a small registry from payloads or a directory.",
-    epilog="""\
-Examples:
-  docker-charon serve payload.zip update.zip
-  docker-charon serve --storage ./registry""",
-)
-def serve_command(
-    payloads: Payloads = None,
-    storage: Storage = None,
-    host: Host = "127.0.0.1",
-    port: Port = 5000,
-    allow_host: AllowHost = None,
-    allowed_signers: AllowedSigners = None,
-    volume_dir: VolumeDirs = None,
-) -> None:
-    """Run a small registry: read-only from payloads, or read-write from a directory.
-
-    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
-    exit status is then 0.
-    """
-    from docker_charon.server import serve
-
-    if allowed_signers is not None:
-        terminal.show_info_messages()
-    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
-    with (
-        terminal.exit_on_error(),
-        serve(
-            sources,
-            storage=storage,
-            host=host,
-            port=port,
-            allow_hosts=allow_host or (),
-            allowed_signers=allowed_signers,
-        ) as server,
-    ):
-        try:
-            terminal.print_data(server.address)
-            mode = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
-            while True:
-                time.sleep(3600)
-        except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has stopped")
+serving.register(app)
 
 
 @app.command(
@@ -385,7 +314,7 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, serving.terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -404,11 +333,3 @@ def main() -> None:
 def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise _Terminated(128 + signal.SIGTERM)
-
-
-class _Terminated(SystemExit):
-    """The process was asked to end by SIGTERM."""

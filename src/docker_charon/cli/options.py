@@ -93,14 +93,19 @@ Anonymous = Annotated[
         rich_help_panel=REGISTRY,
     ),
 ]
-PayloadFile = Annotated[
-    str,
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="PATH",
-        help="The payload to read; - is standard input.",
+PayloadArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PATH]",
+        help="The payload to read: a file, or the directory that it was unzipped to. - is "
+        "standard input, which is the default.",
         rich_help_panel=RUN,
+    ),
+]
+PayloadFile = Annotated[
+    str | None,
+    typer.Option(
+        "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=RUN
     ),
 ]
 Jobs = Annotated[

@@ -24,6 +24,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.registry.blobs import BlobStream, blob_size
 from docker_charon.registry.http import origin
+from docker_charon.registry.listing import Listing
 from docker_charon.registry.retry import ONCE, Tries
 from docker_charon.registry.session import Access, Session, is_html
 from docker_charon.registry.uploads import BlobUploads
@@ -32,7 +33,6 @@ _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _CATALOG = "registry:catalog:*"
 _NO_API = (400, 404, 405, 406, 501)
 """How registries without a referrers API answer; the spec has 404."""
-_MOST_NAMES = 1_000_000  # of repositories or tags, before it is taken for a list without an end
 _UNSETTLED = frozenset(
     {"DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}
 )
@@ -224,35 +224,27 @@ class RegistryClient:
     def tags(self, repository: str) -> list[str]:
         """Return every tag of a repository (end-8a), however many pages they fill.
 
-        Raises `ManifestNotFound` when there is no such repository.
+        Raises `ManifestNotFound` when there is no such repository, and `IncompleteListing`.
         """
         place, doing = self._session.repository(repository), f"the tags of {repository}"
-        return self._list(place.path("tags", "list"), "tags", doing, place.pull, repository)
+        path = place.path("tags", "list")
+        try:
+            return Listing(self._session, path, "tags", doing=doing, scope=place.pull).read()
+        except RegistryError as error:
+            if error.status == 404:
+                raise self._manifest_not_found(repository) from None
+            raise
 
     def repositories(self) -> list[str]:
         """Return every repository that this user may see, however many pages they fill.
 
         ``_catalog`` is not part of the distribution-spec, and not every registry has it. Raises
-        `ManifestNotFound` where it is missing.
+        `IncompleteListing` where a page of it cannot be read.
         """
         doing = "the list of its repositories"
-        return self._list("_catalog", "repositories", doing, _CATALOG, "such list")
-
-    def _list(self, path: str, key: str, doing: str, scope: str, name: str) -> list[str]:
-        """Return the strings under ``key`` of all pages."""
-        names: list[str] = []
-        for response, document in self._session.pages(
-            path, doing=doing, scopes=[scope], expect=(200, 404)
-        ):
-            if response.status_code == 404:
-                raise self._manifest_not_found(name)
-            listed = document.get(key) or [] if document is not None else None
-            if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-            names += listed
-            if len(names) > _MOST_NAMES:
-                raise RegistryError(f"{self.registry} finds no end of {doing}")
-        return names
+        return Listing(
+            self._session, "_catalog", "repositories", doing=doing, scope=_CATALOG
+        ).read()
 
     def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:
         """Return what refers to a manifest (end-12a), however many pages it fills.

@@ -205,20 +205,28 @@ class Session:
         The ``Link`` of an answer leads to the next page (distribution-spec 1.1, "Listing Tags").
         ``options`` are those of `request`.
         """
-        page: str | None = path
+        target: str | None = path
         seen = set()
-        while page is not None and page not in seen:
-            seen.add(page)
+        while target is not None and target not in seen:
+            seen.add(target)
             if len(seen) > _MOST_PAGES:
                 raise RegistryError(f"{self.registry} finds no end of {doing}")
-            with self.request("GET", page, doing=doing, **options) as response:
-                document = None
-                if response.status_code == 200:
-                    with contextlib.suppress(ValueError):
-                        document = parse_json(self.read(response, _LONGEST_PAGE))
-                yield response, document if isinstance(document, dict) else None
-                next_page = _next_page(response)
-                page = self.resolve(response, next_page, doing) if next_page else None
+            with self.page(target, doing=doing, **options) as (response, document):
+                yield response, document
+            link = next_link(response)
+            target = self.resolve(response, link, doing) if link else None
+
+    @contextlib.contextmanager
+    def page(
+        self, target: str, *, doing: str, **options: Any
+    ) -> Iterator[tuple[requests.Response, Any]]:
+        """Open one page of a list: the answer, and its JSON object or ``None``."""
+        with self.request("GET", target, doing=doing, **options) as response:
+            document = None
+            if response.status_code == 200:
+                with contextlib.suppress(ValueError):
+                    document = parse_json(self.read(response, _LONGEST_PAGE))
+            yield response, document if isinstance(document, dict) else None
 
     def read(self, response: requests.Response, limit: int) -> bytes:
         """Return an answer's body; one byte more than ``limit`` tells that there is more."""
@@ -340,7 +348,7 @@ def is_html(response: requests.Response) -> bool:
     return response.headers.get("Content-Type", "").lower().startswith("text/html")
 
 
-def _next_page(response: requests.Response) -> str | None:
+def next_link(response: requests.Response) -> str | None:
     """Return the ``next`` link (RFC 8288), in upper or lower case, alone or among others."""
     for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
         parameters = {name.lower(): value for name, value in link.items()}
