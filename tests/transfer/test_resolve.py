@@ -59,6 +59,7 @@ def sha512(content: bytes) -> str:
         Reply(500),
         Reply(503),
         Reply(404, {"Content-Type": "text/html"}, b"<html>"),
+        Reply(200, {"Content-Type": "text/html"}, b"<html>"),
     ],
 )
 def test_a_registry_that_refuses_only_the_check_is_pulled_from(
@@ -77,9 +78,18 @@ def test_a_wrong_password_is_told_at_once(registry: LooseRegistry) -> None:
     assert registry.matching("GET", "/manifests/") == []
 
 
-def test_a_server_that_is_not_a_registry_is_called_that(registry: LooseRegistry) -> None:
-    registry.answer("GET", "", Reply(404))
-    with pytest.raises(RegistryError, match="does not look like a registry"):
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (Reply(404), "does not look like a registry"),
+        (Reply(200, {"Content-Type": "text/html"}, b"<html>"), "answers with a web page"),
+    ],
+)
+def test_a_server_that_is_not_a_registry_is_called_that(
+    registry: LooseRegistry, reply: Reply, problem: str
+) -> None:
+    registry.answer("GET", "", reply)
+    with pytest.raises(RegistryError, match=problem):
         make(registry, "app:1", "app:2")
 
 

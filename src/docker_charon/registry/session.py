@@ -171,7 +171,8 @@ class Session:
                 if response.status_code == 200 and is_html(response) and not may_be_html:
                     raise RegistryError(
                         f"{self.registry} answers with a web page to {doing}: it is not a "
-                        "registry, or something before it wants a login"
+                        "registry, or something before it wants a login",
+                        status=200,
                     )
                 if method != "GET":
                     self.read_short(response)
