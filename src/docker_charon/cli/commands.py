@@ -31,15 +31,18 @@ from docker_charon.cli.options import (
     InventoryImages,
     Jobs,
     Keep,
+    Names,
     Password,
     PasswordStdin,
     PayloadFile,
     Payloads,
     Platforms,
     Port,
+    PrintedNames,
     Quiet,
     Registry,
     RepositoryPrefix,
+    SkipReferrers,
     Storage,
     Strict,
     TargetFile,
@@ -66,7 +69,8 @@ Environment:
   REQUESTS_CA_BUNDLE                              certificates to trust
   TMPDIR                                          where a payload from a pipe is stored
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out, 130
+interrupted."""
 
 app = typer.Typer(
     name="docker-charon",
@@ -182,6 +186,8 @@ def push_payload_command(
     file: PayloadFile = "-",
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    skip_referrers: SkipReferrers = False,
+    names: PrintedNames = Names.DESTINATION,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -195,8 +201,12 @@ def push_payload_command(
 
     Everything is checked before the first upload, and tags are set last. If the command is
     interrupted, run it again: it uploads only what is missing.
+
+    If the registry refuses an image, the others are pushed, and the exit status is 1. If it lacks
+    what an image needs beside the payload, that image is left out, and the exit status is 3.
     """
-    from docker_charon.transfer.push import push_payload_to_registry
+    from docker_charon.registry.session import Access
+    from docker_charon.transfer.push import push_payload
 
     arguments.only_one_stdin(
         {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
@@ -205,21 +215,29 @@ def push_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        pushed = push_payload_to_registry(
+        pushed = push_payload(
             registry,
             source,
-            strict,
-            secure=not insecure,
-            username=username,
-            password=arguments.password_of(password, password_stdin),
+            Access(not insecure, username, arguments.password_of(password, password_stdin), cacert),
+            strict=strict,
             repository_prefix=repository_prefix,
-            cacert=cacert,
+            skip_referrers=skip_referrers,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
         )
-    if pushed:
-        terminal.print_data("\n".join(pushed))
+    has_new_names = repository_prefix and names is Names.DESTINATION
+    arrived = [
+        destination if has_new_names else name for name, destination in pushed.destinations.items()
+    ]
+    if arrived:
+        terminal.print_data("\n".join(arrived))
+    if pushed.incomplete is not None:
+        for name, error in pushed.incomplete.errors.items():
+            terminal.say(f"{name}: {error}")
+        terminal.fail(pushed.incomplete.summary, terminal.FAILED)
+    if pushed.left_out:
+        sys.exit(terminal.LEFT_OUT)
 
 
 @app.command(

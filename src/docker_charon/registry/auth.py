@@ -184,7 +184,7 @@ class Login:
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
         if status in (401, 403):
-            raise AuthenticationError(
+            refusal = AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
                 f"{status})",
                 hint="check the username and the password"
@@ -192,6 +192,9 @@ class Login:
                 else "give a username and a password",
                 status=status,
             )
+            # GitLab answers 403 for one repository that this user may not push to.
+            refusal.is_login_refused = status == 401 and self.has_credentials
+            raise refusal
         failure = RegistryError(f"{who} answered {status}", status=status)
         failure.retry_after = retry_after(response.headers)
         raise failure

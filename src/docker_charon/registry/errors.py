@@ -9,6 +9,7 @@ import errno
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ _LOGIN_HINTS = {
     (403, False): "without a login this is not allowed: give a username and a password",
 }
 """What to do about a status, with or without credentials."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
 
@@ -172,7 +174,15 @@ def answer_error(
         hint = ""
     error = kind(f"{who} answers {said} to {doing}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
+    error.digests = frozenset(_DIGEST.findall(body.decode("utf-8", "replace")))
     return error
+
+
+def ends_all(error: Exception) -> bool:
+    """Whether every other request to the registry would fail in the same way as one did."""
+    if isinstance(error, AuthenticationError):
+        return error.is_login_refused
+    return isinstance(error, ConnectionFailed)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

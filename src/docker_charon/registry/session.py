@@ -256,6 +256,7 @@ class Session:
             error, other_host, secure=True, prefix=f"{self.registry} sends us to another host: "
         )
         failure.hint = "can that one be reached from here?"
+        failure.elsewhere = True
         return failure
 
     def _other_host(self, url: str) -> str:
