@@ -23,7 +23,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.errors import NETWORK_ERRORS, ends_all
 from docker_charon.registry.http import parse_number, read_body
-from docker_charon.registry.retry import ONCE, TRANSIENT, RetryPolicy, Tries
+from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy, Tries
 from docker_charon.registry.session import Repository, Session, is_html
 
 _BUFFER = 256 * 1024
@@ -62,14 +62,33 @@ class BlobLooks:
         Raises `ConnectionFailed`, and `AuthenticationError` if the login itself is refused. All
         other failures mean that the state is unknown.
         """
-        # The question is not worth many tries: without an answer the blob is just uploaded.
         options: Any = {
             "doing": f"the blob {blob.digest} of {repository.name}",
             "scopes": [repository.push if to_push else repository.pull],
-            "retry": replace(self._session.retry, statuses=TRANSIENT - {500}),
+            "retry": replace(self._session.retry, statuses=WHEN_ASKING),
         }
         state = None if self._is_storage_unreachable else self._read(repository, blob, options)
         return state or self._head(repository, blob, options)
+
+    def check(self, repository: Repository, blob: Descriptor) -> None:
+        """Raise `BlobNotFound` unless a blob can be read that a repository has just taken."""
+        registry = self._session.registry
+
+        def attempt() -> None:
+            state = self.state(repository, blob, to_push=True)
+            if state in (BlobState.ABSENT, BlobState.DAMAGED):
+                problem = "keeps a damaged copy of" if state is BlobState.DAMAGED else "has lost"
+                folder = f"blobs/{blob.digest.algorithm}/{blob.digest.encoded[:2]}/"
+                raise BlobNotFound(
+                    f"{registry} {problem} the blob {blob.digest} in {repository.name}, although "
+                    "it has just taken it",
+                    hint="delete the file of that blob in the registry's storage (distribution has "
+                    f"it below {folder}), restart the registry, and push again",
+                    status=404,
+                )
+
+        # Reads may lag behind writes.
+        Tries(replace(self._session.retry, statuses=frozenset({404}))).run(attempt)
 
     def _read(self, repository: Repository, blob: Descriptor, options: Any) -> BlobState | None:
         """Read the last byte of a blob; ``None`` if the answer does not tell its state."""

@@ -15,7 +15,6 @@ import requests
 
 from docker_charon.errors import (
     AuthenticationError,
-    BlobNotFound,
     DigestMismatch,
     InvalidDigest,
     InvalidManifest,
@@ -103,16 +102,24 @@ class RegistryClient:
                 )
             self._session.read_short(response)
 
-    def get_manifest(self, repository: str, reference: str, *, to_push: bool = False) -> Manifest:
+    def get_manifest(
+        self,
+        repository: str,
+        reference: str,
+        *,
+        to_push: bool = False,
+        statuses: frozenset[int] = TRANSIENT,
+    ) -> Manifest:
         """Fetch a manifest by tag or digest (end-3), its bytes as they are stored.
 
-        ``to_push`` asks with the rights of a push, which a new repository may need.
+        ``to_push`` asks with the rights of a push, which a new repository may need. ``statuses``
+        are those of answers that are worth another try.
 
         Raises `ManifestNotFound`, `DigestMismatch` when it was asked for by digest and is
         something else, and `InvalidManifest`.
         """
         attempt = self._reading(repository, reference, to_push=to_push)
-        return Tries(replace(self._session.retry, when_damaged=True)).run(attempt)
+        return self.tries(statuses=statuses, when_damaged=True).run(attempt)
 
     def check_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
         """Check that a manifest, which has just been put, is what the registry has now (end-3).
@@ -144,9 +151,8 @@ class RegistryClient:
         retry = self._session.retry
         tries = retry.tries + _MORE_TRIES if retry.tries > 1 else 1
         statuses = TRANSIENT | {404}
-        policy = replace(retry, tries=tries, statuses=statuses, when_damaged=True)
         try:
-            Tries(policy).run(check)
+            self.tries(tries=tries, statuses=statuses, when_damaged=True).run(check)
         except DigestMismatch as error:
             raise RegistryError(error.message, hint=error.hint) from None
         except RegistryError as error:
@@ -249,21 +255,7 @@ class RegistryClient:
         Reads that lag behind writes are waited for. Raises `BlobNotFound` if the registry does not
         have the blob, or has something else instead.
         """
-
-        def check() -> None:
-            state = self.blob_state(repository, blob, to_push=True)
-            if state in (BlobState.ABSENT, BlobState.DAMAGED):
-                problem = "keeps a damaged copy of" if state is BlobState.DAMAGED else "has lost"
-                folder = f"blobs/{blob.digest.algorithm}/{blob.digest.encoded[:2]}/"
-                raise BlobNotFound(
-                    f"{self.registry} {problem} the blob {blob.digest} in {repository}, although "
-                    "it has just taken it",
-                    hint="delete the file of that blob in the registry's storage (distribution has "
-                    f"it below {folder}), restart the registry, and push again",
-                    status=404,
-                )
-
-        Tries(replace(self._session.retry, statuses=frozenset({404}))).run(check)
+        self._looks.check(self._session.repository(repository), blob)
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         """Store a blob (end-4a to end-6), in one request or, where those are limited, in chunks."""

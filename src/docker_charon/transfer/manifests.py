@@ -12,6 +12,7 @@ from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.registry.client import UNKNOWN_PART, RegistryClient
 from docker_charon.registry.errors import ends_all
+from docker_charon.registry.retry import WHEN_ASKING
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import RepositoryBlob
@@ -133,7 +134,7 @@ class ManifestSender:
         """Whether the registry has this manifest under this tag or digest."""
         try:
             present = self._client.get_manifest(
-                reference.repository, reference.target, to_push=True
+                reference.repository, reference.target, to_push=True, statuses=WHEN_ASKING
             )
         except DockerCharonError as error:
             if ends_all(error):

@@ -109,13 +109,7 @@ class Outcome:
             return None
         pushed = [name for name in names if name not in failed]
         errors = list(failed.values())
-        if (
-            errors
-            and not pushed
-            and (
-                len(errors) == 1 or all(isinstance(error, AuthenticationError) for error in errors)
-            )
-        ):
+        if errors and not pushed and (len(errors) == 1 or all(map(_needs_login, errors))):
             raise errors[0]
         return PushIncomplete(self._client.registry, pushed, failed, failed_referrers)
 
@@ -131,3 +125,7 @@ class Outcome:
         except DockerCharonError:
             return True
         return False
+
+
+def _needs_login(error: DockerCharonError) -> bool:
+    return isinstance(error, AuthenticationError) and error.status == 401
