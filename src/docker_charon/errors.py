@@ -156,8 +156,9 @@ class PushIncomplete(RegistryError):
         """Those of ``failed`` and ``failed_referrers``."""
         counts = ((len(failed), "image"), (len(failed_referrers), "referrer"))
         self.summary = one_line(
-            " and ".join(f"{n} {noun}{'s' * (n > 1)}" for n, noun in counts if n)
-            + f" could not be pushed to {registry}, which has the other {len(pushed)}"
+            f"{len(pushed)} of {len(pushed) + len(failed)} images are at {registry}; "
+            + " and ".join(f"{n} {noun}{'s' * (n > 1)}" for n, noun in counts if n)
+            + " could not be pushed"
         )
         """How many failed, and how many images are there, without the reasons."""
         reasons = "; ".join(f"{name}: {error}" for name, error in self.errors.items())

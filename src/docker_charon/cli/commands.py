@@ -13,8 +13,8 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments, terminal
-from docker_charon.cli.help import Command, Group
+from docker_charon.cli import arguments, result, terminal
+from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
     AllowHost,
     AlreadyTransferred,
@@ -55,28 +55,11 @@ from docker_charon.registry.credentials import DOCKER_HUB
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
 
-_COMMON = """\
-A first delivery, and an update that carries only what is new:
-  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
-  docker-charon push-payload -r registry.lan -f payload.zip
-  docker-charon make-payload -r registry.example.com -f update.zip \\
-      --already-transferred-payload payload.zip my-image:1.8
-
-Environment:
-  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
-  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
-  REQUESTS_CA_BUNDLE                              certificates to trust
-  TMPDIR                                          where a payload from a pipe is stored
-
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out, 130
-interrupted."""
-
 app = typer.Typer(
     name="docker-charon",
     help="Transfer Docker images to an air-gapped system efficiently.",
     cls=Group,
-    epilog=_COMMON,
+    epilog=COMMON,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
     rich_markup_mode=None,
@@ -226,18 +209,11 @@ def push_payload_command(
             jobs=jobs,
             progress=not quiet,
         )
-    has_new_names = repository_prefix and names is Names.DESTINATION
-    arrived = [
-        destination if has_new_names else name for name, destination in pushed.destinations.items()
-    ]
-    if arrived:
-        terminal.print_data("\n".join(arrived))
-    if pushed.incomplete is not None:
-        for name, error in pushed.incomplete.errors.items():
-            terminal.say(f"{name}: {error}")
-        terminal.fail(pushed.incomplete.summary, terminal.FAILED)
-    if pushed.left_out:
-        sys.exit(terminal.LEFT_OUT)
+    sys.exit(
+        result.report_push(
+            pushed, with_new_names=bool(repository_prefix) and names is Names.DESTINATION
+        )
+    )
 
 
 @app.command(
