@@ -26,8 +26,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_LONGEST = 1000  # characters of a message; names in it may come from strangers and be very long
-
 
 def one_line(text: str) -> str:
     """Return ``text`` with a space for each character that could break a line of a terminal."""
@@ -43,10 +41,13 @@ class DockerCharonError(Exception):
     """
 
     partial: Path | None = None
+    _longest = (
+        1000  # characters of a message; names in it may come from strangers, and be very long
+    )
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        if len(message) > _LONGEST:
-            message = f"{message[: _LONGEST - 3]}..."
+        if len(message) > self._longest:
+            message = f"{message[: self._longest - 3]}..."
         self.message = one_line(message)
         self.hint = one_line(hint)
         super().__init__(self.message)
@@ -108,25 +109,32 @@ class ConnectionFailed(RegistryError):
 
     ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
     fail in the same way, for example because a certificate is not trusted. ``elsewhere`` says that
-    it is about another host, to which the registry redirects.
+    it is about another host, to which the registry redirects. ``most_tries`` is how often at most
+    it is worth trying, where that is less than usual.
     """
 
     unreachable = False
     permanent = False
     elsewhere = False
+    most_tries: int | None = None
 
 
 class AuthenticationError(RegistryError):
     """The registry or its token service does not allow this user to do this.
 
-    ``is_login_refused`` says that the username or the password is wrong, whatever is asked for.
+    ``login_refused`` says that the username and the password are wrong, whatever is asked for.
     """
 
-    is_login_refused = False
+    login_refused = False
 
 
 class ManifestNotFound(RegistryError):
-    """The registry lacks a manifest, or its tag names another manifest."""
+    """The registry lacks a manifest, or its tag names another manifest.
+
+    If several images of a call cannot be transferred, one such error names them all.
+    """
+
+    _longest = 20_000
 
 
 class BlobNotFound(RegistryError):

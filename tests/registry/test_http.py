@@ -20,7 +20,6 @@ from docker_charon.registry.http import HTTPSession, check_host, origin
 from docker_charon.registry.session import Access
 
 URL = "https://registry.example/v2/"
-NAMES_OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -79,16 +78,9 @@ def hang_up(connection: socket.socket) -> None:
     connection.recv(4096)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES_OF_PROXIES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.fixture
 def session() -> Iterator[HTTPSession]:
-    with HTTPSession(1) as session:
+    with HTTPSession("https://registry.example/v2/", 1) as session:
         yield session
 
 

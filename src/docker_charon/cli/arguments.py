@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, TypedDict
 
 import typer
 
 from docker_charon.errors import DockerCharonError
+
+if TYPE_CHECKING:
+    from docker_charon.payload.joined_volumes import Ask, VolumePath
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
 
@@ -49,27 +52,107 @@ def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
 
 
 def password_of(password: str | None, from_stdin: bool) -> str | None:
-    """Return the password; read it from standard input if ``from_stdin``."""
+    """Return the password; ``from_stdin`` reads it from standard input.
+
+    From a terminal it is one line. Otherwise it is all of standard input without its last line
+    break, as ``docker login`` takes it: a service account's key has many lines.
+    """
     if not from_stdin:
         return password
-    if sys.stdin is None or not (line := sys.stdin.readline().rstrip("\r\n")):
+    text = _standard_input() if sys.stdin is not None else ""
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
         raise typer.BadParameter("there is no password on standard input")
-    return line
+    return text
 
 
-def source_of(file: str) -> str | IO[bytes]:
-    """Return the file to read a payload from: a path, or standard input."""
+class AccessArguments(TypedDict):
+    """How to reach a registry and as whom: the same arguments of several functions."""
+
+    secure: bool
+    username: str | None
+    password: str | None
+    cacert: str | None
+    cert: str | tuple[str, str] | None
+    anonymous: bool
+
+
+def access_of(context: typer.Context) -> AccessArguments:
+    """Return what the options of a command say of the access to its registry.
+
+    ``--anonymous`` wins over the login in environment variables, and excludes one in options.
+    """
+    options = context.params
+    username, password, anonymous = options["username"], options["password"], options["anonymous"]
+    cert, key, from_stdin = options["cert"], options["key"], options["password_stdin"]
+    if key is not None and cert is None:
+        raise typer.BadParameter("--key is the key of a client certificate: name that with --cert")
+    if anonymous:
+        sources = [context.get_parameter_source(name) for name in ("username", "password")]
+        if from_stdin or any(source and source.name == "COMMANDLINE" for source in sources):
+            raise typer.BadParameter("--anonymous goes without --username and a password")
+        username = password = None
+    return {
+        "secure": not options["insecure"],
+        "username": username,
+        "password": password_of(password, from_stdin),
+        "cacert": options["cacert"],
+        "cert": cert if key is None else (cert, key),
+        "anonymous": anonymous,
+    }
+
+
+def _standard_input() -> str:
+    """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
+    if sys.stdin.isatty():
+        return sys.stdin.readline()
+    # Windows marks text with a BOM, through pipes as well.
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+
+
+def volume_size_of(text: str | None) -> int | None:
+    """Return the size of volumes in bytes."""
+    if text is None:
+        return None
+    from docker_charon.payload.volumes import parse_size  # help does not need it
+
+    try:
+        return parse_size(text)
+    except DockerCharonError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = None) -> VolumePath:
+    """Return the path of a payload, which may have volumes; ``ask`` asks for missing ones."""
+    from docker_charon.payload.joined_volumes import VolumePath  # help does not need it
+
+    return VolumePath(Path(file), tuple(volume_dirs or ()), ask)
+
+
+def file_of(argument: str | None, option: str | None) -> str:
+    """Return the file that is named as an argument or as an option, or - if it is not named."""
+    if argument is not None and option is not None:
+        raise typer.BadParameter(f"the payload is named twice: as {argument}, and with -f {option}")
+    return argument or option or "-"
+
+
+def source_of(
+    file: str, volume_dirs: Iterable[Path] | None = None, ask: Ask | None = None
+) -> VolumePath | IO[bytes]:
+    """Return the file to read a payload from: a path (see `path_of`), or standard input."""
     if file != "-":
-        return file
+        return path_of(file, volume_dirs, ask)
     if sys.stdin is None or sys.stdin.isatty():
         raise typer.BadParameter("a payload cannot be read from a terminal: use -f PATH or a pipe")
     return sys.stdin.buffer
 
 
-def target_of(file: str, *, dry_run: bool = False) -> str | IO[bytes]:
+def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> str | IO[bytes]:
     """Return the file to write a payload to: a path, or standard output."""
     if file not in _STDOUT:
         return file
+    if in_volumes:
+        raise typer.BadParameter("volumes cannot be written to standard output: use -f PATH")
     if sys.stdout is None:
         raise typer.BadParameter("standard output is closed: use -f PATH")
     if sys.stdout.isatty() and not dry_run:

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from importlib import metadata
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
-from docker_charon.cli import arguments, result, terminal
+from docker_charon.cli import arguments, inspection, result, serving, terminal
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
-    AllowHost,
+    AllowedSigners,
     AlreadyTransferred,
     AlreadyTransferredPayload,
-    AsJSON,
+    Anonymous,
     CACert,
+    Cert,
     DryRun,
-    Host,
     Images,
     ImagesFrom,
     IncludeReferrers,
@@ -31,22 +30,24 @@ from docker_charon.cli.options import (
     InventoryImages,
     Jobs,
     Keep,
+    Key,
     Names,
     Password,
     PasswordStdin,
+    PayloadArgument,
     PayloadFile,
-    Payloads,
     Platforms,
-    Port,
     PrintedNames,
     Quiet,
     Registry,
     RepositoryPrefix,
+    Sign,
     SkipReferrers,
-    Storage,
     Strict,
     TargetFile,
     Username,
+    VolumeDirs,
+    VolumeSize,
 )
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
@@ -98,6 +99,7 @@ Examples:
       docker-charon push-payload -r registry.lan""",
 )
 def make_payload_command(
+    context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
     registry: Registry = DOCKER_HUB,
@@ -106,11 +108,16 @@ def make_payload_command(
     already_transferred_payload: AlreadyTransferredPayload = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
+    volume_size: VolumeSize = None,
+    sign: Sign = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -132,7 +139,8 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
-    target = arguments.target_of(file, dry_run=dry_run)
+    size = arguments.volume_size_of(volume_size)
+    target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
@@ -141,13 +149,12 @@ def make_payload_command(
             target,
             [*arguments.names_of(images or ()), *arguments.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            secure=not insecure,
-            username=username,
-            password=arguments.password_of(password, password_stdin),
+            **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
-            cacert=cacert,
+            volume_size=size,
+            sign=sign,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -160,22 +167,29 @@ def make_payload_command(
     short_help="Push the images of a payload to a registry.",
     epilog="""\
 Examples:
-  docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+  docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
+    context: typer.Context,
+    payload: PayloadArgument = None,
     registry: Registry = DOCKER_HUB,
-    file: PayloadFile = "-",
+    file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
     skip_referrers: SkipReferrers = False,
     names: PrintedNames = Names.DESTINATION,
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -191,20 +205,23 @@ def push_payload_command(
     from docker_charon.registry.session import Access
     from docker_charon.transfer.push import push_payload
 
+    path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
+        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
-    source = arguments.source_of(file)
+    ask = terminal.ask_for_medium if terminal.can_ask() else None
+    source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
         pushed = push_payload(
             registry,
             source,
-            Access(not insecure, username, arguments.password_of(password, password_stdin), cacert),
+            Access(**arguments.access_of(context)),
             strict=strict,
             repository_prefix=repository_prefix,
             skip_referrers=skip_referrers,
+            allowed_signers=allowed_signers,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -216,52 +233,7 @@ def push_payload_command(
     )
 
 
-@app.command(
-    "verify-payload",
-    cls=Command,
-    short_help="Check every byte of a payload.",
-    epilog="""\
-Example:
-  docker-charon verify-payload -f payload.zip""",
-)
-def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
-    """Check every byte of a payload, without a network.
-
-    Each problem is one line on standard error, and the exit status is 1 if there are any.
-    """
-    from docker_charon.payload.verify import verify_payload
-
-    source = arguments.source_of(file)
-    with terminal.exit_on_error():
-        findings = verify_payload(source, jobs=jobs, progress=not quiet)
-    for finding in findings:
-        terminal.say(finding)
-    if findings:
-        sys.exit(1)
-    if not quiet:
-        terminal.say("the payload is complete and undamaged")
-
-
-@app.command(
-    "inspect-payload",
-    cls=Command,
-    short_help="Show the contents of a payload.",
-    epilog="""\
-Examples:
-  docker-charon inspect-payload -f payload.zip
-  docker-charon inspect-payload -f payload.zip --json""",
-)
-def inspect_payload_command(
-    file: PayloadFile = "-",
-    as_json: AsJSON = False,
-) -> None:
-    """Show which images a payload contains and what it expects the destination to have."""
-    from docker_charon.payload.inspect import inspect_payload
-
-    source = arguments.source_of(file)
-    with terminal.exit_on_error():
-        summary = inspect_payload(source)
-    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+inspection.register(app)
 
 
 @app.command(
@@ -275,6 +247,7 @@ Examples:
       --already-transferred-payload inventory.zip my-image:1.8""",
 )
 def make_inventory_command(
+    context: typer.Context,
     images: InventoryImages = None,
     registry: Registry = DOCKER_HUB,
     file: InventoryFile = "-",
@@ -282,11 +255,14 @@ def make_inventory_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write an inventory: a small file that lists what the air-gapped registry has.
+    """Write an inventory, a small file that lists what a registry has, and print the images in it.
 
     Take the inventory to the connected side and give it to make-payload with
     --already-transferred-payload: the payload then leaves out what the registry already has. An
@@ -300,54 +276,17 @@ def make_inventory_command(
             registry,
             target,
             arguments.names_of(images or ()),
-            secure=not insecure,
-            username=username,
-            password=arguments.password_of(password, password_stdin),
-            cacert=cacert,
+            **arguments.access_of(context),
             jobs=jobs,
             progress=not quiet,
         )
+    if listed and isinstance(target, str):  # otherwise standard output has the inventory
+        terminal.print_data("\n".join(listed))
     if not quiet:
         terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
 
-@app.command(
-    "serve",
-    cls=Command,
-    short_help="Run a small registry from payloads or a directory.",
-    epilog="""\
-Examples:
-  docker-charon serve payload.zip update.zip
-  docker-charon serve --storage ./registry""",
-)
-def serve_command(
-    payloads: Payloads = None,
-    storage: Storage = None,
-    host: Host = "127.0.0.1",
-    port: Port = 5000,
-    allow_host: AllowHost = None,
-) -> None:
-    """Run a small registry: read-only from payloads, or read-write from a directory.
-
-    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
-    exit status is then 0.
-    """
-    from docker_charon.server import serve
-
-    with (
-        terminal.exit_on_error(),
-        serve(
-            payloads or (), storage=storage, host=host, port=port, allow_hosts=allow_host or ()
-        ) as server,
-    ):
-        try:
-            terminal.print_data(server.address)
-            mode = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
-            while True:
-                time.sleep(3600)
-        except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has stopped")
+serving.register(app)
 
 
 @app.command(
@@ -371,7 +310,7 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, serving.terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -390,11 +329,3 @@ def main() -> None:
 def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise _Terminated(128 + signal.SIGTERM)
-
-
-class _Terminated(SystemExit):
-    """The process was asked to end by SIGTERM."""

@@ -23,8 +23,9 @@ A first delivery, and an update that carries only what is new:
 Environment:
   DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
   DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
-  REQUESTS_CA_BUNDLE                              certificates to trust
+  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
   TMPDIR                                          where a payload from a pipe is stored
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out, 130

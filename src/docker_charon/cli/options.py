@@ -68,14 +68,46 @@ CACert = Annotated[
         rich_help_panel=REGISTRY,
     ),
 ]
-PayloadFile = Annotated[
-    str,
+Cert = Annotated[
+    str | None,
     typer.Option(
-        "--file",
-        "-f",
-        metavar="PATH",
-        help="The payload to read; - is standard input.",
+        "--cert",
+        metavar="FILE",
+        help="A client certificate (PEM), for a registry that wants one. [default: the one in "
+        "certs.d of Docker or Podman]",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The key (PEM) of the client certificate, if --cert does not hold it.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Anonymous = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous",
+        help="Do not log in, even if there is a stored login.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+PayloadArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PATH]",
+        help="The payload to read: a file, or the directory that it was unzipped to. - is "
+        "standard input, which is the default.",
         rich_help_panel=RUN,
+    ),
+]
+PayloadFile = Annotated[
+    str | None,
+    typer.Option(
+        "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=RUN
     ),
 ]
 Jobs = Annotated[
@@ -172,6 +204,45 @@ IncludeReferrers = Annotated[
         "--include-referrers",
         help="Also transfer the signatures, SBOMs and attestations of the images.",
         rich_help_panel=IMAGES,
+    ),
+]
+VolumeSize = Annotated[
+    str | None,
+    typer.Option(
+        "--volume-size",
+        metavar="SIZE",
+        help="Write the payload in volumes of this size, for example 4G, 4.7GB or 700MiB: "
+        "PATH.001, PATH.002 and so on, and their list PATH.volumes.json.",
+        rich_help_panel=RUN,
+    ),
+]
+Sign = Annotated[
+    str | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY",
+        help="Sign the payload with this SSH key: the file of a private key, or of a public key "
+        "that an agent has.",
+        rich_help_panel=RUN,
+    ),
+]
+AllowedSigners = Annotated[
+    str | None,
+    typer.Option(
+        "--allowed-signers",
+        metavar="FILE",
+        help="Accept only payloads that are signed by a person in this file, as described in "
+        "ssh-keygen(1).",
+        rich_help_panel=RUN,
+    ),
+]
+VolumeDirs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--volume-dir",
+        metavar="DIR",
+        help="Another directory with volumes of the payload. Repeatable.",
+        rich_help_panel=RUN,
     ),
 ]
 Strict = Annotated[

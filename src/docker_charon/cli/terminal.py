@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -83,6 +84,18 @@ def say(message: str) -> None:
         sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr)
+
+
+def can_ask() -> bool:
+    """Return whether there is somebody who can answer a question."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def ask_for_medium(problem: str) -> bool:
+    """Ask for another medium; return whether the user pressed Enter."""
+    say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
+    # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
+    return bool(os.read(sys.stdin.fileno(), 4096))
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -19,16 +19,21 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import BlobNotFound, DigestMismatch, DockerCharonError, PayloadError
-from docker_charon.files import flush_directory, lock
+from docker_charon.files import copy_mode, lock, put_in_place, set_size, size_limit, sync
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.payload.format import DESCRIPTOR_PATH, LAYOUT_PATH, PayloadDescriptor, blob_path
-from docker_charon.payload.random_access import RandomAccess, write_all
+from docker_charon.payload.random_access import (
+    SMALLER_FILES,
+    RandomAccess,
+    file_errors,
+    write_all,
+)
 from docker_charon.payload.zip_records import Record, parse_local_header
 
 _LONGEST_HEADER = 512  # bytes; a path has at most 142
 _TRIES = 100  # to open the file while other runs rename it
 _MAKE_SPACE = "free some space, or write to another disk"
-_PERMANENT = (BlobNotFound, DigestMismatch)
+PERMANENT = (BlobNotFound, DigestMismatch)
 """Errors that the next run would meet again, so the partial file is not kept."""
 
 
@@ -77,17 +82,25 @@ class Leftover:
         return sum(record.size for record in self.records.values() if self._header(record.offset))
 
 
-class PartialFile:
+class PartialFile(RandomAccess):
     """A payload that is being written.
 
     ``leftover`` is the file of an earlier run for other images. ``has_content`` says whether the
-    file contains something that is worth keeping after a failure; the writer sets it.
+    file contains something that is worth keeping after a failure.
     """
 
     def __init__(self, file: IO[bytes], leftover: Leftover | None) -> None:
-        self.file = file
+        super().__init__(file, write_behind=True)
         self.leftover = leftover
         self.has_content = False
+
+    def known_crc(self, record: Record) -> int | None:
+        """Return ``None``: every entry in the file has to be read and verified."""
+        return None
+
+    def finish(self, record: Record, crc: int) -> None:
+        """Keep the file after a failure from now on: an entry is complete and verified."""
+        self.has_content = True
 
 
 @contextlib.contextmanager
@@ -100,7 +113,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
     """
     partial = partial_path(path)
     old = partial.with_name(f"{partial.name}.old")
-    file = _open_locked(partial, path)
+    file = open_locked(partial, path)
     try:
         start = file.read(len(front))
         if not _is_payload(start, front):
@@ -111,11 +124,9 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
         if start.strip(b"\0") and start != front:
             _check_room(file, size, path, beside=True)
             if not old.exists() or _finished(old) <= Leftover(file).finished:
-                if sys.platform == "win32":
-                    file.close()
-                partial.replace(old)
+                put_in_place(partial, old, file)
                 file.close()
-                file = _open_locked(partial, path)
+                file = open_locked(partial, path)
             else:
                 file.truncate(0)  # the older file has more content
         with contextlib.ExitStack() as stack:
@@ -127,26 +138,28 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
             try:
                 file.seek(0)
                 write_all(file, front)
-                _reserve(file, size, path)
+                reserve(file, size, path)
                 yield growing
             except BaseException as error:
                 stack.close()
-                if isinstance(error, _PERMANENT) or not growing.has_content:
+                if isinstance(error, PERMANENT) or not growing.has_content:
                     _remove(file, partial, old)
                 elif isinstance(error, (DockerCharonError, KeyboardInterrupt)):
                     error.partial = partial  # type: ignore[union-attr]  # KeyboardInterrupt declares no such attribute
                 raise
-        file.truncate(size)
-        os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, partial)
-        if sys.platform == "win32":
-            file.close()
-        partial.replace(path)
+        set_size(file, size)
+        sync(file)
+        copy_mode(path, partial)
+        try:
+            put_in_place(partial, path, file)
+        except OSError as error:
+            raise PayloadError(
+                f"cannot rename {partial} to {path}: {error.strerror or error}",
+                hint=f"the payload is complete in {partial}: rename that file",
+            ) from error
         old.unlink(missing_ok=True)
     finally:
         file.close()
-    flush_directory(path.parent)
 
 
 def _is_payload(start: bytes, front: bytes) -> bool:
@@ -156,7 +169,7 @@ def _is_payload(start: bytes, front: bytes) -> bool:
     return start[: len(magic)] == magic[: len(start)] or not start.strip(b"\0")
 
 
-def _open_locked(partial: Path, path: Path) -> IO[bytes]:
+def open_locked(partial: Path, path: Path) -> IO[bytes]:
     """Open a file that only one process may write."""
     for _ in range(_TRIES):
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -197,8 +210,9 @@ def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None
         )
 
 
-def _reserve(file: IO[bytes], size: int, path: Path) -> None:
+def reserve(file: IO[bytes], size: int, path: Path) -> None:
     """Allocate the disk space of the payload; raise `PayloadError` if there is not enough."""
+    check_limit(file, size, path)
     _check_room(file, size, path, beside=False)
     if hasattr(os, "posix_fallocate"):
         try:
@@ -211,7 +225,18 @@ def _reserve(file: IO[bytes], size: int, path: Path) -> None:
                     hint=_MAKE_SPACE,
                 ) from error
     if os.fstat(file.fileno()).st_size < size:
-        file.truncate(size)
+        with file_errors(f"cannot write {path}"):
+            set_size(file, size)
+
+
+def check_limit(file: IO[bytes], size: int, name: object) -> None:
+    """Raise `PayloadError` if a file of ``size`` bytes is too large for its file system."""
+    limit = size_limit(os.fstat(file.fileno()).st_dev)
+    if limit is not None and size > limit:
+        raise PayloadError(
+            f"{name} needs {size:,} bytes, and a file on its disk can have {limit:,} bytes (FAT32)",
+            hint=SMALLER_FILES,
+        )
 
 
 def _remove(file: IO[bytes], *paths: Path) -> None:

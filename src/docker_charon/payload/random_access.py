@@ -7,11 +7,15 @@ import errno
 import io
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 from docker_charon.errors import PayloadError
+
+SMALLER_FILES = "write it in volumes (--volume-size 4G), or to another disk"
+"""The hint if a file system does not have files that are so large."""
 
 _WRITE_BEHIND = 4 * 1024 * 1024  # bytes that are sent to the disk at a time
 
@@ -26,7 +30,27 @@ class Extent:
     size: int
 
 
-class RandomAccess:
+class PositionalFile(ABC):
+    """What several threads read and write, each at its own offsets."""
+
+    @abstractmethod
+    def readinto(self, buffer: memoryview, offset: int) -> int:
+        """Read into ``buffer``; return the number of bytes, 0 at the end of the file."""
+
+    @abstractmethod
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of ``data``."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return ``size`` bytes, or fewer at the end of the file."""
+        buffer = bytearray(size)
+        done = 0
+        while count := self.readinto(memoryview(buffer)[done:], offset + done):
+            done += count
+        return bytes(buffer[:done])
+
+
+class RandomAccess(PositionalFile):
     """Reads and writes one open file at offsets that are counted from ``base``.
 
     Hold ``lock`` while you move the position of the file in any other way. With ``write_behind``
@@ -54,14 +78,6 @@ class RandomAccess:
             self._file.seek(self._base + offset)
             return read_into(self._file, buffer)
 
-    def read(self, size: int, offset: int) -> bytes:
-        """Return ``size`` bytes, or fewer at the end of the file."""
-        buffer = bytearray(size)
-        done = 0
-        while count := self.readinto(memoryview(buffer)[done:], offset + done):
-            done += count
-        return bytes(buffer[:done])
-
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of ``data``."""
         with self.lock:
@@ -70,13 +86,14 @@ class RandomAccess:
         end = offset + len(data)
         if self._write_behind and offset // _WRITE_BEHIND != end // _WRITE_BEHIND:
             start = max(0, end // _WRITE_BEHIND - 1) * _WRITE_BEHIND
-            os.posix_fadvise(self._file.fileno(), start, _WRITE_BEHIND, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):  # it only saves time
+                os.posix_fadvise(self._file.fileno(), start, _WRITE_BEHIND, os.POSIX_FADV_DONTNEED)
 
 
 class StoredContent:
     """The ``size`` bytes of a file from ``offset`` on, read from first to last."""
 
-    def __init__(self, file: RandomAccess, offset: int, size: int) -> None:
+    def __init__(self, file: PositionalFile, offset: int, size: int) -> None:
         self._file = file
         self._offset = offset
         self._end = offset + size
@@ -120,6 +137,7 @@ def file_errors(action: str, *others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PayloadError(f"{action}: {error.strerror or error}") from error
+        hint = SMALLER_FILES if error.errno == errno.EFBIG else ""
+        raise PayloadError(f"{action}: {error.strerror or error}", hint=hint) from error
     except kinds as error:
         raise PayloadError(f"{action}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -21,16 +21,20 @@ from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, S
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
-from docker_charon.payload.archive import Archive, Report, open_archive, raise_it
+from docker_charon.payload.archive import Archive, Report, raise_it
+from docker_charon.payload.diagnosis import what_archive_is
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
     PayloadDescriptor,
     blob_path,
+    cosign_name,
     parse_index,
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
+from docker_charon.payload.signed_archive import read_signature, verify_signature
+from docker_charon.payload.source import open_archive
 
 
 class Payload:
@@ -40,7 +44,8 @@ class Payload:
     that it carries, and ``skipped`` those that it expects at the destination. ``carried`` are the
     digests of the blobs in it. ``at_destination`` has the digests of other blobs, with the
     repositories of the destination that are expected to have them. ``non_distributable`` are the
-    layers that neither side has.
+    layers that neither side has. ``signer`` is the allowed signer who signed the payload, or
+    ``None`` if this was not verified.
 
     A problem of one image goes to ``report``, and that image is left out. A problem of the whole
     payload is raised as a `PayloadError`.
@@ -53,12 +58,20 @@ class Payload:
     at_destination: Mapping[Digest, tuple[str, ...]]
     non_distributable: frozenset[Digest]
 
-    def __init__(self, archive: Archive, report: Report = raise_it) -> None:
+    def __init__(
+        self, archive: Archive, report: Report = raise_it, signer: str | None = None
+    ) -> None:
+        self.signer = signer
         self._archive = archive
         self._memory = Memory()
         self._memory.take_entries(len(archive.entries))
         self._manifests: dict[Descriptor | str, Manifest] = {}
         descriptor = PayloadDescriptor.parse(self._content(DESCRIPTOR_PATH))
+        if signer is not None and not descriptor.has_layout:
+            raise PayloadError(
+                "a payload of docker-charon 0.4 or older cannot be signed",
+                hint="make it again with a current one and --sign",
+            )
         self.names = tuple(descriptor.manifests)
         locations = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
         self._memory.take_names(len(self.names), locations)
@@ -91,6 +104,18 @@ class Payload:
     def all_images(self) -> tuple[PayloadImage, ...]:
         """The images that are carried, and then those that are skipped."""
         return (*self.images, *self.skipped)
+
+    @property
+    def signing_key(self) -> str | None:
+        """The key that the signature claims, not verified; ``None`` if there is no signature."""
+        signature = read_signature(self._archive)
+        return None if signature is None else signature.key
+
+    def batches(self, digests: Iterable[Digest]) -> list[list[Digest]]:
+        """Return carried blobs in batches, largest first (see `Archive.batches`)."""
+        digest_of = {self._zip_paths[digest]: digest for digest in digests}
+        batches = self._archive.batches(self._archive.entries[path] for path in digest_of)
+        return [[digest_of[info.filename] for info in batch] for batch in batches]
 
     def body(self, blob: Descriptor) -> Body:
         """Return the content of a carried blob, which is verified while it is read.
@@ -127,7 +152,7 @@ class Payload:
     def _images(
         self, descriptor: PayloadDescriptor, report: Report
     ) -> Iterator[NamedImage | SkippedImage]:
-        roots, referrer_roots = self._roots(descriptor)
+        roots, referrer_roots, other_names = self._roots(descriptor)
         for name, path in descriptor.manifests.items():
             try:
                 reference = Reference.parse(name)
@@ -147,19 +172,25 @@ class Payload:
                     yield NamedImage(name, reference, image, referrers)
                 else:
                     yield SkippedImage(name, reference, image, referrers)
+        if not other_names <= _cosign_names(descriptor):
+            raise _different_names()
 
     def _roots(
         self, descriptor: PayloadDescriptor
-    ) -> tuple[dict[str, Descriptor], dict[Digest, Descriptor]]:
-        """Return the roots of images by name, and of referrers by digest; both may be empty."""
+    ) -> tuple[dict[str, Descriptor], dict[Digest, Descriptor], set[str]]:
+        """Return the roots of images by name, those of referrers by digest, and other names.
+
+        All three may be empty.
+        """
         if not descriptor.has_layout:
-            return {}, {}
+            return {}, {}, set()
         index = parse_index(self._content(INDEX_PATH))
-        named = [(name, root) for name, root in index if name is not None]
-        roots = dict(named)
-        if len(roots) != len(named) or roots.keys() != descriptor.manifests.keys():
-            raise PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} name different images")
-        return roots, {root.digest: root for name, root in index if name is None}
+        images = [(name, root) for name, root in index if name in descriptor.manifests]
+        roots = {name: root for name, root in images if name is not None}
+        if len(roots) != len(images) or roots.keys() != descriptor.manifests.keys():
+            raise _different_names()
+        referrers = {root.digest: root for name, root in index if name not in roots}
+        return roots, referrers, {name for name, _ in index if name is not None} - roots.keys()
 
     def _referrers(
         self,
@@ -169,7 +200,8 @@ class Payload:
         roots: Mapping[Digest, Descriptor],
     ) -> tuple[Referrer, ...]:
         """Return the referrers of an image, and the referrers of these."""
-        subjects = {manifest.digest for manifest in image.manifests} if image else set()
+        manifests = image.manifests if image else ()
+        subjects = {digest for manifest in manifests for digest in manifest.digests}
         tags = {tag for subject in subjects for tag in cosign_tags(subject)}
         referrers = []
         for digest, tag in descriptor.referrers.get(name, ()):
@@ -179,8 +211,8 @@ class Payload:
             if tag not in tags if tag else graph.root.subject_digest not in subjects:
                 raise PayloadError(f"{DESCRIPTOR_PATH}: {digest} does not refer to {name}")
             for manifest in graph.manifests:
-                subjects.add(manifest.digest)
-                tags.update(cosign_tags(manifest.digest))
+                subjects.update(manifest.digests)
+                tags.update(tag for known in manifest.digests for tag in cosign_tags(known))
             referrers.append(Referrer(graph, tag))
         return tuple(referrers)
 
@@ -251,7 +283,7 @@ class Payload:
         if info is None and name is not None:
             raise PayloadError(f"the payload is incomplete: it lacks {path} of {name}")
         if info is None:
-            raise PayloadError(f"this zip is not a payload: it has no {path}")
+            raise what_archive_is(self._archive, path)
         return info
 
     def _content(
@@ -262,6 +294,20 @@ class Payload:
         if info.file_size > longest:
             raise PayloadError(f"{path} is too large: {info.file_size} bytes")
         return self._archive.read(info)
+
+
+def _different_names() -> PayloadError:
+    return PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} name different images")
+
+
+def _cosign_names(descriptor: PayloadDescriptor) -> set[str]:
+    """Return the names in ``index.json`` of the referrers under cosign's tags."""
+    names: set[str] = set()
+    for name, referrers in descriptor.referrers.items():
+        with contextlib.suppress(InvalidReference):  # it is reported with its image
+            image = Reference.parse(name)
+            names.update(cosign_name(image, tag) for _, tag in referrers if tag is not None)
+    return names
 
 
 def _with_digest_of(
@@ -299,15 +345,22 @@ class _Body:
 
 @contextlib.contextmanager
 def open_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes], report: Report = raise_it
+    zip_file: str | os.PathLike[str] | IO[bytes],
+    report: Report = raise_it,
+    *,
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[Payload]:
     """Open a payload and check it: nothing missing, manifests correct, blobs of the right size.
 
-    A file object stays open; one that cannot seek is first copied to a temporary file. Raises
-    `PayloadError` if the file is not a payload, or not a complete one.
+    A file object stays open; one that cannot seek is first copied to a temporary file. With
+    ``allowed_signers``, the signature is verified before anything else is read. Raises
+    `PayloadError` if the file is not a payload, not a complete one, or not signed by one of them.
     """
     with open_archive(zip_file, report) as archive:
-        yield Payload(archive, report)
+        signer = None
+        if allowed_signers is not None:
+            signer = verify_signature(archive, allowed_signers)
+        yield Payload(archive, report, signer)
 
 
 @contextlib.contextmanager

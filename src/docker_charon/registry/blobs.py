@@ -23,6 +23,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.errors import NETWORK_ERRORS, ends_all
 from docker_charon.registry.http import parse_number, read_body
+from docker_charon.registry.response import content_encoding
 from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy, Tries
 from docker_charon.registry.session import Repository, Session, is_html
 
@@ -254,9 +255,16 @@ class BlobStream:
             response = self._request(0)
         self._offset = start if response.status_code == 206 else 0
         expected = str(blob.size - self._offset)
-        length = response.headers.get("Content-Length", expected)
+        encoding = content_encoding(response)
+        length = response.headers.get("Content-Length", "" if encoding else expected)
         if length != expected:
             response.close()
+            if encoding:  # some servers say this of layers that are stored in that form
+                raise RegistryError(
+                    f"{self._session.registry} sends the blob {blob.digest} compressed "
+                    f"({encoding[:20]}), which was not asked for",
+                    hint="something on the way to it compresses: switch that off there",
+                )
             raise DigestMismatch(
                 f"{self._session.registry} announces {length} bytes for {blob.digest} in "
                 f"{self._repository.name}, where it should have {expected}"

@@ -14,7 +14,6 @@ from typing import Any
 import requests
 
 from docker_charon.errors import (
-    AuthenticationError,
     DigestMismatch,
     InvalidDigest,
     InvalidManifest,
@@ -26,16 +25,15 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.registry.blobs import BlobLooks, BlobState, BlobStream, blob_size
 from docker_charon.registry.http import origin
+from docker_charon.registry.listing import Listing
+from docker_charon.registry.referrers import read_referrers
 from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
-from docker_charon.registry.session import Access, Session, is_html
+from docker_charon.registry.session import Access, Session
 from docker_charon.registry.uploads import BlobUploads
 
 _log = logging.getLogger(__name__)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _CATALOG = "registry:catalog:*"
-_NO_API = (400, 404, 405, 406, 501)
-"""How registries without a referrers API answer; the spec has 404."""
-_MOST_NAMES = 1_000_000  # of repositories or tags, before it is taken for a list without an end
 UNKNOWN_PART = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 """The codes with which a registry refuses a manifest because it lacks a part of it."""
 _DAMAGED_ON_ITS_WAY = frozenset({"DIGEST_INVALID", "MANIFEST_INVALID"})
@@ -59,6 +57,8 @@ class RegistryClient:
         self._uploads = BlobUploads(self._session)
         self._looks = BlobLooks(self._session)
         self.registry = registry
+        self.doubt: RegistryError | None = None
+        """Why this may not be a registry, if its answer to the check of its API is unusual."""
 
     def __repr__(self) -> str:
         return f"<RegistryClient {self._session.url}>"
@@ -93,13 +93,10 @@ class RegistryClient:
                 error.hint = "it does not look like a registry"
                 raise error
             if response.status_code == 401 and not self._session.login.needs_scopes(response):
-                if self._session.login.has_credentials:
+                login = self._session.login.found()
+                # Without a login, some registries refuse this request and no other.
+                if login is not None and login.credentials is not None:
                     raise self._session.answer_error(response, doing)
-                raise AuthenticationError(
-                    f"{self.registry} wants a login",
-                    hint="give a username and a password, or log in with docker login",
-                    status=401,
-                )
             self._session.read_short(response)
 
     def get_manifest(
@@ -180,19 +177,23 @@ class RegistryClient:
                 if response.status_code == 404:
                     raise self._manifest_not_found(name)
                 content = self._session.read(response, MAX_SIZE)
-            stated, actual = _stated_digest(response), Digest.of(content)
-            # If the header and the content differ, one is wrong. The same content twice is right.
-            is_wrong = stated and stated.algorithm == actual.algorithm and stated != actual
-            if is_wrong and content != previous:
-                previous = content
-                raise DigestMismatch(
-                    f"{self.registry} says that {name} is {stated}, and sends {actual}"
-                )
+            stated = _stated_digest(response)
+            if stated is not None and stated != Digest.of(content, stated.algorithm):
+                # One of the two is wrong. If the same content comes twice, it is right.
+                if content != previous:
+                    previous = content
+                    raise DigestMismatch(
+                        f"{self.registry} says that {name} is {stated}, and sends "
+                        f"{Digest.of(content, stated.algorithm)}"
+                    )
+                stated = None
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
             try:
-                return Manifest.parse(content, media_type, digest)
+                return Manifest.parse(content, media_type, digest or stated)
             except (InvalidManifest, DigestMismatch) as error:
-                raise type(error)(f"{name} on {self.registry}: {error}") from None
+                raise type(error)(
+                    f"{name} on {self.registry}: {error.message}", hint=error.hint
+                ) from None
 
         return attempt
 
@@ -307,68 +308,57 @@ class RegistryClient:
     def tags(self, repository: str) -> list[str]:
         """Return every tag of a repository (end-8a), however many pages they fill.
 
-        Raises `ManifestNotFound` when there is no such repository.
+        Raises `ManifestNotFound` when there is no such repository, and `IncompleteListing`.
         """
         place, doing = self._session.repository(repository), f"the tags of {repository}"
-        return self._list(place.path("tags", "list"), "tags", doing, place.pull, repository)
+        path = place.path("tags", "list")
+        try:
+            return Listing(self._session, path, "tags", doing=doing, scope=place.pull).read()
+        except RegistryError as error:
+            if error.status == 404:
+                raise self._manifest_not_found(repository) from None
+            raise
 
     def repositories(self) -> list[str]:
         """Return every repository that this user may see, however many pages they fill.
 
         ``_catalog`` is not part of the distribution-spec, and not every registry has it. Raises
-        `ManifestNotFound` where it is missing.
+        `IncompleteListing` where a page of it cannot be read.
         """
         doing = "the list of its repositories"
-        return self._list("_catalog", "repositories", doing, _CATALOG, "such list")
-
-    def _list(self, path: str, key: str, doing: str, scope: str, name: str) -> list[str]:
-        """Return the strings under ``key`` of all pages."""
-        names: list[str] = []
-        for response, document in self._session.pages(
-            path, doing=doing, scopes=[scope], expect=(200, 404)
-        ):
-            if response.status_code == 404:
-                raise self._manifest_not_found(name)
-            listed = document.get(key) or [] if document is not None else None
-            if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-            names += listed
-            if len(names) > _MOST_NAMES:
-                raise RegistryError(f"{self.registry} finds no end of {doing}")
-        return names
+        return Listing(
+            self._session, "_catalog", "repositories", doing=doing, scope=_CATALOG
+        ).read()
 
     def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:
         """Return what refers to a manifest (end-12a), however many pages it fills.
 
-        ``None`` means that the registry has no referrers API.
+        ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` when
+        only the first pages of the list arrive.
         """
-        place = self._session.repository(repository)
-        doing = f"the referrers of {_name(repository, subject)}"
-        referrers: list[Descriptor] = []
-        for response, document in self._session.pages(
-            place.path("referrers", subject),
-            doing=doing,
-            scopes=[place.pull],
-            expect=(200, *_NO_API),
-            may_be_html=True,
-        ):
-            if response.status_code != 200 or is_html(response):
-                if referrers:
-                    raise self._session.answer_error(response, doing)
-                return None
-            listed = document.get("manifests") or [] if document is not None else None
-            if not isinstance(listed, list):
-                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-            try:
-                referrers += [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(listed)]
-            except InvalidManifest as error:
-                raise InvalidManifest(f"{doing} on {self.registry}: {error}") from None
-        return referrers
+        return read_referrers(self._session, self._session.repository(repository), subject)
 
     def _manifest_not_found(self, name: str) -> ManifestNotFound:
         return ManifestNotFound(
             f"{self.registry} has no {name}", hint="is the name spelled right?", status=404
         )
+
+
+@contextlib.contextmanager
+def open_source(registry: str, access: Access, jobs: int) -> Iterator[RegistryClient]:
+    """Open a client for ``jobs`` threads that only reads.
+
+    Raises as `RegistryClient.check_api` does when no registry answers there, and when it refuses
+    the login. Some refuse no more than this check: its error is then the client's ``doubt``.
+    """
+    with RegistryClient(registry, access, connections=jobs) as client:
+        try:
+            client.check_api()
+        except RegistryError as error:
+            if error.status in (None, 401, 429):
+                raise
+            client.doubt = error
+        yield client
 
 
 @contextlib.contextmanager

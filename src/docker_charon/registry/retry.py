@@ -98,7 +98,9 @@ class Tries:
         Waits are logged if they take more than a few seconds in all.
         """
         self.failures += 1
-        if self.failures >= self._policy.tries or not self._policy.allows(error):
+        most_tries = error.most_tries if isinstance(error, ConnectionFailed) else None
+        tries = min(self._policy.tries, most_tries or self._policy.tries)
+        if self.failures >= tries or not self._policy.allows(error):
             raise error
         wanted = error.retry_after if isinstance(error, RegistryError) else None
         seconds = wanted or self._policy.pause(self.failures)

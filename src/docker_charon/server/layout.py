@@ -19,7 +19,6 @@ import json
 import logging
 import os
 import shutil
-import stat
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -31,9 +30,24 @@ from docker_charon.files import flush, flush_directory, lock, put_in_place, writ
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
 from docker_charon.oci.manifest import MAX_SIZE
-from docker_charon.payload.format import INDEX_PATH, LAYOUT_PATH, blob_path
+from docker_charon.payload.format import (
+    DESCRIPTOR_PATH,
+    INDEX_PATH,
+    LAYOUT_PATH,
+    PayloadDescriptor,
+    blob_path,
+)
 from docker_charon.payload.limits import LONGEST_DOCUMENT
-from docker_charon.payload.random_access import Extent
+from docker_charon.payload.random_access import Extent, read_into
+from docker_charon.server.directory import (
+    check_file,
+    check_folder,
+    file_size,
+    open_file,
+    open_lock,
+    read_file,
+)
+from docker_charon.server.layout_catalog import CatalogLoader
 from docker_charon.server.layout_index import LayoutIndex
 from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Catalog, Code, Rejected
@@ -55,14 +69,14 @@ class _StoredBlob:
 
     @contextlib.contextmanager
     def extent(self) -> Iterator[Extent | None]:
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             yield Extent(file.fileno(), 0, self.size)
 
     def chunks(self, start: int = 0) -> Iterator[memoryview]:
         buffer = memoryview(bytearray(_READ_SIZE))
-        with self.path.open("rb", buffering=0) as file:
+        with open_file(self.path) as file:
             file.seek(start)
-            while size := file.readinto(buffer):
+            while size := read_into(file, buffer):
                 yield buffer[:size]
 
 
@@ -77,13 +91,15 @@ class Layout:
         self.temporary_folder = root / _OWN_FOLDER / "uploads"
         self.uploads = Uploads(self.temporary_folder)
         path = root / INDEX_PATH
-        self._index = LayoutIndex.parse(_read_short(path, LONGEST_DOCUMENT), str(path))
-        for name in list(self._index.named):
-            self._load(name)
+        self._index = LayoutIndex.parse(read_file(path, LONGEST_DOCUMENT), str(path))
+        loader = CatalogLoader(
+            self.catalog, self._read, lambda digest: self.blob(digest) is not None
+        )
+        loader.load(self._index, _read_payload_descriptor(root / DESCRIPTOR_PATH))
 
     def content(self, manifest: StoredManifest) -> bytes:
         """Return the bytes of a manifest; raise `InvalidManifest` when its file is damaged."""
-        content = self._path(manifest.digest).read_bytes()
+        content = read_file(self._path(manifest.digest), MAX_SIZE)
         if Digest.of(content, manifest.digest.algorithm) != manifest.digest:
             raise InvalidManifest(f"{self._path(manifest.digest)} is damaged")
         return content
@@ -92,10 +108,11 @@ class Layout:
         """Return a blob, whichever repository has it; ``None`` if there is no such blob."""
         path = self._path(digest)
         try:
-            status = path.stat()
-        except FileNotFoundError:
+            size = file_size(path)
+        except ServerError as error:
+            _log.warning("a blob is not served: %s", error)
             return None
-        return _StoredBlob(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
+        return None if size is None else _StoredBlob(path, size)
 
     def mount(self, repository: str, digest: Digest, source: str | None) -> bool:
         """Add a blob of ``source`` to ``repository``; without ``source``, of any repository.
@@ -149,14 +166,21 @@ class Layout:
                 Code.DIGEST_INVALID, f"the manifest has the digest {manifest.digest}", str(digest)
             )
         self._check_complete(repository, manifest)
-        if self.blob(manifest.digest) is None or not self._is_intact(manifest.digest, content):
+        if not self._is_intact(manifest.digest):
             self._write_blob(manifest.digest, content)
         with self._index_lock:
             self._list(repository, manifest, tags)
         return manifest
 
-    def _is_intact(self, digest: Digest, content: bytes) -> bool:
-        return self._path(digest).read_bytes() == content
+    def _is_intact(self, digest: Digest) -> bool:
+        """Whether there is a blob with this digest, and its bytes have it."""
+        blob = self.blob(digest)
+        if blob is None:
+            return False
+        hasher = digest.hasher()
+        for chunk in blob.chunks():
+            hasher.update(chunk)
+        return hasher.hexdigest() == digest.encoded
 
     def _check_complete(self, repository: str, manifest: StoredManifest) -> None:
         # A blob of another repository is accepted: after a restart, nobody knows to which
@@ -183,12 +207,10 @@ class Layout:
         by_digest = f"{repository}@{manifest.digest}"
         if tags:
             index.named.pop(by_digest, None)
-        elif self.catalog.find(repository, manifest.digest) is None or not (
-            self.catalog.is_tagged(repository, manifest)
-        ):
+        elif not self.catalog.is_tagged(repository, manifest):
             index.put(by_digest, manifest)
         for tag in tags:
-            previous = self.catalog.find(repository, tag)
+            previous = self.catalog.tagged(repository, tag)
             moves = previous is not None and previous.digest != manifest.digest
             if previous and moves and not self.catalog.is_tagged(repository, previous, tags):
                 index.put(f"{repository}@{previous.digest}", previous)
@@ -202,31 +224,9 @@ class Layout:
         for name in tags or (None,):
             self.catalog.add(repository, manifest, name)
 
-    def _load(self, name: str) -> None:
-        """Add an image of ``index.json`` to the catalog, with its child manifests."""
-        reference, descriptor = self._index.named[name]
-        try:
-            manifest = self._read(descriptor.digest, descriptor.media_type)
-        except (DockerCharonError, OSError) as error:
-            _log.warning("%s is not served: its manifest cannot be read: %s", name, error)
-            return
-        self.catalog.add(reference.repository, manifest, reference.tag)
-        waiting = list(manifest.manifests)
-        while waiting:
-            child = waiting.pop()
-            if self.catalog.find(reference.repository, child.digest) is not None:
-                continue
-            try:
-                manifest = self._read(child.digest, child.media_type)
-            except (DockerCharonError, OSError) as error:
-                _log.warning("%s is incomplete: %s", name, error)
-                continue
-            self.catalog.add(reference.repository, manifest)
-            waiting.extend(manifest.manifests)
-
     def _read(self, digest: Digest, media_type: str) -> StoredManifest:
         path = self._path(digest)
-        content = _read_short(path, MAX_SIZE)
+        content = read_file(path, MAX_SIZE)
         manifest = StoredManifest.parse(content, media_type, digest.algorithm)
         if manifest.digest != digest:
             raise InvalidManifest(f"{path} is damaged")
@@ -238,7 +238,8 @@ class Layout:
     def _write_blob(self, digest: Digest, content: bytes) -> None:
         temporary = self.temporary_folder / str(uuid.uuid4())
         try:
-            temporary.write_bytes(content)
+            with temporary.open("xb") as file:
+                file.write(content)
             flush(temporary)
             self._put_in_place(temporary, digest)
         finally:
@@ -249,7 +250,11 @@ class Layout:
         if not path.parent.exists():
             path.parent.mkdir(exist_ok=True)
             flush_directory(path.parent.parent)
-        put_in_place(file, path)
+        try:
+            put_in_place(file, path)
+        except PermissionError:  # Windows: a file that is being read cannot be replaced
+            if not self._is_intact(digest):
+                raise
 
 
 @contextlib.contextmanager
@@ -263,8 +268,9 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
     with contextlib.ExitStack() as stack:
         try:
             _check_usable(root)
+            _check_links(root)
             (root / _OWN_FOLDER).mkdir(parents=True, exist_ok=True)
-            lock(stack.enter_context((root / _OWN_FOLDER / "lock").open("ab")))
+            lock(stack.enter_context(open_lock(root / _OWN_FOLDER / "lock")))
             _prepare(root)
             layout = Layout(root)
         except BlockingIOError:
@@ -281,7 +287,7 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
 def _check_usable(root: Path) -> None:
     """Check that the directory is a layout, an unfinished new one, or empty."""
     marker = root / LAYOUT_PATH
-    if marker.exists():
+    if check_file(marker):
         _check_version(marker)
     elif not root.exists():
         return
@@ -290,6 +296,14 @@ def _check_usable(root: Path) -> None:
             f"{root} is not an OCI image layout: it has {min(unknown)} and no {LAYOUT_PATH}",
             hint="use a directory that is empty or does not exist",
         )
+
+
+def _check_links(root: Path) -> None:
+    """Raise `ServerError` when something that the server reads or writes is a link."""
+    for folder in (_OWN_FOLDER, f"{_OWN_FOLDER}/uploads", "blobs", "blobs/sha256", "blobs/sha512"):
+        check_folder(root / folder)
+    for file in (INDEX_PATH, DESCRIPTOR_PATH, f"{_OWN_FOLDER}/{INDEX_PATH}", f"{_OWN_FOLDER}/lock"):
+        check_file(root / file)
 
 
 def _prepare(root: Path) -> None:
@@ -310,7 +324,7 @@ def _prepare(root: Path) -> None:
 
 def _check_version(marker: Path) -> None:
     try:
-        document = parse_json(_read_short(marker, _LONGEST_MARKER))
+        document = parse_json(read_file(marker, _LONGEST_MARKER))
     except (ValueError, ServerError):
         document = None
     version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
@@ -318,10 +332,12 @@ def _check_version(marker: Path) -> None:
         raise ServerError(f"{marker} does not say that this is an OCI image layout of version 1")
 
 
-def _read_short(path: Path, most: int) -> bytes:
-    """Return the content of a file; raise `ServerError` when it is longer than ``most`` bytes."""
-    with path.open("rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ServerError(f"{path} is too large: it has more than {most} bytes")
-    return content
+def _read_payload_descriptor(path: Path) -> PayloadDescriptor | None:
+    """Return the descriptor of an unzipped payload; ``None`` if the layout is not one."""
+    try:
+        return PayloadDescriptor.parse(read_file(path, LONGEST_DOCUMENT))
+    except FileNotFoundError:
+        return None
+    except DockerCharonError as error:
+        _log.warning("%s is ignored: %s", path, error)
+        return None

@@ -6,7 +6,7 @@ What other tools have written there is kept: entries without an image name, and 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from docker_charon.errors import DockerCharonError, ServerError
@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 class LayoutIndex:
     """The images of a layout by name: ``repository:tag``, or ``repository@digest``.
 
-    A name without a tag means ``latest``. ``others`` are entries that are kept but not served.
+    A name without a tag means ``latest``. ``others`` are entries that are only kept; ``unnamed``
+    are those of them that describe a manifest without a name, such as a referrer.
     """
 
     named: dict[str, tuple[Reference, Descriptor]] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class LayoutIndex:
     members: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
     """The entries by name, as they were read."""
+    unnamed: list[Descriptor] = field(default_factory=list)
 
     @classmethod
     def parse(cls, content: bytes, path: str) -> LayoutIndex:
@@ -47,7 +49,11 @@ class LayoutIndex:
         for entry in entries:
             try:
                 descriptor = Descriptor.parse(entry, "an entry")
-                reference = Reference.parse(descriptor.annotations.get(REF_NAME, ""))
+                if REF_NAME not in descriptor.annotations:
+                    index.unnamed.append(descriptor)
+                    index.others.append(entry)
+                    continue
+                reference = Reference.parse(descriptor.annotations[REF_NAME])
             except DockerCharonError as error:
                 _log.warning("an entry of %s is not served: %s", path, error)
                 index.others.append(entry)
@@ -61,7 +67,7 @@ class LayoutIndex:
 
     def copy(self) -> LayoutIndex:
         """Return a second index with the same entries."""
-        return LayoutIndex(dict(self.named), list(self.others), dict(self.members), dict(self.raw))
+        return replace(self, named=dict(self.named), raw=dict(self.raw))
 
     def put(self, name: str, manifest: StoredManifest) -> None:
         """List a manifest under a name, in place of what had this name."""

@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -58,6 +59,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     allow_hosts: Sequence[str] = (),
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[Server]:
     """Run a registry (OCI distribution-spec 1.1) until the context ends.
 
@@ -76,17 +78,22 @@ def serve(
             address it refuses requests whose ``Host`` is another one than the address, localhost
             and these, and requests of web pages of other hosts (``Origin``); so no web site can
             reach it through a browser. On another address this applies only if there are names.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. Each of the
+            payloads must be signed by one of them.
 
     Yields:
         The server, ready for requests at its ``address`` (``host:port``).
 
     Raises:
-        PayloadError: One of the payloads is not a payload.
+        PayloadError: One of the payloads is not a payload, or not signed by an allowed signer.
         ServerError: The address or the directory cannot be used; or both payloads and a directory
             were given, or neither.
     """
     if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
         raise TypeError("payloads is a list of payloads, not a single one")
+    is_single = isinstance(allow_hosts, (str, bytes)) or hasattr(allow_hosts, "read")
+    if is_single or not all(isinstance(name, str) for name in allow_hosts):
+        raise TypeError("allow_hosts is a list of str")
     if bool(payloads) == (storage is not None):
         raise ServerError(
             "serve takes either payloads or a storage directory",
@@ -95,9 +102,10 @@ def serve(
     with contextlib.ExitStack() as stack:
         if storage is not None:
             layout = stack.enter_context(open_layout(storage))
-            endpoints = Endpoints(layout, UploadEndpoints(layout).resources)
+            large_manifests = stack.enter_context(ThreadPoolExecutor(1))
+            endpoints = Endpoints(layout, UploadEndpoints(layout, large_manifests).resources)
         else:
-            endpoints = Endpoints(stack.enter_context(open_stack(payloads)))
+            endpoints = Endpoints(stack.enter_context(open_stack(payloads, allowed_signers)))
         yield Server(stack.enter_context(_listen(host, port, allow_hosts, endpoints.answer)))
 
 

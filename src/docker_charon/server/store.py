@@ -84,7 +84,11 @@ class _Repository:
 
 
 class Catalog:
-    """The repositories by name, in memory. Every method may be called from any thread."""
+    """The repositories by name, in memory. Every method may be called from any thread.
+
+    Docker Hub's official images have two names, ``redis`` and ``library/redis``. Questions about
+    one of them are also answered with what the other one has.
+    """
 
     def __init__(self) -> None:
         self._repositories: dict[str, _Repository] = {}
@@ -121,8 +125,7 @@ class Catalog:
     def has_blob(self, repository: str, digest: Digest) -> bool:
         """Whether a blob was pushed to a repository, or one of its manifests refers to it."""
         with self._lock:
-            entry = self._repositories.get(repository)
-            return entry is not None and digest in entry.blobs
+            return any(digest in entry.blobs for entry in self._entries(repository))
 
     def repositories(self) -> list[str]:
         """Return the names of the repositories that have a manifest, sorted."""
@@ -132,31 +135,51 @@ class Catalog:
     def tags(self, repository: str) -> list[str] | None:
         """Return the tags of a repository, sorted; ``None`` if there is no such repository."""
         with self._lock:
-            entry = self._repositories.get(repository)
-            return sorted(entry.tags) if entry is not None and entry.manifests else None
+            entries = [entry for entry in self._entries(repository) if entry.manifests]
+            return sorted({tag for entry in entries for tag in entry.tags}) if entries else None
 
     def find(self, repository: str, reference: str) -> StoredManifest | None:
         """Return the manifest with this digest, if ``reference`` is a `Digest`, or this tag."""
         with self._lock:
-            entry = self._repositories.get(repository)
-            if entry is None:
-                return None
-            if isinstance(reference, Digest):
-                return entry.manifests.get(reference)
-            return entry.tags.get(reference)
+            for entry in self._entries(repository):
+                manifest = (
+                    entry.manifests.get(reference)
+                    if isinstance(reference, Digest)
+                    else entry.tags.get(reference)
+                )
+                if manifest is not None:
+                    return manifest
+            return None
+
+    def tagged(self, repository: str, tag: str) -> StoredManifest | None:
+        """Return the manifest with this tag under exactly this name of the repository."""
+        with self._lock:
+            return self._repositories.get(repository, _Repository()).tags.get(tag)
 
     def is_tagged(
         self, repository: str, manifest: StoredManifest, ignoring: Collection[str] = ()
     ) -> bool:
-        """Whether a tag of the repository points to the manifest, apart from those to ignore."""
+        """Whether a tag under exactly this name points to the manifest, apart from ``ignoring``."""
         with self._lock:
+            entry = self._repositories.get(repository, _Repository())
             return any(
                 tagged.digest == manifest.digest and tag not in ignoring
-                for tag, tagged in self._repositories[repository].tags.items()
+                for tag, tagged in entry.tags.items()
             )
 
     def referrers(self, repository: str, subject: Digest) -> list[StoredManifest]:
         """Return the manifests with this subject; the subject itself may be missing."""
         with self._lock:
-            entry = self._repositories.get(repository)
-            return list(entry.referrers.get(subject, {}).values()) if entry else []
+            referrers: dict[Digest, StoredManifest] = {}
+            for entry in self._entries(repository):
+                referrers |= entry.referrers.get(subject, {})
+            return list(referrers.values())
+
+    def _entries(self, repository: str) -> list[_Repository]:
+        """Return the repository, if there is one, and the one with its other name."""
+        names = [repository]
+        if "/" not in repository:
+            names.append(f"library/{repository}")
+        elif repository.count("/") == 1 and repository.startswith("library/"):
+            names.append(repository.removeprefix("library/"))
+        return [self._repositories[name] for name in names if name in self._repositories]

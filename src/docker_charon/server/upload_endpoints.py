@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import Executor
 
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MAX_SIZE
@@ -17,6 +16,7 @@ from docker_charon.server.endpoints import (
     parse_tag,
 )
 from docker_charon.server.layout import Layout
+from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.request import (
     BodyTooLarge,
     Request,
@@ -32,12 +32,13 @@ _LARGE = 64 * 1024  # bytes of a manifest; most have a few thousand
 class UploadEndpoints:
     """Answers the requests that write.
 
-    Locations are relative, so that they stay right behind a reverse proxy.
+    ``large_manifests`` has one thread, which stores them. Locations are relative, so that they stay
+    right behind a reverse proxy.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, large_manifests: Executor) -> None:
         self._layout = layout
-        self._large_manifest = threading.Lock()
+        self._large_manifests = large_manifests
         self.resources: list[Resource] = [
             (r"/v2/(.+)/blobs/uploads/?", {"POST": self._start}),
             (
@@ -122,8 +123,7 @@ class UploadEndpoints:
                 digest = parse_digest(parameters["digest"])
         media_type = request.head.headers.get("Content-Type").partition(";")[0].strip(" \t") or None
         try:
-            with self._received_manifest(request.body) as content:
-                manifest = self._layout.put_manifest(repository, content, media_type, tags, digest)
+            manifest = self._store_manifest(request.body, repository, media_type, tags, digest)
         except BodyTooLarge:
             message = f"a manifest may have {MAX_SIZE} bytes, and not more"
             return error(Code.SIZE_INVALID, message, status=413)
@@ -135,20 +135,36 @@ class UploadEndpoints:
             headers["OCI-Tag"] = ", ".join(added_tags)
         return created(location, manifest.digest, **headers)
 
-    @contextlib.contextmanager
-    def _received_manifest(self, body: RequestBody) -> Iterator[bytes]:
-        """Yield the bytes of a manifest, once all of them have arrived.
+    def _store_manifest(
+        self,
+        body: RequestBody,
+        repository: str,
+        media_type: str | None,
+        tags: Sequence[str],
+        digest: Digest | None,
+    ) -> StoredManifest:
+        """Receive a manifest and store it.
 
-        A large manifest arrives in a temporary file, and only one at a time is in memory: parsed,
-        it takes many times its size.
+        A large one arrives in a temporary file, and one thread stores all large ones: parsed, a
+        manifest takes many times its size, and what a thread has had, the system does not get back.
         """
-        with tempfile.SpooledTemporaryFile(_LARGE, dir=str(self._layout.temporary_folder)) as file:
+
+        def store() -> StoredManifest | Rejected:
+            file.seek(0)
+            try:
+                return self._layout.put_manifest(repository, file.read(), media_type, tags, digest)
+            except Rejected as reason:  # its traceback would keep all that has been parsed
+                return Rejected(reason.code, reason.message, reason.detail)
+
+        folder = str(self._layout.temporary_folder)
+        with tempfile.SpooledTemporaryFile(_LARGE, dir=folder) as file:
             for chunk in body.limited(MAX_SIZE):
                 file.write(chunk)
             is_large = file.tell() > _LARGE
-            file.seek(0)
-            with self._large_manifest if is_large else contextlib.nullcontext():
-                yield file.read()
+            result = self._large_manifests.submit(store).result() if is_large else store()
+        if isinstance(result, Rejected):
+            raise result
+        return result
 
 
 def _offset(request: Request) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from docker_charon.errors import DockerCharonError, RegistryError
 from docker_charon.oci.descriptor import Body, Descriptor
+from docker_charon.oci.digest import Digest
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobState
@@ -62,8 +63,12 @@ class BlobSender:
         A mount that the registry refuses, or says to have done and has not, becomes an upload.
         """
         self._plan = plan
-        uploads = sorted(plan.uploads, key=lambda upload: -upload.blob.size)
-        self._workers.map(self._upload_needed, uploads)
+        uploads: dict[Digest, list[RepositoryBlob]] = {}
+        for upload in plan.uploads:
+            uploads.setdefault(upload.digest, []).append(upload)
+        for batch in self._payload.batches(uploads):
+            targets = [target for digest in batch for target in uploads[digest]]
+            self._workers.map(self._upload_needed, targets)
         self._workers.map(self._mount_needed, plan.mounts)
 
     def send_again(self, needed: RepositoryBlob) -> bool:

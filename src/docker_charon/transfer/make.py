@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import IO
 
-from docker_charon.errors import DockerCharonError
+from docker_charon.errors import DockerCharonError, RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
-from docker_charon.oci.reference import parse_references
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import open_payload
-from docker_charon.payload.writer import write_payload
+from docker_charon.payload.signature import sign as sign_text
+from docker_charon.payload.volumes import checked_size, parse_size
+from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
-from docker_charon.registry.client import RegistryClient, open_registry
+from docker_charon.registry.certificates import CertificateArgument
+from docker_charon.registry.client import RegistryClient, open_source
 from docker_charon.registry.session import Access
+from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.resolve import Resolver
@@ -39,7 +43,11 @@ def make_payload(
     payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
     include_referrers: bool = False,
+    volume_size: int | str | None = None,
+    sign: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -51,8 +59,8 @@ def make_payload(
         zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
             open and does not need to seek. A path gets the whole payload or stays unchanged. An
             interrupted call leaves what it fetched in ``PATH.partial``, and the next call uses it.
-        docker_images_to_transfer: The images, without the name of the registry:
-            ``repository[:tag][@digest]``.
+        docker_images_to_transfer: The images: ``repository[:tag][@digest]``. The name of the
+            registry may stand before it, and is left out in the payload.
         docker_images_already_transferred: Images that the air-gapped registry has. Blobs that they
             share with the other images are left out. An image in both lists is not carried, but
             the push checks that it is there. Their tags are looked up in ``registry`` now.
@@ -67,7 +75,17 @@ def make_payload(
             every platform.
         include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
             images.
+        volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
+            the list ``PATH.volumes.json``: a number of bytes, or text as ``"4G"``, ``"4.7GB"`` or
+            ``"700MiB"``. 4 GiB is one byte less, which FAT32 can hold.
+        sign: Sign the payload with this key: the file of a private SSH key, or of a public one
+            whose private one an agent has. ``ssh-keygen`` (OpenSSH) asks for a passphrase if the
+            key has one.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -82,24 +100,36 @@ def make_payload(
         PayloadError: ``zip_file`` cannot be written, or an earlier payload cannot be read.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    to_transfer = parse_references(docker_images_to_transfer, "docker_images_to_transfer")
-    already_transferred = parse_references(
-        docker_images_already_transferred, "docker_images_already_transferred"
+    to_transfer = source_references(
+        docker_images_to_transfer, "docker_images_to_transfer", registry, secure=secure
+    )
+    already_transferred = source_references(
+        docker_images_already_transferred,
+        "docker_images_already_transferred",
+        registry,
+        secure=secure,
     )
     if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
     chosen_platforms = _parse_platforms(platforms)
+    checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     delivered = _delivered_blobs(payloads_already_transferred)
-    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
+    access = Access(secure, username, password, cacert, cert, anonymous)
+    with open_source(registry, access, jobs) as client:
         resolver = Resolver(client, workers, chosen_platforms)
-        images = resolver.images(to_transfer, include_referrers=include_referrers)
+        images = resolver.images(to_transfer)
         skipped = resolver.images(already_transferred, skip_missing_platforms=True)
+        resolver.check()
+        if include_referrers:
+            images = resolver.with_referrers(images)
         absent = _absent_layers(client, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent)
         log_choices(contents, chosen_platforms)
+        signer = None if sign is None else partial(sign_text, key=sign)
+        entries = list(payload_entries(contents, signer))
         if dry_run:
-            log_make(contents)
+            log_make(contents, payload_size(entries), checked_volume_size)
             return
 
         def fetch(blob: Descriptor, repository: str) -> BlobStream:
@@ -108,7 +138,9 @@ def make_payload(
         sizes = {blob.digest: blob.size for blob in contents.blobs}
         needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
         with Progress("Making", sizes, needed, progress) as shown_progress:
-            write_payload(zip_file, payload_entries(contents), fetch, shown_progress, workers)
+            write_payload(
+                zip_file, entries, fetch, shown_progress, workers, volume_size=checked_volume_size
+            )
             shown_progress.sum_up(make_summary(contents))
 
 
@@ -124,6 +156,15 @@ def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
     if not names:
         raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
     return list(dict.fromkeys(map(Platform.parse, names)))
+
+
+def _parse_volume_size(size: int | str | None) -> int | None:
+    """Return the size of volumes in bytes; ``None`` for a single file."""
+    if size is None or isinstance(size, str):
+        return None if size is None else parse_size(size)
+    if type(size) is not int:
+        raise TypeError(f"volume_size is an int or a str, not {type(size).__name__}")
+    return checked_size(size)
 
 
 def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
@@ -151,5 +192,14 @@ def _absent_layers(
         for needed in RepositoryBlob.of(image)
         if needed.blob.is_non_distributable
     )
-    sizes = workers.map(lambda layer: client.head_blob(layer.repository, layer.digest), layers)
-    return {layer for layer, size in zip(layers, sizes, strict=True) if size is None}
+
+    def is_absent(layer: RepositoryBlob) -> bool:
+        try:
+            return client.head_blob(layer.repository, layer.digest) != layer.blob.size
+        except RegistryError as error:
+            if error.status is None:
+                raise
+            return True  # some registries refuse to answer for these layers
+
+    answers = workers.map(is_absent, layers)
+    return {layer for layer, absent in zip(layers, answers, strict=True) if absent}

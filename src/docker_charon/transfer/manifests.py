@@ -197,7 +197,7 @@ class ManifestSender:
             return True
         if present.digest == new.digest:
             return False
-        lost = {blob.digest for blob in present.blobs[1:]} - {blob.digest for blob in new.blobs}
+        lost = {blob.digest for blob in present.layers} - {blob.digest for blob in new.blobs}
         if lost:
             warnings.warn(
                 f"{self._client.registry} has content under {repository}:{tag} that the payload "

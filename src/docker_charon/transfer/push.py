@@ -13,6 +13,7 @@ from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
 from docker_charon.transfer.blobs import BlobSender
@@ -36,7 +37,10 @@ def push_payload_to_registry(
     *,
     repository_prefix: str = "",
     skip_referrers: bool = False,
+    allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -50,7 +54,8 @@ def push_payload_to_registry(
     Args:
         registry: The registry to push to: ``host`` or ``host:port``.
         zip_file: The payload: a path, or a file object opened for reading bytes, which stays open.
-            A file object that cannot seek is copied to a temporary file first.
+            A file object that cannot seek is copied to a temporary file first. The path of a
+            payload in volumes is ``PATH``, ``PATH.001`` or ``PATH.volumes.json``.
         strict: Raise an error if the registry lacks something that was given as already
             transferred when the payload was made. Otherwise the images that need it are left out,
             each with a ``UserWarning``.
@@ -60,7 +65,13 @@ def push_payload_to_registry(
         repository_prefix: Put before every repository: ``my-image:1`` arrives as
             ``PREFIX/my-image:1``. The returned names do not have it.
         skip_referrers: Leave out the signatures, SBOMs and other referrers in the payload.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
+            be signed by one of them, who is logged at level ``INFO``. This is checked first.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
         jobs: The number of questions, uploads or mounts at the same time.
         progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
@@ -71,7 +82,8 @@ def push_payload_to_registry(
         payload, in that order and spelling, without the images that were left out.
 
     Raises:
-        PayloadError: The payload cannot be read, or is incomplete.
+        PayloadError: The payload cannot be read, is incomplete, or is not signed by an allowed
+            signer.
         DigestMismatch: The payload is damaged.
         ManifestNotFound: With ``strict``: an image that should be there is missing or different.
         BlobNotFound: With ``strict``: a blob that should be there is missing.
@@ -84,10 +96,11 @@ def push_payload_to_registry(
     pushed = push_payload(
         registry,
         zip_file,
-        Access(secure, username, password, cacert),
+        Access(secure, username, password, cacert, cert, anonymous),
         strict=strict,
         repository_prefix=repository_prefix,
         skip_referrers=skip_referrers,
+        allowed_signers=allowed_signers,
         dry_run=dry_run,
         jobs=jobs,
         progress=progress,
@@ -120,6 +133,7 @@ def push_payload(
     strict: bool,
     repository_prefix: str,
     skip_referrers: bool,
+    allowed_signers: str | os.PathLike[str] | None,
     dry_run: bool,
     jobs: int,
     progress: bool | None,
@@ -132,7 +146,7 @@ def push_payload(
     workers = Workers(jobs)
     prefix = checked_prefix(repository_prefix)
     with (
-        open_payload(zip_file) as payload,
+        open_payload(zip_file, allowed_signers=allowed_signers) as payload,
         open_registry(registry, access, jobs) as client,
     ):
         push = _Push(client, payload, prefix, workers, with_referrers=not skip_referrers)

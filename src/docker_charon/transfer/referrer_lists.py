@@ -63,6 +63,8 @@ class ReferrerLists:
         def attempt() -> None:
             for _ in range(2):  # the second time, it should be complete
                 present = self._present(repository, tag)
+                if present is not None and present.has_digest(Digest(subject.target)):
+                    present = None  # GitLab answers with the subject if it has no such tag
                 if present is not None and not present.is_index:
                     raise RegistryError(
                         f"{self._client.registry} has an image under {repository}:{tag}, where the "
