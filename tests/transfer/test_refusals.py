@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,69 @@ def test_referrers_go_level_by_level() -> None:
         assert push(registry, signed_payload()) == ["app:1"]
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        refusal(404, "MANIFEST_UNKNOWN", "subject"),
+        refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown", {"digest": APP.digest}),
+        refusal(400, "MANIFEST_INVALID"),
+    ],
+    ids=["404", "names the subject", "invalid"],
+)
+def test_a_registry_that_knows_no_subjects_gets_the_image(refused: Answer) -> None:
+    def no_subjects(call: Call) -> Answer | None:
+        return refused if call.method == "PUT" and b'"subject"' in call.body else None
+
+    with OddRegistry(no_subjects) as registry:
+        with pytest.raises(PushIncomplete) as raised:
+            push(registry, signed_payload())
+        assert raised.value.pushed == ["app:1"]
+        assert len(raised.value.failed_referrers) == 2
+        assert {"app:1", f"app:{tag_of(APP, '.sig')}"} <= registry.names
+
+
+@pytest.mark.parametrize("subject", [APP, index(APP)], ids=["image", "index"])
+def test_a_registry_that_shows_the_subject_as_the_list_of_its_referrers_gets_a_list(
+    subject: TestImage,
+) -> None:
+    file, sbom = io.BytesIO(), artifact(b"sbom", subject=subject.descriptor)
+    with OddRegistry() as source:
+        images.put(source.address, "app:1", subject)
+        refer(source.address, "app", subject, sbom)
+        make_payload(source.address, file, ["app:1"], secure=False, include_referrers=True)
+    with OddRegistry() as registry:
+
+        def shows_subject(call: Call) -> Answer | None:
+            is_asked = call.method != "PUT" and call.reference == tag_of(subject)
+            if is_asked and ("app", call.reference) not in registry.tags:
+                return registry.manifest(replace(call, reference=subject.digest))
+            return None
+
+        registry.rules.append(shows_subject)
+        assert push(registry, file) == ["app:1"]
+        content, _ = registry.manifests["app", registry.tags["app", tag_of(subject)]]
+        assert [entry["digest"] for entry in json.loads(content)["manifests"]] == [sbom.digest]
+
+
+def test_tags_that_may_not_be_overwritten_are_each_named_where_the_registry_answers_403() -> None:
+    refused = answering(refusal(403, "DENIED", "tag exists"), "PUT", "/manifests/1")
+    with OddRegistry(refused) as registry, pytest.raises(PushIncomplete) as raised:
+        push(registry, {"a:1": APP, "b:1": OTHER})
+    assert list(raised.value.failed) == ["a:1", "b:1"]
+
+
+def test_a_missing_project_costs_few_requests() -> None:
+    def missing(call: Call) -> Answer | None:
+        return refusal(404, "NOT_FOUND") if call.url.startswith("/v2/missing/") else None
+
+    wanted = {f"missing/a:{n}": image(*(layer(n * 10 + m) for m in range(5))) for n in range(4)}
+    with OddRegistry(missing) as registry:
+        with pytest.raises(PushIncomplete):
+            push(registry, {**wanted, "there:1": APP}, jobs=1)
+        assert registry.names == {"there:1"}
+        assert registry.count("POST", "/v2/missing/") == len(wanted)
+
+
 # --- The deed outweighs the question --------------------------------------------------------------
 
 BLOB = digest_of(LAYER)
@@ -213,6 +278,7 @@ QUESTIONS = {
     "GET is not allowed": {"GET": Answer(403)},
     "nothing is allowed": {"HEAD": Answer(405), "GET": Answer(403)},
     "an empty link file": {"HEAD": Answer(500), "GET": Answer(500)},
+    "HEAD is broken": {"HEAD": Answer(500)},
     "a web page": {"GET": Answer(200, b"<html>", {"Content-Type": "text/html"})},
 }
 
@@ -227,6 +293,20 @@ def test_no_answer_to_a_question_fails_a_push(
             images.put(registry.address, "app:0", APP)
         assert push(registry, {"app:1": APP}, strict=True) == ["app:1"]
         assert "app:1" in registry.names
+
+
+def test_a_question_about_a_tag_that_is_refused_fails_nothing() -> None:
+    with OddRegistry() as registry:
+        refused = refusal(403, "DENIED")  # how Artifactory may answer for what is not there
+        registry.rules.append(
+            lambda call: (
+                refused
+                if call.method in ("GET", "HEAD") and call.kind == "manifests" and not registry.tags
+                else None
+            )
+        )
+        nested = index(image(layer(4)), image(layer(5)))
+        assert push(registry, {"app:1": APP, "nested:1": nested}) == ["app:1", "nested:1"]
 
 
 def test_a_delta_relies_on_a_blob_about_which_there_is_no_answer() -> None:
