@@ -299,6 +299,7 @@ class Session:
             proxy=proxy,
         )
         failure.hint = "can that one be reached from here?"
+        failure.elsewhere = True
         if failure.unreachable:
             failure.most_tries = FEW_TRIES
         return failure
