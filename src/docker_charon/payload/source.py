@@ -35,7 +35,9 @@ def open_archive(
     with contextlib.ExitStack() as stack:
         if isinstance(zip_file, (str, os.PathLike)):
             name = str(Path(zip_file))
-            if Path(zip_file).is_dir():
+            with file_errors(f"cannot read {name}"):
+                is_directory = Path(zip_file).is_dir()
+            if is_directory:
                 yield UnzippedArchive(Path(zip_file))
                 return
             with file_errors(f"cannot read {name}"):
