@@ -37,16 +37,19 @@ class Reference:
                 hint="write it as repository:tag, without https:// and without a login",
             )
         rest, at, digest_text = name.partition("@")
+        first, slash, _ = rest.partition("/")
+        if slash and ":" in first:
+            raise InvalidReference(
+                f"{_shown(name)} is not an image name",
+                hint="leave out the registry: it is a separate argument",
+            )
         repository, colon, tag = rest.partition(":")
         check_repository(repository, name)
         if colon:
             try:
                 check_tag(tag)
             except InvalidReference as error:
-                hint = "leave out the registry: it is a separate argument" if "/" in tag else ""
-                raise InvalidReference(
-                    f"{_shown(name)} is not an image name: {error}", hint=hint
-                ) from None
+                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
         digest = None
         if at:
             try:

@@ -101,6 +101,7 @@ class HTTPSession(requests.Session):
             if target is not None:
                 origin(urljoin(resp.url, target))
         except ValueError as error:
+            resp.close()
             raise requests.exceptions.InvalidURL(str(error), request=resp.request) from error
         return target
 
