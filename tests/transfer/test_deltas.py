@@ -125,7 +125,7 @@ def test_what_never_arrived_is_missed_at_the_push(
     images.put(source, "app:2", version(2))
     lost = make(source, tmp_path / "lost.zip", ["app:1"], [])
     delta = make(source, tmp_path / "delta.zip", ["app:2"], [lost])
-    with pytest.raises(BlobNotFound, match="the payload does not carry it"):
+    with pytest.raises(BlobNotFound, match="the payload was made as if they were there"):
         push(destination, delta)
 
 

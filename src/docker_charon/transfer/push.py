@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import IO
@@ -20,6 +21,8 @@ from docker_charon.transfer.plan import PushPlan, RepositoryBlob, plan_push
 from docker_charon.transfer.report import log_push, push_summary
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
+
+_log = logging.getLogger(__name__)
 
 
 def push_payload_to_registry(
@@ -89,6 +92,12 @@ def push_payload_to_registry(
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
         open_registry(registry, access, jobs) as client,
     ):
+        if payload.carries_nothing:
+            _log.warning(
+                "the payload carries nothing to push: it is an inventory, or all its images were "
+                "given as already transferred; give an inventory to make-payload "
+                "(--already-transferred-payload)"
+            )
         push = _Push(client, payload, prefix, workers)
         push.ask_registry()
         for error in push.errors.values():

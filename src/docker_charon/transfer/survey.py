@@ -16,11 +16,15 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
+from docker_charon.progress import counted
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
-_HINT = "make the payload again without giving that image as already transferred"
+_HINT = (
+    "push the earlier payload first, under the same --repository-prefix, or make this payload "
+    "again from an inventory of that registry (make-inventory)"
+)
 
 
 class PresentBlobs:
@@ -149,7 +153,7 @@ class Survey:
         """Return the error for an image whose ``missing`` blobs nobody has."""
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return BlobNotFound(
-            f"{self._client.registry} lacks the blob {missing[0].digest}{more} of {name}, and the "
-            "payload does not carry it",
+            f"{name} needs {counted(len(missing), 'blob')} that {self._client.registry} lacks, and "
+            f"the payload was made as if they were there: {missing[0].digest}{more}",
             hint=_HINT,
         )
