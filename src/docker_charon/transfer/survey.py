@@ -151,9 +151,10 @@ class Survey:
 
     def incomplete(self, name: str, missing: Sequence[Descriptor]) -> BlobNotFound:
         """Return the error for an image whose ``missing`` blobs nobody has."""
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        registry, count = self._client.registry, len(missing)
+        more = f" and {count - 1} more" if count > 1 else ""
         return BlobNotFound(
-            f"{name} needs {counted(len(missing), 'blob')} that {self._client.registry} lacks, and "
-            f"the payload was made as if they were there: {missing[0].digest}{more}",
+            f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
+            f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
             hint=_HINT,
         )
