@@ -202,7 +202,7 @@ def _refuse_own_inputs(
 def _volumes(path: Any) -> list[Path]:
     """Return the list and the first volume of the payload that a path belongs to."""
     base, _ = base_and_number(Path(path))
-    return [list_path(base), volume_path(base, 1)]
+    return [list_path(base), volume_path(base, 1)] if base.name else []
 
 
 def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
