@@ -115,6 +115,9 @@ class _Server(ThreadingHTTPServer):
     registry: LooseRegistry
     daemon_threads = True
 
+    def handle_error(self, *_: object) -> None:
+        """Write nothing to the terminal when a client goes away."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

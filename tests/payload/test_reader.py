@@ -177,7 +177,7 @@ def test_what_is_missing_or_wrong_is_reported(changes: dict[str, bytes | None], 
         (DESCRIPTOR_PATH, lambda d: d["blobs_paths"].update({L1: {"zip_path": "x"}}), "incomplete"),
         (INDEX_PATH, lambda d: d["manifests"].pop(), "name different images"),
         (INDEX_PATH, lambda d: d["manifests"][0].update(size=1), "damaged: a manifest of app:1"),
-        (INDEX_PATH, lambda d: d["manifests"][0].pop("mediaType"), "index.json is malformed"),
+        (INDEX_PATH, lambda d: d["manifests"][0].pop("digest"), "index.json is malformed"),
     ],
 )
 def test_documents_that_contradict_each_other_are_reported(

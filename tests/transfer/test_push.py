@@ -144,7 +144,9 @@ def test_a_blob_of_another_size_is_not_taken_for_the_one_that_is_needed(
     app = images.put(source, "app:1", image(layer(1)))
     images.put(destination, "app:0", app)
     blob = f"/v2/app/blobs/{images.digest_of(layer(1))}"
-    with Proxy(destination, [Rule("HEAD", blob, SetHeader("Content-Length", "5"))]) as proxy:
+    with Proxy(
+        destination, [Rule("GET", blob, SetHeader("Content-Range", "bytes 4-4/5"))]
+    ) as proxy:
         payload = ferry(source, tmp_path / "p.zip", ["app:1"])
         push_payload_to_registry(proxy.address, payload, strict=True, secure=False)
         assert len(proxy.matching("PUT", "/blobs/uploads/")) == 1
@@ -249,7 +251,8 @@ def test_a_refused_mount_becomes_an_upload(
     for name, content in wanted.items():
         assert images.read(destination, name) == content.contents()
     # Only the destination has the base's layer: it is read from there and uploaded again.
-    assert sum(request.is_for("GET", "/v2/base/blobs/") for request in sent) == 2
+    whole = [request for request in sent if "Range" not in request.headers]
+    assert sum(request.is_for("GET", "/v2/base/blobs/") for request in whole) == 2
     assert len(uploads(sent)) == 6
 
 

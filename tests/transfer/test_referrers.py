@@ -23,6 +23,7 @@ from docker_charon import (
     InvalidManifest,
     ManifestNotFound,
     PayloadError,
+    PushIncomplete,
     RegistryError,
     inspect_payload,
     make_payload,
@@ -149,9 +150,11 @@ def test_a_tag_that_is_no_list_is_not_overwritten(
     only_docker_registry: None, signed: str, destination: str
 ) -> None:
     images.put(destination, f"app:{tag_of(APP)}", AMD)
-    with pytest.raises(RegistryError, match="where the list of referrers belongs"):
+    with pytest.raises(PushIncomplete, match="where the list of referrers belongs") as raised:
         push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
-    assert images.read(destination, "app:1") is None
+    assert raised.value.pushed == ["app:1"]
+    assert list(raised.value.failed_referrers) == [f"app@{SBOM.digest}"]
+    assert images.read(destination, "app:1") == APP.contents()
 
 
 def test_what_else_the_destinations_list_says_stays(

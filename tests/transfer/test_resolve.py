@@ -16,6 +16,7 @@ from docker_charon import (
     AuthenticationError,
     ManifestNotFound,
     RegistryError,
+    make_inventory,
     make_payload,
     push_payload_to_registry,
     verify_payload,
@@ -58,6 +59,7 @@ def sha512(content: bytes) -> str:
         Reply(500),
         Reply(503),
         Reply(404, {"Content-Type": "text/html"}, b"<html>"),
+        Reply(200, {"Content-Type": "text/html"}, b"<html>"),
     ],
 )
 def test_a_registry_that_refuses_only_the_check_is_pulled_from(
@@ -76,9 +78,18 @@ def test_a_wrong_password_is_told_at_once(registry: LooseRegistry) -> None:
     assert registry.matching("GET", "/manifests/") == []
 
 
-def test_a_server_that_is_not_a_registry_is_called_that(registry: LooseRegistry) -> None:
-    registry.answer("GET", "", Reply(404))
-    with pytest.raises(RegistryError, match="does not look like a registry"):
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (Reply(404), "does not look like a registry"),
+        (Reply(200, {"Content-Type": "text/html"}, b"<html>"), "answers with a web page"),
+    ],
+)
+def test_a_server_that_is_not_a_registry_is_called_that(
+    registry: LooseRegistry, reply: Reply, problem: str
+) -> None:
+    registry.answer("GET", "", reply)
+    with pytest.raises(RegistryError, match=problem):
         make(registry, "app:1", "app:2")
 
 
@@ -109,6 +120,16 @@ def test_images_of_both_lists_are_named(registry: LooseRegistry) -> None:
     with pytest.raises(ManifestNotFound) as raised:
         make_payload(registry.address, io.BytesIO(), ["app:1", "a:1"], ["b:1"], secure=False)
     assert all(name in str(raised.value) for name in ("2 of 3", "a:1", "b:1"))
+
+
+def test_an_inventory_names_every_image_that_is_missing(registry: LooseRegistry) -> None:
+    registry.put("app:1", APP)
+    registry.put("broken:1", image(layer(2)))
+    del registry.blobs[digest_of(layer(2))]
+    with pytest.raises(ManifestNotFound) as raised:
+        names = ["app:1", "gone:1", "broken:1", "lost:1"]
+        make_inventory(registry.address, io.BytesIO(), names, secure=False)
+    assert all(name in str(raised.value) for name in ("3 of 4", *names[1:]))
 
 
 def test_hundreds_of_missing_images_are_named_in_one_bounded_line(registry: LooseRegistry) -> None:
@@ -263,12 +284,6 @@ def test_referrers_of_an_image_known_by_sha512_are_found(
     assert verify_payload(payload) == []
 
 
-def in_steps(*replies: Reply) -> Any:
-    """Return a rule that gives one reply after the other, and then none."""
-    left = list(replies)
-    return lambda asked: left.pop(0) if left else None
-
-
 def refuse(pattern: str, reply: Reply) -> Any:
     return lambda asked: reply if re.search(pattern, asked.path) else None
 
@@ -351,13 +366,19 @@ def test_a_layer_with_urls_that_the_registry_does_not_give_is_left_out(
     assert carried(payload) == {digest_of(content): content, config["digest"]: APP.blobs[0]}
 
 
-def test_a_scope_that_a_refusal_names_is_asked_for_as_well(registry: LooseRegistry) -> None:
+@pytest.mark.parametrize("check", ["asks for a login", "does not"])
+@pytest.mark.parametrize("wanted", ["repository:team/real-app:pull", "aws", "a:b:pull c:d:pull"])
+def test_a_scope_that_a_refusal_names_is_asked_for_as_well(
+    registry: LooseRegistry, wanted: str, check: str
+) -> None:
     registry.put("vanity/app:1", APP)
-    wanted = "repository:team/real-app:pull"
+    if check == "does not":
+        registry.answer("GET", "/v2/$", Reply())
 
     def gateway(asked: Asked) -> Reply | None:
         if asked.path == "/token":
-            token = "good" if wanted in asked.query.get("scope", []) else "other"
+            scopes = asked.query.get("scope", [])
+            token = "good" if set(wanted.split()) <= set(scopes) else "other"
             return Reply(200, {}, json.dumps({"token": token}).encode())
         if asked.authorization == "Bearer good" or (asked.path == "/v2/" and asked.authorization):
             return None
@@ -367,7 +388,8 @@ def test_a_scope_that_a_refusal_names_is_asked_for_as_well(registry: LooseRegist
         return Reply(401, {"WWW-Authenticate": challenge})
 
     registry.rules.append(gateway)
-    assert carried(make(registry, "vanity/app:1")) == APP.contents()
+    assert carried(make(registry, "vanity/app:1", jobs=1)) == APP.contents()
+    assert len(registry.matching("GET", "/token")) == 2  # the others use the second token
 
 
 def test_a_scope_that_the_token_service_refuses_hides_nothing(registry: LooseRegistry) -> None:

@@ -93,10 +93,13 @@ def access_of(context: typer.Context) -> AccessArguments:
         if from_stdin or any(source and source.name == "COMMANDLINE" for source in sources):
             raise typer.BadParameter("--anonymous goes without --username and a password")
         username = password = None
+    password = password_of(password, from_stdin)
+    if (username is None) != (password is None):
+        raise typer.BadParameter("a login takes --username and a password, and one is missing")
     return {
         "secure": not options["insecure"],
         "username": username,
-        "password": password_of(password, from_stdin),
+        "password": password,
         "cacert": options["cacert"],
         "cert": cert if key is None else (cert, key),
         "anonymous": anonymous,

@@ -12,8 +12,8 @@ from typing import Annotated, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, serving, terminal
-from docker_charon.cli.help import Command, Group
+from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
     AlreadyTransferred,
@@ -31,15 +31,18 @@ from docker_charon.cli.options import (
     Jobs,
     Keep,
     Key,
+    Names,
     Password,
     PasswordStdin,
     PayloadArgument,
     PayloadFile,
     Platforms,
+    PrintedNames,
     Quiet,
     Registry,
     RepositoryPrefix,
     Sign,
+    SkipReferrers,
     Strict,
     TargetFile,
     Username,
@@ -53,28 +56,11 @@ from docker_charon.registry.credentials import DOCKER_HUB
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
 
-_COMMON = """\
-A first delivery, and an update that carries only what is new:
-  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
-  docker-charon push-payload -r registry.lan -f payload.zip
-  docker-charon make-payload -r registry.example.com -f update.zip \\
-      --already-transferred-payload payload.zip my-image:1.8
-
-Environment:
-  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
-  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
-  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
-  TMPDIR                                          where a payload from a pipe is stored
-
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-
 app = typer.Typer(
     name="docker-charon",
     help="Transfer Docker images to an air-gapped system efficiently.",
     cls=Group,
-    epilog=_COMMON,
+    epilog=COMMON,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
     rich_markup_mode=None,
@@ -193,6 +179,8 @@ def push_payload_command(
     file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    skip_referrers: SkipReferrers = False,
+    names: PrintedNames = Names.DESTINATION,
     allowed_signers: AllowedSigners = None,
     volume_dir: VolumeDirs = None,
     insecure: Insecure = False,
@@ -211,8 +199,12 @@ def push_payload_command(
 
     Everything is checked before the first upload, and tags are set last. If the command is
     interrupted, run it again: it uploads only what is missing.
+
+    If the registry refuses an image, the others are pushed, and the exit status is 1. If it lacks
+    what an image needs beside the payload, that image is left out, and the exit status is 3.
     """
-    from docker_charon.transfer.push import push_payload_to_registry
+    from docker_charon.registry.session import Access
+    from docker_charon.transfer.push import push_payload
 
     path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
@@ -223,19 +215,23 @@ def push_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        pushed = push_payload_to_registry(
+        pushed = push_payload(
             registry,
             source,
-            strict,
-            **arguments.access_of(context),
+            Access(**arguments.access_of(context)),
+            strict=strict,
             repository_prefix=repository_prefix,
+            skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
         )
-    if pushed:
-        terminal.print_data("\n".join(pushed))
+    sys.exit(
+        result.report_push(
+            pushed, with_new_names=bool(repository_prefix) and names is Names.DESTINATION
+        )
+    )
 
 
 inspection.register(app)

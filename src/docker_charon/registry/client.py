@@ -6,7 +6,8 @@ What to do when something is missing, and in which order to push, is decided by 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,21 +23,23 @@ from docker_charon.errors import (
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
-from docker_charon.registry.blobs import BlobStream, blob_size
+from docker_charon.registry.blobs import BlobLooks, BlobState, BlobStream, blob_size
 from docker_charon.registry.http import origin
 from docker_charon.registry.listing import Listing
-from docker_charon.registry.retry import ONCE, Tries
-from docker_charon.registry.session import Access, Session, is_html
+from docker_charon.registry.referrers import read_referrers
+from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
+from docker_charon.registry.session import Access, Session
 from docker_charon.registry.uploads import BlobUploads
 
+_log = logging.getLogger(__name__)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _CATALOG = "registry:catalog:*"
-_NO_API = (400, 404, 405, 406, 501)
-"""How registries without a referrers API answer; the spec has 404."""
-_UNSETTLED = frozenset(
-    {"DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}
-)
+UNKNOWN_PART = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
+"""The codes with which a registry refuses a manifest because it lacks a part of it."""
+_DAMAGED_ON_ITS_WAY = frozenset({"DIGEST_INVALID", "MANIFEST_INVALID"})
 """The codes with which a registry may refuse a manifest that it takes a moment later."""
+_MORE_TRIES = 2
+"""Tries beyond the usual ones for a read that lags behind a write: on some registries, seconds."""
 
 
 class RegistryClient:
@@ -52,6 +55,7 @@ class RegistryClient:
     ) -> None:
         self._session = Session(registry, access or Access(), connections)
         self._uploads = BlobUploads(self._session)
+        self._looks = BlobLooks(self._session)
         self.registry = registry
         self.doubt: RegistryError | None = None
         """Why this may not be a registry, if its answer to the check of its API is unusual."""
@@ -64,6 +68,10 @@ class RegistryClient:
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
+
+    def tries(self, **changes: Any) -> Tries:
+        """Return the tries of an operation of several requests: those of `Access`, changed."""
+        return Tries(replace(self._session.retry, **changes))
 
     def check_api(self) -> None:
         """Check that a registry answers here (end-1), and learn how its users log in."""
@@ -91,12 +99,66 @@ class RegistryClient:
                     raise self._session.answer_error(response, doing)
             self._session.read_short(response)
 
-    def get_manifest(self, repository: str, reference: str) -> Manifest:
+    def get_manifest(
+        self,
+        repository: str,
+        reference: str,
+        *,
+        to_push: bool = False,
+        statuses: frozenset[int] = TRANSIENT,
+    ) -> Manifest:
         """Fetch a manifest by tag or digest (end-3), its bytes as they are stored.
+
+        ``to_push`` asks with the rights of a push, which a new repository may need. ``statuses``
+        are those of answers that are worth another try.
 
         Raises `ManifestNotFound`, `DigestMismatch` when it was asked for by digest and is
         something else, and `InvalidManifest`.
         """
+        attempt = self._reading(repository, reference, to_push=to_push)
+        return self.tries(statuses=statuses, when_damaged=True).run(attempt)
+
+    def check_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
+        """Check that a manifest, which has just been put, is what the registry has now (end-3).
+
+        Reads that lag behind writes are waited for. A registry that does not let this user read is
+        believed. Raises `RegistryError` if it does not have the manifest, or another one.
+        """
+        attempt, name = (
+            self._reading(repository, reference, to_push=True),
+            _name(repository, reference),
+        )
+
+        def check() -> None:
+            try:
+                content = attempt().content
+            except ManifestNotFound:
+                raise RegistryError(
+                    f"{self.registry} has taken {name}, but does not show it",
+                    hint="a cache in front of it may be out of date: look again later",
+                    status=404,
+                ) from None
+            if content != manifest.content:
+                raise DigestMismatch(
+                    f"{self.registry} has taken {manifest.digest} as {name}, but shows "
+                    f"{Digest.of(content)}",
+                    hint="a cache in front of it, or another client that pushes, may be the cause",
+                )
+
+        retry = self._session.retry
+        tries = retry.tries + _MORE_TRIES if retry.tries > 1 else 1
+        statuses = TRANSIENT | {404}
+        try:
+            self.tries(tries=tries, statuses=statuses, when_damaged=True).run(check)
+        except DigestMismatch as error:
+            raise RegistryError(error.message, hint=error.hint) from None
+        except RegistryError as error:
+            if error.status is None or error.status in statuses:
+                raise
+            _log.warning("%s cannot be looked at: %s", name, error)
+
+    def _reading(self, repository: str, reference: str, *, to_push: bool) -> Callable[[], Manifest]:
+        """Return a function that fetches a manifest with one request."""
         name, place = _name(repository, reference), self._session.repository(repository)
         digest = Digest(reference) if ":" in reference else None
         previous: bytes | None = None
@@ -106,7 +168,7 @@ class RegistryClient:
             with self._session.request(
                 "GET",
                 place.path("manifests", reference),
-                scopes=[place.pull],
+                scopes=[place.push if to_push else place.pull],
                 headers=_ACCEPT,
                 expect=(200, 404),
                 doing=f"the manifest of {name}",
@@ -133,7 +195,7 @@ class RegistryClient:
                     f"{name} on {self.registry}: {error.message}", hint=error.hint
                 ) from None
 
-        return Tries(replace(self._session.retry, when_damaged=True)).run(attempt)
+        return attempt
 
     def head_manifest(
         self, repository: str, reference: str, *, to_push: bool = False
@@ -156,7 +218,7 @@ class RegistryClient:
             if stated := _stated_digest(response):
                 return stated
         try:
-            return self.get_manifest(repository, reference).digest
+            return self.get_manifest(repository, reference, to_push=to_push).digest
         except ManifestNotFound:
             return None
 
@@ -180,6 +242,22 @@ class RegistryClient:
         place = self._session.repository(repository)
         return blob_size(self._session, place, digest, to_push=to_push)
 
+    def blob_state(self, repository: str, blob: Descriptor, *, to_push: bool = False) -> BlobState:
+        """Return what a repository has of a blob (end-2): its last byte is read.
+
+        ``to_push`` asks with the rights of a push. Raises only for what every other question
+        would meet too: `ConnectionFailed`, and an `AuthenticationError` of the login itself.
+        """
+        return self._looks.state(self._session.repository(repository), blob, to_push=to_push)
+
+    def check_blob(self, repository: str, blob: Descriptor) -> None:
+        """Check that a blob, which has just been stored, can be read.
+
+        Reads that lag behind writes are waited for. Raises `BlobNotFound` if the registry does not
+        have the blob, or has something else instead.
+        """
+        self._looks.check(self._session.repository(repository), blob)
+
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         """Store a blob (end-4a to end-6), in one request or, where those are limited, in chunks."""
         self._uploads.upload(self._session.repository(repository), blob, body)
@@ -191,7 +269,14 @@ class RegistryClient:
             session.repository(repository), digest, session.repository(source)
         )
 
-    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> bool:
+    def put_manifest(
+        self,
+        repository: str,
+        reference: str,
+        manifest: Manifest,
+        *,
+        waits_for_parts: bool = True,
+    ) -> bool:
         """Store a manifest under a tag or its digest (end-7), byte for byte.
 
         Return whether the registry lists it among the referrers of its subject (distribution-spec
@@ -199,8 +284,10 @@ class RegistryClient:
 
         The bytes are known to be right. If the registry says that they are wrong, they were damaged
         on their way, or another client stores something at the same time; if it does not know a
-        part, it may be slow to see what it has just taken. The manifest is then sent again.
+        part, it may be slow to see what it has just taken. The manifest is then sent again; the
+        latter only if ``waits_for_parts``.
         """
+        codes = _DAMAGED_ON_ITS_WAY | (UNKNOWN_PART if waits_for_parts else frozenset())
         name, place = _name(repository, reference), self._session.repository(repository)
         with (
             _explaining_urls(manifest),
@@ -212,16 +299,13 @@ class RegistryClient:
                 body=manifest.content,
                 expect=(200, 201, 202),
                 doing=f"the manifest of {name}",
-                retry=replace(self._session.retry, codes=_UNSETTLED),
+                retry=replace(self._session.retry, codes=codes),
             ) as response,
         ):
             stored = response.headers.get("Docker-Content-Digest", manifest.digest)
             lists_referrers = "OCI-Subject" in response.headers
-        # The header can be wrong; the bytes cannot.
-        if stored != manifest.digest and (
-            self.get_manifest(repository, reference).content != manifest.content
-        ):
-            raise RegistryError(f"{self.registry} stored something else as {name}")
+        if stored != manifest.digest:  # the header can be wrong; the bytes cannot
+            self.check_manifest(repository, reference, manifest)
         return lists_referrers
 
     def tags(self, repository: str) -> list[str]:
@@ -255,41 +339,7 @@ class RegistryClient:
         ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` when
         only the first pages of the list arrive.
         """
-        place = self._session.repository(repository)
-        doing = f"the referrers of {_name(repository, subject)}"
-        referrers: list[Descriptor] = []
-        try:
-            for response, document in self._session.pages(
-                place.path("referrers", subject),
-                doing=doing,
-                scopes=[place.pull],
-                expect=(200, *_NO_API),
-                may_be_html=True,
-            ):
-                if response.status_code != 200 or is_html(response):
-                    if referrers:
-                        raise self._session.answer_error(response, doing, [place.pull])
-                    return None
-                referrers += self._listed_referrers(document, doing)
-        except RegistryError as error:
-            if not referrers:
-                raise
-            raise ManifestNotFound(
-                f"the list of {doing} ends after {len(referrers)}: {error.message}",
-                hint=error.hint,
-                status=error.status,
-            ) from error
-        return referrers
-
-    def _listed_referrers(self, document: Any, doing: str) -> list[Descriptor]:
-        """Return the descriptors of one page of a list of referrers."""
-        listed = document.get("manifests") or [] if document is not None else None
-        if not isinstance(listed, list):
-            raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-        try:
-            return [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(listed)]
-        except InvalidManifest as error:
-            raise RegistryError(f"{doing} on {self.registry}: {error}") from None
+        return read_referrers(self._session, self._session.repository(repository), subject)
 
     def _manifest_not_found(self, name: str) -> ManifestNotFound:
         return ManifestNotFound(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import http.client
 import json
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,7 @@ _NO_PROJECT = (
 _MESSAGES = ("detail", "error_description", "details")
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
 
@@ -271,7 +273,15 @@ def answer_error(
         hint = ""
     error = kind(f"{who} answers {said} to {doing}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
+    error.digests = frozenset(_DIGEST.findall(body.decode("utf-8", "replace")))
     return error
+
+
+def ends_all(error: Exception) -> bool:
+    """Whether every other request to the registry would fail in the same way as one did."""
+    if isinstance(error, AuthenticationError):
+        return error.login_refused
+    return isinstance(error, ConnectionFailed)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -23,6 +23,9 @@ WINDOW = 30.0
 LONGEST_READ = 300.0
 """Seconds that the body of a document may take, however large it is."""
 
+_LEAST_READS = 3
+"""Pieces after which they are counted: one pause, with a small piece after it, is not slow."""
+
 _MOST_INTERIM = 100  # responses with a status of 1xx before the final one
 _PIECE = 64 * 1024
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # the format is recognised by its header
@@ -71,6 +74,7 @@ class _PacedReader(io.RawIOBase):
         self._has_begun = False
         self._waited = 0.0
         self._received = 0
+        self._reads = 0
 
     def readable(self) -> bool:
         return True
@@ -81,10 +85,11 @@ class _PacedReader(io.RawIOBase):
         if self._has_begun:
             self._waited += time.monotonic() - before
             self._received += size or 0
-            if self._waited > WINDOW:
+            self._reads += 1
+            if self._waited > WINDOW and self._reads >= _LEAST_READS:
                 if size and self._received < SLOWEST * self._waited:
                     raise TooSlow
-                self._waited, self._received = 0.0, 0
+                self._waited, self._received, self._reads = 0.0, 0, 0
         self._has_begun = True
         return size
 

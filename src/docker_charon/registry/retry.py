@@ -19,6 +19,9 @@ from docker_charon.errors import (
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 """The statuses after which another try may succeed."""
 
+WHEN_ASKING = TRANSIENT - {500}
+"""Those of a question that only saves work: 500 may be about one damaged blob or manifest."""
+
 _LONGEST_SILENCE = 2.0
 """Seconds of waiting, in one operation, after which each wait is logged."""
 

@@ -173,7 +173,8 @@ class Session:
                 if response.status_code == 200 and is_html(response) and not may_be_html:
                     raise RegistryError(
                         f"{self.registry} answers with a web page to {doing}: it is not a "
-                        "registry, or something before it wants a login"
+                        "registry, or something before it wants a login",
+                        status=200,
                     )
                 if method != "GET":
                     self.read_short(response)
@@ -316,6 +317,7 @@ class Session:
             proxy=proxy,
         )
         failure.hint = "can that one be reached from here?"
+        failure.elsewhere = True
         if failure.unreachable:
             failure.most_tries = FEW_TRIES
         return failure

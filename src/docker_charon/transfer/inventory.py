@@ -144,8 +144,17 @@ class _Inventory:
     def images(
         self, references: Mapping[str, Reference], progress: bool | None
     ) -> list[NamedImage]:
-        """Return the images for ``references`` by name."""
-        return self._look(references, self._image, progress)
+        """Return the images for ``references`` by name.
+
+        One error names all of those that are missing or incomplete, as `Resolver.check` says.
+        """
+
+        def image(name: str, reference: Reference) -> NamedImage | None:
+            return self._resolver.attempt(reference, lambda: self._image(name, reference))
+
+        images = self._look(references, image, progress)
+        self._resolver.check()
+        return [image for image in images if image is not None]
 
     def _look(
         self,

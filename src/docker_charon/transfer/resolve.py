@@ -126,19 +126,26 @@ class Resolver:
         self, function: Callable[[Reference], _T], references: Iterable[Reference]
     ) -> dict[Reference, _T]:
         """Return the results for references, without those that fail: `check` tells them."""
-        results: dict[Reference, _T] = {}
-
-        def attempt(reference: Reference) -> None:
-            try:
-                results[reference] = function(reference)
-            except DockerCharonError as error:
-                if not _is_of_one_image(error):
-                    raise
-                self._failures.setdefault(reference, error)
-
         references = list(references)
-        self._workers.map(attempt, references)
-        return {ref: results[ref] for ref in references if ref in results}
+        results = self._workers.map(
+            lambda reference: self.attempt(reference, lambda: (function(reference),)), references
+        )
+        pairs = zip(references, results, strict=True)
+        return {reference: result[0] for reference, result in pairs if result is not None}
+
+    def attempt(self, reference: Reference, task: Callable[[], _T]) -> _T | None:
+        """Return the result of a task for one image, or ``None`` if it fails: `check` tells it.
+
+        Raises an error that would concern the other images as well.
+        """
+        self._asked[reference] = None
+        try:
+            return task()
+        except DockerCharonError as error:
+            if not _is_of_one_image(error):
+                raise
+            self._failures.setdefault(reference, error)
+            return None
 
     def _root(self, reference: Reference) -> Manifest:
         try:
