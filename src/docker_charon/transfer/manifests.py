@@ -109,7 +109,8 @@ class ManifestSender:
         """Put an image under its tag, and check that the registry has it there."""
         reference, root = part.reference, part.graph.root
         # A tag that is right may be immutable. If blobs were missing, it can hardly be there.
-        if self._has_sent_blobs(part.repository, root) or not self._is_right(reference, root):
+        has_sent_blobs = any(map(self._blobs.has_stored, part.blobs))
+        if has_sent_blobs or not self._is_right(reference, root):
             self._put(reference, root)
             self._client.check_manifest(reference.repository, reference.target, root)
         self._arrived(part.image.name)
@@ -141,11 +142,6 @@ class ManifestSender:
                 raise
             return False
         return present.content == manifest.content
-
-    def _has_sent_blobs(self, repository: str, manifest: Manifest) -> bool:
-        return any(
-            self._blobs.has_stored(RepositoryBlob(repository, blob)) for blob in manifest.blobs
-        )
 
     def _put(self, reference: Reference, manifest: Manifest) -> None:
         """Put a manifest by tag or digest, with what the registry says to lack of it."""
