@@ -24,12 +24,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from docker_charon.messages import one_line
+
 _LONGEST = 1000  # characters of a message; names in it may come from strangers and be very long
-
-
-def one_line(text: str) -> str:
-    """Return ``text`` with a space for each character that could break a line of a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 class DockerCharonError(Exception):

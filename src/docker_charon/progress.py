@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from docker_charon.messages import STANDARD_ERROR, say
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -33,7 +34,7 @@ class Bar:
     def __init__(self, what: str, total: int, enabled: bool | None, unit: str = "B") -> None:
         self._lock = threading.Lock()
         self._what, self._unit = what, unit
-        self._is_shown = enabled is not False and _is_terminal()
+        self._is_shown = enabled is not False and STANDARD_ERROR.isatty()
         self._bar: tqdm[Any] | None = None
         self.grow(total)
 
@@ -58,7 +59,7 @@ class Bar:
             dynamic_ncols=True,
             bar_format=_NARROW_FORMAT if narrow else _WIDE_FORMAT,
             leave=False,
-            file=sys.stderr,
+            file=STANDARD_ERROR,
         )
 
     def update(self, size: int) -> None:
@@ -115,8 +116,8 @@ class Progress:
         self._started = time.monotonic()
         self._lock = threading.RLock()
         self._ended = threading.Event()
-        self._has_lines = enabled is True and not _is_terminal()
-        self._is_shown = self._has_lines or (enabled is not False and _is_terminal())
+        self._has_lines = enabled is True and not STANDARD_ERROR.isatty()
+        self._is_shown = self._has_lines or (enabled is not False and STANDARD_ERROR.isatty())
         self._bar = Bar(what, self._total, enabled)
 
     def grow(self, size: int) -> None:
@@ -147,7 +148,7 @@ class Progress:
         if self._is_shown:
             seconds = time.monotonic() - self._started
             resumed = f", {shown_size(self._reused)} of it resumed" if self._reused else ""
-            _say(f"{text}{resumed}, in {seconds:.1f} s")
+            say(f"{text}{resumed}, in {seconds:.1f} s")
 
     def __enter__(self) -> Progress:
         """Begin; images that need no blob are complete at once."""
@@ -169,7 +170,7 @@ class Progress:
         if self._missing[name] == 0:
             self._complete += 1
             if self._has_lines:
-                _say(f"{name} is complete ({self._complete} of {len(self._missing)} images)")
+                say(f"{name} is complete ({self._complete} of {len(self._missing)} images)")
 
     def _blob_count(self) -> str:
         resumed = f", {shown_size(self._reused)} resumed" if self._reused else ""
@@ -181,19 +182,10 @@ class Progress:
                 seconds = time.monotonic() - self._started
                 rate = max(0, self._moved - self._reused) / seconds
                 left = f", {(self._total - self._moved) / rate:.0f} s left" if rate else ""
-                _say(
+                say(
                     f"{self._what}: {shown_size(self._moved)} of {shown_size(self._total)}, "
                     f"{self._blob_count()}, {shown_size(rate)}/s{left}"
                 )
-
-
-def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _say(text: str) -> None:
-    if sys.stderr is not None:
-        print(f"docker-charon: {text}", file=sys.stderr, flush=True)
 
 
 def shown_size(size: float) -> str:

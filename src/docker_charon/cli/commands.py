@@ -45,6 +45,7 @@ from docker_charon.cli.options import (
     TargetFile,
     Username,
 )
+from docker_charon.messages import say
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
 
@@ -241,11 +242,11 @@ def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet
     with terminal.exit_on_error():
         findings = verify_payload(source, jobs=jobs, progress=not quiet)
     for finding in findings:
-        terminal.say(finding)
+        say(finding)
     if findings:
         sys.exit(1)
     if not quiet:
-        terminal.say("the payload is complete and undamaged")
+        say("the payload is complete and undamaged")
 
 
 @app.command(
@@ -314,7 +315,7 @@ def make_inventory_command(
             progress=not quiet,
         )
     if not quiet:
-        terminal.say(f"{counted(len(listed), 'image')} in the inventory")
+        say(f"{counted(len(listed), 'image')} in the inventory")
 
 
 @app.command(
@@ -348,11 +349,11 @@ def serve_command(
         try:
             terminal.print_data(server.address)
             mode = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
+            say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
             while True:
                 time.sleep(3600)
         except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has stopped")
+            say("the server has stopped")
 
 
 @app.command(
@@ -390,6 +391,8 @@ def main() -> None:
         terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
     except _UserError as error:
         terminal.fail(_message(error), 1)
+    finally:
+        terminal.close()
 
 
 def _message(error: Exception) -> str:

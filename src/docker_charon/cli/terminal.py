@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.messages import say
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
@@ -62,22 +63,20 @@ def print_data(text: str) -> None:
         fail(f"cannot write to standard output: {error.strerror}", 1)
 
 
-def say(message: str) -> None:
-    """Write a line to standard error, if the process has one."""
-    if sys.stderr is None:
-        return
-    line = f"docker-charon: {message}"
-    if "tqdm" in sys.modules:  # the line goes above a progress bar
-        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
-    else:
-        print(line, file=sys.stderr)
-
-
 def fail(message: str, status: int) -> NoReturn:
     """Write a line to standard error and end with this exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending already
     say(message)
     sys.exit(status)
+
+
+def close() -> None:
+    """Forget a dead standard error: Python would fail to flush it, and exit with status 120."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -5,7 +5,6 @@ OCI distribution-spec 1.1, "Pulling blobs" (end-2).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import requests
 
 from docker_charon.errors import BlobNotFound, DigestMismatch, RegistryError
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.errors import NETWORK_ERRORS
@@ -22,7 +22,7 @@ from docker_charon.registry.session import Repository, Session
 
 _BUFFER = 256 * 1024
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def blob_size(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from docker_charon.errors import AuthenticationError
+from docker_charon.messages import get_logger
 
 HELPER_TIMEOUT = 30.0
 """Seconds that a helper may take; some of them ask a cloud."""
@@ -35,7 +35,7 @@ DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"  # noqa: S105  # the name that says that the secret is an identity token
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError, one_line
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
+from docker_charon.messages import one_line
 from docker_charon.registry.http import is_docker_hub
 
 NETWORK_ERRORS = (

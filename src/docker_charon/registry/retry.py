@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from docker_charon.errors import (
     DockerCharonError,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 """The statuses after which another try may succeed."""
@@ -23,7 +23,7 @@ _LONGEST_SILENCE = 2.0
 """Seconds of waiting, in one operation, after which each wait is logged."""
 
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

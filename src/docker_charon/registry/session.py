@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from docker_charon.errors import (
     DockerCharonError,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
 from docker_charon.registry.auth import Login
@@ -33,7 +33,7 @@ _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 _MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from typing import IO
@@ -15,6 +14,7 @@ from docker_charon.errors import (
     InvalidReference,
     ManifestNotFound,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, parse_references
@@ -32,7 +32,7 @@ from docker_charon.workers import Workers
 _BROKEN = (ManifestNotFound, BlobNotFound, InvalidManifest, DigestMismatch)
 """The errors that concern a single image."""
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def make_inventory(

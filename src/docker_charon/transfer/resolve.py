@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from docker_charon.errors import InvalidManifest, ManifestNotFound
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, NamedImage, Referrer, config_platform
@@ -17,7 +17,7 @@ from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
 from docker_charon.workers import Workers
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Resolver:
