@@ -31,7 +31,9 @@ def named(name: str, wanted: TestImage) -> NamedImage:
 
 
 def payload_of(
-    wanted: Mapping[str, TestImage], already: Mapping[str, TestImage] | None = None
+    wanted: Mapping[str, TestImage],
+    already: Mapping[str, TestImage] | None = None,
+    sign: Callable[[bytes], bytes] | None = None,
 ) -> bytes:
     """Make a payload as `make_payload` does, out of memory."""
     contents = plan_make(
@@ -45,7 +47,7 @@ def payload_of(
         yield io.BytesIO(blobs[blob.digest])
 
     target = io.BytesIO()
-    write_payload(target, payload_entries(contents), fetch)
+    write_payload(target, payload_entries(contents, sign), fetch)
     return target.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Messages for people: nothing in them controls a terminal, and a dead standard error is no harm."""
+"""Messages for people: they control no terminal, and a dead standard error does no harm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from docker_charon.messages import STANDARD_ERROR, get_logger, one_line, say
 from images import image, layer
 
 TITLE = "\x1b]0;owned\x07"
-HOSTILE = [TITLE, "\r\ndocker-charon: forged", "\u202egnp.exe", "\u2066", "\u2028", "\x9b31m", "\x00"]
+HOSTILE = [
+    TITLE,
+    "\r\ndocker-charon: forged",
+    "\u202egnp.exe",
+    "\u2066",
+    "\u2028",
+    "\x9b31m",
+    "\x00",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -56,7 +64,7 @@ def test_what_standard_error_cannot_take_is_dropped(
     reader, writer = os.pipe()
     os.close(reader)
     stream = os.fdopen(writer, "w", buffering=1)
-    if problem == "closed":
+    if problem != "broken":
         stream.close()
     monkeypatch.setattr(sys, "stderr", None if problem == "missing" else stream)
     say("text")
@@ -98,7 +106,14 @@ def test_a_dead_standard_error_does_not_fail_a_transfer(
 def test_a_failure_keeps_its_status_without_a_standard_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    program = [sys.executable, "-m", "docker_charon", "verify-payload", "-f", tmp_path / "none"]
+    program = [
+        sys.executable,
+        "-m",
+        "docker_charon",
+        "verify-payload",
+        "-f",
+        str(tmp_path / "none"),
+    ]
     done = subprocess.run(program, stderr=writer, check=False, timeout=60)
     os.close(writer)
     assert done.returncode == 1

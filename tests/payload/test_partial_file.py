@@ -25,16 +25,14 @@ def interrupt(path: Path, front: bytes = FRONT) -> None:
     """Leave a partial file behind as an interruption does."""
     with pytest.raises(KeyboardInterrupt), partial_file(path, front, SIZE) as growing:
         growing.has_content = True
-        growing.file.seek(5000)
-        growing.file.write(b"content")
+        growing.write(b"content", 5000)
         raise KeyboardInterrupt
 
 
 def test_a_payload_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
         assert names_in(tmp_path) == ["p.zip.partial"]
-        growing.file.seek(SIZE - 1)
-        growing.file.write(b"!")
+        growing.write(b"!", SIZE - 1)
     assert names_in(tmp_path) == ["p.zip"]
     content = (tmp_path / "p.zip").read_bytes()
     assert (len(content), content[: len(FRONT)], content[-1:]) == (SIZE, FRONT, b"!")
@@ -52,8 +50,7 @@ def test_an_interruption_leaves_what_there_is_and_the_next_run_finds_it(tmp_path
     assert names_in(tmp_path) == ["p.zip.partial"]
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
         assert growing.leftover is None
-        growing.file.seek(5000)
-        assert growing.file.read(7) == b"content"
+        assert growing.read(7, 5000) == b"content"
 
 
 def test_the_file_of_another_payload_is_set_aside_and_removed_at_the_end(tmp_path: Path) -> None:
@@ -126,7 +123,7 @@ def test_space_is_taken_beforehand_and_its_lack_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with partial_file(tmp_path / "p.zip", FRONT, 5_000_000) as growing:
-        assert os.fstat(growing.file.fileno()).st_blocks * 512 >= 5_000_000
+        assert os.fstat(growing.descriptor or -1).st_blocks * 512 >= 5_000_000
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1_000_000))
     with (
@@ -144,4 +141,4 @@ def test_without_reservation_the_file_is_only_made_long(
 ) -> None:
     monkeypatch.delattr(os, "posix_fallocate")
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
-        assert os.fstat(growing.file.fileno()).st_size == SIZE
+        assert os.fstat(growing.descriptor or -1).st_size == SIZE

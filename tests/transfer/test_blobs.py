@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -116,6 +116,9 @@ class SlowPayload:
 
     def __init__(self, *carried: Digest) -> None:
         self.carried = frozenset(carried)
+
+    def batches(self, digests: Iterable[Digest]) -> list[list[Digest]]:
+        return [list(digests)]
 
     def body(self, blob: Descriptor) -> Body:
         return SlowBody()

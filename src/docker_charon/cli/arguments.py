@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import typer
 
 from docker_charon.errors import DockerCharonError
+
+if TYPE_CHECKING:
+    from docker_charon.payload.joined_volumes import Ask, VolumePath
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
 
@@ -57,19 +60,42 @@ def password_of(password: str | None, from_stdin: bool) -> str | None:
     return line
 
 
-def source_of(file: str) -> str | IO[bytes]:
-    """Return the file to read a payload from: a path, or standard input."""
+def volume_size_of(text: str | None) -> int | None:
+    """Return the size of volumes in bytes."""
+    if text is None:
+        return None
+    from docker_charon.payload.volumes import parse_size  # help does not need it
+
+    try:
+        return parse_size(text)
+    except DockerCharonError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = None) -> VolumePath:
+    """Return the path of a payload, which may have volumes; ``ask`` asks for missing ones."""
+    from docker_charon.payload.joined_volumes import VolumePath  # help does not need it
+
+    return VolumePath(Path(file), tuple(volume_dirs or ()), ask)
+
+
+def source_of(
+    file: str, volume_dirs: Iterable[Path] | None = None, ask: Ask | None = None
+) -> VolumePath | IO[bytes]:
+    """Return the file to read a payload from: a path (see `path_of`), or standard input."""
     if file != "-":
-        return file
+        return path_of(file, volume_dirs, ask)
     if sys.stdin is None or sys.stdin.isatty():
         raise typer.BadParameter("a payload cannot be read from a terminal: use -f PATH or a pipe")
     return sys.stdin.buffer
 
 
-def target_of(file: str, *, dry_run: bool = False) -> str | IO[bytes]:
+def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> str | IO[bytes]:
     """Return the file to write a payload to: a path, or standard output."""
     if file not in _STDOUT:
         return file
+    if in_volumes:
+        raise typer.BadParameter("volumes cannot be written to standard output: use -f PATH")
     if sys.stdout is None:
         raise typer.BadParameter("standard output is closed: use -f PATH")
     if sys.stdout.isatty() and not dry_run:

@@ -13,13 +13,13 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments, terminal
+from docker_charon.cli import arguments, inspection, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
+    AllowedSigners,
     AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
-    AsJSON,
     CACert,
     DryRun,
     Host,
@@ -40,10 +40,13 @@ from docker_charon.cli.options import (
     Quiet,
     Registry,
     RepositoryPrefix,
+    Sign,
     Storage,
     Strict,
     TargetFile,
     Username,
+    VolumeDirs,
+    VolumeSize,
 )
 from docker_charon.messages import say
 from docker_charon.progress import counted
@@ -120,6 +123,8 @@ def make_payload_command(
     already_transferred_payload: AlreadyTransferredPayload = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
+    volume_size: VolumeSize = None,
+    sign: Sign = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -146,7 +151,8 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
-    target = arguments.target_of(file, dry_run=dry_run)
+    size = arguments.volume_size_of(volume_size)
+    target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
@@ -161,6 +167,8 @@ def make_payload_command(
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
+            volume_size=size,
+            sign=sign,
             cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
@@ -183,6 +191,8 @@ def push_payload_command(
     file: PayloadFile = "-",
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -202,7 +212,8 @@ def push_payload_command(
     arguments.only_one_stdin(
         {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
     )
-    source = arguments.source_of(file)
+    ask = terminal.ask_for_medium if terminal.can_ask() else None
+    source = arguments.source_of(file, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
@@ -214,6 +225,7 @@ def push_payload_command(
             username=username,
             password=arguments.password_of(password, password_stdin),
             repository_prefix=repository_prefix,
+            allowed_signers=allowed_signers,
             cacert=cacert,
             dry_run=dry_run,
             jobs=jobs,
@@ -223,52 +235,7 @@ def push_payload_command(
         terminal.print_data("\n".join(pushed))
 
 
-@app.command(
-    "verify-payload",
-    cls=Command,
-    short_help="Check every byte of a payload.",
-    epilog="""\
-Example:
-  docker-charon verify-payload -f payload.zip""",
-)
-def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
-    """Check every byte of a payload, without a network.
-
-    Each problem is one line on standard error, and the exit status is 1 if there are any.
-    """
-    from docker_charon.payload.verify import verify_payload
-
-    source = arguments.source_of(file)
-    with terminal.exit_on_error():
-        findings = verify_payload(source, jobs=jobs, progress=not quiet)
-    for finding in findings:
-        say(finding)
-    if findings:
-        sys.exit(1)
-    if not quiet:
-        say("the payload is complete and undamaged")
-
-
-@app.command(
-    "inspect-payload",
-    cls=Command,
-    short_help="Show the contents of a payload.",
-    epilog="""\
-Examples:
-  docker-charon inspect-payload -f payload.zip
-  docker-charon inspect-payload -f payload.zip --json""",
-)
-def inspect_payload_command(
-    file: PayloadFile = "-",
-    as_json: AsJSON = False,
-) -> None:
-    """Show which images a payload contains and what it expects the destination to have."""
-    from docker_charon.payload.inspect import inspect_payload
-
-    source = arguments.source_of(file)
-    with terminal.exit_on_error():
-        summary = inspect_payload(source)
-    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+inspection.register(app)
 
 
 @app.command(
@@ -333,6 +300,8 @@ def serve_command(
     host: Host = "127.0.0.1",
     port: Port = 5000,
     allow_host: AllowHost = None,
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
 ) -> None:
     """Run a small registry: read-only from payloads, or read-write from a directory.
 
@@ -341,10 +310,19 @@ def serve_command(
     """
     from docker_charon.server import serve
 
-    hosts = allow_host or ()
+    if allowed_signers is not None:
+        terminal.show_info_messages()
+    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
     with (
         terminal.exit_on_error(),
-        serve(payloads or (), storage=storage, host=host, port=port, allow_hosts=hosts) as server,
+        serve(
+            sources,
+            storage=storage,
+            host=host,
+            port=port,
+            allow_hosts=allow_host or (),
+            allowed_signers=allowed_signers,
+        ) as server,
     ):
         try:
             terminal.print_data(server.address)

@@ -166,6 +166,45 @@ IncludeReferrers = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
+VolumeSize = Annotated[
+    str | None,
+    typer.Option(
+        "--volume-size",
+        metavar="SIZE",
+        help="Write the payload in volumes of this size, for example 4G, 4.7GB or 700MiB: "
+        "PATH.001, PATH.002 and so on, and their list PATH.volumes.json.",
+        rich_help_panel=RUN,
+    ),
+]
+Sign = Annotated[
+    str | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY",
+        help="Sign the payload with this SSH key: the file of a private key, or of a public key "
+        "that an agent has.",
+        rich_help_panel=RUN,
+    ),
+]
+AllowedSigners = Annotated[
+    str | None,
+    typer.Option(
+        "--allowed-signers",
+        metavar="FILE",
+        help="Accept only payloads that are signed by a person in this file, as described in "
+        "ssh-keygen(1).",
+        rich_help_panel=RUN,
+    ),
+]
+VolumeDirs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--volume-dir",
+        metavar="DIR",
+        help="Another directory with volumes of the payload. Repeatable.",
+        rich_help_panel=RUN,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -61,6 +62,18 @@ def print_data(text: str) -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         fail(f"cannot write to standard output: {error.strerror}", 1)
+
+
+def can_ask() -> bool:
+    """Return whether there is somebody who can answer a question."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def ask_for_medium(problem: str) -> bool:
+    """Ask for another medium; return whether the user pressed Enter."""
+    say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
+    # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
+    return bool(os.read(sys.stdin.fileno(), 4096))
 
 
 def fail(message: str, status: int) -> NoReturn:

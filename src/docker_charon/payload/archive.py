@@ -14,11 +14,12 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
 from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.payload.joined_volumes import JoinedVolumes, open_volumes
 from docker_charon.payload.limits import LONGEST_DIRECTORY, MOST_ENTRIES
 from docker_charon.payload.random_access import (
     Extent,
@@ -74,8 +75,11 @@ class Archive:
         except OSError as error:
             raise PayloadError(f"cannot read {name}: {error.strerror or error}") from error
         self._file = RandomAccess(file)
+        self._volumes = file if isinstance(file, JoinedVolumes) else None
         self._misplaced: dict[zipfile.ZipInfo, str] = {}
         self.entries: dict[str, zipfile.ZipInfo] = {}
+        self.verified: dict[str, bytes] = {}
+        """The content of entries that was verified: it is not read from the file again."""
         for info in self._zip.infolist():
             for problem in _problems(info):
                 report(PayloadError(f"the entry {info.filename!r} of the payload {problem}"))
@@ -108,7 +112,27 @@ class Archive:
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
         """Return the whole content of a small entry."""
+        if info.filename in self.verified:
+            return self.verified[info.filename]
         return b"".join(bytes(chunk) for chunk in self.chunks(info, check_crc=True))
+
+    def batches(self, infos: Iterable[zipfile.ZipInfo]) -> list[list[zipfile.ZipInfo]]:
+        """Return entries in batches; the entries of a batch can be read at the same time.
+
+        There is one batch, with the largest entries first. If the volumes are on several media that
+        are inserted in turn, there is a batch for each volume, and for each pair with an entry in
+        both.
+        """
+        largest_first = sorted(infos, key=lambda info: -info.file_size)
+        if self._volumes is None or not self._volumes.in_turn:
+            return [largest_first]
+        batches: dict[tuple[int, int], list[zipfile.ZipInfo]] = {}
+        for info in largest_first:
+            start = info.header_offset
+            end = start + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
+            key = self._volumes.number_at(start), self._volumes.number_at(end)
+            batches.setdefault(key, []).append(info)
+        return [batches[key] for key in sorted(batches)]
 
     def extent(self, info: zipfile.ZipInfo) -> Extent | None:
         """Return where the content of an entry is; ``None`` if compressed, or not in a real file.
@@ -223,7 +247,9 @@ def _problems(info: zipfile.ZipInfo) -> Iterator[str]:
 def open_archive(
     zip_file: str | os.PathLike[str] | IO[bytes], report: Report = raise_it
 ) -> Iterator[Archive]:
-    """Open a zip. A file object stays open; one that cannot seek is copied to a temporary file.
+    """Open a zip, which may be in volumes (see `open_volumes`).
+
+    A file object stays open; one that cannot seek is copied to a temporary file.
 
     Raises `PayloadError` if it cannot be read, and ``TypeError`` for another kind of object.
     """
@@ -231,7 +257,12 @@ def open_archive(
         if isinstance(zip_file, (str, os.PathLike)):
             name = str(Path(zip_file))
             with file_errors(f"cannot read {name}"):
-                file: IO[bytes] = stack.enter_context(Path(zip_file).open("rb"))
+                volumes = stack.enter_context(open_volumes(zip_file))
+                file: IO[bytes]
+                if volumes is None:
+                    file = stack.enter_context(Path(zip_file).open("rb"))
+                else:
+                    file = cast(IO[bytes], volumes)
         elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "read"):
             raise TypeError("a payload must be a path or a file opened for reading bytes")
         else:

@@ -12,6 +12,8 @@ layout it has ``payload_descriptor.json``, in the form that docker-charon 0.4 re
      "foreign_blobs": [DIGEST of a non-distributable layer that is not in the payload, ...],
      "narrowed": [IMAGE that was filtered by platform, so its digest is not the one in its name]}
 
+A signed payload also has the entry ``signature`` (see the module of that name).
+
 The last three keys are present only if they have content. ``index.json`` lists the referrers too,
 without names, so that other tools find them by their subjects.
 """
@@ -19,7 +21,7 @@ without names, so that other tools find them by their subjects.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +33,7 @@ from docker_charon.oci.manifest import encode_index
 from docker_charon.oci.reference import check_repository, check_tag
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
+from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
 
 LAYOUT_PATH = "oci-layout"
 INDEX_PATH = "index.json"
@@ -71,15 +74,25 @@ class Entry:
     repository: str = ""
 
 
-def payload_entries(contents: Contents) -> Iterator[Entry]:
+def payload_entries(
+    contents: Contents, sign: Callable[[bytes], bytes] | None = None
+) -> Iterator[Entry]:
     """Yield the entries of a payload in their order: documents, manifests, blobs.
+
+    ``sign`` returns the signature of a text; with it, the documents are signed (see `signature`).
 
     Raises `TooLarge` if the payload would be too large to be opened again.
     """
     _check_limits(contents)
-    yield _document(LAYOUT_PATH, _encode({"imageLayoutVersion": "1.0.0"}))
-    yield _document(INDEX_PATH, _encode_index(contents))
-    yield _document(DESCRIPTOR_PATH, _encode_descriptor(contents))
+    documents = [
+        _document(LAYOUT_PATH, _encode({"imageLayoutVersion": "1.0.0"})),
+        _document(INDEX_PATH, _encode_index(contents)),
+        _document(DESCRIPTOR_PATH, _encode_descriptor(contents)),
+    ]
+    yield from documents
+    if sign is not None:
+        signature = sign(signed_text({entry.path: entry.content for entry in documents}))
+        yield Entry(SIGNATURE_PATH, len(signature), signature)
     for manifest in contents.manifests:
         yield Entry(blob_path(manifest.digest), len(manifest.content), manifest.content)
     manifest_digests = {manifest.digest for manifest in contents.manifests}
@@ -89,7 +102,7 @@ def payload_entries(contents: Contents) -> Iterator[Entry]:
 
 
 def _check_limits(contents: Contents) -> None:
-    count = 3 + len(contents.manifests) + len(contents.blobs)
+    count = 4 + len(contents.manifests) + len(contents.blobs)
     if count > MOST_ENTRIES:
         raise TooLarge(f"the payload is too large: it has {count:,} entries", hint=SPLIT)
     memory = Memory()

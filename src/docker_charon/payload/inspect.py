@@ -45,6 +45,8 @@ class PayloadSummary:
     ``size`` is the size of all images. ``carried`` is the size of what is in the payload, and
     ``saved`` of what is left out because the destination has it. ``foreign`` are the digests of the
     non-distributable layers that neither has; they are downloaded from the URLs in the manifests.
+    ``signing_key`` is the key that the payload claims to be signed with, and ``signer`` the allowed
+    signer whose key it is; without a file of allowed signers that is not verified, and ``None``.
     """
 
     images: tuple[ImageSummary, ...]
@@ -52,6 +54,8 @@ class PayloadSummary:
     carried: int
     saved: int
     foreign: tuple[str, ...] = ()
+    signing_key: str | None = None
+    signer: str | None = None
 
     def as_json(self) -> str:
         """Return a JSON object whose keys are the attributes; they do not change."""
@@ -83,19 +87,28 @@ class PayloadSummary:
         if self.foreign:
             layers = counted(len(self.foreign), "non-distributable layer")
             lines.append(f"{layers} left out, to be downloaded from their own URLs")
+        if self.signer is not None:
+            lines.append(f"signed by {self.signer} with {self.signing_key}")
+        elif self.signing_key is not None:
+            lines.append(f"signed (not verified) with {self.signing_key}")
         return "\n".join(lines)
 
 
-def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSummary:
+def inspect_payload(
+    zip_file: str | os.PathLike[str] | IO[bytes],
+    *,
+    allowed_signers: str | os.PathLike[str] | None = None,
+) -> PayloadSummary:
     """Return what a payload carries and what it expects at the destination.
 
     Only metadata and manifests are read; `verify_payload` reads everything. ``zip_file`` is a path,
-    or a file object opened for bytes, which stays open.
+    or a file object opened for bytes, which stays open. With ``allowed_signers``, a file of allowed
+    signers as ssh-keygen(1) describes it, the payload must be signed by one of them.
 
     Raises:
-        PayloadError: The payload cannot be read, or is incomplete.
+        PayloadError: The payload cannot be read, is incomplete, or is not signed by one of them.
     """
-    with open_payload(zip_file) as payload:
+    with open_payload(zip_file, allowed_signers=allowed_signers) as payload:
         sizes: dict[Digest, int] = {}
         carried: dict[Digest, int] = {}
         images: dict[str, ImageSummary] = {}
@@ -141,6 +154,8 @@ def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSumm
             carried=total_carried,
             saved=total - total_carried - foreign,
             foreign=tuple(sorted(payload.non_distributable)),
+            signing_key=payload.signing_key,
+            signer=payload.signer,
         )
 
 

@@ -28,7 +28,7 @@ from docker_charon.payload.zip_records import Record, parse_local_header
 _LONGEST_HEADER = 512  # bytes; a path has at most 142
 _TRIES = 100  # to open the file while other runs rename it
 _MAKE_SPACE = "free some space, or write to another disk"
-_PERMANENT = (BlobNotFound, DigestMismatch)
+PERMANENT = (BlobNotFound, DigestMismatch)
 """Errors that the next run would meet again, so the partial file is not kept."""
 
 
@@ -77,17 +77,25 @@ class Leftover:
         return sum(record.size for record in self.records.values() if self._header(record.offset))
 
 
-class PartialFile:
+class PartialFile(RandomAccess):
     """A payload that is being written.
 
     ``leftover`` is the file of an earlier run for other images. ``has_content`` says whether the
-    file contains something that is worth keeping after a failure; the writer sets it.
+    file contains something that is worth keeping after a failure.
     """
 
     def __init__(self, file: IO[bytes], leftover: Leftover | None) -> None:
-        self.file = file
+        super().__init__(file, write_behind=True)
         self.leftover = leftover
         self.has_content = False
+
+    def known_crc(self, record: Record) -> int | None:
+        """Return ``None``: every entry in the file has to be read and verified."""
+        return None
+
+    def finish(self, record: Record, crc: int) -> None:
+        """Keep the file after a failure from now on: an entry is complete and verified."""
+        self.has_content = True
 
 
 @contextlib.contextmanager
@@ -100,7 +108,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
     """
     partial = partial_path(path)
     old = partial.with_name(f"{partial.name}.old")
-    file = _open_locked(partial, path)
+    file = open_locked(partial, path)
     try:
         start = file.read(len(front))
         if not _is_payload(start, front):
@@ -115,7 +123,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                     file.close()
                 partial.replace(old)
                 file.close()
-                file = _open_locked(partial, path)
+                file = open_locked(partial, path)
             else:
                 file.truncate(0)  # the older file has more content
         with contextlib.ExitStack() as stack:
@@ -127,11 +135,11 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
             try:
                 file.seek(0)
                 write_all(file, front)
-                _reserve(file, size, path)
+                reserve(file, size, path)
                 yield growing
             except BaseException as error:
                 stack.close()
-                if isinstance(error, _PERMANENT) or not growing.has_content:
+                if isinstance(error, PERMANENT) or not growing.has_content:
                     _remove(file, partial, old)
                 elif isinstance(error, (DockerCharonError, KeyboardInterrupt)):
                     error.partial = partial  # type: ignore[union-attr]  # KeyboardInterrupt declares no such attribute
@@ -156,7 +164,7 @@ def _is_payload(start: bytes, front: bytes) -> bool:
     return start[: len(magic)] == magic[: len(start)] or not start.strip(b"\0")
 
 
-def _open_locked(partial: Path, path: Path) -> IO[bytes]:
+def open_locked(partial: Path, path: Path) -> IO[bytes]:
     """Open a file that only one process may write."""
     for _ in range(_TRIES):
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -197,7 +205,7 @@ def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None
         )
 
 
-def _reserve(file: IO[bytes], size: int, path: Path) -> None:
+def reserve(file: IO[bytes], size: int, path: Path) -> None:
     """Allocate the disk space of the payload; raise `PayloadError` if there is not enough."""
     _check_room(file, size, path, beside=False)
     if hasattr(os, "posix_fallocate"):

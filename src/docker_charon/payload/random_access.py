@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -26,7 +27,27 @@ class Extent:
     size: int
 
 
-class RandomAccess:
+class PositionalFile(ABC):
+    """What several threads read and write, each at its own offsets."""
+
+    @abstractmethod
+    def readinto(self, buffer: memoryview, offset: int) -> int:
+        """Read into ``buffer``; return the number of bytes, 0 at the end of the file."""
+
+    @abstractmethod
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of ``data``."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return ``size`` bytes, or fewer at the end of the file."""
+        buffer = bytearray(size)
+        done = 0
+        while count := self.readinto(memoryview(buffer)[done:], offset + done):
+            done += count
+        return bytes(buffer[:done])
+
+
+class RandomAccess(PositionalFile):
     """Reads and writes one open file at offsets that are counted from ``base``.
 
     Hold ``lock`` while you move the position of the file in any other way. With ``write_behind``
@@ -54,14 +75,6 @@ class RandomAccess:
             self._file.seek(self._base + offset)
             return read_into(self._file, buffer)
 
-    def read(self, size: int, offset: int) -> bytes:
-        """Return ``size`` bytes, or fewer at the end of the file."""
-        buffer = bytearray(size)
-        done = 0
-        while count := self.readinto(memoryview(buffer)[done:], offset + done):
-            done += count
-        return bytes(buffer[:done])
-
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of ``data``."""
         with self.lock:
@@ -76,7 +89,7 @@ class RandomAccess:
 class StoredContent:
     """The ``size`` bytes of a file from ``offset`` on, read from first to last."""
 
-    def __init__(self, file: RandomAccess, offset: int, size: int) -> None:
+    def __init__(self, file: PositionalFile, offset: int, size: int) -> None:
         self._file = file
         self._offset = offset
         self._end = offset + size

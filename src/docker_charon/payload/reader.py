@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -31,6 +31,7 @@ from docker_charon.payload.format import (
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
+from docker_charon.payload.signed_archive import read_signature, verify_signature
 
 
 class Payload:
@@ -40,7 +41,8 @@ class Payload:
     that it carries, and ``skipped`` those that it expects at the destination. ``carried`` are the
     digests of the blobs in it. ``at_destination`` has the digests of other blobs, with the
     repositories of the destination that are expected to have them. ``non_distributable`` are the
-    layers that neither side has.
+    layers that neither side has. ``signer`` is the allowed signer who signed the payload, or
+    ``None`` if this was not verified.
 
     A problem of one image goes to ``report``, and that image is left out. A problem of the whole
     payload is raised as a `PayloadError`.
@@ -53,12 +55,20 @@ class Payload:
     at_destination: Mapping[Digest, tuple[str, ...]]
     non_distributable: frozenset[Digest]
 
-    def __init__(self, archive: Archive, report: Report = raise_it) -> None:
+    def __init__(
+        self, archive: Archive, report: Report = raise_it, signer: str | None = None
+    ) -> None:
+        self.signer = signer
         self._archive = archive
         self._memory = Memory()
         self._memory.take_entries(len(archive.entries))
         self._manifests: dict[Descriptor | str, Manifest] = {}
         descriptor = PayloadDescriptor.parse(self._content(DESCRIPTOR_PATH))
+        if signer is not None and not descriptor.has_layout:
+            raise PayloadError(
+                "a payload of docker-charon 0.4 or older cannot be signed",
+                hint="make it again with a current one and --sign",
+            )
         self.names = tuple(descriptor.manifests)
         locations = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
         self._memory.take_names(len(self.names), locations)
@@ -91,6 +101,18 @@ class Payload:
     def all_images(self) -> tuple[PayloadImage, ...]:
         """The images that are carried, and then those that are skipped."""
         return (*self.images, *self.skipped)
+
+    @property
+    def signing_key(self) -> str | None:
+        """The key that the signature claims, not verified; ``None`` if there is no signature."""
+        signature = read_signature(self._archive)
+        return None if signature is None else signature.key
+
+    def batches(self, digests: Iterable[Digest]) -> list[list[Digest]]:
+        """Return carried blobs in batches, largest first (see `Archive.batches`)."""
+        digest_of = {self._zip_paths[digest]: digest for digest in digests}
+        batches = self._archive.batches(self._archive.entries[path] for path in digest_of)
+        return [[digest_of[info.filename] for info in batch] for batch in batches]
 
     def body(self, blob: Descriptor) -> Body:
         """Return the content of a carried blob, which is verified while it is read.
@@ -299,15 +321,22 @@ class _Body:
 
 @contextlib.contextmanager
 def open_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes], report: Report = raise_it
+    zip_file: str | os.PathLike[str] | IO[bytes],
+    report: Report = raise_it,
+    *,
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[Payload]:
     """Open a payload and check it: nothing missing, manifests correct, blobs of the right size.
 
-    A file object stays open; one that cannot seek is first copied to a temporary file. Raises
-    `PayloadError` if the file is not a payload, or not a complete one.
+    A file object stays open; one that cannot seek is first copied to a temporary file. With
+    ``allowed_signers``, the signature is verified before anything else is read. Raises
+    `PayloadError` if the file is not a payload, not a complete one, or not signed by one of them.
     """
     with open_archive(zip_file, report) as archive:
-        yield Payload(archive, report)
+        signer = None
+        if allowed_signers is not None:
+            signer = verify_signature(archive, allowed_signers)
+        yield Payload(archive, report, signer)
 
 
 @contextlib.contextmanager

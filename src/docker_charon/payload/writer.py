@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from docker_charon.errors import DigestMismatch
+from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import Leftover, PartialFile, partial_file
+from docker_charon.payload.partial_file import PartialFile, partial_file
+from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
 from docker_charon.payload.random_access import (
+    PositionalFile,
     RandomAccess,
     StoredContent,
     file_errors,
@@ -62,6 +64,8 @@ def write_payload(
     fetch: Fetch,
     progress: Progress | None = None,
     workers: Workers | None = None,
+    *,
+    volume_size: int | None = None,
 ) -> None:
     """Write ``entries`` as a zip, in their order.
 
@@ -71,15 +75,19 @@ def write_payload(
     written one after the other, each followed by its checksum. ``progress`` counts the bytes and
     the blobs.
 
+    With ``volume_size``, in bytes, the path gets volumes (see `partial_volumes`). Their entries are
+    written in order, so that the first volume is finished first.
+
     Raises `PayloadError` if the target cannot be written, `DigestMismatch` if a blob does not
     match its descriptor, and whatever ``fetch`` raises.
     """
     task = _Writing(fetch, progress, workers or Workers())
     if isinstance(zip_file, (str, os.PathLike)):
-        path = Path(zip_file)
-        task.to_path(path, entries)
+        task.to_path(Path(zip_file), entries, volume_size)
     elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "write"):
         raise TypeError("a payload must be a path or a file opened for writing bytes")
+    elif volume_size is not None:
+        raise _needs_path("a file object")
     else:
         with file_errors("cannot write the payload"):
             if _is_seekable(zip_file):
@@ -138,9 +146,11 @@ class _Writing:
         self._progress = progress
         self._workers = workers
 
-    def to_path(self, path: Path, entries: Iterable[Entry]) -> None:
+    def to_path(self, path: Path, entries: Iterable[Entry], volume_size: int | None) -> None:
         with file_errors(f"cannot write {path}"):
             if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+                if volume_size is not None:
+                    raise _needs_path(path)
                 with path.open("wb") as file:  # a pipe or a device; a directory is an error
                     self.to_stream(file, entries)
                 return
@@ -148,11 +158,17 @@ class _Writing:
             # The target of a symbolic link is replaced, not the link.
             path = Path(os.path.realpath(path))
             with (
-                partial_file(path, layout.front, layout.size) as partial,
+                self._partial(path, layout, volume_size) as partial,
                 file_errors(f"cannot write {path}"),
             ):
-                target = RandomAccess(partial.file, write_behind=True)
-                self._write_blobs(layout, target, partial)
+                self._write_blobs(layout, partial, partial)
+
+    def _partial(
+        self, path: Path, layout: _Layout, volume_size: int | None
+    ) -> AbstractContextManager[PartialFile | PartialVolumes]:
+        if volume_size is None:
+            return partial_file(path, layout.front, layout.size)
+        return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
@@ -180,51 +196,60 @@ class _Writing:
             file.flush()
 
     def _write_blobs(
-        self, layout: _Layout, target: RandomAccess, partial: PartialFile | None = None
+        self,
+        layout: _Layout,
+        target: PositionalFile,
+        partial: PartialFile | PartialVolumes | None = None,
     ) -> None:
         """Write every blob to its place, and then the central directory.
 
-        Blobs in the leftover of an earlier run come first, so that they are not lost if this run
-        is interrupted too; then the largest ones.
+        Volumes are written in order, so that the first one is finished first. Otherwise blobs in
+        the leftover of an earlier run come first, so that they are not lost if this run is
+        interrupted too; then the largest ones.
         """
         leftover = partial.leftover if partial else None
         known = leftover.records if leftover else {}
 
         def write(place: _Place) -> int:
-            crc = self._reuse(target, place, leftover) if partial else None
+            crc = self._reuse(partial, place) if partial else None
             reused = crc is not None
             if crc is None:
                 crc = self._fetch_blob(target, place)
             if partial:
-                partial.has_content = True
+                partial.finish(place.record, crc)
             self._finished(place, reused=reused)
             return crc
 
-        places = sorted(
-            layout.blobs, key=lambda place: (place.record.path not in known, -place.blob.size)
-        )
+        places = layout.blobs
+        if not isinstance(partial, PartialVolumes):
+            places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
         crcs = self._workers.map(write, places)
         paths = [place.record.path for place in places]
         target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
 
-    def _reuse(self, target: RandomAccess, place: _Place, leftover: Leftover | None) -> int | None:
+    def _reuse(self, partial: PartialFile | PartialVolumes, place: _Place) -> int | None:
         """Use the blob of an interrupted run; return its CRC, or ``None`` if there is none."""
+        known_crc = partial.known_crc(place.record)
+        if known_crc is not None:
+            self._moved(place.blob.size)
+            return known_crc
         with contextlib.suppress(DigestMismatch, OSError):
-            data = target.read(len(place.record.local_header(0)), place.record.offset)
+            data = partial.read(len(place.record.local_header(0)), place.record.offset)
             header = parse_local_header(data, place.record.offset)
             if header is not None and header[0] == place.record:
-                crc = self._copy(place.blob, _content(target, place.record))
+                crc = self._copy(place.blob, _content(partial, place.record))
                 if crc != header[1]:
-                    target.write(place.record.local_header(crc), place.record.offset)
+                    partial.write(place.record.local_header(crc), place.record.offset)
                 return crc
+        leftover = partial.leftover
         if leftover is None or place.record.path not in leftover.records:
             return None
         with contextlib.suppress(DigestMismatch, OSError):
             source = _content(leftover.file, leftover.records[place.record.path])
-            return self._put(target, place, source)
+            return self._put(partial, place, source)
         return None
 
-    def _fetch_blob(self, target: RandomAccess, place: _Place, attempts: int = _ATTEMPTS) -> int:
+    def _fetch_blob(self, target: PositionalFile, place: _Place, attempts: int = _ATTEMPTS) -> int:
         """Fetch a blob; fetch it again from its first byte if it does not match its digest."""
         try:
             with self._fetch(place.blob, place.repository) as source:
@@ -234,7 +259,7 @@ class _Writing:
                 raise
         return self._fetch_blob(target, place, attempts - 1)
 
-    def _put(self, target: RandomAccess, place: _Place, source: Readable) -> int:
+    def _put(self, target: PositionalFile, place: _Place, source: Readable) -> int:
         """Write a blob to its place, and its header after it has been verified."""
         start = place.record.data_offset
         crc = self._copy(
@@ -276,7 +301,13 @@ class _Writing:
             self._progress.finished(place.blob.digest, reused=reused)
 
 
-def _content(file: RandomAccess, record: Record) -> StoredContent:
+def _needs_path(target: object) -> PayloadError:
+    return PayloadError(
+        f"{target} cannot be written in volumes", hint="name a file that they get their names from"
+    )
+
+
+def _content(file: PositionalFile, record: Record) -> StoredContent:
     return StoredContent(file, record.data_offset, record.size)
 
 

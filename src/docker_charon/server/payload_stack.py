@@ -123,10 +123,11 @@ def _stored(manifest: Manifest) -> StoredManifest:
 @contextlib.contextmanager
 def open_stack(
     payloads: Iterable[str | os.PathLike[str] | IO[bytes]],
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[PayloadStack]:
     """Open payloads, the oldest first; problems with single images are logged.
 
-    Raises `PayloadError` when one of them is not a payload.
+    Raises `PayloadError` when one of them is not a payload, or not signed by an allowed signer.
     """
 
     def report(error: DockerCharonError) -> None:
@@ -134,5 +135,8 @@ def open_stack(
 
     with contextlib.ExitStack() as stack:
         yield PayloadStack(
-            [stack.enter_context(open_payload(payload, report)) for payload in payloads]
+            [
+                stack.enter_context(open_payload(payload, report, allowed_signers=allowed_signers))
+                for payload in payloads
+            ]
         )

@@ -59,6 +59,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     allow_hosts: Sequence[str] = (),
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[Server]:
     """Run a registry (OCI distribution-spec 1.1) until the context ends.
 
@@ -77,12 +78,14 @@ def serve(
             address it refuses requests whose ``Host`` is another one than the address, localhost
             and these, and requests of web pages of other hosts (``Origin``); so no web site can
             reach it through a browser. On another address this applies only if there are names.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. Each of the
+            payloads must be signed by one of them.
 
     Yields:
         The server, ready for requests at its ``address`` (``host:port``).
 
     Raises:
-        PayloadError: One of the payloads is not a payload.
+        PayloadError: One of the payloads is not a payload, or not signed by an allowed signer.
         ServerError: The address or the directory cannot be used; or both payloads and a directory
             were given, or neither.
     """
@@ -99,7 +102,7 @@ def serve(
             large_manifests = stack.enter_context(ThreadPoolExecutor(1))
             endpoints = Endpoints(layout, UploadEndpoints(layout, large_manifests).resources)
         else:
-            endpoints = Endpoints(stack.enter_context(open_stack(payloads)))
+            endpoints = Endpoints(stack.enter_context(open_stack(payloads, allowed_signers)))
         yield Server(stack.enter_context(_listen(host, port, allow_hosts, endpoints.answer)))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from docker_charon.oci.descriptor import Body, Descriptor
+from docker_charon.oci.digest import Digest
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import Progress
 from docker_charon.registry.client import RegistryClient
@@ -27,10 +28,13 @@ class BlobSender:
 
         A mount that the registry refuses becomes an upload.
         """
-        uploads = sorted(plan.uploads, key=lambda upload: -upload.blob.size)
-        self.workers.map(self._upload, uploads)
+        uploads: dict[Digest, list[RepositoryBlob]] = {}
+        for upload in plan.uploads:
+            uploads.setdefault(upload.digest, []).append(upload)
+        for batch in self.payload.batches(uploads):
+            self.workers.map(self._upload, [u for digest in batch for u in uploads[digest]])
         refused = self.workers.map(self._mount, plan.mounts)
-        return [*uploads, *(target for target in refused if target is not None)]
+        return [*plan.uploads, *(target for target in refused if target is not None)]
 
     def _upload(self, target: RepositoryBlob) -> None:
         self._send(target, self.payload.body(target.blob))

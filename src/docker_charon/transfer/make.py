@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import IO
 
 from docker_charon.errors import DockerCharonError
@@ -14,7 +15,9 @@ from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import parse_references
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import open_payload
-from docker_charon.payload.writer import write_payload
+from docker_charon.payload.signature import sign as sign_text
+from docker_charon.payload.volumes import checked_size, parse_size
+from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.client import RegistryClient, open_registry
@@ -39,6 +42,8 @@ def make_payload(
     payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
     include_referrers: bool = False,
+    volume_size: int | str | None = None,
+    sign: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
@@ -67,6 +72,12 @@ def make_payload(
             every platform.
         include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
             images.
+        volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
+            the list ``PATH.volumes.json``: a number of bytes, or text as ``"4G"``, ``"4.7GB"`` or
+            ``"700MiB"``. 4 GiB is one byte less, which FAT32 can hold.
+        sign: Sign the payload with this key: the file of a private SSH key, or of a public one
+            whose private one an agent has. ``ssh-keygen`` (OpenSSH) asks for a passphrase if the
+            key has one.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
@@ -89,6 +100,7 @@ def make_payload(
     if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
     chosen_platforms = _parse_platforms(platforms)
+    checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     delivered = _delivered_blobs(payloads_already_transferred)
     with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
@@ -98,8 +110,10 @@ def make_payload(
         absent = _absent_layers(client, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent)
         log_choices(contents, chosen_platforms)
+        signer = None if sign is None else partial(sign_text, key=sign)
+        entries = list(payload_entries(contents, signer))
         if dry_run:
-            log_make(contents)
+            log_make(contents, payload_size(entries), checked_volume_size)
             return
 
         def fetch(blob: Descriptor, repository: str) -> BlobStream:
@@ -108,7 +122,9 @@ def make_payload(
         sizes = {blob.digest: blob.size for blob in contents.blobs}
         needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
         with Progress("Making", sizes, needed, progress) as shown_progress:
-            write_payload(zip_file, payload_entries(contents), fetch, shown_progress, workers)
+            write_payload(
+                zip_file, entries, fetch, shown_progress, workers, volume_size=checked_volume_size
+            )
             shown_progress.sum_up(make_summary(contents))
 
 
@@ -124,6 +140,15 @@ def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
     if not names:
         raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
     return list(dict.fromkeys(map(Platform.parse, names)))
+
+
+def _parse_volume_size(size: int | str | None) -> int | None:
+    """Return the size of volumes in bytes; ``None`` for a single file."""
+    if size is None or isinstance(size, str):
+        return None if size is None else parse_size(size)
+    if type(size) is not int:
+        raise TypeError(f"volume_size is an int or a str, not {type(size).__name__}")
+    return checked_size(size)
 
 
 def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:

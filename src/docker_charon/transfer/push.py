@@ -30,6 +30,7 @@ def push_payload_to_registry(
     password: str | None = None,
     *,
     repository_prefix: str = "",
+    allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
@@ -43,7 +44,8 @@ def push_payload_to_registry(
     Args:
         registry: The registry to push to: ``host`` or ``host:port``.
         zip_file: The payload: a path, or a file object opened for reading bytes, which stays open.
-            A file object that cannot seek is copied to a temporary file first.
+            A file object that cannot seek is copied to a temporary file first. The path of a
+            payload in volumes is ``PATH``, ``PATH.001`` or ``PATH.volumes.json``.
         strict: Raise an error if the registry lacks something that was given as already
             transferred when the payload was made. Otherwise the images that need it are left out,
             each with a ``UserWarning``.
@@ -52,6 +54,8 @@ def push_payload_to_registry(
         password: The password of that user. Without both, the logins of Docker or Podman are used.
         repository_prefix: Put before every repository: ``my-image:1`` arrives as
             ``PREFIX/my-image:1``. The returned names do not have it.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
+            be signed by one of them, who is logged at level ``INFO``. This is checked first.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
         dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
         jobs: The number of questions, uploads or mounts at the same time.
@@ -63,7 +67,8 @@ def push_payload_to_registry(
         payload, in that order and spelling, without the images that were left out.
 
     Raises:
-        PayloadError: The payload cannot be read, or is incomplete.
+        PayloadError: The payload cannot be read, is incomplete, or is not signed by an allowed
+            signer.
         DigestMismatch: The payload is damaged.
         ManifestNotFound: With ``strict``: an image that should be there is missing or different.
         BlobNotFound: With ``strict``: a blob that should be there is missing.
@@ -73,7 +78,7 @@ def push_payload_to_registry(
     workers = Workers(jobs)
     prefix = checked_prefix(repository_prefix)
     with (
-        open_payload(zip_file) as payload,
+        open_payload(zip_file, allowed_signers=allowed_signers) as payload,
         open_registry(registry, Access(secure, username, password, cacert), jobs) as client,
     ):
         push = _Push(client, payload, prefix, workers)

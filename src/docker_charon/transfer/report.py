@@ -9,8 +9,6 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
-from docker_charon.payload.format import payload_entries
-from docker_charon.payload.writer import payload_size
 from docker_charon.progress import counted, shown_size
 from docker_charon.transfer.plan import PushPlan, RepositoryBlob
 
@@ -71,8 +69,8 @@ def _platforms(image: NamedImage) -> list[str]:
     return list(dict.fromkeys(str(p) for p in platforms if p is not None and p.is_known))
 
 
-def log_make(contents: Contents) -> None:
-    """Log what a payload would carry."""
+def log_make(contents: Contents, size: int, volume_size: int | None) -> None:
+    """Log what a payload of ``size`` bytes would carry, and in how many volumes."""
     for image in contents.images:
         is_skipped = image.name in contents.skipped
         state = "was already transferred" if is_skipped else "would be carried"
@@ -86,9 +84,11 @@ def log_make(contents: Contents) -> None:
         "other blobs",
         len(contents.manifests),
         len(contents.blobs),
-        f"{payload_size(payload_entries(contents)):,}",
+        f"{size:,}",
         len(contents.at_destination),
     )
+    if volume_size is not None:
+        _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
 
 
 def make_summary(contents: Contents) -> str:
