@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from docker_charon import (
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index, layer
 from payloads import carried, payload_of
+from proxy import Answer, Proxy, Rule
 
 WITH_BOTH_REGISTRIES = True
 
@@ -276,3 +278,19 @@ def test_the_command_line_does_the_same(source: str, destination: str, tmp_path:
         assert charon("make-payload", "-r", source, "-i", "-f", delta, *options).status == 0
         assert len(carried(delta)) == 3
     assert charon("push-payload", "-r", destination, "-i", "-s", "-f", delta).stdout == "app:2\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../_catalog", "//elsewhere.example/x", "a?n=1", "http://elsewhere.example/", "A"]
+)
+def test_a_name_in_a_list_of_repositories_becomes_no_address(
+    name: str, destination: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images.put(destination, "app:1", image(layer(1)))
+    listed = json.dumps({"repositories": [name, "app"]}).encode()
+    answer = Answer(200, {"Content-Type": "application/json"}, listed)
+    with Proxy(destination, [Rule("GET", "_catalog", answer)]) as proxy:
+        assert inventory(proxy.address, tmp_path / "i.zip") == ["app:1"]
+        targets = [request.path for request in proxy.requests if "tags" in request.path]
+    assert targets == ["/v2/app/tags/list"]
+    assert "left out" in caplog.text

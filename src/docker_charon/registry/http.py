@@ -58,11 +58,21 @@ class HTTPSession(requests.Session):
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where an answer redirects to; raise ``InvalidURL`` for an impossible address."""
+        """Return where an answer redirects to.
+
+        Raises ``InvalidURL`` for an impossible address, and `RegistryError` where content that is
+        sent over HTTPS would be sent over plain HTTP.
+        """
         try:
             target = super().get_redirect_target(resp)
             if target is not None:
-                origin(urljoin(resp.url, target))
+                scheme, host, _ = origin(urljoin(resp.url, target))
+                is_sending = resp.request.method not in ("GET", "HEAD")
+                if is_sending and scheme != "https" and origin(resp.url)[0] == "https":
+                    raise RegistryError(
+                        f"{origin(resp.url)[1]} wants to continue without encryption, on {host}: "
+                        "refused"
+                    )
         except ValueError as error:
             raise requests.exceptions.InvalidURL(str(error), request=resp.request) from error
         return target

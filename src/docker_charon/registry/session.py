@@ -220,7 +220,10 @@ class Session:
         return b""
 
     def resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
-        """Return the URL of a ``link`` in an answer, which may be relative."""
+        """Return the URL of a ``link`` in an answer, which may be relative.
+
+        Raises `RegistryError` where it leads from HTTPS to plain HTTP on another host.
+        """
         try:
             target = urlsplit(urljoin(response.url, link))
             scheme, host, _ = origin(target.geturl())
@@ -229,7 +232,12 @@ class Session:
         if not link:
             raise RegistryError(f"{self.registry} names no place for {doing}")
         own = urlsplit(self.url)
-        if host == origin(self.url)[1] and (scheme, own.scheme) == ("http", "https"):
+        if own.scheme == "https" and scheme != "https":
+            if host != origin(self.url)[1]:
+                raise RegistryError(
+                    f"{self.registry} wants to continue {doing} without encryption, on {host}: "
+                    "refused"
+                )
             # Behind a proxy that ends the TLS, a registry may not know its own address.
             target = target._replace(scheme=own.scheme, netloc=own.netloc)
         return target.geturl()

@@ -17,7 +17,7 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, parse_references
+from docker_charon.oci.reference import Reference, check_repository, parse_references
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
@@ -144,6 +144,7 @@ class _Inventory:
                 hint="name the images",
                 status=error.status,
             ) from error
+        repositories = [name for name in repositories if self._is_valid(name)]
         references = {}
         tags_by_repository = self._workers.map(self._tags, repositories)
         for repository, tags in zip(repositories, tags_by_repository, strict=True):
@@ -155,6 +156,15 @@ class _Inventory:
         if not references:
             raise ManifestNotFound(f"{self._client.registry} has no images")
         return references
+
+    def _is_valid(self, repository: str) -> bool:
+        """Whether a name in the registry's list may become a part of a URL."""
+        try:
+            check_repository(repository)
+        except InvalidReference as error:
+            _log.warning("left out: %s", error)
+            return False
+        return True
 
     def _tags(self, repository: str) -> list[str]:
         try:
