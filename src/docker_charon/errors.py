@@ -38,6 +38,8 @@ class DockerCharonError(Exception):
     """
 
     partial: Path | None = None
+    partial_size: tuple[int, int] | None = None
+    """How many bytes are in ``partial``, and how many the whole payload has."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         if len(message) > _LONGEST:
@@ -48,6 +50,14 @@ class DockerCharonError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+def note_partial(error: BaseException, partial: Path, present: int, size: int) -> None:
+    """Set ``partial`` and ``partial_size`` of an error, or of what interrupts the program."""
+    if isinstance(error, DockerCharonError):
+        error.partial, error.partial_size = partial, (present, size)
+    else:
+        vars(error).update(partial=partial, partial_size=(present, size))
 
 
 class InvalidReference(DockerCharonError):

@@ -126,17 +126,20 @@ class Progress:
             self._total += size
         self._bar.grow(size)
 
-    def moved(self, size: int) -> None:
-        """Count ``size`` more transferred bytes; a negative number takes some back."""
+    def moved(self, size: int, *, reused: int = 0) -> None:
+        """Count ``size`` more transferred bytes; a negative number takes some back.
+
+        ``reused`` of them had been transferred by an earlier run.
+        """
         with self._lock:
             self._moved += size
+            self._reused += reused
         self._bar.update(size)
 
-    def finished(self, key: Hashable, *, reused: bool = False) -> None:
-        """Count a finished blob; ``reused`` if an earlier run had already transferred it."""
+    def finished(self, key: Hashable) -> None:
+        """Count a finished blob."""
         with self._lock:
             self._done += 1
-            self._reused += self._sizes[key] if reused else 0
             self._bar.note(self._blob_count())
             for name in self._needed_by.pop(key, ()):
                 self._missing[name] -= 1

@@ -166,7 +166,7 @@ def payload_of(wanted: dict[str, TestImage], already: Sequence[str] = ()) -> io.
     write_payload(
         file,
         payload_entries(plan),
-        lambda blob, _: contextlib.nullcontext(_Content(contents[blob.digest])),
+        lambda blob, _, __: contextlib.nullcontext(_Content(contents[blob.digest])),
     )
     file.seek(0)
     return file

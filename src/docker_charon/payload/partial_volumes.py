@@ -18,17 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.errors import PayloadError, note_partial
 from docker_charon.files import flush_directory, write_durably
 from docker_charon.messages import get_logger
 from docker_charon.payload.partial_file import (
     PERMANENT,
-    Leftover,
+    open_file,
     open_locked,
     partial_path,
     reserve,
 )
-from docker_charon.payload.random_access import PositionalFile, RandomAccess
+from docker_charon.payload.partial_payload import PartialPayload
+from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.volume_journal import FinishedVolume, VolumeJournal
 from docker_charon.payload.volumes import (
     MOST_VOLUMES,
@@ -72,8 +73,7 @@ class _Growing:
         if self.finished is not None:
             self.file = self.path.open("rb", buffering=0)
             return RandomAccess(self.file)
-        partial = partial_path(self.path)
-        self.file = partial.open("r+b" if partial.exists() else "w+b", buffering=0)
+        self.file = open_file(partial_path(self.path))
         reserve(self.file, self.size, self.path)
         return RandomAccess(self.file, write_behind=True)
 
@@ -83,15 +83,12 @@ class _Growing:
         self.file = None
 
 
-class PartialVolumes(PositionalFile):
+class PartialVolumes(PartialPayload):
     """A payload that is being written in volumes.
 
-    ``has_content`` is set once there is something that is worth keeping after a failure.
-    ``check`` is called now and then, and raises an error to stop what is going on.
+    The blobs of an earlier run for other images are not used. ``check`` is called now and then, and
+    raises an error to stop what is going on.
     """
-
-    leftover: Leftover | None = None
-    """The blobs of an earlier run for other images are not used."""
 
     def __init__(
         self, base: Path, sizes: list[int], journal: VolumeJournal, check: Callable[[], object]
@@ -134,6 +131,15 @@ class PartialVolumes(PositionalFile):
         if any(volume.finished is None for volume in volumes):
             return None
         return volumes[0].crcs.get(record.path)
+
+    def arrived(self, record: Record) -> int:
+        """Return how many bytes of an entry are there; no file is created to find out."""
+        if self.known_crc(record) is not None:
+            return record.size
+        volume = self._at(record.offset)
+        if volume.finished is not None or not partial_path(volume.path).exists():
+            return 0  # an unfinished entry begins in an unfinished volume
+        return super().arrived(record)
 
     def finish(self, record: Record, crc: int) -> None:
         """Count an entry that is in its place and verified."""
@@ -316,8 +322,8 @@ def partial_volumes(
                 if os.name == "nt":
                     file.close()
                 path.unlink(missing_ok=True)
-            elif isinstance(error, (DockerCharonError, KeyboardInterrupt)):
-                error.partial = path  # type: ignore[union-attr]  # of an interrupt, too
+            else:
+                note_partial(error, path, len(front) + growing.present, size)
             raise
         write_durably(list_path(base), listed.encode(), path.with_name(f"{path.name}.new"))
     path.unlink()

@@ -58,18 +58,20 @@ def blob_size(
 
 
 class BlobStream:
-    """The bytes of a blob as they arrive, not yet verified.
+    """The bytes of a blob from ``start`` on, as they arrive, not yet verified.
 
     When the connection breaks, a new one goes on where it stopped. Raises `BlobNotFound`,
     `RegistryError` when the connection breaks again and again without a byte in between, and
     `DigestMismatch` when the registry has another number of bytes than the descriptor says.
     """
 
-    def __init__(self, session: Session, repository: Repository, blob: Descriptor) -> None:
+    def __init__(
+        self, session: Session, repository: Repository, blob: Descriptor, start: int = 0
+    ) -> None:
         self._session = session
         self._repository = repository
         self._blob = blob
-        self._position = 0  # of the caller in the blob
+        self._position = start  # of the caller in the blob
         self._offset = 0  # of the answer in the blob; before the position if it has no range
         self._tries = Tries(replace(session.retry, when_damaged=True))
         self._response: requests.Response | None = self._tries.run(self._open)

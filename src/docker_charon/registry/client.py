@@ -157,12 +157,12 @@ class RegistryClient:
         except ManifestNotFound:
             return None
 
-    def get_blob(self, repository: str, blob: Descriptor) -> BlobStream:
-        """Open a blob for reading (end-2).
+    def get_blob(self, repository: str, blob: Descriptor, start: int = 0) -> BlobStream:
+        """Open a blob for reading (end-2), from the byte ``start`` on.
 
         Raises `BlobNotFound`, and `DigestMismatch` when the registry announces another length.
         """
-        return BlobStream(self._session, self._session.repository(repository), blob)
+        return BlobStream(self._session, self._session.repository(repository), blob, start)
 
     def read_blob(self, repository: str, blob: Descriptor) -> bytes:
         """Return the content of a short blob, verified; raises the errors of `get_blob`."""

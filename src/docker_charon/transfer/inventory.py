@@ -89,7 +89,7 @@ def make_inventory(
         return [image.name for image in images]
 
 
-def _no_blob(blob: Descriptor, repository: str) -> BlobStream:
+def _no_blob(blob: Descriptor, repository: str, _: int) -> BlobStream:
     raise AssertionError(f"an inventory does not carry {blob.digest} of {repository}")
 
 

@@ -116,8 +116,8 @@ def make_payload(
             log_make(contents, payload_size(entries), checked_volume_size)
             return
 
-        def fetch(blob: Descriptor, repository: str) -> BlobStream:
-            return client.get_blob(repository, blob)
+        def fetch(blob: Descriptor, repository: str, start: int) -> BlobStream:
+            return client.get_blob(repository, blob, start)
 
         sizes = {blob.digest: blob.size for blob in contents.blobs}
         needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
