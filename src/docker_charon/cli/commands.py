@@ -5,11 +5,10 @@ A command imports that function when it runs, so that help and completion start 
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from importlib import metadata
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
@@ -40,6 +39,7 @@ from docker_charon.cli.options import (
     Quiet,
     Registry,
     RepositoryPrefix,
+    RetryFor,
     Sign,
     Storage,
     Strict,
@@ -70,7 +70,8 @@ Environment:
   REQUESTS_CA_BUNDLE                              certificates to trust
   TMPDIR                                          where a payload from a pipe is stored
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 and 129 ended by
+SIGTERM and SIGHUP."""
 
 app = typer.Typer(
     name="docker-charon",
@@ -130,6 +131,7 @@ def make_payload_command(
     password: Password = None,
     password_stdin: PasswordStdin = False,
     cacert: CACert = None,
+    retry_for: RetryFor = 300,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -170,6 +172,7 @@ def make_payload_command(
             volume_size=size,
             sign=sign,
             cacert=cacert,
+            retry_for=retry_for,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -198,6 +201,7 @@ def push_payload_command(
     password: Password = None,
     password_stdin: PasswordStdin = False,
     cacert: CACert = None,
+    retry_for: RetryFor = 300,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -227,6 +231,7 @@ def push_payload_command(
             repository_prefix=repository_prefix,
             allowed_signers=allowed_signers,
             cacert=cacert,
+            retry_for=retry_for,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -305,8 +310,8 @@ def serve_command(
 ) -> None:
     """Run a small registry: read-only from payloads, or read-write from a directory.
 
-    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
-    exit status is then 0.
+    When the registry is ready, its address is printed. It runs until Ctrl-C, SIGTERM or SIGHUP, and
+    the exit status is then 0.
     """
     from docker_charon.server import serve
 
@@ -330,7 +335,7 @@ def serve_command(
             say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
             while True:
                 time.sleep(3600)
-        except (KeyboardInterrupt, _Terminated):
+        except (KeyboardInterrupt, terminal.Terminated):
             say("the server has stopped")
 
 
@@ -355,7 +360,6 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, _terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -364,6 +368,8 @@ def main() -> None:
         sys.exit(status)
     except KeyboardInterrupt:
         terminal.fail("interrupted", terminal.INTERRUPTED)
+    except terminal.Terminated as error:
+        terminal.fail("interrupted", error.status)
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
         terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
@@ -376,11 +382,3 @@ def main() -> None:
 def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise _Terminated(128 + signal.SIGTERM)
-
-
-class _Terminated(SystemExit):
-    """The process was asked to end by SIGTERM."""

@@ -17,9 +17,22 @@ from docker_charon.messages import say
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Terminated(SystemExit):
+    """A signal that is not Ctrl-C asked the process to end; ``status`` is its exit status."""
+
+    def __init__(self, number: int) -> None:
+        self.status = 128 + number
+        super().__init__(self.status)
+
 
 def prepare() -> None:
-    """Show warnings and log messages of the library as lines on standard error."""
+    """Show messages as lines on standard error, and end in order after SIGTERM and SIGHUP."""
+    for number in _ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _terminate)
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
     logger = logging.getLogger("docker_charon")
@@ -38,16 +51,29 @@ class _MessageHandler(logging.Handler):
         say(record.getMessage())
 
 
+def _terminate(number: int, _: object) -> NoReturn:
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)  # often both are sent, one after the other
+    raise Terminated(number)
+
+
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
     """Turn an error into one line on standard error and an exit status."""
     try:
         yield
-    except (DockerCharonError, KeyboardInterrupt) as error:
-        message = str(error) or "interrupted"
+    except (DockerCharonError, KeyboardInterrupt, Terminated) as error:
+        message, status = "interrupted", INTERRUPTED
+        if isinstance(error, DockerCharonError):
+            message, status = str(error), 1
+        elif isinstance(error, Terminated):
+            status = error.status
         if partial := getattr(error, "partial", None):
-            message += f"; run the same command again to continue from {partial}"
-        fail(message, INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+            message += f"; the same command goes on from {partial}"
+        if partial_size := getattr(error, "partial_size", None):
+            present, size = partial_size
+            message += f", {present:,} of {size:,} bytes are there"
+        fail(message, status)
 
 
 def print_data(text: str) -> None:

@@ -17,7 +17,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.errors import NETWORK_ERRORS
 from docker_charon.registry.http import parse_number, read_body
-from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
+from docker_charon.registry.retry import ONCE, RetryPolicy
 from docker_charon.registry.session import Repository, Session
 
 _BUFFER = 256 * 1024
@@ -73,7 +73,7 @@ class BlobStream:
         self._blob = blob
         self._position = start  # of the caller in the blob
         self._offset = 0  # of the answer in the blob; before the position if it has no range
-        self._tries = Tries(replace(session.retry, when_damaged=True))
+        self._tries = session.tries(replace(session.retry, when_damaged=True))
         self._response: requests.Response | None = self._tries.run(self._open)
 
     def readinto(self, buffer: memoryview) -> int:

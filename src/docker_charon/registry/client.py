@@ -24,7 +24,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.registry.blobs import BlobStream, blob_size
 from docker_charon.registry.http import origin
-from docker_charon.registry.retry import ONCE, Tries
+from docker_charon.registry.retry import ONCE
 from docker_charon.registry.session import Access, Session, is_html
 from docker_charon.registry.uploads import BlobUploads
 
@@ -60,14 +60,16 @@ class RegistryClient:
     def __enter__(self) -> RegistryClient:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if error is not None:
+            self._uploads.cancel()
         self._session.close()
 
     def check_api(self) -> None:
         """Check that a registry answers here (end-1), and learn how its users log in."""
         doing = "the check of its API"
         # Where nothing listens when a run begins, nothing will.
-        retry = replace(self._session.retry, when_unreachable=False)
+        retry = replace(self._session.retry, when_unreachable=False, when_away=False)
         with self._session.request(
             "GET", "", expect=(200, 401, 404, 405), doing=doing, retry=retry
         ) as response:
@@ -130,7 +132,7 @@ class RegistryClient:
             except (InvalidManifest, DigestMismatch) as error:
                 raise type(error)(f"{name} on {self.registry}: {error}") from None
 
-        return Tries(replace(self._session.retry, when_damaged=True)).run(attempt)
+        return self._session.tries(replace(self._session.retry, when_damaged=True)).run(attempt)
 
     def head_manifest(
         self, repository: str, reference: str, *, to_push: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,8 +24,15 @@ from docker_charon.oci.document import parse_json
 from docker_charon.registry.auth import Login
 from docker_charon.registry.credentials import DOCKER_HUB, Credentials, find_credentials
 from docker_charon.registry.errors import NETWORK_ERRORS, answer_error, connection_error
-from docker_charon.registry.http import HTTPSession, check_host, is_docker_hub, origin
-from docker_charon.registry.retry import RetryPolicy, Tries
+from docker_charon.registry.http import (
+    CONNECT_TIMEOUT,
+    HTTPSession,
+    check_host,
+    is_docker_hub,
+    origin,
+)
+from docker_charon.registry.outage import Outages
+from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
@@ -34,6 +42,15 @@ _MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
 _log = get_logger(__name__)
+
+
+def waiting_for(seconds: float) -> RetryPolicy:
+    """Return the usual policy, with which an operation waits that long for a registry."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"retry_for is a number of seconds, not {type(seconds).__name__}")
+    if not 0 <= seconds < math.inf:
+        raise DockerCharonError(f"retry_for must be a number of seconds from 0 on, not {seconds}")
+    return replace(RETRY, longest_wait=float(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +121,23 @@ class Session:
         self.login = Login(
             self._http, self.url, registry, lambda: given or find_credentials(registry)
         )
+        self._outages = Outages(registry, self._ask)
 
     def close(self) -> None:
         """Close the connections to the registry."""
         self._http.close()
+
+    def tries(self, policy: RetryPolicy) -> Tries:
+        """Return the tries of an operation on this registry."""
+        return Tries(policy, self._outages)
+
+    def _ask(self) -> int:
+        """Ask whether the API is there (end-1); return the status of the answer."""
+        doing = "the check of its API"
+        with self.request(
+            "GET", "", doing=doing, may_be_html=True, retry=ONCE, timeout=CONNECT_TIMEOUT
+        ) as response:
+            return response.status_code
 
     def repository(self, name: str) -> Repository:
         """Return the repository that the user calls ``name``."""
@@ -127,12 +157,14 @@ class Session:
         body: Body | bytes | None = None,
         may_be_html: bool = False,
         retry: RetryPolicy | None = None,
+        timeout: float | None = None,
     ) -> requests.Response:
         """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
 
         ``expect`` are the statuses that the caller deals with (``None``: all), and every other one
         raises `RegistryError`. ``doing`` names the request in messages. Without ``may_be_html``, a
-        web page is an error. ``retry`` is `Access.retry` where none is given.
+        web page is an error. ``retry`` is `Access.retry` where none is given. ``timeout`` is the
+        number of seconds without a byte, if it is not the usual one.
         """
         url = urljoin(self.url, target)
 
@@ -146,6 +178,7 @@ class Session:
                     data=body,  # type: ignore[arg-type]  # requests takes any sized iterable
                     auth=self.login.scoped(*scopes),
                     stream=True,
+                    timeout=timeout,
                 )
             except NETWORK_ERRORS as error:
                 raise self.connection_error(error) from error
@@ -165,7 +198,7 @@ class Session:
                 raise
             return response
 
-        return Tries(retry or self.retry).run(attempt)
+        return self.tries(retry or self.retry).run(attempt)
 
     def head(self, path: str, **options: Any) -> requests.Response | None:
         """Send a ``HEAD`` request; return its answer if that is 200 or 404.

@@ -21,7 +21,7 @@ from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.client import RegistryClient, open_registry
-from docker_charon.registry.session import Access
+from docker_charon.registry.session import Access, waiting_for
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.resolve import Resolver
@@ -45,6 +45,7 @@ def make_payload(
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    retry_for: float = 300,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -79,6 +80,8 @@ def make_payload(
             whose private one an agent has. ``ssh-keygen`` (OpenSSH) asks for a passphrase if the
             key has one.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        retry_for: How many seconds an operation waits for a registry that is away or asks for a
+            wait. With 0, it is tried again a few times within seconds only.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -102,8 +105,9 @@ def make_payload(
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
+    access = Access(secure, username, password, cacert, waiting_for(retry_for))
     delivered = _delivered_blobs(payloads_already_transferred)
-    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
+    with open_registry(registry, access, jobs) as client:
         resolver = Resolver(client, workers, chosen_platforms)
         images = resolver.images(to_transfer, include_referrers=include_referrers)
         skipped = resolver.images(already_transferred, skip_missing_platforms=True)

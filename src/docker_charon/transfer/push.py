@@ -12,7 +12,7 @@ from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.client import RegistryClient, open_registry
-from docker_charon.registry.session import Access
+from docker_charon.registry.session import Access, waiting_for
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.manifests import put_manifests
 from docker_charon.transfer.plan import PushPlan, RepositoryBlob, plan_push
@@ -32,6 +32,7 @@ def push_payload_to_registry(
     repository_prefix: str = "",
     allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    retry_for: float = 300,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -57,6 +58,8 @@ def push_payload_to_registry(
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them, who is logged at level ``INFO``. This is checked first.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
+        retry_for: How many seconds an operation waits for a registry that is away or asks for a
+            wait. With 0, it is tried again a few times within seconds only.
         dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
         jobs: The number of questions, uploads or mounts at the same time.
         progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
@@ -76,10 +79,11 @@ def push_payload_to_registry(
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     workers = Workers(jobs)
+    access = Access(secure, username, password, cacert, waiting_for(retry_for))
     prefix = checked_prefix(repository_prefix)
     with (
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
-        open_registry(registry, Access(secure, username, password, cacert), jobs) as client,
+        open_registry(registry, access, jobs) as client,
     ):
         push = _Push(client, payload, prefix, workers)
         push.ask_registry()
