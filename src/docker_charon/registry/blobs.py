@@ -5,6 +5,7 @@ OCI distribution-spec 1.1, "Pulling blobs" (end-2).
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -113,7 +114,10 @@ class BlobStream:
             self._close()
             raise self._session.connection_error(error) from error
         if not size and self._offset < self._blob.size:
+            has_length = "Content-Length" in self._response.headers
             self._close()
+            if has_length:  # it is the right one, so the connection was closed too early
+                raise self._session.connection_error(http.client.IncompleteRead(b""))
             raise DigestMismatch(
                 f"{self._session.registry} sends {self._offset} bytes of {self._blob.digest}, "
                 f"whose manifest says {self._blob.size}"
