@@ -30,13 +30,14 @@ class Done:
         return lines[0]
 
 
-def charon(*arguments: object, stdin: str = "") -> Done:
+def charon(*arguments: object, stdin: str | bytes = "") -> Done:
     """Run ``docker-charon`` with these arguments."""
+    given = stdin.encode() if isinstance(stdin, str) else stdin
     with (
         contextlib.redirect_stdout(io.StringIO()) as stdout,
         contextlib.redirect_stderr(io.StringIO()) as stderr,
         mock.patch.object(sys, "argv", ["docker-charon", *map(str, arguments)]),
-        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8")),
         mock.patch("signal.signal"),  # the signal handlers of the tests stay in place
     ):
         try:

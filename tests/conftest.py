@@ -16,13 +16,22 @@ from requests.adapters import HTTPAdapter
 
 import registries
 from docker_charon import serve
-from docker_charon.registry import session
+from docker_charon.registry import credentials, session
 from docker_charon.registry.retry import ONCE, RetryPolicy
 from repetition import repeated
 
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+
 
 def pytest_configure() -> None:
-    """Let programs that the tests start receive SIGINT, even if the tests run in the background."""
+    """Remove the machine's proxies from the environment, and let programs receive SIGINT.
+
+    Without the latter, programs that the tests start ignore SIGINT if the tests run in the
+    background.
+    """
+    for variable in PROXY_VARIABLES:
+        os.environ.pop(variable, None)
+        os.environ.pop(variable.lower(), None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -32,6 +41,7 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """Hide the logins of the person who runs the tests."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for variable in (
+        "DOCKER_AUTH_CONFIG",
         "DOCKER_CONFIG",
         "DOCKER_CHARON_USERNAME",
         "DOCKER_CHARON_PASSWORD",
@@ -40,6 +50,7 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         "XDG_RUNTIME_DIR",
     ):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(credentials, "RUN_CONTAINERS", tmp_path / "run-containers")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The end of a server by signals at random moments of pushes: what its directory lists can be pulled.
+"""A server that signals end at random moments: what its directory lists can be pulled.
 
 ``SERVER_KILLS=100`` tries more pairs of moments.
 """

@@ -18,6 +18,7 @@ from docker_charon.registry import session
 from docker_charon.registry.auth import _granted, parse_challenges
 from docker_charon.registry.blobs import _is_rest
 from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.credentials import Credentials, FoundLogin
 from docker_charon.registry.errors import answer_error
 from docker_charon.registry.http import parse_number
 from fuzz.json_values import members, scalars, values, written
@@ -168,9 +169,8 @@ errors: st.SearchStrategy[Any] = members(
 def test_a_refusal_is_one_line_whatever_the_body(body: bytes, status: int, known: bool) -> None:
     answer = Response()
     answer.status_code = status
-    error = answer_error(
-        answer, body, "the check", "registry.example", secure=True, has_credentials=known
-    )
+    login = FoundLogin(Credentials("user", "secret") if known else None)
+    error = answer_error(answer, body, "the check", "registry.example", secure=True, login=login)
     assert str(error).isprintable()
     assert len(str(error)) < 1000
     assert error.status == status

@@ -283,7 +283,7 @@ def test_a_second_run_says_so_and_stops(tmp_path: Path) -> None:
 def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
     journal = tmp_path / "p.zip.volumes.json.partial"
     journal.write_text("a diary")
-    with pytest.raises(PayloadError, match=r"volumes\.json\.partial is in the way"):
+    with pytest.raises(PayloadError, match=r"volumes\.json\.partial exists, and is not"):
         make(tmp_path / "p.zip")
     assert journal.read_text() == "a diary"
 

@@ -21,7 +21,7 @@ from responses import RequestsMock
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.registry.auth import Challenge, Login, parse_challenges
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.credentials import Credentials
+from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
 from docker_charon.registry.http import HTTPSession
 from docker_charon.registry.session import Access
 
@@ -77,13 +77,17 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 @pytest.fixture
 def session() -> Iterator[HTTPSession]:
-    with HTTPSession(1) as session:
+    with HTTPSession(URL, 1) as session:
         yield session
 
 
 @pytest.fixture
 def login(session: HTTPSession) -> Login:
-    return Login(session, URL, HOST, lambda: Credentials("user", PASSWORD))
+    return Login(session, URL, HOST, lambda repository: FoundLogin(Credentials("user", PASSWORD)))
+
+
+def nobody(repository: str | None) -> FoundLogin:
+    return FoundLogin()
 
 
 def ask(session: HTTPSession, login: Login, *scopes: str) -> int:
@@ -297,7 +301,7 @@ def test_a_plain_http_registry_may_have_a_plain_http_realm(session: HTTPSession)
             "http://local/v2/", status=401, headers={"WWW-Authenticate": f"Bearer realm={realm}"}
         )
         web.get(realm, json={"token": "t"})
-        login = Login(session, "http://local/v2/", "local", lambda: None)
+        login = Login(session, "http://local/v2/", "local", nobody)
         session.get("http://local/v2/", auth=login.scoped(PULL))
         assert "Authorization" not in web.calls[1].request.headers
         assert web.calls[2].request.headers["Authorization"] == "Bearer t"
@@ -317,6 +321,22 @@ def test_a_challenge_without_a_token_service_is_refused(
     [
         ({"status": 401}, AuthenticationError, "401.*; check the username and the password"),
         ({"status": 403}, AuthenticationError, "403.*; check the username and the password"),
+        (
+            {"status": 401, "json": {"details": "incorrect username or password"}},
+            AuthenticationError,
+            "answered 401 incorrect username or password",
+        ),
+        (
+            {"status": 403, "json": {"errors": [{"code": "DENIED", "message": "blocked"}]}},
+            AuthenticationError,
+            "answered 403 DENIED blocked",
+        ),
+        (
+            {"status": 400, "json": {"error": "invalid_grant", "error_description": "it is old"}},
+            RegistryError,
+            "answered 400 invalid_grant it is old",
+        ),
+        ({"status": 503, "body": "in maintenance"}, RegistryError, "answered 503 in maintenance"),
         ({"status": 500}, RegistryError, "answered 500"),
         ({"status": 404, "body": "<html>"}, RegistryError, "answered 404"),
         ({"body": "<html>", "content_type": "text/html"}, RegistryError, "without a token"),
@@ -387,22 +407,52 @@ def test_netrc_is_not_used(
     netrc.chmod(0o600)
     assert get_netrc_auth(URL) == ("user", "pw")  # it would be, by itself
 
-    nobody = Login(session, URL, HOST, lambda: None)
-    assert ask(session, nobody, PULL) == 200
+    anonymous = Login(session, URL, HOST, nobody)
+    assert ask(session, anonymous, PULL) == 200
     site.web.get(f"http://{HOST}/v2/moved", status=307, headers={"Location": STORAGE})
     site.web.get(STORAGE)
-    assert session.get(f"http://{HOST}/v2/moved", auth=nobody.scoped(PULL)).ok
+    assert session.get(f"http://{HOST}/v2/moved", auth=anonymous.scoped(PULL)).ok
     sent = [r.headers.get("Authorization", "") for r in site.to("http")]
     assert set(sent) == {"", *site.accepts}
+
+
+@pytest.mark.parametrize("challenge", [None, "Basic realm=x"])
+def test_a_registry_token_is_sent_as_it_is(
+    site: Site, session: HTTPSession, challenge: str | None
+) -> None:
+    site.challenge = challenge or site.challenge
+    site.accepts = {"Bearer abc"}
+    found = FoundLogin(Credentials("<token>", "", registry_token="abc"))
+    login = Login(session, URL, HOST, lambda repository: found)
+    assert ask(session, login, PULL) == 200
+    assert not site.to("https://auth.example")
+
+
+def test_the_login_is_looked_for_once_for_each_repository(site: Site, session: HTTPSession) -> None:
+    asked: list[str | None] = []
+
+    def find(repository: str | None) -> FoundLogin:
+        asked.append(repository)
+        return FoundLogin()
+
+    login = Login(session, URL, HOST, find)
+    for scope in (
+        PULL,
+        PULL.replace("pull", "pull,push"),
+        "repository:a/b:pull",
+        "registry:catalog:*",
+    ):
+        ask(session, login, scope)
+    assert asked == [PULL.split(":")[1], "a/b", None]
 
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])
 def test_a_bug_in_the_login_is_not_told_as_a_broken_connection(
     site: Site, monkeypatch: pytest.MonkeyPatch, bug: Exception
 ) -> None:
-    def find(_: str) -> None:
+    def find(*_: object) -> None:
         raise bug
 
-    monkeypatch.setattr("docker_charon.registry.session.find_credentials", find)
+    monkeypatch.setattr(Keychain, "find", find)
     with RegistryClient(HOST) as client, pytest.raises(type(bug), match="a bug"):
         client.tags("team/app")

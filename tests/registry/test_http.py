@@ -20,7 +20,6 @@ from docker_charon.registry.http import HTTPSession, check_host, origin
 from docker_charon.registry.session import Access
 
 URL = "https://registry.example/v2/"
-NAMES_OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -79,16 +78,9 @@ def hang_up(connection: socket.socket) -> None:
     connection.recv(4096)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES_OF_PROXIES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.fixture
 def session() -> Iterator[HTTPSession]:
-    with HTTPSession(1) as session:
+    with HTTPSession("https://registry.example/v2/", 1) as session:
         yield session
 
 
@@ -147,7 +139,7 @@ def test_a_host_is_a_registry(registry: str) -> None:
         "",
         "https://registry.example",
         "registry.example/",
-        "registry.example/team",
+        "registry.example/v2/",
         "registry.example:",
         "registry.example:port",
         "registry.example:65536",
@@ -177,6 +169,15 @@ def test_what_is_no_host_is_no_registry(registry: str) -> None:
         check_host(registry)
     assert len(str(caught.value)) < 300
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["", "https://", "http://", "https://me:secret@"])
+def test_a_path_after_the_host_belongs_to_the_names(scheme: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        check_host(f"{scheme}registry.example:8443/docker/team/")
+    assert caught.value.hint.startswith("write registry.example:8443, and docker/team as a part")
+    assert "--repository-prefix" in caught.value.hint
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("registry", [None, 5000, b"localhost"])

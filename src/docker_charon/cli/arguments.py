@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypedDict
 
 import typer
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.files import is_same_file
 
 if TYPE_CHECKING:
     from docker_charon.payload.joined_volumes import Ask, VolumePath
@@ -52,12 +53,65 @@ def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
 
 
 def password_of(password: str | None, from_stdin: bool) -> str | None:
-    """Return the password; read it from standard input if ``from_stdin``."""
+    """Return the password; ``from_stdin`` reads it from standard input.
+
+    From a terminal it is one line. Otherwise it is all of standard input without its last line
+    break, as ``docker login`` takes it: a service account's key has many lines.
+    """
     if not from_stdin:
         return password
-    if sys.stdin is None or not (line := sys.stdin.readline().rstrip("\r\n")):
+    text = _standard_input() if sys.stdin is not None else ""
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
         raise typer.BadParameter("there is no password on standard input")
-    return line
+    return text
+
+
+class AccessArguments(TypedDict):
+    """How to reach a registry and as whom: the same arguments of several functions."""
+
+    secure: bool
+    username: str | None
+    password: str | None
+    cacert: str | None
+    cert: str | tuple[str, str] | None
+    anonymous: bool
+
+
+def access_of(context: typer.Context) -> AccessArguments:
+    """Return what the options of a command say of the access to its registry.
+
+    ``--anonymous`` wins over the login in environment variables, and excludes one in options.
+    """
+    options = context.params
+    username, password, anonymous = options["username"], options["password"], options["anonymous"]
+    cert, key, from_stdin = options["cert"], options["key"], options["password_stdin"]
+    if key is not None and cert is None:
+        raise typer.BadParameter("--key is the key of a client certificate: name that with --cert")
+    if anonymous:
+        sources = [context.get_parameter_source(name) for name in ("username", "password")]
+        if from_stdin or any(source and source.name == "COMMANDLINE" for source in sources):
+            raise typer.BadParameter("--anonymous goes without --username and a password")
+        username = password = None
+    password = password_of(password, from_stdin)
+    if (username is None) != (password is None):
+        raise typer.BadParameter("a login takes --username and a password, and one is missing")
+    return {
+        "secure": not options["insecure"],
+        "username": username,
+        "password": password,
+        "cacert": options["cacert"],
+        "cert": cert if key is None else (cert, key),
+        "anonymous": anonymous,
+    }
+
+
+def _standard_input() -> str:
+    """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
+    if sys.stdin.isatty():
+        return sys.stdin.readline()
+    # Windows marks text with a BOM, through pipes as well.
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def volume_size_of(text: str | None) -> int | None:
@@ -77,6 +131,13 @@ def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = Non
     from docker_charon.payload.joined_volumes import VolumePath  # help does not need it
 
     return VolumePath(Path(file), tuple(volume_dirs or ()), ask)
+
+
+def file_of(argument: str | None, option: str | None) -> str:
+    """Return the file that is named as an argument or as an option, or - if it is not named."""
+    if argument is not None and option is not None:
+        raise typer.BadParameter(f"the payload is named twice: as {argument}, and with -f {option}")
+    return argument or option or "-"
 
 
 def source_of(
@@ -101,3 +162,10 @@ def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> 
     if sys.stdout.isatty() and not dry_run:
         raise typer.BadParameter("a payload cannot be written to a terminal: use -f PATH or a pipe")
     return sys.stdout.buffer
+
+
+def not_the_target(target: str | IO[bytes], lists: Iterable[str]) -> None:
+    """Refuse to write a payload over a file that lists the images."""
+    for file in lists:
+        if is_same_file(file, target):
+            raise typer.BadParameter(f"the payload would replace {file}, which lists the images")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from docker_charon.cli.help import ALREADY_THERE, IMAGES, REGISTRY, RUN
+from docker_charon.workers import MOST_JOBS
 
 Registry = Annotated[
     str,
@@ -66,14 +68,46 @@ CACert = Annotated[
         rich_help_panel=REGISTRY,
     ),
 ]
-PayloadFile = Annotated[
-    str,
+Cert = Annotated[
+    str | None,
     typer.Option(
-        "--file",
-        "-f",
-        metavar="PATH",
-        help="The payload to read; - is standard input.",
+        "--cert",
+        metavar="FILE",
+        help="A client certificate (PEM), for a registry that wants one. [default: the one in "
+        "certs.d of Docker or Podman]",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The key (PEM) of the client certificate, if --cert does not hold it.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Anonymous = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous",
+        help="Do not log in, even if there is a stored login.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+PayloadArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PATH]",
+        help="The payload to read: a file, or the directory that it was unzipped to. - is "
+        "standard input, which is the default.",
         rich_help_panel=RUN,
+    ),
+]
+PayloadFile = Annotated[
+    str | None,
+    typer.Option(
+        "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=RUN
     ),
 ]
 RetryFor = Annotated[
@@ -90,7 +124,13 @@ RetryFor = Annotated[
 Jobs = Annotated[
     int,
     typer.Option(
-        "--jobs", "-j", metavar="N", help="How many blobs to process at once.", rich_help_panel=RUN
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        max=MOST_JOBS,
+        help="How many blobs to process at once.",
+        rich_help_panel=RUN,
     ),
 ]
 DryRun = Annotated[
@@ -234,6 +274,32 @@ RepositoryPrefix = Annotated[
         help="Push each image into a repository below this prefix: my-image:1 becomes "
         "PREFIX/my-image:1.",
         rich_help_panel=REGISTRY,
+    ),
+]
+SkipReferrers = Annotated[
+    bool,
+    typer.Option(
+        "--skip-referrers",
+        help="Leave out the signatures, SBOMs and attestations in the payload.",
+        rich_help_panel=IMAGES,
+    ),
+]
+
+
+class Names(str, enum.Enum):
+    """Which names of the images are printed."""
+
+    DESTINATION = "destination"
+    SOURCE = "source"
+
+
+PrintedNames = Annotated[
+    Names,
+    typer.Option(
+        "--names",
+        help="With --repository-prefix: print the names that the images have in this registry, or "
+        "those in the payload.",
+        rich_help_panel=RUN,
     ),
 ]
 AsJSON = Annotated[

@@ -11,9 +11,15 @@ import warnings
 from collections.abc import Iterator
 from typing import NoReturn
 
-from docker_charon.errors import DockerCharonError
+from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
 from docker_charon.messages import say
 
+FAILED = 1
+"""The exit status after an error."""
+WRONG_USAGE = 2
+"""The exit status if the command cannot be run with these options and arguments."""
+LEFT_OUT = 3
+"""The exit status if some images were left out, and all others are done."""
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
@@ -59,13 +65,17 @@ def _terminate(number: int, _: object) -> NoReturn:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn an error into one line on standard error and an exit status."""
+    """Turn an error into one line on standard error and an exit status.
+
+    A name or a platform that is not valid comes from the user: it is wrong usage.
+    """
     try:
         yield
     except (DockerCharonError, KeyboardInterrupt, Terminated) as error:
         message, status = "interrupted", INTERRUPTED
         if isinstance(error, DockerCharonError):
-            message, status = str(error), 1
+            is_usage = isinstance(error, (InvalidReference, InvalidPlatform))
+            message, status = str(error), WRONG_USAGE if is_usage else FAILED
         elif isinstance(error, Terminated):
             status = error.status
         if partial := getattr(error, "partial", None):

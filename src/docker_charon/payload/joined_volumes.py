@@ -1,4 +1,4 @@
-"""The volumes of a payload as one file to read, without joining them on the disk."""
+"""Joined volumes: the volumes of a payload, read as one file without copying them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ _log = get_logger(__name__)
 _MISSING_HINT = "copy it beside the others, or name its directory with --volume-dir"
 
 Ask = Callable[[str], bool]
-"""Asks for a file on another medium; it is told what is missing.
+"""Asks a person for another medium. The argument says which file is missing.
 
-``True`` means that the file is to be looked for again, ``False`` that nobody can bring it.
+``True`` means that the file should be searched again, ``False`` that nobody can provide it.
 """
 
 
 class JoinedVolumes(io.RawIOBase):
-    """All volumes of a payload as one read-only file; each is opened when it is first read.
+    """All volumes of a payload as one read-only file. A volume is opened when it is first read.
 
-    ``in_turn`` tells that volumes are missing, which ``ask`` brings when they are needed: then they
-    should be read one after the other. Like any file it has one position, so that threads read it
-    by way of `RandomAccess`.
+    ``in_turn`` is whether some volumes are on media that ``ask`` has to ask for; then they should
+    be read one after the other. The file has one position, so threads must use `RandomAccess`.
 
-    Reading raises `PayloadError` for a volume that is missing, or that is not the one in the list.
+    Reading raises `PayloadError` if a volume is missing, or differs from the list.
     """
 
     def __init__(
@@ -66,11 +65,11 @@ class JoinedVolumes(io.RawIOBase):
         self._position = 0
 
     def check(self) -> None:
-        """Look for all volumes; raise `PayloadError`, which names all that are wrong.
+        """Search all volumes; raise a `PayloadError` that names those that are wrong.
 
-        Missing ones are wrong where nobody can be asked for them.
+        Missing volumes are accepted if ``ask`` can ask for them.
         """
-        problems = {n: problem for n in self._names if (problem := self._look(n)[1])}
+        problems = {n: problem for n in self._names if (problem := self._locate(n)[1])}
         missing = {n for n in problems if find(self._names[n], self._folders) is None}
         self.in_turn = self._ask is not None and bool(missing)
         wrong = [problem for n, problem in problems.items() if n not in missing or not self.in_turn]
@@ -83,15 +82,15 @@ class JoinedVolumes(io.RawIOBase):
         return bisect_right(self._ends, offset) + 1
 
     def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer`` from its start; return the number of bytes, fewer at the end only."""
+        """Read into ``buffer``; return the number of bytes, which is less only at the end."""
         view = memoryview(buffer).cast("B")
         done = 0
         while done < len(view) and self._position < self._ends[-1]:
             number = self.number_at(self._position)
             left = self._ends[number - 1] - self._position
-            got = self._read(number, view[done : done + left])
-            done += got
-            self._position += got
+            size = self._read(number, view[done : done + left])
+            done += size
+            self._position += size
         return done
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -120,7 +119,7 @@ class JoinedVolumes(io.RawIOBase):
         super().close()
 
     def _release(self) -> None:
-        """Close the volumes, so that a medium can be taken out."""
+        """Close the volumes, so that a medium can be removed."""
         while self._files:
             self._files.popitem()[1].close()
 
@@ -130,25 +129,25 @@ class JoinedVolumes(io.RawIOBase):
         file = self._files[number]
         start = self._ends[number - 2] if number > 1 else 0
         file.seek(self._position - start)
-        got = cast(io.RawIOBase, file).readinto(buffer)
-        if not got:
+        size = cast(io.RawIOBase, file).readinto(buffer)
+        if not size:
             raise PayloadError(f"{self._names[number]} was cut short", hint=COPY_AGAIN)
-        return got
+        return size
 
     def _open(self, number: int) -> IO[bytes]:
-        """Open a volume; ask for its medium until it is there."""
+        """Open a volume; ask for its medium while it is missing."""
         while True:
-            path, problem = self._look(number)
+            path, problem = self._locate(number)
             if path is not None:
-                with contextlib.suppress(FileNotFoundError):  # it was there a moment ago
+                with contextlib.suppress(FileNotFoundError):  # it was removed just now
                     return path.open("rb", buffering=0)
             self._release()
             if self._ask is None or not self._ask(problem):
                 is_here = find(self._names[number], self._folders)
                 raise PayloadError(problem, hint=COPY_AGAIN if is_here else _MISSING_HINT)
 
-    def _look(self, number: int) -> tuple[Path | None, str]:
-        """Return where a volume is; or ``None`` and what is wrong with it."""
+    def _locate(self, number: int) -> tuple[Path | None, str]:
+        """Return the path of a volume, or ``None`` and what is wrong with it."""
         name = self._names[number]
         first_problem = f"{name} is missing"
         for path in [folder / name for folder in self._folders if (folder / name).is_file()]:
@@ -219,8 +218,8 @@ def _find(source: VolumePath) -> JoinedVolumes | None:
     path, folders = source.path, source.all_directories
     base, number = base_and_number(path)
     listing = list_path(base).name
-    found = None if path == base and path.exists() else find(listing, folders)
-    if found is None:
+    list_file = None if path == base and path.exists() else find(listing, folders)
+    if list_file is None:
         is_single_file = path.exists() and (number is None or _is_zip(path))
         has_volume = path.exists() or find(volume_path(base, 1).name, folders) is not None
         if is_single_file or not has_volume:
@@ -230,13 +229,13 @@ def _find(source: VolumePath) -> JoinedVolumes | None:
             _log.warning("%s is missing: the volumes cannot be compared with it", listing)
             return volumes
         missing = f"{listing} is missing, and not all volumes are there"
-        while found is None and source.ask is not None and source.ask(missing):
-            found = find(listing, folders)
-        if found is None:
+        while list_file is None and source.ask is not None and source.ask(missing):
+            list_file = find(listing, folders)
+        if list_file is None:
             raise PayloadError(missing, hint=_MISSING_HINT)
-    listed = read_list(found)
+    listed = read_list(list_file)
     if number is not None and number > len(listed.volumes):
-        raise PayloadError(f"{path} is not in {found}, which has {len(listed.volumes)} volumes")
+        raise PayloadError(f"{path} is not in {list_file}, which has {len(listed.volumes)} volumes")
     sizes = [volume.size for volume in listed.volumes]
     return JoinedVolumes(base, folders, sizes, listed, source.ask)
 
@@ -267,7 +266,7 @@ def _without_list(base: Path, folders: list[Path]) -> JoinedVolumes | None:
 
 
 def _is_zip(path: Path) -> bool:
-    """Return whether a file is a payload by itself, and has the name of a volume by chance."""
+    """Whether a file is a complete zip, although its name ends like that of a volume."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(4) == b"PK\3\4" and zipfile.is_zipfile(file)
     return False

@@ -1,10 +1,11 @@
-"""The volumes in which a payload grows, until the last of them is whole.
+"""Partial volumes: the volumes of a payload while they are written.
 
-``payload.zip.001`` grows in ``payload.zip.001.partial``. It takes its name when all its bytes have
-been verified, and all volumes before it have their names. Then it can be moved to its medium.
+``payload.zip.001`` is written as ``payload.zip.001.partial``. It is renamed when all its bytes have
+been verified and all volumes before it have been renamed. Then it can be moved to its medium.
 
-``payload.zip.volumes.json.partial`` is the journal of what is finished (see `VolumeJournal`). A run
-that goes on writes the other volumes only. In the end the list of volumes replaces the journal.
+``payload.zip.volumes.json.partial`` is the journal of the finished volumes (see `VolumeJournal`).
+If a run is interrupted, the next one writes only the other volumes. At the end the list of volumes
+replaces the journal.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from docker_charon.errors import PayloadError, note_partial
-from docker_charon.files import flush_directory, write_durably
+from docker_charon.files import put_in_place, sync, write_durably
 from docker_charon.messages import get_logger
 from docker_charon.payload.partial_file import (
     PERMANENT,
@@ -49,10 +50,10 @@ _log = get_logger(__name__)
 
 @dataclass
 class _Growing:
-    """A volume that is written, or that is ``finished``; sizes and offsets are in bytes.
+    """A volume that is being written, or that is ``finished``; sizes and offsets are in bytes.
 
-    ``lacking`` is the size of what is not in its place yet, ``crcs`` are those of the entries that
-    begin in it.
+    ``lacking`` is the number of bytes that are not written yet. ``crcs`` are the CRCs of the
+    entries that begin in it.
     """
 
     path: Path
@@ -69,7 +70,7 @@ class _Growing:
         return self.start + self.size
 
     def open(self) -> RandomAccess:
-        """Open the volume, or the file that it grows in."""
+        """Open the volume if it is finished, otherwise its partial file."""
         if self.finished is not None:
             self.file = self.path.open("rb", buffering=0)
             return RandomAccess(self.file)
@@ -86,8 +87,8 @@ class _Growing:
 class PartialVolumes(PartialPayload):
     """A payload that is being written in volumes.
 
-    The blobs of an earlier run for other images are not used. ``check`` is called now and then, and
-    raises an error to stop what is going on.
+    The blobs of an earlier run for other images are not used. ``check`` is called repeatedly while
+    a volume is hashed; it raises an exception to stop that.
     """
 
     def __init__(
@@ -104,19 +105,19 @@ class PartialVolumes(PartialPayload):
         self._files: dict[int, RandomAccess] = {}
         self._hashed = 0  # volumes, from the first on
         self._is_hashing = False
-        self._whole: Any = hashlib.sha256()  # None if one of the hashed volumes was moved away
+        self._whole: Any = hashlib.sha256()  # None if the file of a hashed volume was moved
         self._outdated: tuple[Path, ...] = ()
         self._lock = threading.Lock()
 
     def readinto(self, buffer: memoryview, offset: int) -> int:
-        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end."""
+        """Read into ``buffer``; return the number of bytes, 0 at the end."""
         if offset >= self._volumes[-1].end:
             return 0
         volume = self._at(offset)
         return self._open(volume).readinto(buffer[: volume.end - offset], offset - volume.start)
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
-        """Write all of ``data``; a finished volume has its part of it already."""
+        """Write all of ``data``, except what is in finished volumes already."""
         rest = memoryview(data)
         while rest:
             volume = self._at(offset)
@@ -126,7 +127,7 @@ class PartialVolumes(PartialPayload):
             rest, offset = rest[len(part) :], offset + len(part)
 
     def known_crc(self, record: Record) -> int | None:
-        """Return the CRC-32 of an entry that an earlier run wrote into finished volumes only."""
+        """Return the CRC-32 of an entry if all of it is in finished volumes; else ``None``."""
         volumes = self._between(record.offset, record.end)
         if any(volume.finished is None for volume in volumes):
             return None
@@ -142,14 +143,14 @@ class PartialVolumes(PartialPayload):
         return super().arrived(record)
 
     def finish(self, record: Record, crc: int) -> None:
-        """Count an entry that is in its place and verified."""
+        """Record that an entry is written and verified; finish the volumes that are complete."""
         self.has_content = True
         with self._lock:
             self._at(record.offset).crcs[record.path] = crc
         self.finish_bytes(record.offset, record.end)
 
     def finish_bytes(self, start: int, end: int) -> None:
-        """Count bytes that are in their place, and finish the volumes that have all of theirs."""
+        """Record that these bytes are written; finish the volumes that are complete."""
         with self._lock:
             for volume in self._between(start, end):
                 volume.lacking -= min(end, volume.end) - max(start, volume.start)
@@ -160,10 +161,11 @@ class PartialVolumes(PartialPayload):
                 self._is_hashing = False
 
     def take_over(self, base: Path) -> None:
-        """Find what earlier runs finished.
+        """Find the volumes that earlier runs finished.
 
-        The volumes in the journal may have been moved away since. Those in the list, of the same
-        payload when it was whole, count only where they are here.
+        A volume in the journal may have been moved to its medium. A volume in the list of a
+        complete payload counts only if its file exists: otherwise it was lost, and is written
+        again.
         """
         finished = {line.number: line for line in self._journal.finished}
         if list_path(base).exists():
@@ -171,10 +173,10 @@ class PartialVolumes(PartialPayload):
                 if self._volumes[number - 1].path.is_file():
                     finished.setdefault(number, FinishedVolume(number, listed, {}))
         elif self.has_content:
-            # The power failed after a volume had got its name, and before the journal had it.
+            # The power may have failed after a volume was renamed, before it was in the journal.
             volume = self._volumes[min(len(finished), len(self._volumes) - 1)]
             if volume.path.is_file() and volume.number not in finished:
-                volume.path.replace(partial_path(volume.path))
+                put_in_place(volume.path, partial_path(volume.path))
         for volume in self._volumes:
             line = finished.get(volume.number)
             is_next = volume.number == self._hashed + 1
@@ -221,7 +223,7 @@ class PartialVolumes(PartialPayload):
             volume.close()
 
     def _listed(self, base: Path) -> tuple[Volume, ...]:
-        """Return the volumes of the list, if it is of the same payload; else remember to delete."""
+        """Return the volumes in the list of the same payload; those of another one are outdated."""
         earlier = None
         with contextlib.suppress(PayloadError):
             earlier = read_list(list_path(base))
@@ -232,7 +234,7 @@ class PartialVolumes(PartialPayload):
         return ()
 
     def _claim(self) -> _Growing | None:
-        """Return the next volume if it has all of its bytes, and no other thread finishes one."""
+        """Return the next volume if it is complete and no other thread is finishing a volume."""
         with self._lock:
             if self._is_hashing or self._hashed == len(self._volumes):
                 return None
@@ -243,26 +245,25 @@ class PartialVolumes(PartialPayload):
             return volume
 
     def _finish_volume(self, volume: _Growing) -> None:
-        """Hash a volume, and give it its name."""
+        """Hash a volume and rename it."""
         digest, self._whole = self._hash(volume)
         if volume.finished is None and digest is not None and volume.file is not None:
             content = sample(self._open(volume), volume.size)
-            os.fsync(volume.file.fileno())
+            sync(volume.file)
             self._close(volume)
-            for path in self._outdated:  # from here on they are no whole payload
+            for path in self._outdated:  # they are incomplete from now on
                 path.unlink(missing_ok=True)
             self._outdated = ()
-            partial_path(volume.path).replace(volume.path)
-            flush_directory(volume.path.parent)
+            put_in_place(partial_path(volume.path), volume.path)
             volume.finished = Volume(volume.path.name, volume.size, digest, content)
             self._journal.add(FinishedVolume(volume.number, volume.finished, volume.crcs))
             _log.info("%s is complete and can be moved", volume.path)
         self._hashed = volume.number
 
     def _hash(self, volume: _Growing) -> tuple[str | None, Any]:
-        """Return the SHA-256 of a volume, and the hash of the whole up to its end.
+        """Return the SHA-256 of a volume, and the hash of the payload up to the end of it.
 
-        Both are ``None`` when the volume was moved away, the second one if another was.
+        Both are ``None`` if the file was moved; the hash is also ``None`` if an earlier one was.
         """
         digest, whole = hashlib.sha256(), self._whole and self._whole.copy()
         try:
@@ -284,13 +285,14 @@ def partial_volumes(
     volume_size: int,
     check: Callable[[], object] = lambda: None,
 ) -> Iterator[PartialVolumes]:
-    """Yield what becomes the volumes of the payload ``base``, and their list, when all went well.
+    """Yield the volumes of the payload ``base``; if the block succeeds, write their list.
 
-    ``front`` is what the payload begins with, and ``size`` its whole size in bytes. Volumes of
-    another payload are replaced one by one, as those of this one are finished.
+    ``front`` are the bytes at the start of the payload, and ``size`` is its size in bytes. Volumes
+    of an older payload with this name are replaced one by one.
 
-    Raises `PayloadError` when there would be more than `MOST_VOLUMES`, when another run writes the
-    same payload, when there is no room, or when a file of somebody else's is in the way.
+    Raises `PayloadError` if there would be more than `MOST_VOLUMES`, if another run is writing the
+    same payload, if there is not enough disk space, or if an unrelated file has the name of the
+    journal.
     """
     try:
         sizes = volume_sizes(size, volume_size)
@@ -330,7 +332,7 @@ def partial_volumes(
 
 
 def _remove_partials(base: Path) -> None:
-    """Remove the files that volumes grow in."""
+    """Remove the partial files of all volumes."""
     for number in range(1, MOST_VOLUMES + 1):
         with contextlib.suppress(OSError):
             partial_path(volume_path(base, number)).unlink(missing_ok=True)

@@ -1,19 +1,19 @@
-"""The signature of a payload: who made it, by a key of SSH and the ``ssh-keygen`` of OpenSSH.
+"""The signature of a payload: it says who made the payload, with an SSH key and ``ssh-keygen``.
 
-What is signed is the text that ``sha256sum`` prints of all entries outside of ``blobs/``, in the
-order of their names, without the signature itself::
+The signed text is what ``sha256sum`` prints for all entries outside of ``blobs/`` except the
+signature itself, sorted by name::
 
     <hexadecimal SHA-256>  index.json
     <hexadecimal SHA-256>  oci-layout
     <hexadecimal SHA-256>  payload_descriptor.json
 
-These entries name every manifest and every blob that is believed by its digest, so that nothing
-else needs a signature. The entry ``signature`` has the signature as ``ssh-keygen -Y sign`` writes
-it, in the namespace ``docker-charon`` (OpenSSH, PROTOCOL.sshsig). The same key signs the same
-payload with the same bytes if it is an Ed25519 key.
+These entries contain the digests of all manifests, and the manifests those of all blobs, so
+nothing else has to be signed. The entry ``signature`` is the output of ``ssh-keygen -Y sign`` with
+the namespace ``docker-charon`` (OpenSSH, PROTOCOL.sshsig). An Ed25519 key always makes the same
+signature of the same payload; an ECDSA key or a security token does not.
 
-Keys may be in files, in an agent or on a security token, and may have a passphrase: ``ssh-keygen``
-deals with that.
+The key may be in a file, in an agent or on a security token, and may have a passphrase;
+``ssh-keygen`` handles this.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIGNATURE_PATH = "signature"
 """The name of the entry."""
 
 LONGEST_SIGNATURE = 64 * 1024
-"""Bytes; those of the longest RSA keys have 6,000, and a certificate may be in it."""
+"""Bytes; a signature of the longest RSA key has 6,000, and it may include a certificate."""
 
 NAMESPACE = "docker-charon"
 
@@ -51,13 +51,13 @@ _NOT_BELIEVED = "ask the sender, and do not use the payload"
 
 
 def signed_text(documents: Mapping[str, bytes]) -> bytes:
-    """Return the text that is signed, of the content of entries by name.
+    """Return the text to sign for these entries, whose content is given by name.
 
-    Raises `PayloadError` for a name that would make two texts of one, or one of two.
+    Raises `PayloadError` if a name has characters that would make the text ambiguous.
     """
     for path in documents:
         if not _NAME.fullmatch(path):
-            raise PayloadError(f"the payload has {path!r}, which no signature covers")
+            raise PayloadError(f"the payload has an entry {path!r}, which cannot be signed")
     return "".join(
         f"{hashlib.sha256(content).hexdigest()}  {path}\n"
         for path, content in sorted(documents.items())
@@ -66,10 +66,10 @@ def signed_text(documents: Mapping[str, bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature as a payload has it; nothing is known of who made it until `verify`.
+    """The signature in a payload. Until `verify` it is not known whether it is genuine.
 
-    ``key`` is the type and the fingerprint of the key that it claims, as ``ssh-keygen -l`` shows
-    them: ``ssh-ed25519 SHA256:...``.
+    ``key`` is the type and the fingerprint of the key that it claims to be made with, as
+    ``ssh-keygen -l`` shows them: ``ssh-ed25519 SHA256:...``.
     """
 
     content: bytes
@@ -77,7 +77,7 @@ class Signature:
 
     @classmethod
     def parse(cls, content: bytes) -> Signature:
-        """Read a signature; raise `PayloadError` for anything that ssh-keygen would not write."""
+        """Parse a signature; raise `PayloadError` unless ssh-keygen would write it like this."""
         try:
             blob = _dearmored(content)
             fields = list(_fields(blob))
@@ -97,20 +97,20 @@ class Signature:
         return cls(content, one_line(f"{key_type} SHA256:{fingerprint}"))
 
     def verify(self, text: bytes, allowed_signers: str | os.PathLike[str]) -> str:
-        """Return who of ``allowed_signers`` signed ``text``: the name that stands there.
+        """Return the name, in the file ``allowed_signers``, of the person who signed ``text``.
 
-        ``allowed_signers`` is a file as ssh-keygen(1) describes it under ALLOWED SIGNERS. Raises
-        `PayloadError` when nobody of them did, and when ``ssh-keygen`` or the file is missing.
+        The format of the file is described in ssh-keygen(1), ALLOWED SIGNERS. Raises `PayloadError`
+        if none of these persons signed it, or if ``ssh-keygen`` or the file is missing.
         """
         allowed = _readable(allowed_signers)
         with _temporary_file(self.content, "check the signature") as file:
             options = ["-f", str(allowed), "-s", str(file)]
-            found = _ssh_keygen(["-Y", "find-principals", *options], b"")
-            names = found.stdout.decode("utf-8", "replace").splitlines()
-            if found.returncode or not names:
+            search = _ssh_keygen(["-Y", "find-principals", *options], b"")
+            names = search.stdout.decode("utf-8", "replace").splitlines()
+            if search.returncode or not names:
                 raise PayloadError(
                     f"the payload is signed with {self.key}, which is no key of {allowed}"
-                    f"{_reason(found)}",
+                    f"{_reason(search)}",
                     hint=_NOT_BELIEVED,
                 )
             for name in names:
@@ -126,10 +126,10 @@ class Signature:
 
 
 def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
-    """Return the signature of ``text``, as an entry has it.
+    """Return the signature of ``text``: the content of the entry.
 
-    ``key`` is the file of a private key, or of the public key whose private one an agent has.
-    Raises `PayloadError` when ``ssh-keygen`` is missing, or cannot sign with it.
+    ``key`` is the file of a private key, or of a public key whose private key is in an agent.
+    Raises `PayloadError` if ``ssh-keygen`` is missing, or cannot sign with the key.
     """
     path = Path(key)
     with _temporary_file(text, "sign the payload") as file:
@@ -138,7 +138,7 @@ def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
         if done.returncode:
             raise PayloadError(
                 f"cannot sign with {path}{_reason(done)}",
-                hint="name the file of a private key, or of a public key that an agent has",
+                hint="use the file of a private key, or of a public key that an agent has",
             )
         content = file.with_name(f"{file.name}.sig").read_bytes()
     Signature.parse(content)
@@ -146,13 +146,13 @@ def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
 
 
 def _dearmored(content: bytes) -> bytes:
-    """Return what is between the first and the last line, if it is written as ssh-keygen does."""
+    """Decode the base64 between the first and the last line; no other way to write it is valid."""
     lines = content.decode("ascii").splitlines()[1:-1]
     blob = base64.b64decode("".join(lines), validate=True)
     encoded = base64.b64encode(blob).decode()
     expected = [encoded[start : start + _LINE] for start in range(0, len(encoded), _LINE)]
     if content.decode("ascii") != "\n".join([_BEGIN, *expected, _END, ""]):
-        raise ValueError("it is written differently")
+        raise ValueError("it is not written as ssh-keygen does it")
     return blob
 
 
@@ -174,7 +174,7 @@ def _strings(blob: bytes) -> Iterator[bytes]:
 
 
 def _readable(allowed_signers: str | os.PathLike[str]) -> Path:
-    """Return a file that can be read; ssh-keygen says less about one that cannot."""
+    """Return the path of a file that can be read; ssh-keygen does not say why it cannot."""
     path = Path(allowed_signers)
     with file_errors(f"cannot read the allowed signers in {path}"), path.open("rb"):
         return path
@@ -182,7 +182,7 @@ def _readable(allowed_signers: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def _temporary_file(content: bytes, purpose: str) -> Iterator[Path]:
-    """Yield a file in a directory of its own, which nobody else can read."""
+    """Yield a file in a new directory that other users cannot read."""
     with (
         file_errors(f"cannot {purpose}"),
         tempfile.TemporaryDirectory(prefix="docker-charon-") as folder,
@@ -195,7 +195,7 @@ def _temporary_file(content: bytes, purpose: str) -> Iterator[Path]:
 def _ssh_keygen(
     arguments: list[str], text: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen; ``text`` takes the place of standard input."""
+    """Run ssh-keygen, with ``text`` as its standard input, or with ours."""
     try:
         return subprocess.run(  # noqa: S603  # no shell, and the arguments are paths and names
             ["ssh-keygen", *arguments],  # noqa: S607  # OpenSSH's, wherever it is installed
@@ -208,6 +208,6 @@ def _ssh_keygen(
 
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return what ssh-keygen says of a failure, if it says something."""
+    """Return the error message of ssh-keygen in parentheses, if there is one."""
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return f" ({lines[0].strip()})" if lines else ""

@@ -1,4 +1,4 @@
-"""The journal of volumes that are being written: the payload, and which volumes are finished.
+"""The journal of a payload that is written in volumes: it lists the finished volumes.
 
 It has one JSON object a line. The first line describes the payload, and each of the others is a
 finished volume, as the list of volumes has it, with the CRC-32 of every entry that begins in it::
@@ -10,13 +10,13 @@ finished volume, as the list of volumes has it, with the CRC-32 of every entry t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from docker_charon.errors import PayloadError
+from docker_charon.files import sync
 from docker_charon.payload.random_access import write_all
 from docker_charon.payload.volumes import Volume, VolumeList
 
@@ -33,10 +33,10 @@ class FinishedVolume:
 
 
 class VolumeJournal:
-    """The journal in an open file, which nobody else writes to.
+    """The journal in an open file that no other process writes.
 
-    ``finished`` are the volumes that earlier runs finished, and ``goes_on`` tells whether there was
-    such a run for this payload. Raises `PayloadError` when the file is not a journal.
+    ``goes_on`` is whether an earlier run wrote the same payload, and ``finished`` are the volumes
+    that it finished. Raises `PayloadError` if the file is not a journal.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class VolumeJournal:
         content = file.read()
         if content.strip(b"\0") and content[: len(_START)] != _START[: len(content)]:
             raise PayloadError(
-                f"{path} is in the way, and is not of volumes that were interrupted",
-                hint="move it elsewhere",
+                f"{path} exists, and is not the journal of a payload in volumes",
+                hint="move it to another place",
             )
         values = list(_values(content))
         self.goes_on = values[:1] == [self._payload]
@@ -62,20 +62,20 @@ class VolumeJournal:
         self._write([self._payload, *map(_line, self.finished)])
 
     def add(self, finished: FinishedVolume) -> None:
-        """Write down a finished volume, so that it outlives a power failure."""
+        """Add a finished volume, and flush it to the disk."""
         self._write([_line(finished)])
 
     def is_of(self, listed: VolumeList) -> bool:
-        """Return whether a list is of the same payload, in volumes of the same size."""
+        """Whether a list is of the same payload, with volumes of the same size."""
         return self._payload == {key: getattr(listed, key) for key in self._payload}
 
     def listed(self, volumes: Iterable[Volume], sha256: str | None) -> VolumeList:
-        """Return the list of the payload's volumes, now that all are finished."""
+        """Return the list of the payload's volumes, which are all finished."""
         return VolumeList(sha256=sha256, volumes=tuple(volumes), **self._payload)
 
     def _write(self, values: list[dict[str, Any]]) -> None:
         write_all(self._file, b"".join(json.dumps(value).encode() + b"\n" for value in values))
-        os.fsync(self._file.fileno())
+        sync(self._file)
 
 
 def _line(finished: FinishedVolume) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _line(finished: FinishedVolume) -> dict[str, Any]:
 
 
 def _values(content: bytes) -> Iterator[Any]:
-    """Yield the values of the lines, up to one that a power failure cut or emptied."""
+    """Yield the values in the lines, up to a line that a power failure has damaged."""
     for line in content.splitlines():
         try:
             yield json.loads(line)

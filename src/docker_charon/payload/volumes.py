@@ -1,7 +1,7 @@
 """Volumes: the bytes of a payload, cut into files of a given size, and the list of these files.
 
-The payload ``payload.zip`` becomes ``payload.zip.001``, ``payload.zip.002``, ... Their bytes, one
-volume after the other, are the bytes of the single file. ``payload.zip.volumes.json`` lists them::
+The payload ``payload.zip`` becomes ``payload.zip.001``, ``payload.zip.002`` and so on; joined in
+this order, they are the single file. ``payload.zip.volumes.json`` lists them::
 
     {"format_version": 1,
      "size": BYTES OF THE PAYLOAD,
@@ -10,8 +10,8 @@ volume after the other, are the bytes of the single file. ``payload.zip.volumes.
      "metadata_sha256": HEX of what the payload begins with: its metadata and manifests,
      "volumes": [{"name": NAME, "size": BYTES, "sha256": HEX, "sample": HEX}, ...]}
 
-``sample`` is the SHA-256 of `SAMPLES` blocks of a volume, from its first bytes to its last. It
-tells volumes apart without reading them whole. The names are there for people: the reader forms
+``sample`` is the SHA-256 of `SAMPLES` blocks of a volume, evenly spaced from its start to its end.
+It distinguishes volumes without reading all of them. The names are for people: the reader derives
 them from the name of the list.
 """
 
@@ -212,16 +212,16 @@ def sample(file: RandomAccess, size: int) -> str:
 
 
 def pieces(file: RandomAccess, size: int) -> Iterator[memoryview]:
-    """Yield the first ``size`` bytes of a file, in pieces valid until the next is asked for."""
+    """Yield the first ``size`` bytes of a file; a piece is valid until the next one."""
     buffer = memoryview(bytearray(min(_BUFFER, size)))
     done = 0
-    while done < size and (got := file.readinto(buffer[: size - done], done)):
-        yield buffer[:got]
-        done += got
+    while done < size and (count := file.readinto(buffer[: size - done], done)):
+        yield buffer[:count]
+        done += count
 
 
 def difference(path: Path, number: int, listed: VolumeList) -> str:
-    """Return what tells, at a glance, that a file is not the volume with this number, or ``""``.
+    """Return why a file cannot be the volume with this number, by size and sample; or ``""``.
 
     Raises ``OSError`` when the file cannot be read.
     """

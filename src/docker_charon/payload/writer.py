@@ -19,7 +19,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.arrival_mark import MARK_EVERY, arrived
 from docker_charon.payload.continued_blob import ContinuedBlob, Fetch, Readable
 from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import partial_file
+from docker_charon.payload.partial_file import check_limit, partial_file
 from docker_charon.payload.partial_payload import PartialPayload
 from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
 from docker_charon.payload.random_access import (
@@ -165,6 +165,8 @@ class _Writing:
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
         base = file.tell()
+        with contextlib.suppress(AttributeError, OSError):  # a file object in memory
+            check_limit(file, base + layout.size, "the payload")
         target = RandomAccess(file, base)
         target.write(layout.front, 0)
         self._write_blobs(layout, target)

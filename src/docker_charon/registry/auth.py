@@ -5,26 +5,37 @@ Docker registry token authentication; RFC 9110, section 11.6.1, for the challeng
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
 from docker_charon.errors import AuthenticationError, RegistryError
-from docker_charon.registry.credentials import Credentials
-from docker_charon.registry.errors import NETWORK_ERRORS, connection_error, retry_after
-from docker_charon.registry.http import origin
+from docker_charon.registry.credentials import FoundLogin
+from docker_charon.registry.errors import (
+    NETWORK_ERRORS,
+    connection_error,
+    first_error,
+    login_hint,
+    retry_after,
+)
+from docker_charon.registry.http import HTTPSession, origin
+from docker_charon.registry.response import read_document
+from docker_charon.registry.secrets import sent_secrets, without_login
 
 _LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
 _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
 _LONGEST_LIFETIME = 3600
 _USED = 0.8  # the part of its lifetime for which a token is used
+
+_MOST_SCOPES = 10  # of a challenge that are asked for besides those that a request needs
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CHALLENGE_PART = re.compile(
@@ -71,23 +82,24 @@ class _Grant:
 class Login:
     """The login of one user to one registry, shared by all requests.
 
-    ``find`` is called for credentials when the registry first wants some. A token is fetched once
-    for each set of scopes. Credentials go to the registry's own origin (Basic) or to the token
-    service that it names (Bearer), and nowhere else.
+    ``find`` is called for the login to a repository, or to the registry as a whole, when the
+    registry first wants one there. A token is fetched once for each set of scopes. Credentials go
+    to the registry's own origin (Basic) or to the token service that it names (Bearer), and nowhere
+    else.
     """
 
     def __init__(
         self,
-        session: requests.Session,
+        session: HTTPSession,
         url: str,
         registry: str,
-        find: Callable[[], Credentials | None],
+        find: Callable[[str | None], FoundLogin],
     ) -> None:
         self._session = session
         self._origin = origin(url)
         self._registry = registry
         self._find = find
-        self._found: tuple[Credentials | None] | None = None
+        self._logins: dict[str | None, FoundLogin] = {}
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Grant] = {}
         self._lock = threading.RLock()
@@ -101,17 +113,16 @@ class Login:
         """Whether ``url`` is of the registry itself: no other may see an ``Authorization``."""
         return origin(url) == self._origin
 
-    @property
-    def has_credentials(self) -> bool:
-        """Whether the registry has asked for a login, and there is a user to log in as."""
-        return self._found is not None and self._found[0] is not None
+    def found(self, scopes: Sequence[str] = ()) -> FoundLogin | None:
+        """Return the login for a request with ``scopes``, if the registry has asked for one."""
+        return self._logins.get(_repository(scopes))
 
-    @property
-    def _credentials(self) -> Credentials | None:
+    def _find_login(self, scopes: Sequence[str]) -> FoundLogin:
+        repository = _repository(scopes)
         with self._lock:
-            if self._found is None:
-                self._found = (self._find(),)
-            return self._found[0]
+            if repository not in self._logins:
+                self._logins[repository] = self._find(repository)
+            return self._logins[repository]
 
     def needs_scopes(self, response: requests.Response) -> bool:
         """Whether a 401 to a request without scopes does not say what one with scopes gets."""
@@ -121,14 +132,21 @@ class Login:
     def header(self, scopes: tuple[str, ...]) -> str | None:
         """Return the ``Authorization`` of a request, or ``None`` before the first challenge."""
         challenge = self._challenge
-        if challenge is None:
+        if challenge is None or (challenge.scheme == "bearer" and not scopes):
             return None
-        if challenge.scheme == "basic":
-            credentials = self._credentials
-            if credentials is None or not credentials.password:
-                return None
-            return credentials.basic
-        return self._token(challenge, scopes).header if scopes else None
+        header = self._header_of_login(challenge, scopes)
+        if header is None and challenge.scheme == "bearer":
+            return self._token(challenge, scopes).header
+        return header
+
+    def _header_of_login(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
+        """Return the ``Authorization`` that needs no token service, if the login has one."""
+        credentials = self._find_login(scopes).credentials
+        if credentials is None:
+            return None
+        if credentials.registry_token:
+            return f"Bearer {credentials.registry_token}"
+        return credentials.basic if challenge.scheme == "basic" and credentials.password else None
 
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
@@ -143,11 +161,23 @@ class Login:
             for key, old in list(self._tokens.items()):
                 if old.header == used:
                     del self._tokens[key]
-        if challenge is not None and challenge.scheme == "bearer" and scopes:
-            grant = self._fetch_token(challenge, scopes)
-        else:
-            grant = _Grant(self.header(scopes) or "", math.inf)
-        return grant if grant.header not in ("", used) else None
+        header = None
+        if challenge is not None and (scopes or challenge.scheme == "basic"):
+            header = self._header_of_login(challenge, scopes)
+            if header is None and challenge.scheme == "bearer":
+                grant = self._answer_with_token(challenge, scopes, used)
+                return grant if grant.header != used else None
+        return _Grant(header, math.inf) if header not in (None, used) else None
+
+    def _answer_with_token(
+        self, challenge: Challenge, scopes: tuple[str, ...], used: str | None
+    ) -> _Grant:
+        """Fetch a token, also for the scopes that the refusal of another token names."""
+        if _is_token(used) and (others := _other_scopes(challenge, scopes)):
+            # Some registries name scopes that their token service refuses.
+            with contextlib.suppress(RegistryError):
+                return self._fetch_token(challenge, (*scopes, *others))
+        return self._fetch_token(challenge, scopes)
 
     def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
         """Use a token that one request has used for those that follow."""
@@ -166,7 +196,7 @@ class Login:
 
     def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Grant:
         realm = challenge.parameters.get("realm", "")
-        service = realm.split("?")[0]
+        service = without_login(realm.partition("?")[0])
         scheme = realm.partition("://")[0].lower()
         if scheme not in ("https", "http"):
             raise RegistryError(f"{self._registry} names no token service to log in at")
@@ -176,29 +206,39 @@ class Login:
             )
         try:
             with self._ask(realm, challenge.parameters.get("service"), scopes) as response:
-                content = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
+                content = read_document(response, _LONGEST_ANSWER)
         except NETWORK_ERRORS as error:
-            prefix = f"cannot log in to {self._registry}: "
-            raise connection_error(error, service, secure=True, prefix=prefix) from error
+            raise connection_error(
+                error,
+                service,
+                secure=True,
+                prefix=f"cannot log in to {self._registry}: ",
+                proxy=self._session.proxy_of(realm),
+            ) from error
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
+        login = self.found(scopes)
+        code, words = first_error(content, _secrets(response, login))
+        said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
-            raise AuthenticationError(
+            refusal = AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
-                f"{status})",
-                hint="check the username and the password"
-                if self.has_credentials
-                else "give a username and a password",
+                f"{said})",
+                hint=login_hint(login),
                 status=status,
             )
-        failure = RegistryError(f"{who} answered {status}", status=status)
+            refusal.login_refused = (
+                status == 401 and login is not None and login.credentials is not None
+            )
+            raise refusal
+        failure = RegistryError(f"{who} answered {said}", status=status)
         failure.retry_after = retry_after(response.headers)
         raise failure
 
     def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
         """Ask the token service; an identity token is a refresh token (RFC 6749, section 6)."""
-        credentials = self._credentials
+        credentials = self._find_login(scopes).credentials
         parameters = {"service": service} if service is not None else {}
         if credentials and credentials.identity_token:
             form = {
@@ -218,7 +258,10 @@ class Login:
 
 
 class ScopedAuth(requests.auth.AuthBase):
-    """Signs one request to the registry, and answers one 401 of the registry's own."""
+    """Signs one request to the registry, and answers one 401 of the registry's own.
+
+    A second one is answered if it refuses the token because another scope is needed.
+    """
 
     def __init__(self, login: Login, scopes: tuple[str, ...]) -> None:
         self._login = login
@@ -234,6 +277,13 @@ class ScopedAuth(requests.auth.AuthBase):
         return request
 
     def _answer(self, response: requests.Response, **options: Any) -> requests.Response:
+        used = response.request.headers.get("Authorization")
+        answer = self._answer_once(response, **options)
+        if answer is response or _is_token(used) or not _needs_other_scopes(answer, self._scopes):
+            return answer
+        return self._answer_once(answer, **options)
+
+    def _answer_once(self, response: requests.Response, **options: Any) -> requests.Response:
         # The hook is called after a redirect too: another host's challenge is not answered.
         if response.status_code != 401 or not self._login.covers(response.url):
             return response
@@ -241,7 +291,8 @@ class ScopedAuth(requests.auth.AuthBase):
         try:
             grant = self._login.challenged(response, self._scopes, used)
             if grant is not None:
-                response.raw.read(_LONGEST_ANSWER, decode_content=False)
+                with contextlib.suppress(requests.exceptions.ContentDecodingError):
+                    read_document(response, _LONGEST_ANSWER)
         except BaseException:
             response.close()
             raise
@@ -251,7 +302,7 @@ class ScopedAuth(requests.auth.AuthBase):
         again = response.request.copy()
         again.headers["Authorization"] = grant.header
         answer: requests.Response = response.connection.send(again, **options)
-        answer.history.append(response)
+        answer.history += [*response.history, response]
         answer.request = again
         if answer.status_code != 401:
             self._login.keep(self._scopes, grant)
@@ -263,6 +314,35 @@ def _choose(response: requests.Response) -> Challenge | None:
     challenges = parse_challenges(response.headers.get("WWW-Authenticate", ""))
     first = {challenge.scheme: challenge for challenge in reversed(challenges)}
     return first.get("bearer") or first.get("basic")
+
+
+def _is_token(authorization: str | None) -> bool:
+    """Whether an ``Authorization`` is a token."""
+    return authorization is not None and authorization.startswith("Bearer ")
+
+
+def _needs_other_scopes(response: requests.Response, scopes: tuple[str, ...]) -> bool:
+    """Whether an answer refuses a token, and names scopes that the token was not asked for."""
+    challenge = _choose(response) if response.status_code == 401 else None
+    return challenge is not None and bool(scopes and _other_scopes(challenge, scopes))
+
+
+def _other_scopes(challenge: Challenge, scopes: tuple[str, ...]) -> list[str]:
+    named = challenge.parameters.get("scope", "").split()
+    return [scope for scope in dict.fromkeys(named) if scope not in scopes][:_MOST_SCOPES]
+
+
+def _repository(scopes: Sequence[str]) -> str | None:
+    """Return the repository of the main scope, ``repository:NAME:ACTIONS``; others have none."""
+    kind, _, rest = (scopes[0] if scopes else "").partition(":")
+    return rest.rpartition(":")[0] if kind == "repository" else None
+
+
+def _secrets(response: requests.Response, login: FoundLogin | None) -> list[str]:
+    """Return what a token service may repeat of the request for a token."""
+    credentials = login.credentials if login is not None else None
+    token = credentials.identity_token if credentials is not None else None
+    return [*sent_secrets(response), *([token] if token else [])]
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

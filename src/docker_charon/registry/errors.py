@@ -8,18 +8,27 @@ from __future__ import annotations
 import errno
 import http.client
 import json
-import os
+import re
 import socket
 import ssl
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import requests
 import urllib3
 
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.messages import one_line
-from docker_charon.registry.http import is_docker_hub
+from docker_charon.registry.certificates import ClientCertificate
+from docker_charon.registry.credentials import FoundLogin, is_docker_hub
+from docker_charon.registry.proxies import ProxyRefused, offered_schemes
+from docker_charon.registry.response import SLOWEST, TooSlow
+from docker_charon.registry.retry import TRANSIENT
+from docker_charon.registry.secrets import redacted, sent_secrets
+from docker_charon.registry.tls_failure import (
+    NGINX_CLIENT_CERTIFICATE,
+    client_certificate_refusal,
+    tls_failure,
+)
 
 NETWORK_ERRORS = (
     requests.RequestException,
@@ -29,17 +38,22 @@ NETWORK_ERRORS = (
 )
 """What sending a request, or reading the body of its answer, raises when the network fails."""
 
-_PROXY_ERRORS = (
-    requests.exceptions.ProxyError,
-    requests.exceptions.InvalidProxyURL,
-    urllib3.exceptions.ProxySchemeUnknown,
-)
+_PROXY_ERRORS = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
 _TLS_ERRORS = (ssl.SSLError, requests.exceptions.SSLError)
+_BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+"""A connection that was there; some systems notice only while making it that it is not."""
 _ADDRESS_ERRORS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     urllib3.exceptions.LocationValueError,
 )
+_PERMANENT_ERRORS = (
+    *_ADDRESS_ERRORS,
+    requests.TooManyRedirects,
+    requests.exceptions.ContentDecodingError,
+)
+FEW_TRIES = 2
+"""Tries of what hardly ever succeeds after a failure, and takes long to fail."""
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _NO_CONNECTION = (
     requests.ConnectTimeout,
@@ -47,70 +61,78 @@ _NO_CONNECTION = (
     urllib3.exceptions.NewConnectionError,
     socket.gaierror,
     ConnectionRefusedError,
-    *_PROXY_ERRORS,
 )
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
-_PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
-"""What OpenSSL says when the answer to its TLS greeting is plain text."""
 
 _HINTS = {
-    "NAME_UNKNOWN": "some registries, as ECR, want a repository to be created before a first push",
     "MANIFEST_BLOB_UNKNOWN": "the registry lost a blob in the meantime: push again",
     "BLOB_UPLOAD_INVALID": "try again; if it fails again, check the registry's storage",
     "SIZE_INVALID": "something between here and the registry changes or cuts what is sent",
     "DIGEST_INVALID": "something between here and the registry changes or cuts what is sent",
     "UNSUPPORTED": "the registry does not allow this",
 }
-_LOGIN_HINTS = {
-    (401, True): "check the username and the password, and what this user may do",
-    (401, False): "it does not exist, or needs a login: give a username and a password, or log in "
-    "with docker login",
-    (403, True): "this user is not allowed to do it",
-    (403, False): "without a login this is not allowed: give a username and a password",
-}
-"""What to do about a status, with or without credentials."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_NO_PUSHES = (
+    "it is a pull-through cache of another registry, or read-only: push to another registry"
+)
+_NO_PROJECT = (
+    "some registries, as Harbor and ECR, want a project or a repository to be created before a "
+    "first push: create it, or name another one with --repository-prefix"
+)
+_MESSAGES = ("detail", "error_description", "details")
+_NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
+"""The codes of a 404 to a push into a project or a repository that does not exist."""
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
 
 
 def connection_error(
-    error: Exception, host: str, *, secure: bool, prefix: str = ""
+    error: Exception,
+    host: str,
+    *,
+    secure: bool,
+    prefix: str = "",
+    proxy: str = "",
+    client: ClientCertificate | None = None,
 ) -> ConnectionFailed:
     """Return what one of `NETWORK_ERRORS` on the way to or from ``host`` means.
 
-    ``secure`` is ``False`` where plain HTTP was wanted. ``prefix`` begins the message.
+    ``secure`` is ``False`` where plain HTTP was wanted. ``prefix`` begins the message. ``proxy`` is
+    the ``host:port`` of the proxy that is used, and ``client`` the client certificate.
     """
     causes = _causes(error)
-    text = " ".join(str(cause) for cause in causes)
-    bundle = _unreadable_bundle() if secure else None
+    refusals = [cause for cause in causes if isinstance(cause, ProxyRefused)]
     no_route = [c for c in causes if isinstance(c, OSError) and c.errno in _NO_ROUTE]
 
     def caused_by(*types: type[BaseException]) -> bool:
         return any(isinstance(cause, types) for cause in causes)
 
+    is_broken = caused_by(*_BROKEN)
+    no_connection = not is_broken and (caused_by(*_NO_CONNECTION) or bool(no_route))
     hint = ""
-    if caused_by(*_PROXY_ERRORS):
-        message = f"the proxy on the way to {host} does not answer, or is not a proxy"
+    if refusals:
+        message, hint = _proxy_refusal(host, proxy, refusals[0].status, refusals[0].schemes)
+    elif proxy and no_connection:
+        message = f"{_proxy_before(host, proxy)} does not answer, or cannot connect to it"
         hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-    elif caused_by(ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in text:
-        message = f"the certificate of {host} is not trusted"
-        hint = "name your own authority's certificate with --cacert FILE, or in REQUESTS_CA_BUNDLE"
-    elif bundle:
-        message = f"{bundle} is not a file of certificates, so {host} cannot be trusted"
-        hint = "check REQUESTS_CA_BUNDLE"
-    elif caused_by(*_TLS_ERRORS) and any(sign in text for sign in _PLAIN_HTTP_SIGNS):
-        message = f"{host} does not speak TLS"
-        hint = "if it is a registry on plain HTTP, use --insecure (secure=False)"
+    elif proxy and caused_by(*_PROXY_ERRORS) and caused_by(*_TLS_ERRORS):
+        # There is no tunnel yet: it is the proxy that TLS is spoken with.
+        message, _ = tls_failure(causes, f"the proxy {proxy}", None)
+        hint = "check HTTPS_PROXY and HTTP_PROXY: most proxies want http:// there"
     elif caused_by(*_TLS_ERRORS):
-        reasons = [getattr(cause, "reason", None) for cause in causes]
-        reason = next((reason for reason in reasons if isinstance(reason, str)), "no handshake")
-        message = f"cannot agree on TLS with {host}: {reason.replace('_', ' ').lower()}"
+        message, hint = tls_failure(causes, host, client)
     elif caused_by(socket.gaierror):
         message, hint = f"the name of {host} is unknown", "is it spelled right?"
     elif caused_by(ConnectionRefusedError):
         message = f"nothing listens at {host}"
         hint = "is the registry running, the port right?"
-    elif caused_by(*_TIMEOUTS):
+    elif caused_by(TooSlow):
+        message = f"{host} sends its answer too slowly, less than {SLOWEST} bytes a second"
+        hint = "try again later"
+    elif caused_by(requests.exceptions.ContentDecodingError):
+        message = f"{host} sends an answer that is compressed, which was not asked for"
+        hint = "something on the way to it compresses: switch that off there"
+    elif caused_by(*_TIMEOUTS) and not is_broken:
         message, hint = f"{host} does not answer in time", "try again later"
     elif no_route:
         message = f"{host} cannot be reached: {no_route[0].strerror}"
@@ -122,11 +144,63 @@ def connection_error(
         message = f"the connection to {host} broke"
         hint = "try again" if secure else "try again; if it speaks TLS, leave --insecure out"
     failure = ConnectionFailed(prefix + message, hint=hint)
-    failure.unreachable = caused_by(*_NO_CONNECTION) or bool(no_route)
-    failure.permanent = not caused_by(*_PROXY_ERRORS, ssl.SSLEOFError) and (
-        caused_by(*_TLS_ERRORS, *_ADDRESS_ERRORS, requests.TooManyRedirects) or bool(bundle)
+    failure.unreachable = no_connection
+    failure.permanent = not caused_by(ssl.SSLEOFError) and (
+        caused_by(*_TLS_ERRORS, *_PERMANENT_ERRORS)
+        or any(refusal.status not in TRANSIENT for refusal in refusals)
     )
+    if caused_by(TooSlow):
+        failure.most_tries = FEW_TRIES
     return failure
+
+
+def _proxy_before(host: str, proxy: str) -> str:
+    return f"the proxy on the way to {host}, {proxy},"
+
+
+def _proxy_refusal(
+    host: str, proxy: str, status: int | None, schemes: Sequence[str]
+) -> tuple[str, str]:
+    """Return message and hint for a proxy that answers in place of ``host``."""
+    who = _proxy_before(host, proxy)
+    if status is None:
+        return f"{who} does not answer as a proxy", "check the address in HTTPS_PROXY"
+    if status != 407:
+        return f"{who} does not let us through: it answers {status}", (
+            f"ask whoever runs it to allow {host}, or name that host in NO_PROXY if it can be "
+            "reached without a proxy"
+        )
+    message = f"{who} wants a login, or another one: it answers 407"
+    if schemes and "basic" not in schemes:
+        offered = ", ".join(one_line(scheme)[:20] for scheme in schemes[:3])
+        return message, (
+            f"it takes logins by {offered} only: run a proxy of your own that can log in to it, "
+            "such as px or cntlm, and name that one"
+        )
+    return message, "write http://USER:PASSWORD@HOST:PORT into HTTPS_PROXY or HTTP_PROXY"
+
+
+def login_hint(login: FoundLogin | None, *, is_known: bool = False) -> str:
+    """Return what to do about a login that was refused, or about the lack of one.
+
+    ``login`` is ``None`` where no login was looked for. ``is_known`` says that the registry knows
+    the user, who may not do what he wants to do.
+    """
+    if login is None or login.credentials is None:
+        hint = "give a username and a password, or log in with docker login"
+    elif is_known:
+        hint = "this user is not allowed to do it"
+        if login.source:
+            hint = f"the user of the login from {login.source} is not allowed to do it"
+    elif login.source:
+        hint = (
+            f"the login from {login.source} is not accepted: log in again, or give a username and "
+            "a password"
+        )
+    else:
+        hint = "check the username and the password, and what this user may do"
+    problems = login.problems if login is not None else ()
+    return "; ".join((hint, *problems))
 
 
 def answer_error(
@@ -136,29 +210,56 @@ def answer_error(
     registry: str,
     *,
     secure: bool,
-    has_credentials: bool,
+    login: FoundLogin | None,
     other_host: str = "",
+    proxy: str = "",
+    client: ClientCertificate | None = None,
 ) -> RegistryError:
     """Return what an unexpected answer means; ``doing`` names the request in the message.
 
-    ``secure`` is ``False`` where plain HTTP was wanted. ``other_host`` is the host that answered,
-    if the registry sent us to another one: in most cases the storage behind it.
+    ``secure`` is ``False`` where plain HTTP was wanted. ``login`` is what was found for the
+    request, if the registry has asked for a login. ``other_host`` is the host that answered, if the
+    registry sent us to another one: in most cases the storage behind it. ``proxy`` is the
+    ``host:port`` of a proxy that may have answered, and ``client`` the client certificate.
     """
-    status, (code, message) = answer.status_code, _first_error(body)
+    status = answer.status_code
+    is_push = getattr(answer.request, "method", None) in ("POST", "PUT", "PATCH")
+    code, message = first_error(body, sent_secrets(answer))
     said = " ".join(part for part in (str(status), code, message) if part)
     who = f"{other_host}, where {registry} sends us," if other_host else registry
     kind: type[RegistryError] = RegistryError
+    has_credentials = login is not None and login.credentials is not None
+    if status == 407:
+        schemes = offered_schemes(answer.headers.get("Proxy-Authenticate", ""))
+        message, hint = _proxy_refusal(other_host or registry, proxy, status, schemes)
+        return RegistryError(message, hint=hint, status=status)
+    if status == 400 and NGINX_CLIENT_CERTIFICATE in body:
+        message, hint = client_certificate_refusal(other_host or registry, client)
+        return RegistryError(message, hint=hint, status=status)
     if status == 429 or code == "TOOMANYREQUESTS":
         hint = "the limit of requests is reached: wait, and run the same command again"
         if is_docker_hub(registry) and not has_credentials:
             hint = "Docker Hub limits anonymous pulls: log in (docker login, or --username)"
     elif status == 507 or any(word in message.lower() for word in _FULL):
         hint = "the registry, or this user's quota there, is full"
+    elif status == 403 and proxy and not code:
+        who = f"{who} or the proxy {proxy} on the way to it,"
+        hint = "if it is the proxy, ask whoever runs it to allow this host; else log in"
     elif status in (401, 403) and other_host:
         hint = "that host, or something on the way to it, refuses access: a login would not help"
     elif status in (401, 403):
         kind = AuthenticationError
-        hint = _LOGIN_HINTS[status, has_credentials]
+        hint = login_hint(login, is_known=status == 403)
+        if not has_credentials and status == 401:
+            hint = f"it does not exist, or needs a login: {hint}"
+        elif not has_credentials:
+            hint = f"without a login this is not allowed: {hint}"
+        elif is_push:
+            hint += "; some registries answer so where there is no such project"
+    elif is_push and status == 405:
+        hint = _NO_PUSHES
+    elif (is_push and status == 404 and code in _NOT_FOUND) or code == "NAME_UNKNOWN":
+        hint = _NO_PROJECT
     elif code in _HINTS:
         hint = _HINTS[code]
     elif status == 400 and not secure and b"HTTPS" in body:
@@ -173,7 +274,15 @@ def answer_error(
         hint = ""
     error = kind(f"{who} answers {said} to {doing}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
+    error.digests = frozenset(_DIGEST.findall(body.decode("utf-8", "replace")))
     return error
+
+
+def ends_all(error: Exception) -> bool:
+    """Whether every other request to the registry would fail in the same way as one did."""
+    if isinstance(error, AuthenticationError):
+        return error.login_refused
+    return isinstance(error, ConnectionFailed)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -182,18 +291,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(urllib3.Retry().parse_retry_after(headers["Retry-After"]))
     except (KeyError, urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
-
-
-def _unreadable_bundle() -> str | None:
-    """Return the file of certificates that the environment names, if it is not one."""
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if not bundle or Path(bundle).is_dir():
-        return None
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
-    except OSError:  # an SSLError is one
-        return bundle
-    return None
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -208,21 +305,26 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _first_error(body: bytes) -> tuple[str, str]:
-    """Return code and message of the first error in a body; plain text is all message."""
+def first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
+    """Return code and message of the first error in a body; plain text is all message.
+
+    Token services have other keys than registries: those of OAuth 2 (RFC 6749, section 5.2), or
+    ``details``. Some servers repeat the request, so ``secrets`` are hidden.
+    """
     text = body.decode("utf-8", "replace")
     try:
-        first = json.loads(text)["errors"][0]
-        code, message = first.get("code"), first.get("message")
-        detail = first.get("detail")
-        if not message and isinstance(detail, str):
-            message = detail
+        document = json.loads(text)
+        first = document["errors"][0] if "errors" in document else document
+        code, message = first.get("code", first.get("error")), first.get("message")
+        for key in _MESSAGES:
+            if not message and isinstance(first.get(key), str):
+                message = first[key]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _shortened(code, 60), _shortened(message, 200)
+    return _shortened(code, 60, secrets), _shortened(message, 200, secrets)
 
 
-def _shortened(value: object, longest: int) -> str:
-    """Return a server's words, short enough for a part of one line."""
-    text = value if isinstance(value, str) else ""
+def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
+    """Return a server's words without ``secrets``, short enough for a part of one line."""
+    text = redacted(value, secrets) if isinstance(value, str) else ""
     return " ".join(one_line(text[: 4 * longest]).split())[:longest]

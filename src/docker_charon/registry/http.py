@@ -1,23 +1,26 @@
-"""A `requests` session with timeouts that never leaks credentials."""
+"""A `requests` session with timeouts, proxies and certificates that never leaks credentials."""
 
 from __future__ import annotations
 
+import functools
 import http.client
 import http.cookiejar
 import ipaddress
 import os
 import re
 import ssl
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 
 from docker_charon.errors import InvalidReference, RegistryError
-from docker_charon.registry.credentials import DOCKER_HUB_HOSTS
+from docker_charon.registry.certificates import Certificates, StrPath, tls_context
+from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
+from docker_charon.registry.response import FinalResponse
 
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
@@ -25,6 +28,9 @@ READ_TIMEOUT = 60.0
 
 STORE_TIMEOUT = 900.0
 """Seconds that a registry has to answer a ``PUT``: some hash or move all of the content first."""
+
+MOST_REDIRECTS = 10
+"""As many as other clients follow; more are taken for a circle."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(
@@ -37,19 +43,50 @@ class HTTPSession(requests.Session):
 
     There are no cookies, no credentials out of ``~/.netrc``, and a redirect to another host carries
     no credentials along. Content is requested as it is stored: a registry's bytes are hashed.
-    ``connections`` are kept open to each host. ``cacert`` is a file of certificates to trust
-    besides the usual ones; raises `RegistryError` when it is not such a file.
+    ``connections`` are kept open to each host. Proxies are those of the environment, by the rules
+    of `ProxyRules`. ``cacert`` is a file of certificates to trust besides the usual ones and those
+    of ``certificates``; the client certificate is shown to the origin of ``url`` alone. Raises
+    `RegistryError` for files that are not what they should be.
     """
 
-    def __init__(self, connections: int, cacert: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        connections: int,
+        cacert: StrPath | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         super().__init__()
+        self.trust_env = False
         self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
         self.headers["Accept-Encoding"] = "identity"
-        context = None if cacert is None else _context_that_trusts(cacert)
-        adapter = _Adapter(context, pool_maxsize=connections)
+        self.max_redirects = MOST_REDIRECTS
+        self._origin = origin(url)
+        self._proxies = ProxyRules.from_environment(os.environ)
+        own = certificates or Certificates()
+        others = replace(own, client=None)
+        adapter = _Adapter(self._proxies, others, cacert, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
+        self._own_adapter = adapter
+        if own.client is not None:
+            self._own_adapter = _Adapter(self._proxies, own, cacert, pool_maxsize=connections)
+        if own.client is not None or cacert is not None:
+            self._own_adapter.check_files()
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return what sends a request to ``url``."""
+        return self._own_adapter if origin(url) == self._origin else super().get_adapter(url)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._own_adapter.close()
+        super().close()
+
+    def proxy_of(self, url: str) -> str:
+        """Return the ``host:port`` of the proxy that requests to ``url`` go through, or nothing."""
+        return urlsplit(proxy_for(self._proxies, url) or "").netloc.rpartition("@")[2]
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request with a timeout: `requests` has none by default."""
@@ -74,6 +111,7 @@ class HTTPSession(requests.Session):
                         "refused"
                     )
         except ValueError as error:
+            resp.close()
             raise requests.exceptions.InvalidURL(str(error), request=resp.request) from error
         return target
 
@@ -87,58 +125,124 @@ class HTTPSession(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Sends requests with a TLS context of our own, and waits for a server that takes data slowly.
+    """Sends requests through the right proxy and with our own settings of TLS.
 
     It has no retries: what is tried again is decided where it is known what the request is for.
     """
 
-    def __init__(self, context: ssl.SSLContext | None, **options: Any) -> None:
-        self._tls: dict[str, Any] = {} if context is None else {"ssl_context": context}
+    def __init__(
+        self,
+        proxies: ProxyRules,
+        certificates: Certificates,
+        cacert: StrPath | None,
+        **options: Any,
+    ) -> None:
+        self._proxies = proxies
+        self._certificates = certificates
+        self._cacert = cacert
+        self._context: ssl.SSLContext | None = None
         super().__init__(**options)
 
+    def check_files(self) -> None:
+        """Raise `RegistryError` if the files of certificates are not what they should be."""
+        self._tls_context()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        """Return the settings of TLS, which are made when they are first needed."""
+        if self._context is None:
+            self._context = tls_context(self._certificates, self._cacert)
+        return self._context
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
+        """Send a request through the proxy that the environment names for its address."""
+        url = request.url or ""
+        proxy = proxy_for(self._proxies, url)
+        options["proxies"] = {} if proxy is None else {urlsplit(url).scheme: proxy}
+        return super().send(request, *args, **options)
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **{**options, **self._tls})
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        super().init_poolmanager(*args, **options)
+        _make_patient(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **{**options, **self._tls})
+        if proxy in self.proxy_manager:
+            return self.proxy_manager[proxy]
+        if proxy.startswith("https:"):
+            # A proxy that speaks TLS is not the registry: it is shown no client certificate.
+            context = tls_context(replace(self._certificates, client=None), self._cacert)
+            options.update(ssl_context=context, proxy_ssl_context=context)
+        return _make_patient(super().proxy_manager_for(proxy, **options))
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        """Use our own settings of TLS in place of those that `requests` makes of ``verify``."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._tls_context()} if host["scheme"] == "https" else {}
+
+    def cert_verify(self, *_: Any) -> None:
+        """Leave a connection's certificates as they are: they are those of the TLS context."""
 
 
-class _WithReadTimeout:
-    """A connection that, once it is open, times out when nothing moves for ``READ_TIMEOUT``."""
+class _Connection:
+    """A connection that times out when nothing moves, and that tells a proxy's refusal as such."""
+
+    sock: Any
+    _tunnel_host: str
+    _tunnel_port: int
+    _tunnel_headers: dict[str, str]
+
+    response_class: Any = FinalResponse
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        self.sock.settimeout(READ_TIMEOUT)  # type: ignore[attr-defined]
+        self.sock.settimeout(READ_TIMEOUT)
+
+    def _tunnel(self) -> None:
+        """Ask a proxy for a tunnel (RFC 9110, section 9.3.6); raise `ProxyRefused`.
+
+        `http.client` would put the status of a refusal into a text.
+        """
+        host = self._tunnel_host
+        target = f"{f'[{host}]' if ':' in host else host}:{self._tunnel_port}"
+        headers = {"Host": target, **self._tunnel_headers}
+        lines = [f"CONNECT {target} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+        self.sock.sendall("\r\n".join(lines).encode("latin-1"))
+        answer = http.client.HTTPResponse(self.sock, method="CONNECT")
+        try:
+            answer.begin()
+        except ConnectionError:
+            raise
+        except http.client.HTTPException as error:
+            raise ProxyRefused(None, ()) from error
+        finally:
+            answer.close()
+        if not 200 <= answer.status < 300:
+            offers = ", ".join(answer.headers.get_all("Proxy-Authenticate", []))
+            raise ProxyRefused(answer.status, offered_schemes(offers))
 
 
-class _HTTPConnection(_WithReadTimeout, urllib3.connection.HTTPConnection):
-    pass
+@functools.cache
+def _patient_pool(pool: Any) -> Any:
+    """Return a kind of pool whose connections are `_Connection`."""
+    if issubclass(pool.ConnectionCls, _Connection):
+        return pool
+    connection = type("Connection", (_Connection, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-class _HTTPSConnection(_WithReadTimeout, urllib3.connection.HTTPSConnection):
-    pass
+def _make_patient(manager: Any) -> Any:
+    """Let a manager of pools, for a proxy or for none, open connections that are `_Connection`."""
+    manager.pool_classes_by_scheme = {
+        scheme: _patient_pool(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+    return manager
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-def _context_that_trusts(cacert: str | os.PathLike[str]) -> ssl.SSLContext:
-    context = urllib3.util.ssl_.create_urllib3_context()
-    try:
-        context.load_verify_locations(cacert)
-    except (OSError, ValueError) as error:  # an SSLError is an OSError
-        problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
-        raise RegistryError(
-            f"{os.fspath(cacert)} is not a file of certificates in PEM"
-            + (f": {problem}" if problem else "")
-        ) from error
-    return context
+def proxy_for(proxies: ProxyRules, url: str) -> str | None:
+    """Return the URL of the proxy for a request to ``url``; raises as `ProxyRules.proxy_for`."""
+    scheme, host, port = origin(url)
+    return proxies.proxy_for(scheme, host, port)
 
 
 def read_body(response: requests.Response, buffer: memoryview) -> int:
@@ -169,20 +273,21 @@ def parse_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def is_docker_hub(registry: str) -> bool:
-    """Whether ``registry`` is one of the names of Docker Hub."""
-    return registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS
-
-
 def check_host(registry: str) -> str:
     """Return ``registry`` if it is a ``host`` or ``host:port``; else raise `InvalidReference`."""
     if not isinstance(registry, str):
         raise TypeError(f"a registry is a str, not {type(registry).__name__}")
     if not _is_host(registry):
-        raise InvalidReference(
-            f"{registry[:120]!r} is not a registry",
-            hint="write host or host:port, without https:// and without a path",
-        )
+        _, at, host = registry.rpartition("@")
+        shown = f"***@{host}" if at else registry  # a login may stand before it
+        hint = "write host or host:port, without https://, without a path and without a login"
+        host, slash, path = host.removeprefix("https://").removeprefix("http://").partition("/")
+        if slash and path.strip("/") not in ("", "v1", "v2") and _is_host(host):
+            hint = (
+                f"write {host}, and {path.strip('/')[:120]} as a part of the images' names (for a "
+                "push: --repository-prefix)"
+            )
+        raise InvalidReference(f"{shown[:120]!r} is not a registry", hint=hint)
     return registry
 
 

@@ -20,6 +20,9 @@ from docker_charon.registry.outage import Outages
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 """The statuses after which another try may succeed."""
 
+WHEN_ASKING = TRANSIENT - {500}
+"""Those of a question that only saves work: 500 may be about one damaged blob or manifest."""
+
 _LONGEST_SILENCE = 2.0
 """Seconds of waiting, in one operation, after which each wait is logged."""
 
@@ -111,7 +114,9 @@ class Tries:
                 self.failures = 0
                 self._waited += seconds_away
                 return
-        if self.failures >= self._policy.tries:
+        most_tries = error.most_tries if isinstance(error, ConnectionFailed) else None
+        tries = min(self._policy.tries, most_tries or self._policy.tries)
+        if self.failures >= tries:
             raise error
         wanted = error.retry_after if isinstance(error, RegistryError) else None
         seconds = wanted or self._policy.pause(self.failures)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -22,17 +21,31 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
 from docker_charon.registry.auth import Login
-from docker_charon.registry.credentials import DOCKER_HUB, Credentials, find_credentials
-from docker_charon.registry.errors import NETWORK_ERRORS, answer_error, connection_error
-from docker_charon.registry.http import (
-    CONNECT_TIMEOUT,
-    HTTPSession,
-    check_host,
-    is_docker_hub,
-    origin,
+from docker_charon.registry.certificates import (
+    CertificateArgument,
+    Certificates,
+    ClientCertificate,
+    StrPath,
+    find_certificates,
 )
+from docker_charon.registry.credentials import (
+    DOCKER_HUB,
+    Credentials,
+    FoundLogin,
+    Keychain,
+    is_docker_hub,
+)
+from docker_charon.registry.errors import (
+    FEW_TRIES,
+    NETWORK_ERRORS,
+    answer_error,
+    connection_error,
+)
+from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, check_host, origin
 from docker_charon.registry.outage import Outages
+from docker_charon.registry.response import read_document
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
+from docker_charon.registry.secrets import without_login
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
@@ -58,14 +71,18 @@ class Access:
     """How to reach a registry, and as whom.
 
     ``secure`` is ``False`` for plain HTTP. Without a username and a password, those that Docker or
-    Podman know are used. ``cacert`` is a file of certificates to trust besides the usual ones.
+    Podman know are used, unless ``anonymous`` is set. ``cacert`` is a file of certificates to trust
+    besides the usual ones and those of ``certs.d``. ``cert`` is a client certificate: a file that
+    holds its key as well, or a pair of two files; without it, that of ``certs.d`` is used.
     ``retry`` says how often and for how long a failing request is tried again.
     """
 
     secure: bool = True
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    cacert: str | os.PathLike[str] | None = None
+    cacert: StrPath | None = None
+    cert: CertificateArgument | None = None
+    anonymous: bool = False
     retry: RetryPolicy = field(default_factory=lambda: RETRY)
 
 
@@ -103,24 +120,15 @@ class Session:
 
     def __init__(self, registry: str, access: Access, connections: int = 1) -> None:
         check_host(registry)
-        username, password = access.username, access.password
-        if not all(value is None or isinstance(value, str) for value in (username, password)):
-            raise TypeError("a username and a password are a str")
-        if (username is None) != (password is None):
-            raise AuthenticationError(
-                f"a login to {registry} takes a username and a password, and one is missing"
-            )
-
-        given = None if username is None or password is None else Credentials(username, password)
         self.registry = registry
         self.retry = access.retry
         host = DOCKER_HUB if is_docker_hub(registry) else registry
         self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
         self._secure = access.secure
-        self._http = HTTPSession(connections, access.cacert)
-        self.login = Login(
-            self._http, self.url, registry, lambda: given or find_credentials(registry)
-        )
+        self._certificates = _certificates(registry, access)
+        find = _finder(registry, access)
+        self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
+        self.login = Login(self._http, self.url, registry, find)
         self._outages = Outages(registry, self._ask)
 
     def close(self) -> None:
@@ -182,14 +190,18 @@ class Session:
                 )
             except NETWORK_ERRORS as error:
                 raise self.connection_error(error) from error
-            _log.debug("%s %s: %s", method, url.partition("?")[0], response.status_code)
+            shown_url = without_login(url.partition("?")[0])
+            _log.debug("%s %s: %s", method, shown_url, response.status_code)
             try:
                 if expect is not None and response.status_code not in expect:
-                    raise self.answer_error(response, doing)
+                    if response.request.method != method:
+                        raise self._method_lost(response, method, doing)
+                    raise self.answer_error(response, doing, scopes)
                 if response.status_code == 200 and is_html(response) and not may_be_html:
                     raise RegistryError(
                         f"{self.registry} answers with a web page to {doing}: it is not a "
-                        "registry, or something before it wants a login"
+                        "registry, or something before it wants a login",
+                        status=200,
                     )
                 if method != "GET":
                     self.read_short(response)
@@ -223,28 +235,35 @@ class Session:
         The ``Link`` of an answer leads to the next page (distribution-spec 1.1, "Listing Tags").
         ``options`` are those of `request`.
         """
-        page: str | None = path
+        target: str | None = path
         seen = set()
-        while page is not None and page not in seen:
-            seen.add(page)
+        while target is not None and target not in seen:
+            seen.add(target)
             if len(seen) > _MOST_PAGES:
                 raise RegistryError(f"{self.registry} finds no end of {doing}")
-            with self.request("GET", page, doing=doing, **options) as response:
-                document = None
-                if response.status_code == 200:
-                    with contextlib.suppress(ValueError):
-                        document = parse_json(self.read(response, _LONGEST_PAGE))
-                yield response, document if isinstance(document, dict) else None
-                next_page = _next_page(response)
-                page = self.resolve(response, next_page, doing) if next_page else None
+            with self.page(target, doing=doing, **options) as (response, document):
+                yield response, document
+            link = next_link(response)
+            target = self.resolve(response, link, doing) if link else None
+
+    @contextlib.contextmanager
+    def page(
+        self, target: str, *, doing: str, **options: Any
+    ) -> Iterator[tuple[requests.Response, Any]]:
+        """Open one page of a list: the answer, and its JSON object or ``None``."""
+        with self.request("GET", target, doing=doing, **options) as response:
+            document = None
+            if response.status_code == 200:
+                with contextlib.suppress(ValueError):
+                    document = parse_json(self.read(response, _LONGEST_PAGE))
+            yield response, document if isinstance(document, dict) else None
 
     def read(self, response: requests.Response, limit: int) -> bytes:
         """Return an answer's body; one byte more than ``limit`` tells that there is more."""
         try:
-            content: bytes = response.raw.read(limit + 1, decode_content=True)
+            return read_document(response, limit)
         except NETWORK_ERRORS as error:
-            raise self.connection_error(error) from error
-        return content
+            raise self.connection_error(error, response.url) from error
 
     def read_short(self, response: requests.Response) -> bytes:
         """Return a body that may be cut; if it is read to its end, the connection is used again."""
@@ -275,28 +294,67 @@ class Session:
             target = target._replace(scheme=own.scheme, netloc=own.netloc)
         return target.geturl()
 
-    def answer_error(self, response: requests.Response, doing: str) -> RegistryError:
-        """Return what an unexpected answer means."""
+    def answer_error(
+        self, response: requests.Response, doing: str, scopes: Sequence[str] = ()
+    ) -> RegistryError:
+        """Return what an unexpected answer to a request with ``scopes`` means."""
+        other_host = self._other_host(response.url)
+        is_plain = origin(response.url)[0] == "http"  # a proxy of TLS cannot answer in its place
         return answer_error(
             response,
             self.read_short(response),
             doing,
             self.registry,
             secure=self._secure,
-            has_credentials=self.login.has_credentials,
-            other_host=self._other_host(response.url),
+            login=self.login.found(scopes),
+            other_host=other_host,
+            proxy=self._http.proxy_of(response.url) if is_plain else "",
+            client=None if other_host else self._certificates.client,
         )
 
-    def connection_error(self, error: Exception) -> ConnectionFailed:
-        """Return what a failure on the way to this registry, or to its storage, means."""
-        url = getattr(getattr(error, "request", None), "url", None)
-        other_host = self._other_host(url) if isinstance(url, str) else ""
+    def _method_lost(self, response: requests.Response, method: str, doing: str) -> RegistryError:
+        """Return the error for a redirect after which a request is another one (301, 302, 303)."""
+        redirects = [answer.status_code for answer in response.history if answer.is_redirect]
+        scheme, host, port = origin(response.url)
+        if (scheme, host, port) == origin(self.url):
+            hint = "something before the registry redirects: let it answer 308, or not redirect"
+        else:
+            option = "without --insecure" if scheme == "https" else "with --insecure"
+            hint = f"name the registry as {host}:{port}, {option}"
+        return RegistryError(
+            f"{self.registry} answers {redirects[-1]} to {doing}, which turns {method} into "
+            f"{response.request.method}",
+            hint=hint,
+            status=redirects[-1],
+        )
+
+    def connection_error(self, error: Exception, url: str | None = None) -> ConnectionFailed:
+        """Return what a failure on the way to this registry, or to its storage, means.
+
+        ``url`` is that of the answer, if there was one already.
+        """
+        url = getattr(getattr(error, "request", None), "url", None) or url or self.url
+        proxy = self._http.proxy_of(url)
+        other_host = self._other_host(url)
         if not other_host:
-            return connection_error(error, self.registry, secure=self._secure)
+            return connection_error(
+                error,
+                self.registry,
+                secure=self._secure,
+                proxy=proxy,
+                client=self._certificates.client,
+            )
         failure = connection_error(
-            error, other_host, secure=True, prefix=f"{self.registry} sends us to another host: "
+            error,
+            other_host,
+            secure=True,
+            prefix=f"{self.registry} sends us to another host: ",
+            proxy=proxy,
         )
         failure.hint = "can that one be reached from here?"
+        failure.elsewhere = True
+        if failure.unreachable:
+            failure.most_tries = FEW_TRIES
         return failure
 
     def _other_host(self, url: str) -> str:
@@ -304,12 +362,48 @@ class Session:
         return "" if self.login.covers(url) else urlsplit(url).netloc.rpartition("@")[2]
 
 
+def _certificates(registry: str, access: Access) -> Certificates:
+    """Return the certificates for a registry: those that the caller names come first."""
+    if not access.secure:
+        if access.cert is not None:
+            raise RegistryError(
+                f"a client certificate is of no use with plain HTTP to {registry}",
+                hint="leave --insecure (secure=False) out, or the certificate",
+            )
+        return Certificates()
+    certificates = find_certificates(registry)
+    if access.cert is None:
+        return certificates
+    return replace(certificates, client=ClientCertificate.of(access.cert))
+
+
+def _finder(registry: str, access: Access) -> Callable[[str | None], FoundLogin]:
+    """Return what finds the login for a repository of ``registry``."""
+    username, password = access.username, access.password
+    if not all(value is None or isinstance(value, str) for value in (username, password)):
+        raise TypeError("a username and a password are a str")
+    if access.anonymous and (username is not None or password is not None):
+        raise AuthenticationError(
+            f"access to {registry} is either anonymous or with a username and a password"
+        )
+    if access.anonymous:
+        return lambda repository: FoundLogin()
+    if username is not None and password is not None:
+        login = FoundLogin(Credentials(username, password))
+        return lambda repository: login
+    if username is not None or password is not None:
+        raise AuthenticationError(
+            f"a login to {registry} takes a username and a password, and one is missing"
+        )
+    return Keychain(registry).find
+
+
 def is_html(response: requests.Response) -> bool:
     """Whether an answer is a web page."""
     return response.headers.get("Content-Type", "").lower().startswith("text/html")
 
 
-def _next_page(response: requests.Response) -> str | None:
+def next_link(response: requests.Response) -> str | None:
     """Return the ``next`` link (RFC 8288), in upper or lower case, alone or among others."""
     for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
         parameters = {name.lower(): value for name, value in link.items()}

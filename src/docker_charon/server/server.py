@@ -91,6 +91,9 @@ def serve(
     """
     if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
         raise TypeError("payloads is a list of payloads, not a single one")
+    is_single = isinstance(allow_hosts, (str, bytes)) or hasattr(allow_hosts, "read")
+    if is_single or not all(isinstance(name, str) for name in allow_hosts):
+        raise TypeError("allow_hosts is a list of str")
     if bool(payloads) == (storage is not None):
         raise ServerError(
             "serve takes either payloads or a storage directory",
