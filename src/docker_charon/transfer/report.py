@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 
+from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
@@ -12,7 +12,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.progress import counted, shown_size
 from docker_charon.transfer.plan import PushPlan, RepositoryBlob
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
