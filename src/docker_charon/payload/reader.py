@@ -117,6 +117,11 @@ class Payload:
         batches = self._archive.batches(self._archive.entries[path] for path in digest_of)
         return [[digest_of[info.filename] for info in batch] for batch in batches]
 
+    @property
+    def carries_nothing(self) -> bool:
+        """Whether it only lists what the destination has, as an inventory does."""
+        return not self.images and not self.carried
+
     def body(self, blob: Descriptor) -> Body:
         """Return the content of a carried blob, which is verified while it is read.
 

@@ -289,16 +289,19 @@ class RegistryClient:
         """
         codes = _DAMAGED_ON_ITS_WAY | (UNKNOWN_PART if waits_for_parts else frozenset())
         name, place = _name(repository, reference), self._session.repository(repository)
-        with self._session.request(
-            "PUT",
-            place.path("manifests", reference),
-            scopes=[place.push],
-            headers={"Content-Type": manifest.media_type},
-            body=manifest.content,
-            expect=(200, 201, 202),
-            doing=f"the manifest of {name}",
-            retry=replace(self._session.retry, codes=codes),
-        ) as response:
+        with (
+            _explaining_urls(manifest),
+            self._session.request(
+                "PUT",
+                place.path("manifests", reference),
+                scopes=[place.push],
+                headers={"Content-Type": manifest.media_type},
+                body=manifest.content,
+                expect=(200, 201, 202),
+                doing=f"the manifest of {name}",
+                retry=replace(self._session.retry, codes=codes),
+            ) as response,
+        ):
             stored = response.headers.get("Docker-Content-Digest", manifest.digest)
             lists_referrers = "OCI-Subject" in response.headers
         if stored != manifest.digest:  # the header can be wrong; the bytes cannot
@@ -370,6 +373,23 @@ def open_registry(registry: str, access: Access, jobs: int) -> Iterator[Registry
     with RegistryClient(registry, access, connections=jobs) as client:
         client.check_api()
         yield client
+
+
+@contextlib.contextmanager
+def _explaining_urls(manifest: Manifest) -> Iterator[None]:
+    """Say what to do where a manifest may be refused because its layers have ``urls``.
+
+    distribution answers 400 or 500 unless its configuration allows them.
+    """
+    try:
+        yield
+    except RegistryError as error:
+        if error.status in (400, 500) and any(blob.urls for blob in manifest.blobs):
+            error.hint = (
+                "the manifest has layers with urls, which distribution refuses unless "
+                "validation.manifests.urls.allow is set in its configuration"
+            )
+        raise
 
 
 def _stated_digest(response: requests.Response) -> Digest | None:

@@ -270,10 +270,14 @@ def check_host(registry: str) -> str:
     if not _is_host(registry):
         _, at, host = registry.rpartition("@")
         shown = f"***@{host}" if at else registry  # a login may stand before it
-        raise InvalidReference(
-            f"{shown[:120]!r} is not a registry",
-            hint="write host or host:port, without https://, without a path and without a login",
-        )
+        hint = "write host or host:port, without https://, without a path and without a login"
+        host, slash, path = host.removeprefix("https://").removeprefix("http://").partition("/")
+        if slash and path.strip("/") not in ("", "v1", "v2") and _is_host(host):
+            hint = (
+                f"write {host}, and {path.strip('/')[:120]} as a part of the images' names (for a "
+                "push: --repository-prefix)"
+            )
+        raise InvalidReference(f"{shown[:120]!r} is not a registry", hint=hint)
     return registry
 
 

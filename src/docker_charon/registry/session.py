@@ -167,6 +167,8 @@ class Session:
             _log.debug("%s %s: %s", method, shown_url, response.status_code)
             try:
                 if expect is not None and response.status_code not in expect:
+                    if response.request.method != method:
+                        raise self._method_lost(response, method, doing)
                     raise self.answer_error(response, doing, scopes)
                 if response.status_code == 200 and is_html(response) and not may_be_html:
                     raise RegistryError(
@@ -273,6 +275,22 @@ class Session:
             other_host=other_host,
             proxy=self._http.proxy_of(response.url) if is_plain else "",
             client=None if other_host else self._certificates.client,
+        )
+
+    def _method_lost(self, response: requests.Response, method: str, doing: str) -> RegistryError:
+        """Return the error for a redirect after which a request is another one (301, 302, 303)."""
+        redirects = [answer.status_code for answer in response.history if answer.is_redirect]
+        scheme, host, port = origin(response.url)
+        if (scheme, host, port) == origin(self.url):
+            hint = "something before the registry redirects: let it answer 308, or not redirect"
+        else:
+            option = "without --insecure" if scheme == "https" else "with --insecure"
+            hint = f"name the registry as {host}:{port}, {option}"
+        return RegistryError(
+            f"{self.registry} answers {redirects[-1]} to {doing}, which turns {method} into "
+            f"{response.request.method}",
+            hint=hint,
+            status=redirects[-1],
         )
 
     def connection_error(self, error: Exception, url: str | None = None) -> ConnectionFailed:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from functools import partial
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
-from docker_charon.errors import DockerCharonError, RegistryError
+from docker_charon.errors import DockerCharonError, PayloadError, RegistryError
+from docker_charon.files import is_same_file
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
@@ -15,7 +17,13 @@ from docker_charon.oci.platform import Platform
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.signature import sign as sign_text
-from docker_charon.payload.volumes import checked_size, parse_size
+from docker_charon.payload.volumes import (
+    base_and_number,
+    checked_size,
+    list_path,
+    parse_size,
+    volume_path,
+)
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
@@ -97,7 +105,8 @@ def make_payload(
         InvalidPlatform: The name of a platform is not valid.
         ManifestNotFound: The registry does not have an image, or not for a platform.
         RegistryError: The registry cannot be reached, refuses, or sends wrong content.
-        PayloadError: ``zip_file`` cannot be written, or an earlier payload cannot be read.
+        PayloadError: ``zip_file`` cannot be written or is one of the files that the payload is
+            made from, or an earlier payload cannot be read.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     to_transfer = source_references(
@@ -114,7 +123,9 @@ def make_payload(
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
-    delivered = _delivered_blobs(payloads_already_transferred)
+    earlier_payloads = _payload_list(payloads_already_transferred)
+    _refuse_own_inputs(zip_file, checked_volume_size, [*earlier_payloads, sign, cacert])
+    delivered = _delivered_blobs(earlier_payloads)
     access = Access(secure, username, password, cacert, cert, anonymous)
     with open_source(registry, access, jobs) as client:
         resolver = Resolver(client, workers, chosen_platforms)
@@ -167,10 +178,35 @@ def _parse_volume_size(size: int | str | None) -> int | None:
     return checked_size(size)
 
 
-def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
-    """Return the blobs that earlier payloads brought, each with its repositories."""
+def _payload_list(payloads: Iterable[_PayloadFile]) -> list[_PayloadFile]:
     if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
         raise TypeError("payloads_already_transferred is a list of payloads, not a single one")
+    return list(payloads)
+
+
+def _refuse_own_inputs(
+    target: _PayloadFile, volume_size: int | None, inputs: Iterable[object]
+) -> None:
+    """Raise `PayloadError` if the new payload would replace a file that it is made from."""
+    in_volumes = volume_size is not None and isinstance(target, (str, os.PathLike))
+    targets = _volumes(target) if in_volumes else [target]
+    for file in inputs:
+        files = [file, *(_volumes(file) if isinstance(file, (str, os.PathLike)) else ())]
+        if any(is_same_file(one, other) for one in files for other in targets):
+            raise PayloadError(
+                f"{file} is used to make the new payload, which would replace it",
+                hint="write the new payload to another file",
+            )
+
+
+def _volumes(path: Any) -> list[Path]:
+    """Return the list and the first volume of the payload that a path belongs to."""
+    base, _ = base_and_number(Path(path))
+    return [list_path(base), volume_path(base, 1)] if base.name else []
+
+
+def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
+    """Return the blobs that earlier payloads brought, each with its repositories."""
     repositories: dict[Digest, dict[str, None]] = {}
     for file in payloads:
         with open_payload(file) as payload:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from docker_charon.transfer.report import log_push, push_summary
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
 
+_log = logging.getLogger(__name__)
 _PayloadImage = TypeVar("_PayloadImage", bound=PayloadImage)
 
 
@@ -149,6 +151,12 @@ def push_payload(
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
         open_registry(registry, access, jobs) as client,
     ):
+        if payload.carries_nothing:
+            _log.warning(
+                "the payload carries nothing to push: it is an inventory, or all its images were "
+                "given as already transferred; give an inventory to make-payload "
+                "(--already-transferred-payload)"
+            )
         push = _Push(client, payload, prefix, workers, with_referrers=not skip_referrers)
         push.ask_registry()
         for error in push.errors.values():

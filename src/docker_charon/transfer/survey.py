@@ -16,13 +16,17 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
+from docker_charon.progress import counted
 from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
-_HINT = "make the payload again without giving that image as already transferred"
+_HINT = (
+    "push the earlier payload first, under the same --repository-prefix, or make this payload "
+    "again from an inventory of that registry (make-inventory)"
+)
 
 
 class PresentBlobs:
@@ -170,9 +174,10 @@ class Survey:
 
     def incomplete(self, name: str, missing: Sequence[Descriptor]) -> BlobNotFound:
         """Return the error for an image whose ``missing`` blobs nobody has."""
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        registry, count = self._client.registry, len(missing)
+        more = f" and {count - 1} more" if count > 1 else ""
         return BlobNotFound(
-            f"{self._client.registry} lacks the blob {missing[0].digest}{more} of {name}, and the "
-            "payload does not carry it",
+            f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
+            f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
             hint=_HINT,
         )
