@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from docker_charon.errors import (
@@ -9,6 +10,7 @@ from docker_charon.errors import (
     DigestMismatch,
     InvalidManifest,
     ManifestNotFound,
+    PayloadError,
     RegistryError,
 )
 from docker_charon.oci.descriptor import Descriptor
@@ -22,6 +24,13 @@ from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
+
+_QUESTIONS = 2000
+"""Blobs of repositories that the registry is asked for, whatever the payload."""
+_QUESTIONS_EACH = 4
+"""Repositories that each blob may be asked for, on average, in a larger payload."""
+_MOST_HOMES = 20
+"""Other repositories that are asked for one blob."""
 
 _HINT = (
     "push the earlier payload first, under the same --repository-prefix, or make this payload "
@@ -52,7 +61,20 @@ class PresentBlobs:
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers."""
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
+        self._check(unknown)
         self._workers.map(lambda needed: self.state(needed, to_push=to_push), unknown)
+
+    def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
+        """Refuse a payload that shares its blobs among so many names that nothing would end."""
+        most = max(_QUESTIONS, _QUESTIONS_EACH * len({needed.digest for needed in unknown}))
+        if len(unknown) > most:
+            repositories = {needed.repository for needed in unknown}
+            raise PayloadError(
+                f"the payload needs {len(unknown):,} answers of {self._client.registry}, because "
+                f"{len(repositories):,} repositories share its blobs, and at most {most:,} are "
+                "asked for",
+                hint="make several payloads with fewer names each",
+            )
 
 
 class Survey:
@@ -125,10 +147,10 @@ class Survey:
 
     def _other_repository(self, blob: Descriptor) -> str | None:
         """Return a repository that has the blob, of those that the payload names."""
-        named = self._payload.at_destination.get(blob.digest, ())
+        named = self._payload.at_destination.get(blob.digest, ())[:_MOST_HOMES]
         # An inventory has the registry's own names, which contain the prefix already.
         with_prefix = (prefixed(self._prefix, repository) for repository in named)
-        for repository in dict.fromkeys((*with_prefix, *named)):
+        for repository in itertools.islice(dict.fromkeys((*with_prefix, *named)), _MOST_HOMES):
             if self._present.has(RepositoryBlob(repository, blob)):
                 return repository
         return None
