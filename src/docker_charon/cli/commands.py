@@ -13,11 +13,17 @@ from typing import Annotated, cast
 import typer
 
 from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli.delivery_options import (
+    AlreadyTransferred,
+    AlreadyTransferredPayload,
+    Ledger,
+    ReceiptFile,
+    Receipts,
+    Report,
+)
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
-    AlreadyTransferred,
-    AlreadyTransferredPayload,
     Anonymous,
     CACert,
     Cert,
@@ -95,6 +101,8 @@ Examples:
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
   docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -r registry.example.com -f week-7.zip \\
+      --ledger site-a.zip --receipt receipt-6.zip my-image:1.8
   docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
       docker-charon push-payload -r registry.lan""",
 )
@@ -106,6 +114,8 @@ def make_payload_command(
     file: TargetFile = "-",
     already_transferred: AlreadyTransferred = None,
     already_transferred_payload: AlreadyTransferredPayload = None,
+    ledger: Ledger = None,
+    receipt: Receipts = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
     volume_size: VolumeSize = None,
@@ -118,6 +128,7 @@ def make_payload_command(
     cacert: CACert = None,
     cert: Cert = None,
     key: Key = None,
+    report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -139,6 +150,8 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
+    if receipt and ledger is None:
+        raise typer.BadParameter("--receipt corrects a ledger: give its file with --ledger")
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     arguments.not_the_target(target, lists)
@@ -152,10 +165,13 @@ def make_payload_command(
             arguments.names_of(already_transferred or ()),
             **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
+            ledger=ledger,
+            receipts=receipt or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
+            report=report,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -170,6 +186,7 @@ def make_payload_command(
 Examples:
   docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
+  docker-charon push-payload -r registry.lan -f week-7.zip --receipt receipt-7.zip
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
@@ -191,6 +208,8 @@ def push_payload_command(
     cacert: CACert = None,
     cert: Cert = None,
     key: Key = None,
+    receipt: ReceiptFile = None,
+    report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -210,6 +229,8 @@ def push_payload_command(
     arguments.only_one_stdin(
         {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
+    if receipt and dry_run:
+        raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
     ask = terminal.ask_for_medium if terminal.can_ask() else None
     source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
@@ -223,6 +244,8 @@ def push_payload_command(
             repository_prefix=repository_prefix,
             skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
+            receipt=receipt,
+            report=report,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
