@@ -5,7 +5,6 @@ A command imports that function when it runs, so that help and completion start 
 
 from __future__ import annotations
 
-import signal
 import sys
 from importlib import metadata
 from typing import Annotated, cast
@@ -47,6 +46,7 @@ from docker_charon.cli.options import (
     Quiet,
     Registry,
     RepositoryPrefix,
+    RetryFor,
     Sign,
     SkipReferrers,
     Strict,
@@ -55,6 +55,7 @@ from docker_charon.cli.options import (
     VolumeDirs,
     VolumeSize,
 )
+from docker_charon.messages import say
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
 
@@ -128,6 +129,7 @@ def make_payload_command(
     cacert: CACert = None,
     cert: Cert = None,
     key: Key = None,
+    retry_for: RetryFor = 300,
     report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
@@ -171,6 +173,7 @@ def make_payload_command(
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
+            retry_for=retry_for,
             report=report,
             dry_run=dry_run,
             jobs=jobs,
@@ -208,6 +211,7 @@ def push_payload_command(
     cacert: CACert = None,
     cert: Cert = None,
     key: Key = None,
+    retry_for: RetryFor = 300,
     receipt: ReceiptFile = None,
     report: Report = None,
     dry_run: DryRun = False,
@@ -222,7 +226,7 @@ def push_payload_command(
     If the registry refuses an image, the others are pushed, and the exit status is 1. If it lacks
     what an image needs beside the payload, that image is left out, and the exit status is 3.
     """
-    from docker_charon.registry.session import Access
+    from docker_charon.registry.session import Access, waiting_for
     from docker_charon.transfer.push import push_payload
 
     path = arguments.file_of(payload, file)
@@ -239,7 +243,7 @@ def push_payload_command(
         pushed = push_payload(
             registry,
             source,
-            Access(**arguments.access_of(context)),
+            Access(**arguments.access_of(context), retry=waiting_for(retry_for)),
             strict=strict,
             repository_prefix=repository_prefix,
             skip_referrers=skip_referrers,
@@ -307,7 +311,7 @@ def make_inventory_command(
     if listed and isinstance(target, str):  # otherwise standard output has the inventory
         terminal.print_data("\n".join(listed))
     if not quiet:
-        terminal.say(f"{counted(len(listed), 'image')} in the inventory")
+        say(f"{counted(len(listed), 'image')} in the inventory")
 
 
 serving.register(app)
@@ -334,7 +338,6 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, serving.terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -343,11 +346,15 @@ def main() -> None:
         sys.exit(status)
     except KeyboardInterrupt:
         terminal.fail("interrupted", terminal.INTERRUPTED)
+    except terminal.Terminated as error:
+        terminal.fail("interrupted", error.status)
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
         terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
     except _UserError as error:
         terminal.fail(_message(error), 1)
+    finally:
+        terminal.close()
 
 
 def _message(error: Exception) -> str:

@@ -110,6 +110,17 @@ PayloadFile = Annotated[
         "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=RUN
     ),
 ]
+RetryFor = Annotated[
+    float,
+    typer.Option(
+        "--retry-for",
+        metavar="SECONDS",
+        min=0,
+        help="How long to wait for a registry that stops answering or asks for a wait; 0 does not "
+        "wait.",
+        rich_help_panel=REGISTRY,
+    ),
+]
 Jobs = Annotated[
     int,
     typer.Option(

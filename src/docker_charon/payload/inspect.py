@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
-from docker_charon.errors import InvalidManifest, one_line
+from docker_charon.errors import InvalidManifest
+from docker_charon.messages import one_line
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, SkippedImage, config_platform
 from docker_charon.payload.reader import Payload, open_payload
@@ -83,10 +84,11 @@ class PayloadSummary:
             sizes = shown_size(image.size) if image.digest else "-", shown_size(image.carried)
             rows.append((image.name, platforms, *sizes, expected or "-"))
             rows += [(f"  + {kind}", "", "", "", "") for kind in image.referrers]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        cells = [[one_line(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
+            for row in cells
         ]
         lines.append(
             f"{counted(len(self.images), 'image')} of {shown_size(self.size)}: "

@@ -6,7 +6,6 @@ What to do when something is missing, and in which order to push, is decided by 
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
@@ -31,7 +31,7 @@ from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
 from docker_charon.registry.session import Access, Session
 from docker_charon.registry.uploads import BlobUploads
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _CATALOG = "registry:catalog:*"
 UNKNOWN_PART = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
@@ -66,18 +66,20 @@ class RegistryClient:
     def __enter__(self) -> RegistryClient:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if error is not None:
+            self._uploads.cancel()
         self._session.close()
 
     def tries(self, **changes: Any) -> Tries:
         """Return the tries of an operation of several requests: those of `Access`, changed."""
-        return Tries(replace(self._session.retry, **changes))
+        return self._session.tries(replace(self._session.retry, **changes))
 
     def check_api(self) -> None:
         """Check that a registry answers here (end-1), and learn how its users log in."""
         doing = "the check of its API"
         # Where nothing listens when a run begins, nothing will.
-        retry = replace(self._session.retry, when_unreachable=False)
+        retry = replace(self._session.retry, when_unreachable=False, when_away=False)
         with self._session.request(
             "GET", "", expect=(200, 401, 404, 405), doing=doing, retry=retry
         ) as response:
@@ -222,12 +224,12 @@ class RegistryClient:
         except ManifestNotFound:
             return None
 
-    def get_blob(self, repository: str, blob: Descriptor) -> BlobStream:
-        """Open a blob for reading (end-2).
+    def get_blob(self, repository: str, blob: Descriptor, start: int = 0) -> BlobStream:
+        """Open a blob for reading (end-2), from the byte ``start`` on.
 
         Raises `BlobNotFound`, and `DigestMismatch` when the registry announces another length.
         """
-        return BlobStream(self._session, self._session.repository(repository), blob)
+        return BlobStream(self._session, self._session.repository(repository), blob, start)
 
     def read_blob(self, repository: str, blob: Descriptor) -> bytes:
         """Return the content of a short blob, verified; raises the errors of `get_blob`."""

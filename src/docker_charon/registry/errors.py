@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 import requests
 import urllib3
 
-from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError, one_line
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
+from docker_charon.messages import one_line
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import FoundLogin, is_docker_hub
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes

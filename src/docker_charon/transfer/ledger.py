@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import shutil
 import sys
@@ -15,6 +14,7 @@ from typing import IO
 
 from docker_charon.errors import PayloadError
 from docker_charon.files import flush_directory
+from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
@@ -29,7 +29,7 @@ from docker_charon.transfer.inventory import write_inventory
 
 _CHUNK = 1024 * 1024  # bytes
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_source
-from docker_charon.registry.session import Access
+from docker_charon.registry.session import Access, waiting_for
 from docker_charon.transfer.ledger import LedgerFile, open_ledger
 from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
@@ -62,6 +62,7 @@ def make_payload(
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
     anonymous: bool = False,
+    retry_for: float = 300,
     report: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
@@ -108,6 +109,8 @@ def make_payload(
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        retry_for: How many seconds an operation waits for a registry that is away or asks for a
+            wait. With 0, it is tried again a few times within seconds only.
         report: The path of a JSON file to write about what happened, also after a failure: images,
             digests, bytes, seconds. The same is logged at level ``INFO``.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
@@ -144,7 +147,9 @@ def make_payload(
     returned_receipts = _file_list(receipts, "receipts")
     inputs = [*earlier_payloads, *returned_receipts, ledger, sign, cacert]
     _refuse_own_inputs(zip_file, checked_volume_size, inputs)
-    access = Access(secure, username, password, cacert, cert, anonymous)
+    access = Access(
+        secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
+    )
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(
             reporting(
@@ -183,8 +188,8 @@ def make_payload(
             log_make(contents, payload_size(entries), checked_volume_size)
             return
 
-        def fetch(blob: Descriptor, repository: str) -> BlobStream:
-            return client.get_blob(repository, blob)
+        def fetch(blob: Descriptor, repository: str, start: int) -> BlobStream:
+            return client.get_blob(repository, blob, start)
 
         sizes = {blob.digest: blob.size for blob in contents.blobs}
         needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Mapping
@@ -10,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import IO, TypeVar
 
 from docker_charon.errors import DockerCharonError, PushIncomplete, RegistryError
+from docker_charon.messages import get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
-from docker_charon.registry.session import Access
+from docker_charon.registry.session import Access, waiting_for
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.manifests import ManifestSender
 from docker_charon.transfer.outcome import Outcome, parts_of
@@ -27,7 +27,7 @@ from docker_charon.transfer.report_file import State, TransferReport, reporting
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _PayloadImage = TypeVar("_PayloadImage", bound=PayloadImage)
 
 
@@ -45,6 +45,7 @@ def push_payload_to_registry(
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
     anonymous: bool = False,
+    retry_for: float = 300,
     receipt: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
@@ -78,6 +79,8 @@ def push_payload_to_registry(
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        retry_for: How many seconds an operation waits for a registry that is away or asks for a
+            wait. With 0, it is tried again a few times within seconds only.
         receipt: The path of a file to write about what the registry has of this payload and what it
             lacks, also after a failure. `make_payload` corrects a ledger by it.
         report: The path of a JSON file to write about what happened, also after a failure: images,
@@ -106,7 +109,7 @@ def push_payload_to_registry(
     pushed = push_payload(
         registry,
         zip_file,
-        Access(secure, username, password, cacert, cert, anonymous),
+        Access(secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)),
         strict=strict,
         repository_prefix=repository_prefix,
         skip_referrers=skip_referrers,

@@ -6,7 +6,6 @@ that it lists and cannot deliver does.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +17,7 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, Referrer
@@ -35,7 +35,7 @@ _API = "the list of referrers"
 _TAG = "the tag of the list of referrers"
 _COSIGN = "the tags of cosign's signatures and attestations"
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

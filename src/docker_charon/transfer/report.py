@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
+from docker_charon.messages import get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.progress import counted, shown_size
 from docker_charon.transfer.plan import PushPlan
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:

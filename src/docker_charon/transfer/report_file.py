@@ -23,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import json
-import logging
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -33,6 +32,7 @@ from typing import IO, Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.files import write_durably
+from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage
 from docker_charon.payload.contents import Contents
@@ -43,7 +43,7 @@ from docker_charon.transfer.plan import RepositoryBlob
 
 VERSION = 1
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 """Its ``INFO`` lines say for each image what the progress and the results of a command show."""
 
 
