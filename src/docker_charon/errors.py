@@ -9,6 +9,8 @@
     ├── InvalidManifest       not an image manifest or index of the kinds that are carried
     ├── DigestMismatch        bytes that are not the content that was asked for
     ├── PayloadError          a payload that cannot be read, is incomplete, or cannot be written
+    ├── DeltaError            a difference between layers that cannot be made or applied
+    │   └── UnfitLayer        a layer that no difference can be made of: it travels whole
     ├── ServerError           an embedded registry that cannot start: its address, its directory
     └── RegistryError         a registry that cannot be reached, refuses, or answers nonsense
         ├── ConnectionFailed      nothing answers there, or the connection broke
@@ -75,6 +77,14 @@ class DigestMismatch(DockerCharonError):
 
 class PayloadError(DockerCharonError):
     """A payload that cannot be read, lacks something, or cannot be written."""
+
+
+class DeltaError(DockerCharonError):
+    """A difference between layers that is damaged, does not fit, or cannot be made here."""
+
+
+class UnfitLayer(DeltaError):
+    """A layer that is neither gzip nor a tar, is damaged, or has too many tiny blocks."""
 
 
 class ServerError(DockerCharonError):

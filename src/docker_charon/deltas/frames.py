@@ -1,0 +1,68 @@
+"""Zstandard frames whose content continues other content, the *prefix* (RFC 8878)."""
+
+from __future__ import annotations
+
+import sys
+
+from docker_charon.errors import DeltaError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MOST_PREFIX = 40 * 1024 * 1024
+"""Bytes of a prefix that are used at the most."""
+
+_LARGEST_WINDOW = 26
+"""The logarithm of the bytes that a frame may look back over, prefix included: 64 MiB."""
+
+LEVEL = 3
+HIGH_LEVEL = 19
+"""For little content; it is slow."""
+
+_MOST_TABLE = 22  # the logarithm of the entries, of 8 bytes, in the table of long distances
+
+
+def compress(content: bytes, prefix: bytes, level: int = LEVEL) -> bytes:
+    """Return ``content`` as a frame, for which the same prefix is needed; nothing for nothing."""
+    if not content:
+        return b""
+    window = min(max((len(content) + len(prefix)).bit_length(), 17), _LARGEST_WINDOW)
+    parameter = zstd.CompressionParameter
+    options: dict[int, int] = {
+        parameter.compression_level: level,
+        parameter.window_log: window,
+        parameter.enable_long_distance_matching: 1,
+        parameter.ldm_min_match: 32,
+        parameter.ldm_hash_rate_log: 3,
+        parameter.ldm_hash_log: min(window - 3, _MOST_TABLE),
+    }
+    return zstd.compress(content, options=options, zstd_dict=_as_prefix(prefix))
+
+
+def decompress(frame: bytes, prefix: bytes, size: int) -> bytes:
+    """Return the content of a frame, which has to be ``size`` bytes.
+
+    Raises `DeltaError` otherwise; no more than ``size`` bytes are ever unpacked.
+    """
+    if not size and not frame:
+        return b""
+    decompressor = zstd.ZstdDecompressor(
+        zstd_dict=_as_prefix(prefix),
+        options={zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW},
+    )
+    try:
+        content = decompressor.decompress(frame, size)
+        if not decompressor.eof:  # what the frame ends with may be left
+            content += decompressor.decompress(b"", 1)
+    except (zstd.ZstdError, EOFError) as error:
+        raise DeltaError(f"the delta is damaged: {error}") from error
+    if len(content) != size or not decompressor.eof or decompressor.unused_data:
+        raise DeltaError("the delta is damaged: a frame has another size than it says")
+    return content
+
+
+def _as_prefix(prefix: bytes) -> tuple[zstd.ZstdDict, int] | None:
+    # Shorter than 8 bytes is no dictionary for zstd.
+    return zstd.ZstdDict(prefix, is_raw=True).as_prefix if len(prefix) >= 8 else None

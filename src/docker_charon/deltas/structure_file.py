@@ -1,0 +1,128 @@
+"""The structure of a layer in temporary files, of which parts can be read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from docker_charon.deltas.codes import DeflateError
+from docker_charon.deltas.structure import RECORD, ROW, Integers, Kind, Matches, pack
+
+MOST_ROWS = 1 << 20
+"""Rows of a layer; one with more, each a few bytes long, is not taken apart."""
+
+PIECE_RAW = 16 * 1024 * 1024
+"""Raw bytes from which on a piece of a layer ends; the last row may add to them."""
+
+PIECE_HEADERS = 4 * 1024 * 1024
+PIECE_ROWS = 1 << 16
+"""The same for its headers and its rows, of which layers with tiny blocks have many."""
+
+_ROW = struct.Struct("<BBHIIII")
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Some rows of a layer, with their headers and records."""
+
+    rows: bytes
+    headers: bytes
+    records: bytes
+
+
+class StructureFile:
+    """Takes the rows of a layer one after another, and gives any of them back.
+
+    ``count`` is told of the bytes that are kept before they are.
+    """
+
+    def __init__(
+        self, headers: IO[bytes], records: IO[bytes], count: Callable[[int], None]
+    ) -> None:
+        self._headers = headers
+        self._records = records
+        self._count = count
+        self._rows = bytearray()
+        self._ends: tuple[Integers, Integers, Integers] | None = None
+
+    def add(
+        self,
+        kind: Kind,
+        *,
+        raw: int = 0,
+        flags: int = 0,
+        padding: int = 0,
+        header: bytes = b"",
+        matches: Matches | None = None,
+        trailing: int = 0,
+    ) -> None:
+        """Take one row; ``matches`` and then ``trailing`` literals are its tokens."""
+        if len(self._rows) >= MOST_ROWS * _ROW.size:
+            raise DeflateError("more blocks and members than are worth it")
+        records = b"" if matches is None else pack(matches)
+        self._count(_ROW.size + len(header) + len(records))
+        self._headers.write(header)
+        self._records.write(records)
+        count = len(records) // RECORD.itemsize
+        self._rows += _ROW.pack(kind, flags, padding, len(header), count, trailing, raw)
+
+    @property
+    def _row_ends(self) -> tuple[Integers, Integers, Integers]:
+        """Where each row ends in raw, headers and records; before them a zero."""
+        if self._ends is None:
+            rows = np.frombuffer(self._rows, ROW)
+            raw, headers, records = (
+                np.append(0, np.cumsum(rows[name], dtype=np.int64))
+                for name in ("raw", "header", "records")
+            )
+            self._ends = raw, headers, records * RECORD.itemsize
+        return self._ends
+
+    @property
+    def raw_size(self) -> int:
+        """The raw bytes of all rows."""
+        return int(self._row_ends[0][-1])
+
+    def raw_range(self, rows: range) -> tuple[int, int]:
+        """Return where the raw bytes of some rows begin and end."""
+        raw = self._row_ends[0]
+        return int(raw[rows.start]), int(raw[rows.stop])
+
+    def rows_within(self, start: int, end: int) -> range:
+        """Return the rows that have some of the raw bytes from ``start`` to ``end``."""
+        raw = self._row_ends[0]
+        first = int(np.searchsorted(raw, start, "right")) - 1
+        last = int(np.searchsorted(raw, end, "left"))
+        return range(max(first, 0), max(first, last, 0))
+
+    def pieces(self) -> Iterator[range]:
+        """Yield all rows, a piece at a time."""
+        raw, headers, _ = self._row_ends
+        start = 0
+        while start < len(raw) - 1:
+            stop = min(
+                int(np.searchsorted(raw, raw[start] + PIECE_RAW)),
+                int(np.searchsorted(headers, headers[start] + PIECE_HEADERS)),
+                start + PIECE_ROWS,
+                len(raw) - 1,
+            )
+            yield range(start, stop)
+            start = stop
+
+    def part(self, rows: range) -> Structure:
+        """Return some rows, with what belongs to them."""
+        _, headers, records = self._row_ends
+        return Structure(
+            bytes(self._rows[rows.start * _ROW.size : rows.stop * _ROW.size]),
+            _read(self._headers, int(headers[rows.start]), int(headers[rows.stop])),
+            _read(self._records, int(records[rows.start]), int(records[rows.stop])),
+        )
+
+
+def _read(file: IO[bytes], start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
