@@ -23,13 +23,14 @@ class Bases:
         self._firsts = [sum(counts[:n]) for n in range(len(layers))]
         self.granules = sum(counts)
 
-    def choose(self, raw: bytes, share: float) -> list[Extent]:
+    def choose(self, raw: bytes, start: int, share: float) -> list[Extent]:
         """Return the extents that help with a piece.
 
-        ``share`` says how much of the new layer comes before the piece, from 0 to 1.
+        ``start`` is where in the new layer its raw bytes begin, and ``share`` which share of that
+        layer comes before them, from 0 to 1.
         """
         hits = np.zeros(self.granules, np.int64)
-        hashes = hashes_of(raw)
+        hashes = hashes_of(raw[-start % SECTOR :])
         for layer, first in zip(self.layers, self._firsts, strict=True):
             numbers = layer.sectors.find(hashes)
             hashes, numbers = hashes[numbers < 0], numbers[numbers >= 0]

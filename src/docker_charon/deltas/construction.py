@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from docker_charon.deltas.bases import Bases, sectors_by_base
+from docker_charon.deltas.failure import files_told
 from docker_charon.deltas.frames import compress
 from docker_charon.deltas.header import (
     MOST_BASES,
@@ -45,7 +46,7 @@ def make(
     most: float = 0.8,
 ) -> Delta | None:
     """Write a delta; see `docker_charon.deltas.make_delta`."""
-    with ExitStack() as stack:
+    with files_told(f"cannot make the delta {target}"), ExitStack() as stack:
         layers: list[SplitLayer] = []
         for layer in (new, *olds):
             try:
@@ -103,7 +104,7 @@ def _write(new: SplitLayer, bases: Bases, target: Path, most: int) -> DeltaHeade
         for rows in structure.pieces():
             start, end = structure.raw_range(rows)
             raw = new.raw(start, end)
-            extents = bases.choose(raw, start / max(new.raw_size, 1))
+            extents = bases.choose(raw, start, start / max(new.raw_size, 1))
             file.write(piece_bytes(raw, structure.part(rows), bases, extents))
             if file.tell() > most:
                 raise _NotWorthIt

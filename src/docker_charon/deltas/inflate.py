@@ -7,9 +7,10 @@ Python is to go from token to token, which is one addition or two for each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ from docker_charon.deltas.structure import (
     Integers,
     Kind,
     Matches,
+    Row,
     concatenated,
 )
 
@@ -55,23 +57,6 @@ _IS_LENGTH = 32
 """What the steps of lengths have in addition, to be more than those of literals."""
 
 _LONG_FORM = 284  # the symbol of lengths to which 31 extra bits add up to 258
-
-
-class Sink(Protocol):
-    """Takes the rows of a layer, one after another."""
-
-    def add(
-        self,
-        kind: Kind,
-        *,
-        raw: int = 0,
-        flags: int = 0,
-        padding: int = 0,
-        header: bytes = b"",
-        matches: Matches | None = None,
-        trailing: int = 0,
-    ) -> None:
-        """Take one row; ``matches`` and then ``trailing`` literals are its tokens."""
 
 
 class _Extra:
@@ -128,38 +113,38 @@ def _fixed_tables() -> _Tables:
     return _Tables(fixed_code())
 
 
-def read_structure(path: Path, sink: Sink) -> None:
-    """Give the structure of a gzip file to ``sink``.
+def read_structure(path: Path, add: Callable[[Row], object]) -> None:
+    """Give the rows of a gzip file to ``add``, in order.
 
     What stands behind its last member is one plain row. Raises `DeflateError` for what is no gzip
     file, or a damaged one.
     """
     with path.open("rb") as file:
         size = path.stat().st_size
-        _Reader(BitWindow(file, size), size, sink).read()
+        _Reader(BitWindow(file, size), size, add).read()
 
 
 class _Reader:
     """Goes through a gzip file; ``_place`` is where it is, in bits."""
 
-    def __init__(self, window: BitWindow, size: int, sink: Sink) -> None:
+    def __init__(self, window: BitWindow, size: int, add: Callable[[Row], object]) -> None:
         self._window = window
         self._end = 8 * size
-        self._sink = sink
+        self._add = add
         self._place = 0
 
     def read(self) -> None:
         """Read all members, and what is behind them."""
         while self._place < self._end:
             if self._place and self._window.bytes_at(self._place, 2) != MAGIC:
-                self._sink.add(Kind.PLAIN, raw=(self._end - self._place) // 8)
+                self._add(Row(Kind.PLAIN, raw=(self._end - self._place) // 8))
                 return
             self._read_member()
 
     def _read_member(self) -> None:
         header = self._window.bytes_at(self._place, LONGEST_HEADER)
         header = header[: header_size(header)]
-        self._sink.add(Kind.MEMBER, header=header)
+        self._add(Row(Kind.MEMBER, header=header))
         self._place += 8 * len(header)
         while not self._read_block():
             pass
@@ -169,7 +154,7 @@ class _Reader:
         trailer = self._window.bytes_at(self._place, TRAILER)
         self._place += 8 * TRAILER
         self._check_end()
-        self._sink.add(Kind.END, padding=padding, header=trailer)
+        self._add(Row(Kind.END, padding=padding, header=trailer))
 
     def _check_end(self) -> None:
         if self._place > self._end:
@@ -185,11 +170,12 @@ class _Reader:
         if kind == 0:
             self._read_stored(bits, flags)
         elif kind == 1:
-            self._read_tokens(_fixed_tables(), Kind.FIXED, flags)
+            self._read_tokens(_fixed_tables(), Row(Kind.FIXED, flags=flags))
         elif kind == 2:
             header, size = read_header(bits)
             self._place += size
-            self._read_tokens(_Tables(block_code(header)), Kind.DYNAMIC, flags, header)
+            row = Row(Kind.DYNAMIC, flags=flags, header=header)
+            self._read_tokens(_Tables(block_code(header)), row)
         else:
             raise DeflateError("a block of an unknown kind")
         self._check_end()
@@ -203,10 +189,10 @@ class _Reader:
             raise DeflateError("a stored block with two lengths")
         self._place += size + 32 + 8 * length
         padding = bits & (1 << size) - 1
-        self._sink.add(Kind.STORED, raw=length, flags=flags, padding=padding)
+        self._add(Row(Kind.STORED, raw=length, flags=flags, padding=padding))
 
-    def _read_tokens(self, tables: _Tables, kind: Kind, flags: int, header: bytes = b"") -> None:
-        """Read the tokens of a compressed block, and make rows of them."""
+    def _read_tokens(self, tables: _Tables, row: Row) -> None:
+        """Read the tokens of a compressed block, and make rows of them; ``row`` is the first."""
         parts: list[Matches] = []
         trailing = raw = 0
         ended = False
@@ -218,43 +204,24 @@ class _Reader:
             raw += matches.raw + literals - trailing
             trailing = literals
             if ended or raw >= ROW_RAW:
-                self._add_rows(concatenated(parts), trailing, kind, flags, header, ended=ended)
-                kind, flags, header = Kind.MORE, 0, b""
+                self._add_rows(row, concatenated(parts), trailing, BLOCK_ENDS if ended else 0)
+                row = Row(Kind.MORE)
                 parts, trailing, raw = [], 0, 0
 
-    def _add_rows(
-        self,
-        matches: Matches,
-        trailing: int,
-        kind: Kind,
-        flags: int,
-        header: bytes,
-        *,
-        ended: bool,
-    ) -> None:
-        """Make rows of about `ROW_RAW` bytes; ``kind``, flags and header are the first one's."""
+    def _add_rows(self, row: Row, matches: Matches, trailing: int, flags: int) -> None:
+        """Make rows of about `ROW_RAW` bytes; ``trailing`` and ``flags`` are of the last one."""
         ends = np.cumsum(matches.literals + matches.lengths)
         last = int(ends[-1]) if len(ends) else 0
         start = 0
         if last > ROW_RAW:
             cuts = np.unique(np.searchsorted(ends, np.arange(ROW_RAW, last, ROW_RAW), "right"))
             for cut in cuts[(cuts > 0) & (cuts < len(ends))].tolist():
-                self._add_row(matches[start:cut], 0, kind, flags, header)
-                kind, flags, header, start = Kind.MORE, 0, b"", cut
-        flags |= BLOCK_ENDS if ended else 0
-        self._add_row(matches[start:], trailing, kind, flags, header)
-
-    def _add_row(
-        self, matches: Matches, trailing: int, kind: Kind, flags: int, header: bytes
-    ) -> None:
-        self._sink.add(
-            kind,
-            raw=matches.raw + trailing,
-            flags=flags,
-            header=header,
-            matches=matches,
-            trailing=trailing,
-        )
+                part = matches[start:cut]
+                self._add(replace(row, raw=part.raw, matches=part))
+                row, start = Row(Kind.MORE), cut
+        part, flags = matches[start:], row.flags | flags
+        raw = part.raw + trailing
+        self._add(replace(row, raw=raw, flags=flags, matches=part, trailing=trailing))
 
     def _follow(self, tables: _Tables) -> tuple[Integers, bool]:
         """Go over the tokens of a block that begin in the window, as far as there are any.

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 
 from docker_charon.deltas.codes import DeflateError
+from docker_charon.deltas.failure import files_told
 from docker_charon.deltas.header import DeltaLayer
 from docker_charon.deltas.inflate import read_structure
 from docker_charon.deltas.raw import is_gzip, raw_chunks
 from docker_charon.deltas.sectors import SectorIndex
-from docker_charon.deltas.structure import ROW_RAW, Kind
+from docker_charon.deltas.structure import ROW_RAW, Kind, Row
 from docker_charon.deltas.structure_file import StructureFile
 from docker_charon.errors import DeltaError, UnfitLayer
 
@@ -72,18 +73,12 @@ class SplitLayer:
 
     @contextlib.contextmanager
     def _failures_told(self) -> Iterator[None]:
+        what = f"cannot take the layer {self.path.name} apart"
         try:
-            yield
+            with files_told(what):
+                yield
         except DeflateError as error:
-            raise UnfitLayer(
-                f"the layer {self.path.name} cannot be taken apart: {error}"
-            ) from error
-        except OSError as error:
-            raise DeltaError(
-                f"cannot take {self.path.name} apart: {error.strerror or error}",
-                hint="temporary files need about 1.3 times what the layer holds unpacked: "
-                "name a directory with more room in TMPDIR",
-            ) from error
+            raise UnfitLayer(f"{what}: it is {error}") from error
 
     def _count(self, size: int) -> None:
         self._kept += size
@@ -111,12 +106,12 @@ class SplitLayer:
         structure = StructureFile(self._headers, self._records, self._count)
         with self._failures_told():
             if is_gzip(self.path):
-                read_structure(self.path, structure)
+                read_structure(self.path, structure.add)
             else:
                 for start in range(0, self.raw_size, ROW_RAW):
-                    structure.add(Kind.PLAIN, raw=min(ROW_RAW, self.raw_size - start))
+                    structure.add(Row(Kind.PLAIN, raw=min(ROW_RAW, self.raw_size - start)))
             if structure.raw_size != self.raw_size:
-                raise DeflateError("its tokens do not give its content")
+                raise DeflateError("a gzip file whose tokens do not give its content")
         return structure
 
     @property

@@ -22,7 +22,7 @@ def header_size(data: bytes) -> int:
     not the header of a member, or a longer one.
     """
     if data[:2] != MAGIC or data[2:3] != bytes([_DEFLATE]) or len(data) < 10:
-        raise DeflateError("not the header of a gzip member")
+        raise DeflateError("a gzip file with something else where a member begins")
     flags = data[3]
     size = 10
     if flags & _HAS_EXTRA:
@@ -31,10 +31,10 @@ def header_size(data: bytes) -> int:
         if flags & flag:
             end = data.find(0, size)
             if end < 0:
-                raise DeflateError("a gzip header without an end")
+                raise DeflateError("a gzip file with a header without an end")
             size = end + 1
     if flags & _HAS_CHECKSUM:
         size += 2
     if size > len(data):
-        raise DeflateError("a gzip header that is cut short")
+        raise DeflateError("a gzip file that is cut short")
     return size

@@ -18,7 +18,7 @@ from typing import IO
 
 from docker_charon.deltas.bases import Bases
 from docker_charon.deltas.extents import MOST_GRANULES, Extent
-from docker_charon.deltas.frames import HIGH_LEVEL, LEVEL, compress, decompress
+from docker_charon.deltas.frames import HIGH_LEVEL, LEVEL, MIDDLE_LEVEL, compress, decompress
 from docker_charon.deltas.structure import MOST_ROW_RAW, RECORD, ROW
 from docker_charon.deltas.structure_file import PIECE_HEADERS, PIECE_RAW, PIECE_ROWS, Structure
 from docker_charon.errors import DeltaError
@@ -33,7 +33,7 @@ _MOST_SIZES = (
     PIECE_HEADERS + (1 << 16),
     _MOST_RAW // 3 * 2 * RECORD.itemsize,  # a match of three bytes, and an escape before each
 )
-_LEVELS = (LEVEL, HIGH_LEVEL, HIGH_LEVEL, LEVEL)
+_LEVELS = (LEVEL, HIGH_LEVEL, HIGH_LEVEL, MIDDLE_LEVEL)
 
 
 def piece_bytes(raw: bytes, structure: Structure, bases: Bases, extents: list[Extent]) -> bytes:

@@ -55,7 +55,7 @@ def _inflated(file: IO[bytes], size: int) -> Iterator[bytes]:
             try:
                 chunk = inflater.decompress(data, _CHUNK)
             except zlib.error as error:
-                raise DeflateError(f"a damaged gzip file: {error}") from error
+                raise DeflateError(f"a damaged gzip file ({error})") from error
             if chunk:
                 yield chunk
             if not inflater.eof:

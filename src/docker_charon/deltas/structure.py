@@ -100,6 +100,19 @@ class Matches:
         return int(self.literals.sum() + self.lengths.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row before it is packed; ``matches`` and then ``trailing`` literals are its tokens."""
+
+    kind: Kind
+    raw: int = 0
+    flags: int = 0
+    padding: int = 0
+    header: bytes = b""
+    matches: Matches | None = None
+    trailing: int = 0
+
+
 def concatenated(parts: Sequence[Matches]) -> Matches:
     """Return the matches of all parts."""
     if len(parts) == 1:

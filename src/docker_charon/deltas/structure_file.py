@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from docker_charon.deltas.codes import DeflateError
-from docker_charon.deltas.structure import RECORD, ROW, Integers, Kind, Matches, pack
+from docker_charon.deltas.structure import RECORD, ROW, Integers, Row, pack
 
 MOST_ROWS = 1 << 20
 """Rows of a layer; one with more, each a few bytes long, is not taken apart."""
@@ -49,26 +49,23 @@ class StructureFile:
         self._rows = bytearray()
         self._ends: tuple[Integers, Integers, Integers] | None = None
 
-    def add(
-        self,
-        kind: Kind,
-        *,
-        raw: int = 0,
-        flags: int = 0,
-        padding: int = 0,
-        header: bytes = b"",
-        matches: Matches | None = None,
-        trailing: int = 0,
-    ) -> None:
-        """Take one row; ``matches`` and then ``trailing`` literals are its tokens."""
+    def add(self, row: Row) -> None:
+        """Take one row."""
         if len(self._rows) >= MOST_ROWS * _ROW.size:
-            raise DeflateError("more blocks and members than are worth it")
-        records = b"" if matches is None else pack(matches)
-        self._count(_ROW.size + len(header) + len(records))
-        self._headers.write(header)
+            raise DeflateError("a gzip file of too many tiny blocks")
+        records = b"" if row.matches is None else pack(row.matches)
+        self._count(_ROW.size + len(row.header) + len(records))
+        self._headers.write(row.header)
         self._records.write(records)
-        count = len(records) // RECORD.itemsize
-        self._rows += _ROW.pack(kind, flags, padding, len(header), count, trailing, raw)
+        self._rows += _ROW.pack(
+            row.kind,
+            row.flags,
+            row.padding,
+            len(row.header),
+            len(records) // RECORD.itemsize,
+            row.trailing,
+            row.raw,
+        )
 
     @property
     def _row_ends(self) -> tuple[Integers, Integers, Integers]:
