@@ -23,12 +23,31 @@ CN = {name}
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
+[client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
 [server]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature, keyEncipherment
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 subjectAltName = {alternatives}
+"""
+
+_CA = """
+[ca]
+default_ca = these
+[these]
+database = {folder}/index
+serial = {folder}/serial
+new_certs_dir = {folder}
+default_md = sha256
+default_startdate = {start}
+default_enddate = {end}
+policy = any
+[any]
+commonName = supplied
 """
 
 
@@ -67,8 +86,49 @@ def server_certificate(
     issuer: Certificate, folder: Path, alternatives: tuple[str, ...] = NAMES
 ) -> Certificate:
     """Make a certificate that ``issuer`` gives to the server of these names."""
-    signing = ("-CA", str(issuer.file), "-CAkey", str(issuer.key))
-    return _make(folder, "server", "server", signing, alternatives)
+    return _make(folder, "server", "server", _signed_by(issuer), alternatives)
+
+
+EXPIRED = ("20200101000000Z", "20210101000000Z")
+NOT_YET_VALID = ("20900101000000Z", "20910101000000Z")
+
+
+def server_certificate_valid(
+    issuer: Certificate, folder: Path, period: tuple[str, str]
+) -> Certificate:
+    """Make a server's certificate that is valid from one time until another (in ASN.1's form)."""
+    made = server_certificate(issuer, folder)
+    request = folder / "server.csr"
+    _openssl(
+        "x509", "-x509toreq", "-in", str(made.file), "-signkey", str(made.key), "-out", request
+    )
+    (folder / "index").touch()
+    (folder / "serial").write_text("1000\n")
+    config = folder / "ca.cnf"
+    config.write_text(
+        (folder / "server.cnf").read_text()
+        + _CA.format(folder=folder, start=period[0], end=period[1])
+    )
+    _openssl(
+        *("ca", "-batch", "-notext", "-config", config, "-extensions", "server"),
+        *("-cert", issuer.file, "-keyfile", issuer.key, "-in", request, "-out", made.file),
+    )
+    return made
+
+
+def client_certificate(issuer: Certificate, folder: Path, name: str = "client") -> Certificate:
+    """Make a certificate by which ``issuer`` lets a user identify himself."""
+    return _make(folder, name, "client", _signed_by(issuer))
+
+
+def encrypted(key: Path, target: Path) -> Path:
+    """Write ``key`` to ``target``, under a password."""
+    _openssl("pkey", "-in", str(key), "-aes256", "-passout", "pass:secret", "-out", str(target))
+    return target
+
+
+def _signed_by(issuer: Certificate) -> tuple[str, ...]:
+    return "-CA", str(issuer.file), "-CAkey", str(issuer.key)
 
 
 def _make(
@@ -89,8 +149,10 @@ def _make(
     return made
 
 
-def _openssl(*arguments: str, stdin: bytes = b"") -> bytes:
-    done = subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, check=False)
+def _openssl(*arguments: str | Path, stdin: bytes = b"") -> bytes:
+    done = subprocess.run(
+        [PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{PROGRAM} {arguments[0]}: {done.stderr.decode(errors='replace')}")
     return done.stdout

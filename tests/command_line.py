@@ -1,4 +1,4 @@
-"""The command line inside this process: as quick as a function, and as watched as one."""
+"""The command line, run inside this process: as fast as a function, and measured by coverage."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 from dataclasses import dataclass
 from unittest import mock
 
-from docker_charon.cli import commands as cli
+from docker_charon.cli import commands
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left behind."""
+    """The result of a command: its exit status and its output."""
 
     status: int
     stdout: str
@@ -21,7 +21,7 @@ class Done:
 
     @property
     def line(self) -> str:
-        """The one line of an error; fails where there is more, or no error at all."""
+        """The error line; fails if there is no error or more than one line."""
         assert self.status == 1, self.stderr
         assert not self.stdout
         lines = self.stderr.splitlines()
@@ -30,17 +30,18 @@ class Done:
         return lines[0]
 
 
-def charon(*arguments: object, stdin: str = "") -> Done:
+def charon(*arguments: object, stdin: str | bytes = "") -> Done:
     """Run ``docker-charon`` with these arguments."""
+    given = stdin.encode() if isinstance(stdin, str) else stdin
     with (
         contextlib.redirect_stdout(io.StringIO()) as stdout,
         contextlib.redirect_stderr(io.StringIO()) as stderr,
         mock.patch.object(sys, "argv", ["docker-charon", *map(str, arguments)]),
-        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
-        mock.patch("signal.signal"),  # those of the tests stay as they are
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8")),
+        mock.patch("signal.signal"),  # the signal handlers of the tests stay in place
     ):
         try:
-            cli.main()
+            commands.main()
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 0

@@ -1,4 +1,4 @@
-"""Fixtures that more than one module needs."""
+"""Fixtures that more than one module needs: registries, recorded requests, a clean environment."""
 
 from __future__ import annotations
 
@@ -16,22 +16,32 @@ from requests.adapters import HTTPAdapter
 
 import registries
 from docker_charon import serve
-from docker_charon.registry import client as registry
-from docker_charon.registry import http as transport
-from docker_charon.registry import uploads as blob_upload
+from docker_charon.registry import credentials, session
+from docker_charon.registry.retry import ONCE, RetryPolicy
+from repetition import repeated
+
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 def pytest_configure() -> None:
-    """Let what the tests start be interrupted, even where they run in the background themselves."""
+    """Remove the machine's proxies from the environment, and let programs receive SIGINT.
+
+    Without the latter, programs that the tests start ignore SIGINT if the tests run in the
+    background.
+    """
+    for variable in PROXY_VARIABLES:
+        os.environ.pop(variable, None)
+        os.environ.pop(variable.lower(), None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep what the person at the keyboard is logged in to out of the tests."""
+    """Hide the logins of the person who runs the tests."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for variable in (
+        "DOCKER_AUTH_CONFIG",
         "DOCKER_CONFIG",
         "DOCKER_CHARON_USERNAME",
         "DOCKER_CHARON_PASSWORD",
@@ -40,24 +50,23 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         "XDG_RUNTIME_DIR",
     ):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(credentials, "RUN_CONTAINERS", tmp_path / "run-containers")
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait between two tries for as good as no time."""
-    monkeypatch.setattr(transport, "BACKOFF", 0.001)
+    """Wait between two tries for almost no time."""
+    monkeypatch.setattr(session, "RETRY", RetryPolicy(backoff=0.001))
 
 
 @pytest.fixture
-def _one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_try(_short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Try nothing twice."""
-    monkeypatch.setattr(transport, "TRIES", 1)
-    monkeypatch.setattr(blob_upload, "TRIES", 1)
-    monkeypatch.setattr(registry, "_MANIFEST_TRIES", 1)
+    monkeypatch.setattr(session, "RETRY", ONCE)
 
 
 def require(present: bool, what: str) -> None:
-    """Skip where ``what`` is missing, save in CI: there that is a failure."""
+    """Skip the test if ``what`` is not installed; if ``CI`` is set, fail instead."""
     if not present:
         if os.environ.get("CI"):
             pytest.fail(f"{what} is not installed")
@@ -65,24 +74,29 @@ def require(present: bool, what: str) -> None:
 
 
 def require_registry() -> None:
-    """Skip where no real registry is installed."""
+    """Skip the test if docker-registry is not installed; if ``CI`` is set, fail instead."""
     require(registries.is_installed(), registries.PROGRAM)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of a module that says so with Debian's registry and with our own."""
+    """Run the tests of modules with ``WITH_BOTH_REGISTRIES`` with docker-registry and our own.
+
+    Where docker-registry is installed, the runs with our own are slow tests.
+    """
     both = getattr(metafunc.module, "WITH_BOTH_REGISTRIES", False)
     if (
         both
         and "kind" in metafunc.fixturenames
         and "only_docker_registry" not in metafunc.fixturenames
     ):
-        metafunc.parametrize("kind", ["docker-registry", "embedded"], indirect=True)
+        always = 1 if registries.is_installed() else 2
+        kinds = repeated(["docker-registry", "embedded"], always=always)
+        metafunc.parametrize("kind", kinds, indirect=True)
 
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """Return which registry a test runs with: a real one, or else, outside of CI, our own."""
+    """Return which registry the test uses: docker-registry, or our own if that is not installed."""
     wanted: str | None = getattr(request, "param", None)
     if wanted is None:
         is_there = registries.is_installed() or os.environ.get("CI")
@@ -94,14 +108,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def only_docker_registry(kind: str) -> None:
-    """Say of a test that the embedded registry cannot do, or does better, what it is about."""
+    """Skip the test with the embedded registry, which lacks the behaviour that it is about."""
     if kind == "embedded":
-        pytest.skip("it needs docker-registry")
+        pytest.skip("this test needs docker-registry")
 
 
 @contextlib.contextmanager
 def running(kind: str, root: Path) -> Iterator[str]:
-    """Run a registry of that kind; yield its ``host:port``."""
+    """Run a registry of this kind; yield its ``host:port``."""
     if kind == "embedded":
         with serve(storage=root) as server:
             yield server.address
@@ -112,21 +126,21 @@ def running(kind: str, root: Path) -> Iterator[str]:
 
 @pytest.fixture
 def source(kind: str, tmp_path: Path) -> Iterator[str]:
-    """Run the registry of the connected side; its ``host:port``."""
+    """Run the registry of the connected side; yield its ``host:port``."""
     with running(kind, tmp_path / "source") as address:
         yield address
 
 
 @pytest.fixture
 def destination(kind: str, tmp_path: Path) -> Iterator[str]:
-    """Run the registry of the air-gapped side; its ``host:port``."""
+    """Run the registry of the air-gapped side; yield its ``host:port``."""
     with running(kind, tmp_path / "destination") as address:
         yield address
 
 
 @dataclass
 class Sent:
-    """A request that was sent: its method and URL, and the headers that went with it."""
+    """A request that was sent: its method, its URL and its headers."""
 
     method: str
     url: str
@@ -139,12 +153,12 @@ class Sent:
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
     """Record every request that is sent to any registry."""
-    found: list[Sent] = []
+    requests: list[Sent] = []
     send = HTTPAdapter.send
 
     def recording(self: HTTPAdapter, request: PreparedRequest, **options: Any) -> Response:
-        found.append(Sent(request.method or "", request.url or "", dict(request.headers)))
+        requests.append(Sent(request.method or "", request.url or "", dict(request.headers)))
         return send(self, request, **options)
 
     monkeypatch.setattr(HTTPAdapter, "send", recording)
-    return found
+    return requests

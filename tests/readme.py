@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from docker_charon.registry import http as transport
+from docker_charon.registry.http import HTTPSession
 
 PAGE = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -44,10 +44,10 @@ def blocks() -> list[Block]:
 
 def lead(hosts: dict[str, str]) -> None:
     """Have requests for the README's hosts answered by registries at other addresses."""
-    send = transport.Session.send
+    send = HTTPSession.send
 
     def send_there(
-        self: transport.Session, request: requests.PreparedRequest, **options: Any
+        self: HTTPSession, request: requests.PreparedRequest, **options: Any
     ) -> requests.Response:
         url = request.url or ""
         address = hosts.get(urlsplit(url).netloc)
@@ -59,7 +59,7 @@ def lead(hosts: dict[str, str]) -> None:
         response.url = request.url = url
         return response
 
-    transport.Session.send = send_there  # type: ignore[method-assign]
+    HTTPSession.send = send_there  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -30,11 +30,17 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def docker_registry(
-    root: Path, *, port: int | None = None, http: dict[str, Any] | None = None, **sections: Any
+    root: Path,
+    *,
+    port: int | None = None,
+    http: dict[str, Any] | None = None,
+    client: tuple[str, str] | None = None,
+    **sections: Any,
 ) -> Iterator[str]:
     """Run a registry that keeps its files under ``root``; yield its ``host:port``.
 
     ``http`` adds to the section of that name, and ``sections`` are others of its configuration.
+    ``client`` is the certificate and the key by which it lets us in, if it wants any.
     """
     port = port or free_port()
     address = f"127.0.0.1:{port}"
@@ -56,7 +62,7 @@ def docker_registry(
     process = subprocess.Popen([PROGRAM, "serve", str(file)], stdout=log, stderr=log)
     try:
         scheme = "https" if "tls" in config["http"] else "http"
-        _wait(f"{scheme}://{address}/v2/", process, root / "log")
+        _wait(f"{scheme}://{address}/v2/", process, root / "log", client)
         yield address
     finally:
         process.terminate()
@@ -64,12 +70,15 @@ def docker_registry(
         log.close()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(
+    url: str, process: subprocess.Popen[bytes], log: Path, client: tuple[str, str] | None
+) -> None:
     for _ in range(200):
         if process.poll() is not None:
             break
         with contextlib.suppress(requests.ConnectionError):
-            requests.get(url, timeout=5, verify=False)  # noqa: S501  # only whether it is there
+            # Only whether it is there: certificates do not matter.
+            requests.get(url, timeout=5, verify=False, cert=client)  # noqa: S501
             return
         time.sleep(0.05)
     raise RuntimeError(f"{PROGRAM} did not start: {log.read_text()[-2000:]}")

@@ -105,6 +105,7 @@ LISTS = (
     "docker_images",
     "docker_images_to_transfer",
     "docker_images_already_transferred",
+    "allow_hosts",
     "payloads",
     "payloads_already_transferred",
     "platforms",

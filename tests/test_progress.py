@@ -1,4 +1,4 @@
-"""Progress: a bar in a terminal, lines elsewhere, and never anything among the data."""
+"""Progress: a bar in a terminal, lines otherwise, and nothing on standard output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from command_line import charon
 from docker_charon import make_payload, progress
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.progress import Progress
+from docker_charon.progress import Bar, Progress
 from images import image, layer
 from proxy import Answer, Proxy, Rule
 
@@ -119,6 +119,14 @@ def test_a_library_that_is_not_asked_says_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+def shown_until(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what is shown until a whole line with these words is among it."""
+    text = ""
+    while not (words in text and text.endswith("\n")):
+        text += capsys.readouterr().err
+    return text
+
+
 def test_now_and_then_a_line_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,13 +137,11 @@ def test_now_and_then_a_line_says_how_far_it_is(
         watch.moved(1000)
         watch.finished(BLOBS[0].digest, reused=True)
         watch.moved(300)
-        text = ""
-        while "B/s" not in text:
-            text += capsys.readouterr().err
+        text = shown_until("1.3 kB of", capsys)
     assert "app:1 is complete (1 of 1 images)" in text
-    line = next(line for line in text.splitlines() if "B/s" in line)
+    line = next(line for line in text.splitlines() if "1.3 kB of" in line)
     assert re.fullmatch(
-        r"docker-charon: Making: 1\.\d kB of 1\.5 kB, 1/2 blobs, 1\.0 kB resumed, "
+        r"docker-charon: Making: 1\.3 kB of 1\.5 kB, 1/2 blobs, 1\.0 kB resumed, "
         r".*/s(, \d+ s left)?",
         line,
     )
@@ -146,3 +152,35 @@ def test_an_image_that_waits_for_nothing_is_complete_at_once(
 ) -> None:
     with Progress("Making", {}, {"app:1": [Digest.of(b"there")]}, True):
         assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err
+
+
+def test_bytes_that_are_added_later_belong_to_the_total(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    with Progress("Pushing", {"mount": 0}, {"app:1": ["mount"]}, True) as watch:
+        watch.grow(3000)
+        watch.moved(1000)
+        text = shown_until("1.0 kB of 3.0 kB, 0/1 blobs", capsys)
+        assert "is complete" not in text
+        watch.moved(2000)
+        watch.finished("mount")
+    assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err
+
+
+def test_a_bar_that_has_nothing_to_show_yet_appears_when_its_total_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    with Bar("Pushing", 0, None) as bar:
+        assert terminal.getvalue() == ""
+        bar.grow(1000)
+        bar.grow(1000)
+        bar.update(500)
+        bar.note("half")
+    assert "25%" in terminal.getvalue()
+    shown = terminal.getvalue()
+    bar.grow(1000)
+    assert terminal.getvalue() == shown, "a bar that is closed stays away"

@@ -67,29 +67,29 @@ def test_a_task_that_checks_ends_when_another_one_fails() -> None:
 
 
 def test_a_thread_that_hangs_does_not_hold_up_a_failure() -> None:
-    release = threading.Event()
+    release, ended = threading.Event(), threading.Event()
 
     def work(n: int) -> None:
         if n:
             raise LookupError
-        release.wait(30)
+        release.wait(60)
+        ended.set()
 
-    begun = time.monotonic()
     with pytest.raises(LookupError):
         Workers(2).map(work, range(2))
-    assert time.monotonic() - begun < 10
+    assert not ended.is_set()
     release.set()
 
 
 @pytest.mark.parametrize("jobs", [0, -1])
 def test_there_must_be_a_job(jobs: int) -> None:
-    with pytest.raises(DockerCharonError, match="at least one"):
+    with pytest.raises(DockerCharonError, match="at least 1"):
         Workers(jobs)
 
 
 @pytest.mark.parametrize("jobs", [1001, 10**30])
 def test_there_are_not_more_jobs_than_make_sense(jobs: int) -> None:
-    with pytest.raises(DockerCharonError, match="1000 jobs at the most"):
+    with pytest.raises(DockerCharonError, match="at most 1000"):
         Workers(jobs)
     assert Workers(1000).map(abs, [-1, -2]) == [1, 2]
 

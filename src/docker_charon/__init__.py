@@ -1,9 +1,9 @@
 """Transfer Docker images to an air-gapped system efficiently.
 
-`make_payload` reads a registry and writes one zip with what the other side lacks;
-`push_payload_to_registry` puts it into the registry there. `verify_payload` and `inspect_payload`
-look into it on the way, without a network, and `make_inventory` writes down what a registry has.
-`serve` is a registry for a side that has none.
+`make_payload` reads images from a registry and writes one zip file with what the other side
+lacks. `push_payload_to_registry` pushes that file to the registry there. `verify_payload` and
+`inspect_payload` check and describe a payload without a network. `make_inventory` writes a file
+that lists what a registry has. `serve` runs a small registry for a side that has none.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ __all__ = [
     "verify_payload",
 ]
 
-# What takes its time to load is loaded when it is first used: a program that only catches errors,
-# and the command line's help, need none of it.
+# These names are imported when they are first used, because their modules take time to load: the
+# help of the command line, and a program that only catches errors, start without them.
 _HOMES = {
     "ImageSummary": "payload.inspect",
     "PayloadSummary": "payload.inspect",

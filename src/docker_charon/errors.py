@@ -1,24 +1,24 @@
-"""What can go wrong, as one tree.
+"""The errors that this package raises, as one tree.
 
 ::
 
     DockerCharonError
-    ├── InvalidReference      the name of an image or of a registry that cannot be one
-    ├── InvalidPlatform       what is no OS/ARCH[/VARIANT]
-    ├── InvalidDigest         neither sha256 with 64 nor sha512 with 128 hexadecimal digits
-    ├── InvalidManifest       not an image manifest or index of the kinds that are carried
-    ├── DigestMismatch        bytes that are not the content that was asked for
-    ├── PayloadError          a payload that cannot be read, is incomplete, or cannot be written
-    ├── DeltaError            a difference between layers that cannot be made or applied
-    │   └── UnfitLayer        a layer that no difference can be made of: it travels whole
-    ├── ServerError           an embedded registry that cannot start: its address, its directory
-    └── RegistryError         a registry that cannot be reached, refuses, or answers nonsense
-        ├── ConnectionFailed      nothing answers there, or the connection broke
-        ├── AuthenticationError   it wants a login, or another one
-        ├── ManifestNotFound      it has no such image, or holds another one under that name
-        └── BlobNotFound          it lacks a blob of an image
+    ├── InvalidReference      the name of an image, a repository or a registry is invalid
+    ├── InvalidPlatform       a platform is not OS/ARCH[/VARIANT]
+    ├── InvalidDigest         a digest is neither sha256 nor sha512, or has the wrong length
+    ├── InvalidManifest       a document is not a manifest or an index that can be transferred
+    ├── DigestMismatch        content does not match its digest or its size
+    ├── PayloadError          a payload cannot be read or written, or is incomplete
+    ├── DeltaError            a difference between layers cannot be made, read or applied
+    │   └── UnfitLayer        no difference can be made of a layer
+    ├── ServerError           an embedded registry cannot start
+    └── RegistryError         a registry cannot be reached, refuses, or sends an invalid answer
+        ├── ConnectionFailed      nothing answers at the address, or the connection broke
+        ├── AuthenticationError   the registry needs a login, or refuses the given one
+        ├── ManifestNotFound      the registry lacks an image, or its tag names another image
+        └── BlobNotFound          the registry lacks a blob of an image
 
-Nothing else reaches a caller, save ``TypeError`` for arguments of the wrong type and
+A caller sees no other exceptions, except ``TypeError`` for arguments of a wrong type and
 ``KeyboardInterrupt``.
 """
 
@@ -26,20 +26,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_LONGEST = 1000  # characters of a message, in which a stranger's name may be of any length
+_LONGEST = 1000  # characters of a message; names in it may come from strangers and be very long
 
 
 def one_line(text: str) -> str:
-    """Return ``text``, some of which may be a stranger's, fit for one line of a terminal."""
+    """Return ``text`` with a space for each character that could break a line of a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 class DockerCharonError(Exception):
-    """The base of everything that this package raises.
+    """The base class of all errors of this package.
 
-    ``message`` says what failed, and ``hint`` what to do next; both are one line, and ``str`` joins
-    them. ``partial`` is the file with what was fetched before the failure, if there is any: the
-    same call goes on from it.
+    ``message`` says what failed and ``hint`` says what to do next; each is one line, and ``str``
+    joins them. ``partial`` is the file with the data that was fetched before the failure, or
+    ``None``; the same call continues from it.
     """
 
     partial: Path | None = None
@@ -56,47 +56,50 @@ class DockerCharonError(Exception):
 
 
 class InvalidReference(DockerCharonError):
-    """The name of an image, a repository or a registry that breaks the grammar."""
+    """The name of an image, a repository or a registry does not follow the grammar."""
 
 
 class InvalidPlatform(DockerCharonError):
-    """The name of a platform that cannot be one."""
+    """A platform is not written as ``OS/ARCH`` or ``OS/ARCH/VARIANT``."""
 
 
 class InvalidDigest(DockerCharonError):
-    """A digest of an unknown algorithm, or of the wrong length."""
+    """A digest is not ``sha256:`` or ``sha512:`` with 64 or 128 hexadecimal digits."""
 
 
 class InvalidManifest(DockerCharonError):
-    """A document that is not a manifest or an index of the kinds that are carried."""
+    """A document is not a manifest or an index of a kind that can be transferred."""
 
 
 class DigestMismatch(DockerCharonError):
-    """Content that is longer, shorter or other than its descriptor says."""
+    """Content does not have the size or the digest that its descriptor says."""
 
 
 class PayloadError(DockerCharonError):
-    """A payload that cannot be read, lacks something, or cannot be written."""
+    """A payload cannot be read or written, or it is incomplete."""
 
 
 class DeltaError(DockerCharonError):
-    """A difference between layers that is damaged, does not fit, or cannot be made here."""
+    """A difference between layers cannot be made, read or applied."""
 
 
 class UnfitLayer(DeltaError):
-    """A layer that is neither gzip nor a tar, is damaged, or has too many tiny blocks."""
+    """A layer is neither gzip nor a tar, is damaged, or consists of too many tiny blocks."""
 
 
 class ServerError(DockerCharonError):
-    """An embedded registry that cannot start: its address is taken, or its directory unfit."""
+    """An embedded registry cannot start, for example because its address is in use."""
 
 
 class RegistryError(DockerCharonError):
-    """A registry that cannot be reached, refuses, or does not answer as a registry does.
+    """A registry cannot be reached, refuses a request, or sends an invalid answer.
 
-    ``status`` is the HTTP status of its answer, where there was one, and ``code`` the error
-    code that it gave (OCI distribution-spec 1.1, "Error Codes").
+    ``status`` is the HTTP status of its answer, if there was an answer, and ``code`` is the error
+    code in it (OCI distribution-spec 1.1, "Error Codes"). ``retry_after`` is the number of seconds
+    that it asks to wait before another try, if it asks for a wait.
     """
+
+    retry_after: float | None = None
 
     def __init__(
         self, message: str, *, hint: str = "", status: int | None = None, code: str | None = None
@@ -107,15 +110,22 @@ class RegistryError(DockerCharonError):
 
 
 class ConnectionFailed(RegistryError):
-    """Nothing answers at the registry's address, or the connection broke more than once."""
+    """Nothing answers at the address of the registry, or the connection broke repeatedly.
+
+    ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
+    fail in the same way, for example because a certificate is not trusted.
+    """
+
+    unreachable = False
+    permanent = False
 
 
 class AuthenticationError(RegistryError):
-    """The registry, or its token service, does not let this user do this."""
+    """The registry or its token service does not allow this user to do this."""
 
 
 class ManifestNotFound(RegistryError):
-    """The registry has no such manifest, or holds another one under that name."""
+    """The registry lacks a manifest, or its tag names another manifest."""
 
 
 class BlobNotFound(RegistryError):

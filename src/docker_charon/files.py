@@ -1,4 +1,4 @@
-"""Files that outlive a power failure, and the lock on a file that only one process may write."""
+"""Files that survive a power failure, and locks on files that only one process may write."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-_LOCK_OFFSET = 2**62  # where Windows locks a byte: beyond anything that is read or written
+_LOCK_OFFSET = 2**62  # Windows locks the byte there, which is never read or written
 
 
 def lock(file: IO[bytes]) -> None:
-    """Raise ``BlockingIOError`` when another process has the file; some systems cannot tell."""
+    """Lock a file; raise ``BlockingIOError`` if another process has locked it.
+
+    Nothing happens on a file system without locks.
+    """
     try:
         if sys.platform == "win32":
             file.seek(_LOCK_OFFSET)
@@ -33,13 +36,13 @@ def lock(file: IO[bytes]) -> None:
 
 
 def flush(path: Path) -> None:
-    """Bring a file's content to the disk."""
+    """Flush the content of a file to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def flush_directory(directory: Path) -> None:
-    """Make a rename outlive a power failure, where directories can be flushed."""
+    """Flush a directory, so that a rename in it survives a power failure, if the system can."""
     with contextlib.suppress(OSError):
         handle = os.open(directory, os.O_RDONLY)
         try:
@@ -49,14 +52,18 @@ def flush_directory(directory: Path) -> None:
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
-    """Rename a file that has been flushed, so that ``target`` is whole at every moment."""
+    """Rename a flushed file to ``target``, which is complete at every moment."""
     temporary.replace(target)
     flush_directory(target.parent)
 
 
 def write_durably(target: Path, content: bytes, temporary: Path) -> None:
-    """Write a file by way of ``temporary``, on the same file system: all of it or none."""
-    with temporary.open("wb") as file:
+    """Write ``target`` completely or not at all; ``temporary`` is on the same file system.
+
+    ``temporary`` is always a new file: if it is a link, the link is removed, not followed.
+    """
+    temporary.unlink(missing_ok=True)
+    with temporary.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar in a terminal, now and then a line elsewhere."""
+"""Progress on standard error: a bar in a terminal, otherwise a line every half minute."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 LINE_EVERY = 30.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines if standard error is not a terminal."""
 
-_NARROW = 70  # columns, below which the bar itself and the rate are left out
+_Key = TypeVar("_Key", bound=Hashable)
+
+_NARROW = 70  # columns; a narrower terminal shows neither the bar itself nor the rate
 _WIDE_FORMAT = (
     "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}  {rate_fmt}  {remaining} left{postfix}"
 )
@@ -23,39 +25,52 @@ _NARROW_FORMAT = "{desc} {percentage:3.0f}% {n_fmt}/{total_fmt}, {remaining} lef
 
 
 class Bar:
-    """A bar of bytes, or of what ``unit`` says; it is gone when it ends.
+    """A progress bar of bytes, or of what ``unit`` says, which disappears when it ends.
 
-    It is there only in a terminal, unless ``enabled`` is ``False``.
+    It is shown only in a terminal, and never if ``enabled`` is ``False``.
     """
 
     def __init__(self, what: str, total: int, enabled: bool | None, unit: str = "B") -> None:
         self._lock = threading.Lock()
+        self._what, self._unit = what, unit
+        self._is_shown = enabled is not False and _is_terminal()
         self._bar: tqdm[Any] | None = None
-        if enabled is not False and total and _is_terminal():
-            from tqdm import tqdm  # it takes its time to load, and most runs are not watched
+        self.grow(total)
 
-            narrow = shutil.get_terminal_size().columns < _NARROW
-            self._bar = tqdm(
-                desc=what,
-                total=total,
-                unit=unit,
-                unit_scale=unit == "B",
-                dynamic_ncols=True,
-                bar_format=_NARROW_FORMAT if narrow else _WIDE_FORMAT,
-                leave=False,
-                file=sys.stderr,
-            )
+    def grow(self, size: int) -> None:
+        """Add ``size`` to the total, from any thread."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.total = (self._bar.total or 0) + size
+                self._bar.refresh()
+            elif self._is_shown and size:
+                self._bar = self._new_bar(size)
+
+    def _new_bar(self, total: int) -> tqdm[Any]:
+        from tqdm import tqdm  # loading it takes time, and most runs show no bar
+
+        narrow = shutil.get_terminal_size().columns < _NARROW
+        return tqdm(
+            desc=self._what,
+            total=total,
+            unit=self._unit,
+            unit_scale=self._unit == "B",
+            dynamic_ncols=True,
+            bar_format=_NARROW_FORMAT if narrow else _WIDE_FORMAT,
+            leave=False,
+            file=sys.stderr,
+        )
 
     def update(self, size: int) -> None:
         """Count ``size`` more, from any thread."""
-        if self._bar is not None:
-            with self._lock:
+        with self._lock:
+            if self._bar is not None:
                 self._bar.update(size)
 
     def note(self, text: str) -> None:
-        """Show ``text`` at its end."""
-        if self._bar is not None:
-            with self._lock:
+        """Show ``text`` at the end of the bar."""
+        with self._lock:
+            if self._bar is not None:
                 self._bar.set_postfix_str(text)
 
     def __enter__(self) -> Bar:
@@ -65,36 +80,37 @@ class Bar:
         self.close()
 
     def close(self) -> None:
-        """Take it away."""
-        if self._bar is not None:
-            with self._lock:
+        """Remove the bar from the terminal."""
+        with self._lock:
+            self._is_shown = False
+            if self._bar is not None:
                 self._bar.close()
 
 
 class Progress:
-    """How far a transfer is: bytes, blobs and images.
+    """The progress of a transfer in bytes, blobs and images; all methods may run in any thread.
 
-    ``blobs`` are the sizes in bytes of what is transferred, by digest. ``images`` are the names of
-    the images, each with the digests that it needs; those that are not among ``blobs`` do not
-    count. ``enabled=None`` shows a bar if standard error is a
-    terminal, and nothing elsewhere; with ``True`` there are lines elsewhere, as each image is
-    complete and every half minute.
+    ``sizes`` are the bytes that each blob takes, by a key that the caller chooses. ``images`` are
+    the names of the images, each with the keys of the blobs that it needs; keys that are not in
+    ``sizes`` are ignored. ``enabled=None`` shows a bar if standard error is a terminal. ``True``
+    also writes lines if it is not one: for each image that is complete, and every half minute.
     """
 
     def __init__(
         self,
         what: str,
-        blobs: Mapping[str, int],
-        images: Mapping[str, Iterable[str]],
+        sizes: Mapping[_Key, int],
+        images: Mapping[str, Iterable[_Key]],
         enabled: bool | None,
     ) -> None:
-        waiting = {name: blobs.keys() & set(digests) for name, digests in images.items()}
-        self._needed_by: dict[str, list[str]] = {}
-        for name, digests in waiting.items():
-            for digest in digests:
-                self._needed_by.setdefault(digest, []).append(name)
-        self._lacking = {name: len(digests) for name, digests in waiting.items()}
-        self._what, self._sizes, self._total = what, blobs, sum(blobs.values())
+        needed = {name: sizes.keys() & set(keys) for name, keys in images.items()}
+        self._needed_by: dict[Hashable, list[str]] = {}
+        for name, keys in needed.items():
+            for key in keys:
+                self._needed_by.setdefault(key, []).append(name)
+        self._missing = {name: len(keys) for name, keys in needed.items()}
+        self._sizes: dict[Hashable, int] = dict(sizes.items())
+        self._what, self._total = what, sum(sizes.values())
         self._done = self._moved = self._reused = self._complete = 0
         self._started = time.monotonic()
         self._lock = threading.RLock()
@@ -103,24 +119,30 @@ class Progress:
         self._is_shown = self._has_lines or (enabled is not False and _is_terminal())
         self._bar = Bar(what, self._total, enabled)
 
+    def grow(self, size: int) -> None:
+        """Count ``size`` bytes more that have to be transferred."""
+        with self._lock:
+            self._total += size
+        self._bar.grow(size)
+
     def moved(self, size: int) -> None:
-        """Count ``size`` more bytes; a negative number takes some back."""
+        """Count ``size`` more transferred bytes; a negative number takes some back."""
         with self._lock:
             self._moved += size
         self._bar.update(size)
 
-    def finished(self, digest: str, *, reused: bool = False) -> None:
-        """Count a blob that is in its place; ``reused`` if an earlier run had brought it."""
+    def finished(self, key: Hashable, *, reused: bool = False) -> None:
+        """Count a finished blob; ``reused`` if an earlier run had already transferred it."""
         with self._lock:
             self._done += 1
-            self._reused += self._sizes[digest] if reused else 0
-            self._bar.note(self._counted())
-            for name in self._needed_by.pop(digest, ()):
-                self._lacking[name] -= 1
-                self._tell_if_complete(name)
+            self._reused += self._sizes[key] if reused else 0
+            self._bar.note(self._blob_count())
+            for name in self._needed_by.pop(key, ()):
+                self._missing[name] -= 1
+                self._say_if_complete(name)
 
     def sum_up(self, text: str) -> None:
-        """Say what has been done, once it has."""
+        """End the progress, and show ``text`` with the time that it took."""
         self._close()
         if self._is_shown:
             seconds = time.monotonic() - self._started
@@ -128,12 +150,12 @@ class Progress:
             _say(f"{text}{resumed}, in {seconds:.1f} s")
 
     def __enter__(self) -> Progress:
-        """Begin; what waits for nothing is complete already."""
+        """Begin; images that need no blob are complete at once."""
         with self._lock:
-            for name in self._lacking:
-                self._tell_if_complete(name)
+            for name in self._missing:
+                self._say_if_complete(name)
         if self._has_lines:
-            threading.Thread(target=self._tell_now_and_then, daemon=True).start()
+            threading.Thread(target=self._say_regularly, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,17 +165,17 @@ class Progress:
         self._ended.set()
         self._bar.close()
 
-    def _tell_if_complete(self, name: str) -> None:
-        if self._lacking[name] == 0:
+    def _say_if_complete(self, name: str) -> None:
+        if self._missing[name] == 0:
             self._complete += 1
             if self._has_lines:
-                _say(f"{name} is complete ({self._complete} of {len(self._lacking)} images)")
+                _say(f"{name} is complete ({self._complete} of {len(self._missing)} images)")
 
-    def _counted(self) -> str:
+    def _blob_count(self) -> str:
         resumed = f", {shown_size(self._reused)} resumed" if self._reused else ""
         return f"{self._done}/{len(self._sizes)} blobs{resumed}"
 
-    def _tell_now_and_then(self) -> None:
+    def _say_regularly(self) -> None:
         while not self._ended.wait(LINE_EVERY):
             with self._lock:
                 seconds = time.monotonic() - self._started
@@ -161,7 +183,7 @@ class Progress:
                 left = f", {(self._total - self._moved) / rate:.0f} s left" if rate else ""
                 _say(
                     f"{self._what}: {shown_size(self._moved)} of {shown_size(self._total)}, "
-                    f"{self._counted()}, {shown_size(rate)}/s{left}"
+                    f"{self._blob_count()}, {shown_size(rate)}/s{left}"
                 )
 
 
@@ -175,7 +197,7 @@ def _say(text: str) -> None:
 
 
 def shown_size(size: float) -> str:
-    """Return a number of bytes in powers of 1,000, as ``1.5 GB``."""
+    """Return a number of bytes as text with a decimal unit, such as ``1.5 GB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -184,5 +206,5 @@ def shown_size(size: float) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """Return ``1 image`` or ``2 images``."""
+    """Return a number and its noun, such as ``1 image`` or ``2 images``."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")

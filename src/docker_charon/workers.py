@@ -1,4 +1,4 @@
-"""Work done side by side, on a few threads, that ends when it is told to."""
+"""Workers: a few threads that do tasks in parallel, and that can be stopped."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import TypeVar
 from docker_charon.errors import DockerCharonError
 
 MOST_JOBS = 1000
-"""Threads; more would only wait for each other, and for the registry."""
+"""The most threads; more would only wait for each other and for the registry."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-_GRACE = 1.0  # seconds that threads have to end; one that waits for a server may not see it
+_GRACE = 1.0  # seconds until threads that do not stop, such as one in a system call, are left
 
 
-class Stopped(Exception):  # it is no error: something else went wrong
-    """Raised inside a task whose result nobody waits for any more."""
+class Stopped(Exception):  # not an error: another task has failed
+    """Raised in a task to stop it, because its result is not needed any more."""
 
 
 class Workers:
-    """Up to ``jobs`` threads. After a failure or an interruption they do nothing more."""
+    """Up to ``jobs`` threads, which stop after a failure or an interruption."""
 
     def __init__(self, jobs: int = 1) -> None:
         if type(jobs) is not int:
-            raise TypeError(f"jobs is an int, not {type(jobs).__name__}")
+            raise TypeError(f"jobs must be an int, not {type(jobs).__name__}")
         if jobs < 1:
-            raise DockerCharonError(f"{jobs} jobs do no work: there must be at least one")
+            raise DockerCharonError(f"the number of jobs must be at least 1, not {jobs}")
         if jobs > MOST_JOBS:
-            raise DockerCharonError(f"there can be {MOST_JOBS} jobs at the most")
+            raise DockerCharonError(f"the number of jobs must be at most {MOST_JOBS}")
         self.jobs = jobs
         self._stop = threading.Event()
 
     def check(self) -> None:
-        """Raise `Stopped` if there is no point in going on: for long tasks, now and then."""
+        """Raise `Stopped` if the workers have been stopped; a long task calls this regularly."""
         if self._stop.is_set():
             raise Stopped
 
     def map(self, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-        """Return ``function`` of each item, in the items' order; begun in that order too.
+        """Return the result of ``function`` for each item; both start and result are in order.
 
-        The first failure stops the rest and is raised. So does ``KeyboardInterrupt``, at once:
-        a thread that hangs in a system call is left behind.
+        The first failure stops the other tasks and is raised. ``KeyboardInterrupt`` stops them too
+        and is raised soon: threads that hang in a system call are not waited for.
         """
         todo = list(enumerate(items))
         todo.reverse()
@@ -57,7 +57,7 @@ class Workers:
                     try:
                         n, item = todo.pop()
                     except IndexError:
-                        return  # another thread was faster
+                        return  # another thread has taken the last item
                     results[n] = function(item)
             except BaseException as error:
                 failures.append(error)
@@ -70,7 +70,7 @@ class Workers:
             threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
             try:
                 for thread in threads:
-                    with contextlib.suppress(RuntimeError):  # the system has no more of them
+                    with contextlib.suppress(RuntimeError):  # the system has no more threads
                         thread.start()
                 if not any(thread.ident for thread in threads):
                     work()

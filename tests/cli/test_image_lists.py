@@ -9,7 +9,7 @@ import pytest
 import images
 from command_line import charon
 from images import image, layer
-from transfer.test_make import described
+from payloads import described
 
 WITH_BOTH_REGISTRIES = True
 

@@ -46,8 +46,8 @@ def test_it_says_where_it_is_and_ends_well(tmp_path: Path, end: signal.Signals) 
     assert (process.returncode, stdout) == (0, "")
     assert stderr.splitlines() == [
         f"docker-charon: serving on http://{address}, read-write, in {tmp_path / 's'}; "
-        "Ctrl-C ends it",
-        "docker-charon: the server has ended",
+        "stop it with Ctrl-C",
+        "docker-charon: the server has stopped",
     ]
 
 
@@ -65,19 +65,19 @@ def test_it_serves_payloads_and_says_what_is_incomplete(tmp_path: Path) -> None:
     assert "read-only" in second
 
 
-def test_it_says_once_that_there_is_no_login(tmp_path: Path) -> None:
+def test_it_warns_once_that_there_is_no_authentication(tmp_path: Path) -> None:
     options = ("--storage", tmp_path / "s", "--host", "0.0.0.0", "--port", "0")  # noqa: S104  # on purpose
     with serving(*options) as (process, address):
         assert Api(address.replace("0.0.0.0", "127.0.0.1"))("GET", "/v2/").status_code == 200  # noqa: S104  # as above
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
-    assert stderr.count("there is no login") == 1
+    assert stderr.count("there is no authentication") == 1
 
 
 def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "p.zip").write_bytes(b"")
     assert "is not a payload" in charon("serve", tmp_path / "p.zip").line
-    assert "either payloads are served or a storage directory" in charon("serve").line
+    assert "serve takes either payloads or a storage directory" in charon("serve").line
     both = charon("serve", tmp_path / "p.zip", "--storage", tmp_path / "s")
     assert "either payloads" in both.line
     with serve(storage=tmp_path / "s") as server:
@@ -89,4 +89,4 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path) -> None:
 
 
 def test_its_help_says_how_it_ends() -> None:
-    assert "exit status 0" in " ".join(charon("serve", "--help").stdout.split())
+    assert "the exit status is then 0" in " ".join(charon("serve", "--help").stdout.split())

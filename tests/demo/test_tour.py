@@ -1,4 +1,4 @@
-"""The tour: the whole trip, with no registry and no network."""
+"""The demo: a whole delivery, without an installed registry or a network."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_the_tour_shows_commands_that_do_what_it_did(tmp_path: Path) -> None:
         assert charon(*make).status == 0
         assert (tmp_path / "again.zip").read_bytes() == (keep / "payload-2.zip").read_bytes()
         for name in ("my-image:1", "my-image:2"):
-            there = images.read(source.address, name)
-            assert there is not None
-            assert images.read(destination.address, name) == there
-            assert images.read(stacked.address, name) == there
+            image = images.read(source.address, name)
+            assert image is not None
+            assert images.read(destination.address, name) == image
+            assert images.read(stacked.address, name) == image
 
 
 def test_the_tour_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,16 +14,14 @@ from unittest import mock
 
 import images
 import registries
-from docker_charon import DockerCharonError, make_payload
-from docker_charon import push_payload_to_registry as push
+from docker_charon import DockerCharonError, make_payload, push_payload_to_registry
 from docker_charon.oci.image import Image, NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
-from docker_charon.registry import blobs as blob_stream
 from docker_charon.registry import http as transport
-from docker_charon.registry import uploads as blob_upload
+from docker_charon.registry import retry, session
 from docker_charon.transfer.plan import plan_make
 from faults.operations import APP, BASE
 from images import TestImage
@@ -44,13 +42,10 @@ def quickly(read_timeout: float) -> Iterator[None]:
     There are as few tries as "twice" needs.
     """
     with (
-        mock.patch.object(transport, "BACKOFF", 0.001),
-        mock.patch.object(transport, "TRIES", 3),
-        mock.patch.object(blob_upload, "TRIES", 3),
-        mock.patch.object(blob_stream, "_RESUMES", 2),
+        mock.patch.object(session, "RETRY", retry.RetryPolicy(tries=3, backoff=0.001)),
         mock.patch.object(transport, "READ_TIMEOUT", read_timeout),
         mock.patch.object(transport, "STORE_TIMEOUT", read_timeout),
-        mock.patch.object(transport, "time", SimpleNamespace(sleep=lambda _: None)),
+        mock.patch.object(retry, "time", SimpleNamespace(sleep=lambda _: None)),
     ):
         yield
 
@@ -101,7 +96,9 @@ class Sides:
         pushed: list[str] = []
         with QuickProxy(self.destination, rules) as proxy:
             error = outcome_of(
-                lambda: pushed.extend(push(proxy.address, file, True, secure=False, jobs=jobs))
+                lambda: pushed.extend(
+                    push_payload_to_registry(proxy.address, file, True, secure=False, jobs=jobs)
+                )
             )
             if must_happen:
                 _see_that_all_happened(proxy, rules)

@@ -1,4 +1,4 @@
-"""Two registries for all that goes wrong."""
+"""The two registries that all tests of faults share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faults.cells import Sides, both_sides
 
 @pytest.fixture(scope="session")
 def sides() -> Iterator[Sides]:
-    """Run the registries of both sides; every test uses repositories of its own."""
+    """Run the registries of both sides; each test uses its own repositories."""
     require_registry()
-    with both_sides() as found:
-        yield found
+    with both_sides() as registries:
+        yield registries

@@ -24,7 +24,7 @@ EXPECTED = {
     "closed before the answer, always": "eeee eeeeeeeeeeee",
     "closed in the middle, once": "-sss -s------s---",
     "closed in the middle, always": "-ees -e------s---",
-    "truncated, once": "-sss -s------e---",
+    "truncated, once": "-sss -s------s---",
     "truncated, always": "-eee -e------e---",
     "a bit flipped, once": "-sss -s----s-es-s",
     "a bit flipped, always": "-eee -e----e-ee-e",
@@ -65,6 +65,6 @@ EXPECTED = {
     "Docker-Content-Digest dropped": "-sss -sss--ssss-s",
     "Location dropped": "---- -----e-s----",
     "HEAD refused (405)": "---- --sss-----s-",
-    "HTML with 200, once": "eees eeeeeeeseeee",
+    "HTML with 200, once": "eees eeeeeeesseee",
     "HTML with 200, always": "eeee eeeeeeeseeee",
 }

@@ -15,7 +15,7 @@ import pytest
 
 import images
 from docker_charon import PayloadError, make_payload
-from docker_charon.payload import writer as payload_writer
+from docker_charon.payload import writer
 from docker_charon.payload.random_access import RandomAccess
 from faults.cells import Sides
 from images import image, layer
@@ -60,7 +60,7 @@ def test_a_disk_that_is_too_small_is_told_before_the_first_blob(
     with small_disk(tmp_path / "disk", SIZE) as disk, Proxy(source) as proxy:
         with pytest.raises(PayloadError) as raised:
             make_payload(proxy.address, disk / "p.zip", ["large:1"], secure=False)
-        is_one_line(raised.value, "p.zip needs", "bytes more", "free")
+        is_one_line(raised.value, "p.zip needs", "more bytes", "free")
         assert not proxy.matching("GET", "/blobs/")
         assert not [*disk.iterdir()]
 
@@ -121,7 +121,7 @@ def test_a_write_that_fails_is_told_and_leaves_no_payload(
     payload = tmp_path / "out" / "p.zip"
     payload.parent.mkdir()
     with monkeypatch.context() as patched, pytest.raises(PayloadError) as raised:
-        patched.setattr(payload_writer, "RandomAccess", FullDisk)
+        patched.setattr(writer, "RandomAccess", FullDisk)
         make_payload(source, payload, ["large:1"], secure=False, jobs=1)
     is_one_line(raised.value, "cannot write", "p.zip", os.strerror(errno.ENOSPC))
     assert [*payload.parent.iterdir()] == ([raised.value.partial] if raised.value.partial else [])

@@ -20,6 +20,7 @@ from faults import processes
 from faults.cells import Sides, payload_of
 from images import TestImage, image, index, layer
 from proxy import Proxy, Request
+from repetition import repeated
 
 MOMENTS = range(int(os.environ.get("KILLS", "10")))
 JOBS = 2
@@ -67,7 +68,7 @@ def uploaded(proxy: Proxy) -> set[str]:
     return {digest_in(each) for each in proxy.matching("PUT", "/uploads/") if each.status == 201}
 
 
-@pytest.mark.parametrize("seed", MOMENTS)
+@pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
 def test_make_goes_on_with_what_it_had(
     sides: Sides, whole: bytes, tmp_path: Path, seed: int
 ) -> None:
@@ -87,7 +88,7 @@ def test_make_goes_on_with_what_it_had(
     assert was_whole or len(before & again) <= JOBS
 
 
-@pytest.mark.parametrize("seed", MOMENTS)
+@pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
 def test_push_goes_on_with_what_it_had(sides: Sides, tmp_path: Path, seed: int) -> None:
     name, payload = f"killed{seed}:1", tmp_path / "p.zip"
     payload.write_bytes(payload_of({name: APP}).getvalue())

@@ -24,6 +24,7 @@ import images
 from distribution import Api
 from docker_charon import serve
 from images import TestImage, artifact, image, index, layer
+from repetition import repeated
 
 MOMENTS = range(int(os.environ.get("SERVER_KILLS", "15")))
 CLIENTS = 4
@@ -97,7 +98,7 @@ def check_layout(storage: Path) -> int:
     return len(entries)
 
 
-@pytest.mark.parametrize("seed", MOMENTS)
+@pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
 def test_what_is_listed_can_be_pulled_whenever_the_server_is_killed(
     tmp_path: Path, seed: int
 ) -> None:

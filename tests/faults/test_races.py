@@ -13,12 +13,13 @@ from faults import processes
 from faults.cells import Sides, payload_of
 from images import TestImage, image, index, layer
 from proxy import Action, Head, Proxy, Rule
+from repetition import repeated
 
 OLD: TestImage = index(image(layer(30), layer(31)), image(layer(32)))
 NEW: TestImage = index(image(layer(30), layer(33)), image(layer(34)))
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", repeated(range(3)))
 def test_two_pushes_of_one_payload_both_succeed(sides: Sides, tmp_path: Path, turn: int) -> None:
     app = index(*(image(layer(n, 100_000), layer(n + 1, 100_000)) for n in (40, 41, 42)))
     name, payload = f"raced{turn}:1", tmp_path / "p.zip"

@@ -14,7 +14,8 @@ import images
 import registries
 from conftest import require_registry
 from docker_charon import push_payload_to_registry
-from docker_charon.registry import http as transport
+from docker_charon.registry import session
+from docker_charon.registry.retry import RetryPolicy
 from faults.cells import payload_of
 from faults.processes import wait_until
 from images import TestImage, image, layer
@@ -44,7 +45,7 @@ def test_a_push_survives_that_its_registry_restarts(
     # Without a secret of its own, a registry signs the state of uploads with a new one each time:
     # what was begun before is unknown to it afterwards.
     require_registry()
-    monkeypatch.setattr(transport, "BACKOFF", 0.4)
+    monkeypatch.setattr(session, "RETRY", RetryPolicy())
     root, port = tmp_path / "registry", registries.free_port()
     http = {"secret": secret} if secret else {}
     payload = SlowFile(payload_of({"app:1": APP}).getvalue())

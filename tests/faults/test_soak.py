@@ -9,12 +9,13 @@ import pytest
 
 from faults import soak
 from faults.cells import SURVIVED, Sides
+from repetition import repeated
 
 SETS = int(os.environ.get("FAULT_SETS", "200"))
 AT_A_TIME = 20
 
 
-@pytest.mark.parametrize("start", range(0, SETS, AT_A_TIME))
+@pytest.mark.parametrize("start", repeated(range(0, SETS, AT_A_TIME)))
 def test_random_faults_are_survived_or_told(sides: Sides, start: int) -> None:
     seeds = range(start, min(start + AT_A_TIME, SETS))
     counts: Counter[str] = Counter()

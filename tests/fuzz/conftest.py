@@ -1,4 +1,4 @@
-"""How hypothesis works here: the same examples in every run, and nothing left behind."""
+"""The settings of hypothesis: the same examples in every run, and no files left behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ settings.register_profile(
     "same-every-time",
     derandomize=True,
     database=None,
-    deadline=None,  # how long an example takes is the machine's business
+    deadline=None,  # a slow machine must not fail a test
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "200")),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,4 +1,4 @@
-"""What becomes of a payload, whatever it is: everything that reads one is tried on it.
+"""The examination of a payload: every function that reads one is called with it.
 
 Each of them has to come to the right result or to an error of ours, which is one printable line.
 """
@@ -43,16 +43,16 @@ def examine(
 
     findings: list[str] | None = None
     ends: list[str] = []
-    with _told(ends):
+    with _collecting(ends):
         findings = verify_payload(file(), jobs=jobs, progress=False)
         assert all(map(is_line, findings)), "a finding that is not a line"
         ends.append("whole" if not findings else f"{len(findings)} findings")
-    with _told(ends):
+    with _collecting(ends):
         summary = inspect_payload(file())
         json.loads(summary.as_json().encode())
         ends.append(f"{len(summary.images)} images")
     destination = Destination(there)
-    with _told(ends), _standing_in(destination):
+    with _collecting(ends), _standing_in(destination):
         pushed = push_payload_to_registry("destination.example", file(), jobs=jobs, progress=False)
         assert all(map(is_line, pushed))
         ends.append(f"{len(pushed)} pushed")
@@ -65,7 +65,7 @@ def examine(
 
 
 @contextmanager
-def _told(ends: list[str]) -> Iterator[None]:
+def _collecting(ends: list[str]) -> Iterator[None]:
     try:
         yield
     except DockerCharonError as error:
@@ -77,7 +77,7 @@ def _told(ends: list[str]) -> Iterator[None]:
 def _standing_in(destination: Destination) -> Iterator[None]:
     """Have a push find ``destination`` in place of a registry."""
     with (
-        mock.patch.object(push, "RegistryClient", destination),
+        mock.patch.object(push, "open_registry", destination),
         warnings.catch_warnings(record=True) as warned,
     ):
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""A line: what every error has to be, whatever it tells of."""
+"""A line: every error is one, whatever it is about."""
 
 from __future__ import annotations
 

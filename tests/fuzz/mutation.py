@@ -1,4 +1,4 @@
-"""Mutants of payloads: a seed makes one, always the same one.
+"""Mutants of payloads: the same seed always gives the same mutant.
 
 Some are what a bad disk makes of a payload, and some what somebody makes who knows the format: zip
 records that lie, documents with other values in them and every checksum right.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from images import OCI, TestImage, artifact, digest_of, image, index, layer
-from payload.test_reader import old, payload, unzipped, zipped
+from payloads import older_payload, payload_of, unzipped, zipped
 
 BASE = image(layer(1, 40))
 APP = image(layer(1, 40), layer(2, 300), b"")
@@ -52,12 +52,14 @@ def _streamed(entries: Mapping[str, bytes]) -> bytes:
 
 
 SOUND = [
-    Sound(payload(_WHOLE), {}),
-    Sound(payload({"app:1": APP, "base:1": BASE}, {"base:1": BASE}), {"base:1": BASE}),
-    Sound(zipped(unzipped(payload(_WHOLE)), [zipfile.ZIP_DEFLATED]), {}),
-    Sound(_streamed(unzipped(payload({"app:1": APP}))), {}),
-    Sound(old({"lib/app:1": APP, "base:1": None}, {DIGEST: "base"}, "0.4"), {"base:1": BASE}),
-    Sound(old({"app:1": APP, "base:1": BASE}, {}, "0.1"), {}),
+    Sound(payload_of(_WHOLE), {}),
+    Sound(payload_of({"app:1": APP, "base:1": BASE}, {"base:1": BASE}), {"base:1": BASE}),
+    Sound(zipped(unzipped(payload_of(_WHOLE)), [zipfile.ZIP_DEFLATED]), {}),
+    Sound(_streamed(unzipped(payload_of({"app:1": APP}))), {}),
+    Sound(
+        older_payload({"lib/app:1": APP, "base:1": None}, {DIGEST: "base"}, "0.4"), {"base:1": BASE}
+    ),
+    Sound(older_payload({"app:1": APP, "base:1": BASE}, {}, "0.1"), {}),
 ]
 RIGHT = frozenset(one.manifest for top in (APP, BASE, BOTH, THING) for one in (top, *top.children))
 

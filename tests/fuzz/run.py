@@ -52,7 +52,7 @@ def main() -> None:
                 last = examine(
                     content, sound.there, RIGHT if is_damage else None, jobs=1 + seed % 40 // 39
                 )
-                ends["whole" if last[0] == "whole" else "told"] += 1
+                ends["whole" if last[0] == "whole" else "reported"] += 1
                 ends["pushed" if last[2].endswith("pushed") else "refused"] += 1
             except BaseException:  # an AssertionError of ours, or what no caller should see
                 wrong.append(f"mutant {seed}: {traceback.format_exc(limit=-6)}")

@@ -1,4 +1,4 @@
-"""Small files that would grow large: memory stays below 200 MB, and the end comes soon."""
+"""Small files that expand to large ones: memory stays below 200 MB."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, payload_en
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES
 from docker_charon.payload.reader import open_payload
 from docker_charon.transfer.plan import plan_make
-from fuzz.test_mutants import MOST_MEMORY, run
+from fuzz.process import MOST_MEMORY, run
 from images import TestImage, digest_of, image, index, layer
-from payload.test_reader import payload, unzipped, zipped
-from transfer.test_plan import named
+from payloads import named, payload_of, unzipped, zipped
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
@@ -89,7 +88,7 @@ def chain(length: int) -> bytes:
     )
 
 
-TOO_MUCH = "there is too much in one payload"
+TOO_LARGE = "the payload is too large"
 ASTRAL = b'{"manifests":[],"x":"\xf0\x9f\x98\x80' + b"a" * (LONGEST_DOCUMENT - 100) + b'"}'
 EMPTY = b'{"format_version":1,"manifests_paths":{},"blobs_paths":{}}'
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -117,7 +116,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: deflated(
             {DESCRIPTOR_PATH: descriptor({f"a{n}": "m" for n in range(500)}), "m": manifest(36_000)}
         ),
-        TOO_MUCH,
+        TOO_LARGE,
     ),
     "as many manifests as there may be": (
         lambda: deflated(
@@ -135,7 +134,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
                 **{f"m{n}": manifest(36_000, n) for n in range(60)},
             }
         ),
-        TOO_MUCH,
+        TOO_LARGE,
     ),
     "very many images": (
         lambda: deflated({DESCRIPTOR_PATH: descriptor({f"{n:x}": None for n in range(66_000)})}),
@@ -143,7 +142,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "too many images": (
         lambda: deflated({DESCRIPTOR_PATH: descriptor({f"{n:x}": None for n in range(200_000)})}),
-        TOO_MUCH,
+        TOO_LARGE,
     ),
     "very many places": (
         lambda: deflated(
@@ -155,7 +154,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "",
     ),
-    "an entry a line": (lambda: directory(MOST_ENTRIES), "twice"),
+    "an entry a line": (lambda: directory(MOST_ENTRIES), "two entries"),
     "a few entries too many": (
         lambda: directory(MOST_ENTRIES + 1),
         "more than 100,000 entries",
@@ -163,7 +162,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a million entries": (lambda: directory(1_000_000), "more than 100,000 entries"),
     "entries that share their bytes": (
         lambda: overlapping(20_000, 10_000_000),
-        "inside of another entry",
+        "overlaps another entry",
     ),
     "a thousand nested indexes": (lambda: chain(1000), ""),
 }
@@ -183,17 +182,17 @@ def test_a_bomb_does_not_go_off(bomb: str, tmp_path: Path) -> None:
         assert found["last"][0] == "whole"
 
 
-def test_every_entry_at_a_wrong_place_is_told_once_and_none_is_read(tmp_path: Path) -> None:
+def test_every_entry_at_a_wrong_place_is_reported_once_and_none_is_read(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     path.write_bytes(overlapping(50, 1000))
     findings = [finding for finding in verify_payload(path) if "blobs/" in finding]
-    inside = [finding for finding in findings if finding.endswith("inside of another entry")]
+    inside = [finding for finding in findings if finding.endswith("overlaps another entry")]
     assert len(inside) == 49
     assert findings[:49] == inside
     assert len(findings) == 50  # the first is read, and its checksum is wrong
 
 
-def test_a_long_entry_hides_none_of_those_inside_of_it(tmp_path: Path) -> None:
+def test_a_long_entry_hides_none_of_those_that_it_overlaps(tmp_path: Path) -> None:
     """The first ends behind the third, whatever stands between them."""
     content = bytearray(overlapping(3, 1000))
     second = content.index(b"PK\1\2") + _CENTRAL.size + len(b"blobs/00000")
@@ -202,14 +201,14 @@ def test_a_long_entry_hides_none_of_those_inside_of_it(tmp_path: Path) -> None:
     path.write_bytes(content)
     findings = verify_payload(path)
     for name in ("blobs/00001", "blobs/00002"):
-        assert f"the payload has {name} inside of another entry" in findings
+        assert f"the entry {name} of the payload overlaps another entry" in findings
 
 
 def test_a_large_payload_of_an_honest_maker_opens(tmp_path: Path) -> None:
     """2,000 indexes with an image of ten layers each: 26,000 entries."""
     path = tmp_path / "large.zip"
     path.write_bytes(
-        payload(
+        payload_of(
             {
                 f"team/service-{n}:1.0": index(image(*(layer(10 * n + m, 1) for m in range(10))))
                 for n in range(2000)
@@ -227,15 +226,15 @@ def test_what_could_not_be_opened_again_is_not_made(monkeypatch: pytest.MonkeyPa
     for limit in ("MOST_ENTRIES", "LONGEST_DOCUMENT", "MOST_VALUES"):
         with monkeypatch.context() as patched:
             patched.setattr(f"docker_charon.payload.format.{limit}", 4)
-            with pytest.raises(PayloadError, match=r"too much .*; make several payloads"):
+            with pytest.raises(PayloadError, match=r"too large.*; make several payloads"):
                 list(payload_entries(plan))
     monkeypatch.setattr(limits, "_MEMORY", 6000)
-    with pytest.raises(PayloadError, match=r"too much .*; make several payloads"):
+    with pytest.raises(PayloadError, match=r"too large.*; make several payloads"):
         list(payload_entries(plan))
 
 
 def test_a_manifest_is_read_once_for_all_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = payload({f"app:{n}": image(layer(1)) for n in range(50)})
+    content = payload_of({f"app:{n}": image(layer(1)) for n in range(50)})
     entries = unzipped(content)
     read: list[str] = []
     real = archive.Archive.read

@@ -9,16 +9,18 @@ import pytest
 import responses
 from hypothesis import example, given
 from hypothesis import strategies as st
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 
 from docker_charon.errors import RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry import client as registry
-from docker_charon.registry import session as connection
+from docker_charon.registry import session
 from docker_charon.registry.auth import _granted, parse_challenges
-from docker_charon.registry.client import _is_number, _is_rest
-from docker_charon.registry.refusal import Asker, refusal
+from docker_charon.registry.blobs import _is_rest
+from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.credentials import Credentials, FoundLogin
+from docker_charon.registry.errors import answer_error
+from docker_charon.registry.http import parse_number
 from fuzz.json_values import members, scalars, values, written
 from fuzz.line import check_line
 
@@ -104,8 +106,9 @@ def test_only_the_rest_of_a_blob_is_its_rest(text: str, start: int, size: int) -
 
 @given(numbers | st.text(max_size=5))
 def test_a_number_is_one_that_fits(text: str) -> None:
-    if _is_number(text):
-        assert 0 <= int(text) < 2**63
+    number = parse_number(text)
+    if number is not None:
+        assert 0 <= number == int(text) < 2**63
         assert re.fullmatch("[0-9]+", text)
 
 
@@ -128,7 +131,7 @@ def test_hard_answers_of_a_token_service_hold_no_token(content: bytes) -> None:
 
 
 def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_MOST_PAGES", 20)
+    monkeypatch.setattr(session, "_MOST_PAGES", 20)
     pages = 0
 
     def page(request: PreparedRequest) -> tuple[int, dict[str, str], str]:
@@ -136,7 +139,7 @@ def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPat
         pages += 1
         return 200, {"Link": f'</v2/app/tags/list?n={pages}>; rel="next"'}, '{"tags":[]}'
 
-    with responses.RequestsMock() as mocked, registry.RegistryClient("r.example") as client:
+    with responses.RequestsMock() as mocked, RegistryClient("r.example") as client:
         mocked.add_callback("GET", re.compile(".*/tags/list"), page)
         with pytest.raises(RegistryError, match="finds no end of the tags of app"):
             client.tags("app")
@@ -145,7 +148,7 @@ def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPat
 
 def test_deep_or_crowded_lists_of_tags_are_nonsense() -> None:
     for body in (b"[" * 100_000, b'{"tags":[' + b"{}," * 1_000_000 + b"{}]}"):
-        with responses.RequestsMock() as mocked, registry.RegistryClient("r.example") as client:
+        with responses.RequestsMock() as mocked, RegistryClient("r.example") as client:
             mocked.add("GET", "https://r.example/v2/app/tags/list", body=body)
             with pytest.raises(RegistryError, match="nonsense"):
                 client.tags("app")
@@ -164,8 +167,10 @@ errors: st.SearchStrategy[Any] = members(
 @example(b"[" * 65_536, 500, True)
 @example(b'{"errors":' * 6_000, 500, True)
 def test_a_refusal_is_one_line_whatever_the_body(body: bytes, status: int, known: bool) -> None:
-    asker = Asker("registry.example", True, False)
-    error = refusal(asker, status, body, "its check", has_credentials=known)
+    answer = Response()
+    answer.status_code = status
+    login = FoundLogin(Credentials("user", "secret") if known else None)
+    error = answer_error(answer, body, "the check", "registry.example", secure=True, login=login)
     assert str(error).isprintable()
     assert len(str(error)) < 1000
     assert error.status == status

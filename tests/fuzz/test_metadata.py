@@ -1,4 +1,4 @@
-"""A payload's own documents, well zipped, with anything in them."""
+"""The documents of a payload with arbitrary values, in a valid zip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fuzz.examination import examine
 from fuzz.json_values import digests, manifests, members, mostly, scalars, values, whole, written
 from fuzz.mutation import APP, BASE, BOTH
 from images import TestImage, digest_of
-from payload.test_reader import payload, zipped
+from payloads import payload_of, zipped
 
 CONTENT = {**APP.contents(), **BASE.contents(), **BOTH.contents()}
 ENTRIES = {f"blobs/{digest.replace(':', '/')}": content for digest, content in CONTENT.items()}
@@ -115,7 +115,7 @@ def test_a_platform_in_any_script_is_printed_where_little_can_be(
     document["manifests"][0]["platform"] = {"os": "lin\u00fc\ud800\u0661", "architecture": "\u4e00"}
     odd = TestImage(json.dumps(document).encode(), BOTH.media_type, [], BOTH.children)
     path = tmp_path / "payload.zip"
-    path.write_bytes(payload({"app:1": odd}))
+    path.write_bytes(payload_of({"app:1": odd}))
     done = subprocess.run(
         [sys.executable, "-m", "docker_charon", "inspect-payload", *option, "-f", str(path)],
         env={**os.environ, "PYTHONIOENCODING": encoding},

@@ -1,4 +1,4 @@
-"""Descriptors: reading them out of JSON, and holding content against them."""
+"""Descriptors: parsed from JSON, and compared with content."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_malformed_descriptor_is_refused_with_its_place(
 
 
 @pytest.mark.parametrize("value", [None, [], "sha256", 1, [GOOD]])
-def test_what_is_no_json_object_is_no_descriptor(value: object) -> None:
+def test_a_value_that_is_not_an_object_is_not_a_descriptor(value: object) -> None:
     with pytest.raises(InvalidManifest, match="config is not a descriptor"):
         Descriptor.parse(value, "config")
 
@@ -176,3 +176,16 @@ def test_content_is_passed_on_as_it_arrives() -> None:
 
     next(iter(of(CONTENT).verified(source())))
     assert len(arrived) == 1
+
+
+def test_a_layer_with_urls_is_non_distributable() -> None:
+    assert not Descriptor.parse(GOOD, "here").is_non_distributable
+    assert not Descriptor.parse({**GOOD, "urls": []}, "here").is_non_distributable
+    assert Descriptor.parse({**GOOD, "urls": ["https://example.com"]}, "here").is_non_distributable
+
+
+def test_an_index_lists_content_with_a_type_and_annotations_only_where_there_are_any() -> None:
+    parsed = Descriptor.parse({**GOOD, "annotations": {"of": "the descriptor"}}, "here")
+    assert parsed.index_entry() == GOOD
+    entry = parsed.index_entry(artifact_type="a/b", annotations={"c": "d"})
+    assert entry == {**GOOD, "artifactType": "a/b", "annotations": {"c": "d"}}

@@ -1,4 +1,4 @@
-"""Manifests: bytes kept as they are, and the graph that they make."""
+"""Manifests: their bytes stay the same, and their members are checked."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ import pytest
 from docker_charon.errors import DigestMismatch, InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image
-from docker_charon.oci.manifest import MAX_SIZE, Manifest
-from images import DOCKER, DOCKER_LIST, OCI, OCI_INDEX, TestImage, artifact, image, index, layer
+from docker_charon.oci.manifest import MAX_SIZE, Manifest, encode_index
+from images import (
+    DOCKER,
+    DOCKER_LIST,
+    EMPTY,
+    OCI,
+    OCI_INDEX,
+    TestImage,
+    artifact,
+    image,
+    index,
+    layer,
+)
 
 ONE = image(layer(1), layer(2))
 
@@ -21,17 +31,6 @@ def changed(wanted: TestImage, **members: Any) -> bytes:
     """Return a manifest with other members; those that are ``...`` are left out."""
     document = {**json.loads(wanted.manifest), **members}
     return json.dumps({key: value for key, value in document.items() if value is not ...}).encode()
-
-
-def collect(root: TestImage) -> tuple[Image, list[str]]:
-    """Return the image below ``root``, and the digests that were asked for on the way."""
-    contents, asked = root.contents(), []
-
-    def child(descriptor: Descriptor) -> Manifest:
-        asked.append(str(descriptor.digest))
-        return Manifest.of(descriptor, contents[descriptor.digest])
-
-    return Image.collect(Manifest.parse(root.manifest), child), asked
 
 
 @pytest.mark.parametrize("media_type", [DOCKER, OCI])
@@ -90,23 +89,23 @@ def test_a_manifest_may_have_no_layers(layers: object) -> None:
         (index(ONE), "application/json", OCI_INDEX),
     ],
 )
-def test_without_a_media_type_of_its_own_the_carrier_says_it_and_then_the_shape(
+def test_without_a_media_type_of_its_own_it_comes_from_outside_or_from_the_members(
     wanted: TestImage, carried: str | None, media_type: str
 ) -> None:
     assert Manifest.parse(changed(wanted, mediaType=...), carried).media_type == media_type
 
 
-def test_its_own_media_type_goes_before_the_carriers() -> None:
+def test_its_own_media_type_takes_precedence() -> None:
     assert Manifest.parse(ONE.manifest, OCI_INDEX).media_type == DOCKER
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[" * 200_000, "not JSON"),
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[" * 200_000, "not valid JSON"),
         (b"\n <!DOCTYPE html><html>", "a web page"),
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),
@@ -129,7 +128,7 @@ def test_its_own_media_type_goes_before_the_carriers() -> None:
         (b" " * (MAX_SIZE + 1), "more than 4 MiB"),
     ],
 )
-def test_what_is_no_manifest_is_refused(content: bytes, problem: str) -> None:
+def test_a_document_that_is_not_a_manifest_is_refused(content: bytes, problem: str) -> None:
     with pytest.raises(InvalidManifest, match=problem) as raised:
         Manifest.parse(content, DOCKER if b"mediaType" in content else None)
     assert "\n" not in str(raised.value)
@@ -140,85 +139,42 @@ def test_the_largest_manifest_is_still_read() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_a_manifest_is_held_against_the_digest_that_it_was_asked_for_by(algorithm: str) -> None:
+def test_a_manifest_must_have_the_digest_that_was_asked_for(algorithm: str) -> None:
     digest = Digest.of(ONE.manifest, algorithm)
     assert Manifest.parse(ONE.manifest, digest=digest).digest == digest
     with pytest.raises(DigestMismatch, match=str(digest)):
         Manifest.parse(ONE.manifest + b" ", digest=digest)
 
 
-def test_a_manifest_is_held_against_the_size_in_its_descriptor() -> None:
+def test_a_manifest_must_have_the_size_in_its_descriptor() -> None:
     descriptor = Manifest.parse(ONE.manifest).descriptor
     assert Manifest.of(descriptor, ONE.manifest).content == ONE.manifest
     with pytest.raises(DigestMismatch, match=f"has {len(ONE.manifest) + 1} bytes"):
         Manifest.of(descriptor, ONE.manifest + b" ")
 
 
-def test_a_single_image_is_a_graph_of_one() -> None:
-    found, asked = collect(ONE)
-    assert [m.digest for m in found.manifests] == [found.root.digest] == [ONE.digest]
-    assert asked == []
+def test_the_artifact_type_is_the_manifests_own_or_that_of_its_config() -> None:
+    own = Manifest.parse(artifact(b"chart").manifest)
+    assert own.artifact_type == "application/vnd.example.thing"
+    without = Manifest.parse(changed(artifact(b"chart"), artifactType=...))
+    assert without.artifact_type == EMPTY
+    assert Manifest.parse(changed(artifact(b"chart"), artifactType=1)).artifact_type == EMPTY
+    assert Manifest.parse(index(ONE).manifest).artifact_type == ""
 
 
-def test_every_manifest_below_an_index_is_asked_for_once() -> None:
-    child = image(layer(3))
-    found, asked = collect(index(ONE, child, ONE))
-    assert sorted(asked) == sorted([ONE.digest, child.digest])
-    assert len(found.manifests) == 3
+def test_a_referrer_is_listed_with_its_type_and_those_annotations_that_are_text() -> None:
+    chart = Manifest.parse(artifact(b"chart", annotations={"a": "b", "c": 1}).manifest)
+    assert chart.as_referrer() == {
+        "mediaType": OCI,
+        "digest": chart.digest,
+        "size": len(chart.content),
+        "artifactType": "application/vnd.example.thing",
+        "annotations": {"a": "b"},
+    }
 
 
-@pytest.mark.parametrize(
-    "root",
-    [
-        index(ONE, image(layer(3))),
-        index(ONE, index(ONE)),
-        index(index(ONE), ONE),
-        index(index(index(ONE), ONE), index(ONE)),
-        index(index(ONE, image(layer(3))), index(image(layer(3)), ONE)),
-    ],
-    ids=["flat", "child first", "nested first", "twice nested", "crossed"],
-)
-def test_children_come_before_every_index_that_lists_them(root: TestImage) -> None:
-    found, _ = collect(root)
-    place = {manifest.digest: n for n, manifest in enumerate(found.manifests)}
-    for manifest in found.manifests:
-        assert all(place[child.digest] < place[manifest.digest] for child in manifest.manifests)
-    assert len(place) == len(found.manifests)
-    assert found.root.digest == root.digest
-
-
-def test_the_children_of_an_index_keep_its_order() -> None:
-    children = [image(layer(seed)) for seed in range(3)]
-    found, _ = collect(index(*children))
-    assert [m.digest for m in found.manifests[:-1]] == [child.digest for child in children]
-
-
-def test_a_graph_deeper_than_the_interpreters_stack_is_walked() -> None:
-    root = ONE
-    for _ in range(1500):
-        root = TestImage(index(root).manifest, OCI_INDEX, [], [root])
-    manifests = {}
-    below: list[TestImage] = [root]
-    while below:
-        current = below.pop()
-        manifests[current.digest] = current.manifest
-        below += current.children
-    found = Image.collect(
-        Manifest.parse(root.manifest), lambda child: Manifest.of(child, manifests[child.digest])
-    )
-    assert len(found.manifests) == 1501
-    assert found.manifests[0].digest == ONE.digest
-
-
-def test_a_blob_of_several_images_is_there_once() -> None:
-    found, _ = collect(index(image(layer(1), layer(2)), image(layer(1), layer(3))))
-    digests = [blob.digest for blob in found.blobs]
-    assert len(digests) == len(set(digests))
-    assert {Digest.of(layer(n)) for n in (1, 2, 3)} < set(digests)
-
-
-def test_two_sizes_of_one_blob_are_refused() -> None:
-    document = json.loads(ONE.manifest)
-    document["layers"].append({**document["layers"][0], "size": 1})
-    with pytest.raises(InvalidManifest, match="two sizes"):
-        collect(TestImage(json.dumps(document).encode(), DOCKER))
+def test_an_index_is_encoded_with_the_members_that_it_had() -> None:
+    content = encode_index([ONE.descriptor], {"annotations": {"a": "\ud800"}})
+    assert content.isascii()
+    assert Manifest.parse(content).manifests[0].digest == ONE.digest
+    assert list(json.loads(content)) == ["schemaVersion", "mediaType", "annotations", "manifests"]

@@ -30,14 +30,14 @@ from docker_charon.oci.platform import Platform
         ("windows/amd64", "windows/amd64"),
     ],
 )
-def test_a_platform_has_one_spelling(text: str, meant: str) -> None:
+def test_a_platform_has_one_canonical_form(text: str, meant: str) -> None:
     assert str(Platform.parse(text)) == meant
 
 
 @pytest.mark.parametrize(
     "text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "linux amd64", "linux/am\nd64"]
 )
-def test_what_is_no_platform_is_refused_with_an_example(text: str) -> None:
+def test_text_that_is_not_a_platform_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidPlatform, match="write it as OS/ARCH"):
         Platform.parse(text)
 

@@ -101,7 +101,7 @@ def test_the_digest_decides_what_is_pulled_and_the_tag_what_is_pushed(
     ],
 )
 def test_what_breaks_the_grammar_is_refused_in_one_short_line(name: str) -> None:
-    with pytest.raises(InvalidReference, match="is not an image's name") as raised:
+    with pytest.raises(InvalidReference, match="is not an image name") as raised:
         Reference.parse(name)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 500
@@ -111,12 +111,12 @@ def test_what_breaks_the_grammar_is_refused_in_one_short_line(name: str) -> None
     ("name", "hint"),
     [
         ("", "it is empty"),
-        (" busybox", "write it as repository:tag, nothing around it"),
-        ("Busybox:1", "repositories are written in lower case"),
-        ("a" * 256, "255 characters at the most"),
-        ("busy box", "its parts are separated by /"),
-        ("localhost:5000/busybox", "the registry is given apart"),
-        ("https://example.com/busybox", "the registry is given apart"),
+        (" busybox", "write it as repository:tag, without spaces"),
+        ("Busybox:1", "write the repository in lower case"),
+        ("a" * 256, "at most 255 characters"),
+        ("busy box", "consists of parts separated by /"),
+        ("localhost:5000/busybox", "leave out the registry"),
+        ("https://example.com/busybox", "leave out the registry"),
     ],
 )
 def test_the_message_says_what_to_do_next(name: str, hint: str) -> None:
@@ -147,6 +147,6 @@ def test_a_name_with_more_than_a_repository_is_not_a_repository(repository: str)
         check_repository(repository)
 
 
-def test_a_bad_repository_is_told_by_the_name_that_it_came_in() -> None:
+def test_a_bad_repository_is_reported_by_the_name_that_it_came_in() -> None:
     with pytest.raises(InvalidReference, match="'UP:1@x'"):
         check_repository("UP", "UP:1@x")

@@ -1,4 +1,4 @@
-"""The payload's format: its entries, and what its documents say."""
+"""The payload format: its entries, and the content of its documents."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from docker_charon.payload.format import (
     Entry,
     PayloadDescriptor,
     blob_path,
-    parse_document,
     parse_index,
     payload_entries,
 )
 from docker_charon.transfer.plan import plan_make
 from images import TestImage, artifact, image, index, layer
-from transfer.test_plan import named
+from payloads import named
 
 APP = image(layer(1), layer(2))
 BASE = image(layer(1))
@@ -100,7 +99,7 @@ def test_the_descriptor_has_the_shape_that_docker_charon_04_reads() -> None:
     assert path_of(layer(1)) not in found
 
 
-def test_several_repositories_that_have_a_blob_are_all_told() -> None:
+def test_several_repositories_that_have_a_blob_are_all_listed() -> None:
     found = entries({"app": APP}, {"one:1": BASE, "two:1": BASE})
     assert document(found[DESCRIPTOR_PATH])["blobs_paths"][L1] == {
         "repository": "one",
@@ -121,7 +120,7 @@ def test_what_is_written_is_read_again() -> None:
     written = found[DESCRIPTOR_PATH].content
     assert written is not None
     parsed = PayloadDescriptor.parse(written)
-    assert parsed.ours
+    assert parsed.has_layout
     assert parsed.manifests == {"app:1": path_of(APP.manifest), "base:1": None}
     assert parsed.zip_paths is not None
     assert parsed.zip_paths[L2] == path_of(layer(2))
@@ -149,7 +148,7 @@ def test_a_descriptor_of_04_has_places_and_no_version() -> None:
     assert parsed.manifests == {"app:1": "manifests/app_1", "base:1": None}
     assert parsed.zip_paths == {L1: f"blobs/{L1}"}
     assert parsed.at_destination == {L2: ("base",)}
-    assert not parsed.ours
+    assert not parsed.has_layout
 
 
 def test_a_descriptor_of_01_has_images_only() -> None:
@@ -157,7 +156,7 @@ def test_a_descriptor_of_01_has_images_only() -> None:
     assert parsed.manifests == {"app:1": "manifests/app_1", "base:1": "manifests/base_1"}
     assert parsed.zip_paths is None
     assert parsed.at_destination is None
-    assert not parsed.ours
+    assert not parsed.has_layout
 
 
 @pytest.mark.parametrize("name", ["format_version", "manifests_paths", "blobs_paths"])
@@ -178,18 +177,21 @@ def test_members_that_are_not_known_yet_are_passed_over() -> None:
     [
         ([], "not a JSON object"),
         (None, "not a JSON object"),
-        (ours(format_version=2), "has the format 2, and this docker-charon reads up to 1"),
+        (
+            ours(format_version=2),
+            "has format version 2, and this docker-charon reads versions up to 1",
+        ),
         (ours(manifests_paths=[]), "is malformed"),
-        (ours(manifests_paths={"app": 1}), "an image's path is not a string"),
+        (ours(manifests_paths={"app": 1}), "path of a manifest is not a string"),
         (ours(blobs_paths=None), "has no blobs_paths"),
         (ours(blobs_paths=[]), "has no blobs_paths"),
         (ours(blobs_paths={"latest": {"zip_path": "x"}}), "'latest' is not a digest"),
-        (ours(blobs_paths={L1: "x"}), "place is not a JSON object"),
-        (ours(blobs_paths={L1: {}}), "repository is not a string"),
-        (ours(blobs_paths={L1: {"zip_path": 1}}), "repository is not a string"),
-        (ours(blobs_paths={L1: {"repositories": "base"}}), "repository is not a string"),
+        (ours(blobs_paths={L1: "x"}), "location of a blob is not a JSON object"),
+        (ours(blobs_paths={L1: {}}), "repository of a blob is not a string"),
+        (ours(blobs_paths={L1: {"zip_path": 1}}), "repository of a blob is not a string"),
+        (ours(blobs_paths={L1: {"repositories": "base"}}), "repository of a blob is not a string"),
         (ours(blobs_paths={L1: {"repository": "../x"}}), "is malformed"),
-        ({"app:1": ["manifests/app_1"]}, "an image's path is not a string"),
+        ({"app:1": ["manifests/app_1"]}, "path of a manifest is not a string"),
     ],
 )
 def test_a_malformed_descriptor_is_refused_in_one_line(value: object, problem: str) -> None:
@@ -200,8 +202,10 @@ def test_a_malformed_descriptor_is_refused_in_one_line(value: object, problem: s
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"\xef\xbb\xbf{}", b"[" * 200_000])
 def test_what_is_not_json_is_refused_by_its_path(content: bytes) -> None:
-    with pytest.raises(PayloadError, match="some/path is not JSON"):
-        parse_document("some/path", content)
+    with pytest.raises(PayloadError, match=r"^payload_descriptor\.json is not valid JSON"):
+        PayloadDescriptor.parse(content)
+    with pytest.raises(PayloadError, match=r"^index\.json is not valid JSON"):
+        parse_index(content)
 
 
 def test_what_the_index_lists_may_have_no_name() -> None:

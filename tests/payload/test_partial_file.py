@@ -1,4 +1,4 @@
-"""The file in which a payload grows: found again, locked, reserved, or in the way."""
+"""Partial files: they are continued, locked, allocated, and never confused with other files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ def interrupt(path: Path, front: bytes = FRONT) -> None:
     """Leave a partial file behind as an interruption does."""
     with pytest.raises(KeyboardInterrupt), partial_file(path, front, SIZE) as growing:
         growing.has_content = True
-        growing.file.seek(5000)
-        growing.file.write(b"content")
+        growing.write(b"content", 5000)
         raise KeyboardInterrupt
 
 
 def test_a_payload_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
         assert names_in(tmp_path) == ["p.zip.partial"]
-        growing.file.seek(SIZE - 1)
-        growing.file.write(b"!")
+        growing.write(b"!", SIZE - 1)
     assert names_in(tmp_path) == ["p.zip"]
     content = (tmp_path / "p.zip").read_bytes()
     assert (len(content), content[: len(FRONT)], content[-1:]) == (SIZE, FRONT, b"!")
@@ -52,11 +50,10 @@ def test_an_interruption_leaves_what_there_is_and_the_next_run_finds_it(tmp_path
     assert names_in(tmp_path) == ["p.zip.partial"]
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
         assert growing.leftover is None
-        growing.file.seek(5000)
-        assert growing.file.read(7) == b"content"
+        assert growing.read(7, 5000) == b"content"
 
 
-def test_what_another_plan_left_is_set_aside_and_goes_in_the_end(tmp_path: Path) -> None:
+def test_the_file_of_another_payload_is_set_aside_and_removed_at_the_end(tmp_path: Path) -> None:
     interrupt(tmp_path / "p.zip")
     other = FRONT + b"other"
     with partial_file(tmp_path / "p.zip", other, SIZE) as growing:
@@ -66,7 +63,7 @@ def test_what_another_plan_left_is_set_aside_and_goes_in_the_end(tmp_path: Path)
     assert names_in(tmp_path) == ["p.zip"]
 
 
-def test_the_error_tells_where_it_goes_on(tmp_path: Path) -> None:
+def test_the_error_names_the_partial_file(tmp_path: Path) -> None:
     with (
         pytest.raises(RegistryError) as raised,
         partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing,
@@ -79,7 +76,7 @@ def test_the_error_tells_where_it_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "has_content"), [(RegistryError("it broke"), False), (DigestMismatch("bad"), True)]
 )
-def test_nothing_is_left_that_nobody_can_go_on_with(
+def test_a_useless_partial_file_is_removed(
     tmp_path: Path, error: Exception, has_content: bool
 ) -> None:
     with (
@@ -112,26 +109,26 @@ def test_a_file_that_a_power_failure_left_empty_is_taken_over(
         assert growing.leftover is None
 
 
-def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
+def test_an_unrelated_file_is_left_alone(tmp_path: Path) -> None:
     partial_path(tmp_path / "p.zip").write_bytes(b"a diary")
     with (
-        pytest.raises(PayloadError, match="in the way"),
+        pytest.raises(PayloadError, match="is not the partial file"),
         partial_file(tmp_path / "p.zip", FRONT, SIZE),
     ):
         pass
     assert partial_path(tmp_path / "p.zip").read_bytes() == b"a diary"
 
 
-def test_space_is_taken_beforehand_and_its_lack_told(
+def test_space_is_taken_beforehand_and_its_lack_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with partial_file(tmp_path / "p.zip", FRONT, 5_000_000) as growing:
-        assert os.fstat(growing.file.fileno()).st_blocks * 512 >= 5_000_000
+        assert os.fstat(growing.descriptor or -1).st_blocks * 512 >= 5_000_000
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1_000_000))
     with (
         pytest.raises(
-            PayloadError, match=rf"[67],\d\d\d,\d\d\d bytes more, and {tmp_path} has 1,000"
+            PayloadError, match=rf"[67],\d\d\d,\d\d\d more bytes, and {tmp_path} has 1,000"
         ),
         partial_file(tmp_path / "q.zip", FRONT, 7_000_000),
     ):
@@ -144,4 +141,4 @@ def test_without_reservation_the_file_is_only_made_long(
 ) -> None:
     monkeypatch.delattr(os, "posix_fallocate")
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
-        assert os.fstat(growing.file.fileno()).st_size == SIZE
+        assert os.fstat(growing.descriptor or -1).st_size == SIZE

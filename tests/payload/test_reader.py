@@ -1,4 +1,4 @@
-"""Reading payloads: ours and older ones, whole, damaged and cut short."""
+"""Reading payloads: current and older ones, complete, damaged and cut short."""
 
 from __future__ import annotations
 
@@ -9,28 +9,24 @@ import os
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
-from docker_charon.oci.descriptor import Body, Descriptor
+from docker_charon.oci.descriptor import Body
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
-    blob_path,
-    payload_entries,
 )
 from docker_charon.payload.reader import open_payload
-from docker_charon.payload.writer import write_payload
-from docker_charon.transfer.plan import plan_make
 from images import TestImage, digest_of, image, index, layer
-from transfer.test_plan import named
+from payloads import edited, older_payload, path_of, payload_of, unzipped, with_json, zipped
 
 BASE = image(layer(1))
 APP = image(layer(1), layer(2, 1_500_000), b"")
@@ -43,55 +39,6 @@ KINDS = pytest.mark.parametrize(
 )
 
 
-def payload(
-    wanted: Mapping[str, TestImage], already: Mapping[str, TestImage] | None = None
-) -> bytes:
-    """Make a payload as the flow does, out of memory."""
-    plan = plan_make(
-        [named(name, one) for name, one in wanted.items()],
-        [named(name, one) for name, one in (already or {}).items()],
-    )
-    contents = {key: value for one in wanted.values() for key, value in one.contents().items()}
-
-    @contextmanager
-    def fetch(blob: Descriptor, _: str) -> Iterator[io.BytesIO]:
-        yield io.BytesIO(contents[blob.digest])
-
-    target = io.BytesIO()
-    write_payload(target, payload_entries(plan), fetch)
-    return target.getvalue()
-
-
-def zipped(entries: Mapping[str, bytes], compressions: Sequence[int] = (STORED,)) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        for n, (path, content) in enumerate(entries.items()):
-            archive.writestr(path, content, compressions[n % len(compressions)])
-    return target.getvalue()
-
-
-def unzipped(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return {path: archive.read(path) for path in archive.namelist()}
-
-
-def old(images: Mapping[str, TestImage | None], left_out: Mapping[str, str], release: str) -> bytes:
-    """Make a payload as docker-charon 0.1 or 0.4 did; ``left_out`` blobs are in a repository."""
-    entries, paths = {}, {}
-    places: dict[str, Any] = {digest: {"repository": name} for digest, name in left_out.items()}
-    for name, one in images.items():
-        paths[name] = None if one is None else "manifests/" + name.replace("/", "_")
-        if one is not None:
-            entries[str(paths[name])] = one.manifest
-            for blob in one.blobs:
-                if digest_of(blob) not in left_out:
-                    entries[f"blobs/{digest_of(blob)}"] = blob
-                    places[digest_of(blob)] = {"zip_path": f"blobs/{digest_of(blob)}"}
-    document: Any = {"manifests_paths": paths, "blobs_paths": places}
-    entries[DESCRIPTOR_PATH] = json.dumps(paths if release == "0.1" else document).encode()
-    return zipped(entries)
-
-
 def whole(body: Body) -> bytes:
     content = bytearray()
     for chunk in body:  # each is valid until the next one is asked for
@@ -102,7 +49,7 @@ def whole(body: Body) -> bytes:
 def read(content: bytes) -> dict[str, bytes]:
     """Return every carried blob of every image."""
     with open_payload(io.BytesIO(content)) as opened:
-        blobs = {blob.digest: blob for one in opened.images for blob in one.image.blobs}
+        blobs = {blob.digest: blob for image in opened.images for blob in image.image.blobs}
         return {
             digest: whole(opened.body(blob))
             for digest, blob in blobs.items()
@@ -122,27 +69,11 @@ def problem(content: bytes) -> str:
     return str(raised.value)
 
 
-def edited(content: bytes, changes: Mapping[str, bytes | None]) -> bytes:
-    """Return a payload with other entries; those that are ``None`` are left out."""
-    entries = {**unzipped(content), **changes}
-    return zipped({path: value for path, value in entries.items() if value is not None})
-
-
-def with_json(content: bytes, path: str, change: Callable[[Any], object]) -> bytes:
-    document = json.loads(unzipped(content)[path])
-    change(document)
-    return edited(content, {path: json.dumps(document).encode()})
-
-
-def path_of(content: bytes) -> str:
-    return blob_path(Digest.of(content))
-
-
 def named_outside(one: TestImage) -> bytes:
     return json.dumps({"../x": path_of(one.manifest)}).encode()
 
 
-WHOLE = payload({"app:1": APP, "lib/both": BOTH})
+WHOLE = payload_of({"app:1": APP, "lib/both": BOTH})
 
 
 @KINDS
@@ -150,8 +81,11 @@ def test_what_was_written_is_read(kind: Sequence[int]) -> None:
     content = zipped(unzipped(WHOLE), kind)
     with open_payload(io.BytesIO(content)) as opened:
         assert opened.names == ("app:1", "lib/both")
-        assert [one.image.root.content for one in opened.images] == [APP.manifest, BOTH.manifest]
-        assert [one.reference.repository for one in opened.images] == ["app", "lib/both"]
+        assert [image.image.root.content for image in opened.images] == [
+            APP.manifest,
+            BOTH.manifest,
+        ]
+        assert [image.reference.repository for image in opened.images] == ["app", "lib/both"]
         assert opened.skipped == ()
         assert opened.at_destination == {}
         assert opened.carried == set(blobs_of(APP, BASE))
@@ -159,10 +93,10 @@ def test_what_was_written_is_read(kind: Sequence[int]) -> None:
 
 
 def test_a_delta_tells_what_it_expects_and_where() -> None:
-    delta = payload({"app:1": APP, "base:1": BASE}, {"base:1": BASE})
+    delta = payload_of({"app:1": APP, "base:1": BASE}, {"base:1": BASE})
     with open_payload(io.BytesIO(delta)) as opened:
         assert opened.names == ("app:1", "base:1")
-        assert [one.name for one in opened.images] == ["app:1"]
+        assert [image.name for image in opened.images] == ["app:1"]
         [skipped] = opened.skipped
         assert skipped.name == "base:1"
         assert skipped.image is not None
@@ -173,26 +107,26 @@ def test_a_delta_tells_what_it_expects_and_where() -> None:
 
 
 def test_what_is_delivered_is_in_its_own_repository_and_where_it_was_before() -> None:
-    with open_payload(io.BytesIO(payload({"app:1": APP}, {"base:1": BASE}))) as opened:
+    with open_payload(io.BytesIO(payload_of({"app:1": APP}, {"base:1": BASE}))) as opened:
         delivered = list(opened.delivered())
     assert [repository for digest, repository in delivered if digest == L1] == ["app", "base"]
     assert {digest for digest, _ in delivered} == blobs_of(APP).keys()
 
 
 def test_a_payload_of_04_is_read() -> None:
-    content = old({"lib/app:1": APP, "base:1": None}, {L1: "base"}, "0.4")
+    content = older_payload({"lib/app:1": APP, "base:1": None}, {L1: "base"}, "0.4")
     with open_payload(io.BytesIO(content)) as opened:
         assert opened.names == ("lib/app:1", "base:1")
-        assert [one.image.root.content for one in opened.images] == [APP.manifest]
-        assert [(one.name, one.image) for one in opened.skipped] == [("base:1", None)]
+        assert [image.image.root.content for image in opened.images] == [APP.manifest]
+        assert [(image.name, image.image) for image in opened.skipped] == [("base:1", None)]
         assert opened.at_destination == {L1: ("base",)}
     assert read(content).keys() == blobs_of(APP).keys() - {L1}
 
 
 def test_a_payload_of_01_is_read_and_what_it_lacks_may_be_anywhere() -> None:
-    content = old({"lib/app:1": APP, "base:1": BASE}, {L1: "base"}, "0.1")
+    content = older_payload({"lib/app:1": APP, "base:1": BASE}, {L1: "base"}, "0.1")
     with open_payload(io.BytesIO(content)) as opened:
-        assert [one.name for one in opened.images] == ["lib/app:1", "base:1"]
+        assert [image.name for image in opened.images] == ["lib/app:1", "base:1"]
         assert opened.skipped == ()
         assert L1 not in opened.carried
         assert opened.at_destination[L1] == ("lib/app", "base")
@@ -201,7 +135,7 @@ def test_a_payload_of_01_is_read_and_what_it_lacks_may_be_anywhere() -> None:
 
 @pytest.mark.parametrize("release", ["0.1", "0.4"])
 def test_a_damaged_older_payload_is_refused(release: str) -> None:
-    content = old({"app:1": APP}, {}, release)
+    content = older_payload({"app:1": APP}, {}, release)
     assert "manifests/app:1" in problem(edited(content, {"manifests/app:1": None}))
     assert "manifest of app:1" in problem(edited(content, {"manifests/app:1": b"<html>"}))
     assert "bytes where" in problem(edited(content, {f"blobs/{L1}": b"short"}))
@@ -213,7 +147,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
     [
         ({DESCRIPTOR_PATH: None}, "is not a payload: it has no payload_descriptor.json"),
         ({INDEX_PATH: None}, "it has no index.json"),
-        ({DESCRIPTOR_PATH: b"{"}, "payload_descriptor.json is not JSON"),
+        ({DESCRIPTOR_PATH: b"{"}, "payload_descriptor.json is not valid JSON"),
         ({DESCRIPTOR_PATH: b"[]"}, "payload_descriptor.json is not a JSON object"),
         ({DESCRIPTOR_PATH: named_outside(APP)}, "payload_descriptor.json is malformed"),
         ({INDEX_PATH: b"[]"}, "index.json is not a JSON object"),
@@ -228,7 +162,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
         ({path_of(layer(1)): layer(1)[:-1] + b"!"}, path_of(layer(1))),
     ],
 )
-def test_what_is_missing_or_wrong_is_told(changes: dict[str, bytes | None], said: str) -> None:
+def test_what_is_missing_or_wrong_is_reported(changes: dict[str, bytes | None], said: str) -> None:
     assert said in problem(edited(WHOLE, changes))
 
 
@@ -245,7 +179,7 @@ def test_what_is_missing_or_wrong_is_told(changes: dict[str, bytes | None], said
         (INDEX_PATH, lambda d: d["manifests"][0].pop("mediaType"), "index.json is malformed"),
     ],
 )
-def test_documents_that_contradict_each_other_are_told(
+def test_documents_that_contradict_each_other_are_reported(
     path: str, change: Callable[[Any], object], said: str
 ) -> None:
     assert said in problem(with_json(WHOLE, path, change))
@@ -253,9 +187,9 @@ def test_documents_that_contradict_each_other_are_told(
 
 def test_the_content_of_a_name_with_a_digest_has_that_digest() -> None:
     for digest in (APP.digest, Digest.of(APP.manifest, "sha512")):
-        assert read(payload({f"app:1@{digest}": APP})) == blobs_of(APP)
+        assert read(payload_of({f"app:1@{digest}": APP})) == blobs_of(APP)
     other = Digest.of(b"")
-    part_of_other = payload({f"app:1@{other}": APP})
+    part_of_other = payload_of({f"app:1@{other}": APP})
     assert read(part_of_other) == blobs_of(APP)
     said = problem(with_json(part_of_other, DESCRIPTOR_PATH, lambda d: d.pop("narrowed")))
     assert APP.digest in said
@@ -271,25 +205,25 @@ def test_an_entry_that_is_there_twice_is_refused() -> None:
         archive.writestr(path_of(layer(1)), b"another one")
     said = problem(content.getvalue())
     assert path_of(layer(1)) in said
-    assert "twice" in said
+    assert "two entries" in said
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb"])
 @pytest.mark.parametrize("paths", [lambda name: {"app:1": name}, lambda name: {name: "x"}])
-def test_names_in_a_payload_cannot_break_the_line_that_tells_of_them(
+def test_names_in_a_payload_cannot_break_the_line_that_names_them(
     name: str, paths: Callable[[str], dict[str, str]]
 ) -> None:
     assert problem(zipped({DESCRIPTOR_PATH: json.dumps(paths(name)).encode()})).isprintable()
 
 
 def test_a_payload_that_was_cut_anywhere_is_refused() -> None:
-    content = payload({"app": SMALL})
+    content = payload_of({"app": SMALL})
     for length in range(0, len(content), 7):
         assert "is not a payload, or was cut short" in problem(content[:length])
 
 
-def test_a_byte_that_was_flipped_anywhere_does_no_harm_or_is_told() -> None:
-    content, right = payload({"app": SMALL}), blobs_of(SMALL)
+def test_a_byte_that_was_flipped_anywhere_does_no_harm_or_is_reported() -> None:
+    content, right = payload_of({"app": SMALL}), blobs_of(SMALL)
     refused = 0
     for place in range(len(content)):
         for flipped in (content[place] ^ 0x01, content[place] ^ 0x0E, content[place] ^ 0xFF):
@@ -302,11 +236,11 @@ def test_a_byte_that_was_flipped_anywhere_does_no_harm_or_is_told() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"\0" * 10_000, b"<html>", zipped({})])
-def test_what_is_no_payload_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_a_payload_is_refused(content: bytes) -> None:
     assert "not a payload" in problem(content)
 
 
-def test_a_payload_behind_something_else_is_read() -> None:
+def test_a_payload_after_other_bytes_is_read() -> None:
     assert read(b"something before it" + WHOLE) == read(WHOLE)
 
 
@@ -319,7 +253,7 @@ def test_a_body_knows_its_length_and_can_be_read_again() -> None:
 
 
 @KINDS
-def test_bodies_are_read_side_by_side(kind: Sequence[int]) -> None:
+def test_bodies_are_read_in_parallel(kind: Sequence[int]) -> None:
     with open_payload(io.BytesIO(zipped(unzipped(WHOLE), kind))) as opened:
         bodies = [opened.body(blob) for blob in opened.images[0].image.blobs] * 8
         with ThreadPoolExecutor(8) as pool:
@@ -353,13 +287,13 @@ class ReadOnly:
         self.read = io.BytesIO(content).read
 
 
-def test_what_cannot_seek_is_read_too() -> None:
+def test_a_file_that_cannot_seek_is_read_too() -> None:
     with open_payload(ReadOnly(WHOLE)) as opened:  # type: ignore[arg-type]
         assert opened.names == ("app:1", "lib/both")
         assert whole(opened.body(opened.images[0].image.blobs[1])) == layer(1)
 
 
-def test_a_machine_without_a_place_for_temporary_files_is_told(
+def test_a_machine_without_a_place_for_temporary_files_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def nowhere() -> str:
@@ -403,7 +337,7 @@ def test_a_file_object_is_left_open() -> None:
 
 
 @pytest.mark.parametrize("path", ["missing.zip", "missing/payload.zip", ".", "nul\0l.zip"])
-def test_a_path_that_cannot_be_read_is_told(
+def test_a_path_that_cannot_be_read_is_reported(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -411,7 +345,7 @@ def test_a_path_that_cannot_be_read_is_told(
         pass
 
 
-def test_a_closed_file_is_told() -> None:
+def test_a_closed_file_is_reported() -> None:
     file = io.BytesIO(WHOLE)
     file.close()
     with pytest.raises(PayloadError), open_payload(file):
@@ -419,6 +353,6 @@ def test_a_closed_file_is_told() -> None:
 
 
 @pytest.mark.parametrize("source", [io.StringIO(), None, 1, WHOLE])
-def test_what_gives_no_bytes_is_a_type_error(source: Any) -> None:
+def test_an_object_that_gives_no_bytes_is_a_type_error(source: Any) -> None:
     with pytest.raises(TypeError, match="opened for reading bytes"), open_payload(source):
         pass

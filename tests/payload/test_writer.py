@@ -1,4 +1,4 @@
-"""Writing payloads: to every kind of target, whole or not at all."""
+"""Writing payloads: to every kind of target, completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -22,6 +22,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.format import Entry, blob_path
 from docker_charon.payload.writer import Fetch, write_payload
+from docker_charon.progress import Progress
 from images import layer
 
 LAYERS = [layer(1), layer(2, 2_500_000), layer(3), b""]
@@ -143,7 +144,7 @@ def to_file_that_a_shell_appends_to(folder: Path) -> bytes:
     return (folder / "payload.zip").read_bytes()
 
 
-def read_side_by_side(source: Callable[[], bytes], write: Callable[[], None]) -> bytes:
+def read_in_parallel(source: Callable[[], bytes], write: Callable[[], None]) -> bytes:
     taken = bytearray()
     reader = threading.Thread(target=lambda: taken.extend(source()), daemon=True)
     reader.start()
@@ -162,7 +163,7 @@ def to_pipe(_: Path, buffering: int = -1) -> bytes:
             assert not target.closed
 
     with open(read_end, "rb") as source:  # noqa: PTH123  # as above
-        return read_side_by_side(source.read, write)
+        return read_in_parallel(source.read, write)
 
 
 def to_raw_pipe(folder: Path) -> bytes:
@@ -172,7 +173,7 @@ def to_raw_pipe(folder: Path) -> bytes:
 def to_fifo(folder: Path) -> bytes:
     path = folder / "fifo"
     os.mkfifo(path)
-    taken = read_side_by_side(path.read_bytes, lambda: write_payload(path, entries(), fetch))
+    taken = read_in_parallel(path.read_bytes, lambda: write_payload(path, entries(), fetch))
     assert stat.S_ISFIFO(path.stat().st_mode)
     return taken
 
@@ -188,7 +189,7 @@ def to_path_of_pipe(_: Path) -> bytes:
             os.close(write_end)
 
     with open(read_end, "rb") as source:  # noqa: PTH123  # as above
-        return read_side_by_side(source.read, write)
+        return read_in_parallel(source.read, write)
 
 
 Target = Callable[[Path], bytes]
@@ -239,30 +240,31 @@ def test_it_is_hardly_larger_than_its_content(tmp_path: Path, target: Target) ->
     assert len(target(tmp_path)) <= size + 400 * len(CONTENTS)
 
 
-class Watch:
-    """Writes down what it is told."""
+class Recorder(Progress):
+    """Records what a transfer reports."""
 
     def __init__(self) -> None:
+        super().__init__("Writing", {}, {}, enabled=False)
         self.moves: list[int] = []
-        self.digests: list[Digest] = []
+        self.keys: list[Hashable] = []
 
     def moved(self, size: int) -> None:
         self.moves.append(size)
 
-    def finished(self, digest: Digest, *, reused: bool = False) -> None:
+    def finished(self, key: Hashable, *, reused: bool = False) -> None:
         assert not reused
-        self.digests.append(digest)
+        self.keys.append(key)
 
 
 @pytest.mark.parametrize("target", [io.BytesIO, tempfile.TemporaryFile])
 def test_every_byte_and_every_blob_is_reported(target: Callable[[], IO[bytes]]) -> None:
-    watch = Watch()
+    recorder = Recorder()
     with target() as file:
-        write_payload(file, entries(), fetch, watch)
-    assert sum(watch.moves) == sum(len(content) for content in LAYERS)
-    assert len(watch.moves) > len(LAYERS)
-    assert set(watch.digests) == {Digest.of(content) for content in LAYERS}
-    assert len(watch.digests) == len(LAYERS)
+        write_payload(file, entries(), fetch, recorder)
+    assert sum(recorder.moves) == sum(len(content) for content in LAYERS)
+    assert len(recorder.moves) > len(LAYERS)
+    assert set(recorder.keys) == {Digest.of(content) for content in LAYERS}
+    assert len(recorder.keys) == len(LAYERS)
 
 
 def test_a_file_is_written_from_where_it_stands_and_ends_with_the_payload() -> None:
@@ -310,7 +312,7 @@ def test_a_failure_leaves_the_path_as_it_was(
     assert [found.read_bytes() for found in tmp_path.iterdir()] == ([before] if before else [])
 
 
-def test_a_header_tells_that_the_content_behind_it_has_been_verified() -> None:
+def test_a_header_says_that_its_content_has_been_verified() -> None:
     target = io.BytesIO()
     with pytest.raises(DigestMismatch):
         write_payload(target, entries(), damaged)
@@ -344,7 +346,7 @@ def test_a_device_takes_it() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "missing/payload.zip", ".", "nul\0l.zip", "f/x.zip"])
-def test_a_path_that_cannot_be_written_is_told_in_one_line(
+def test_a_path_that_cannot_be_written_is_reported_in_one_line(
     tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -355,7 +357,7 @@ def test_a_path_that_cannot_be_written_is_told_in_one_line(
     assert [found.name for found in tmp_path.iterdir()] == ["f"]
 
 
-def test_a_closed_file_is_told() -> None:
+def test_a_closed_file_is_reported() -> None:
     target = io.BytesIO()
     target.close()
     with pytest.raises(PayloadError, match="cannot write the payload"):
@@ -363,7 +365,7 @@ def test_a_closed_file_is_told() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_reported() -> None:
     with (
         open("/dev/full", "ab", buffering=0) as target,  # noqa: PTH123  # the device is the point
         pytest.raises(PayloadError, match="No space left"),
@@ -383,6 +385,6 @@ def test_a_pipe_that_would_block_is_not_taken_for_one_that_took_everything() -> 
 
 
 @pytest.mark.parametrize("target", [io.StringIO(), TEXT, None, 1, b"payload.zip", []])
-def test_what_takes_no_bytes_is_a_type_error(target: object) -> None:
-    with pytest.raises(TypeError, match="to a path or to a file opened for writing bytes"):
+def test_an_object_that_takes_no_bytes_is_a_type_error(target: object) -> None:
+    with pytest.raises(TypeError, match="must be a path or a file opened for writing bytes"):
         write_payload(target, entries(), fetch)  # type: ignore[arg-type]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from packaging.metadata import Metadata
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
+import readme
 from conftest import require
 
 ROOT = Path(__file__).parent.parent.parent
@@ -116,14 +122,85 @@ def test_the_page_on_pypi_shows_pictures_and_leads_somewhere(metadata: Metadata)
     assert [target for target in targets if not target.startswith(("https://", "#"))] == []
 
 
-def test_it_is_carried_in_a_folder_of_wheels_and_installed_without_a_network(
-    wheel: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def carried(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Download the wheels as the README says, with the wheel from here as docker-charon."""
+    [block] = [block for block in readme.blocks() if "pip download" in block.text]
+    [command] = [line for line in block.text.splitlines() if line.startswith("pip download")]
+    words = [str(wheel) if word == "docker-charon" else word for word in shlex.split(command)]
+    folder = tmp_path_factory.mktemp("carried")
+    words[words.index("-d") + 1] = str(folder)
+    run(*PIP, *words[1:])
+    return folder
+
+
+def test_the_wheels_that_are_carried_run_on_every_platform(carried: Path) -> None:
+    assert [file.name for file in carried.iterdir() if not file.stem.endswith("-none-any")] == []
+
+
+def test_the_wheels_that_are_carried_have_the_versions_that_pip_installs(
+    wheel: Path, carried: Path
 ) -> None:
-    run(*PIP, "download", wheel, "--only-binary=:all:", "-d", tmp_path / "wheels")
+    # A dependency whose newest release is compiled, without a wheel for every platform, would be
+    # carried in an older version, or be missing.
+    report = run(*PIP, "install", "--dry-run", "--ignore-installed", "--report", "-", wheel)
+    installed = {
+        (canonicalize_name(item["metadata"]["name"]), Version(item["metadata"]["version"]))
+        for item in json.loads(report)["install"]
+    }
+    assert {parse_wheel_filename(file.name)[:2] for file in carried.iterdir()} == installed
+
+
+def test_it_is_installed_from_a_folder_of_wheels_without_a_network(
+    carried: Path, tmp_path: Path
+) -> None:
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    offline = ["--isolated", "--no-index", "--find-links", tmp_path / "wheels"]
+    offline = ["--isolated", "--no-index", "--find-links", carried]
     there = ["--python", scripts / "python", "install", "--no-compile"]
     run(*PIP, *there, *offline, "docker-charon")
     assert "Usage: docker-charon" in run(scripts / "docker-charon", "--help")
     assert "Usage: docker-charon" in run(scripts / "python", "-m", "docker_charon", "--help")
+
+
+PURE_PYTHON = """
+import sys
+from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
+
+def source_files_only(folder):
+    if "-packages" not in folder:
+        raise ImportError("not a folder of installed packages")
+    return FileFinder(folder, (SourceFileLoader, SOURCE_SUFFIXES))
+
+sys.path_hooks.insert(0, source_files_only)
+sys.path_importer_cache.clear()
+"""
+"""The first lines of a program that then cannot import the compiled modules of any package."""
+
+
+def run_pure(script: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PURE_PYTHON + script]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_whole_trip_needs_no_compiled_package() -> None:
+    script = """
+sys.argv = ["docker-charon", "demo"]
+from docker_charon.cli.commands import main
+try:
+    main()
+finally:
+    files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    print([file for file in files if "-packages" in file and not file.endswith(".py")])
+"""
+    trip = run_pure(script)
+    assert trip.returncode == 0, trip.stderr
+    assert trip.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_compiled_package_would_be_noticed(tmp_path: Path) -> None:
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    (packages / f"compiled{EXTENSION_SUFFIXES[0]}").touch()
+    script = f"sys.path.append({str(packages)!r})\nimport compiled"
+    assert "No module named 'compiled'" in run_pure(script).stderr

@@ -1,3 +1,5 @@
+"""The proxy of the tests: it passes requests on, and does what its rules say."""
+
 from __future__ import annotations
 
 import subprocess
@@ -12,7 +14,6 @@ from pathlib import Path
 import pytest
 import requests
 
-import proxy as proxy_module
 from proxy import (
     HTML,
     Action,
@@ -31,6 +32,7 @@ from proxy import (
     Truncate,
 )
 
+PROGRAM = Path(__file__).parent.parent / "proxy.py"
 BODY = bytes(range(256)) * 400
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
@@ -291,7 +293,7 @@ def test_answers_come_late_and_bodies_slowly(
 
 def test_as_a_process_of_its_own(through: Through) -> None:
     upstream = through().upstream
-    command = [sys.executable, str(Path(proxy_module.__file__)), upstream, "--delay", "0.1"]
+    command = [sys.executable, str(PROGRAM), upstream, "--delay", "0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()

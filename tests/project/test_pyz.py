@@ -20,6 +20,7 @@ from docker_charon.cli.commands import app
 from images import image, layer
 
 BUILD = Path(__file__).parent.parent.parent / ".ci/build-pyz"
+pytestmark = pytest.mark.slow  # the file is built with packages from PyPI
 BARE_PYTHON = [sys.executable, "-I", "-S"]  # neither environment variables nor site-packages
 
 

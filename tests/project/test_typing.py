@@ -99,7 +99,9 @@ def test_the_documentation_shows_all_that_is_public() -> None:
     for name in docker_charon.__all__:
         assert name in text
         assert getattr(docker_charon, name).__doc__
-    assert "strict: Raise when something that the payload takes for already transferred" in text
+    assert (
+        "strict: Raise an error if the registry lacks something that was given as already" in text
+    )
     assert len(dir(docker_charon)) > len(docker_charon.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = docker_charon.nothing

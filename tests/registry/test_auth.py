@@ -21,8 +21,8 @@ from responses import RequestsMock
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.registry.auth import Challenge, Login, parse_challenges
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.credentials import Credentials
-from docker_charon.registry.http import Session
+from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
+from docker_charon.registry.http import HTTPSession
 from docker_charon.registry.session import Access
 
 HOST = "registry.example"
@@ -76,17 +76,21 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
-    with Session(1) as session:
+def session() -> Iterator[HTTPSession]:
+    with HTTPSession(URL, 1) as session:
         yield session
 
 
 @pytest.fixture
-def login(session: Session) -> Login:
-    return Login(session, URL, HOST, lambda: Credentials("user", PASSWORD))
+def login(session: HTTPSession) -> Login:
+    return Login(session, URL, HOST, lambda repository: FoundLogin(Credentials("user", PASSWORD)))
 
 
-def ask(session: Session, login: Login, *scopes: str) -> int:
+def nobody(repository: str | None) -> FoundLogin:
+    return FoundLogin()
+
+
+def ask(session: HTTPSession, login: Login, *scopes: str) -> int:
     return session.get(f"{URL}x", auth=login.scoped(*scopes)).status_code
 
 
@@ -148,7 +152,9 @@ def test_a_token_beside_a_scheme_does_not_hide_the_next_challenge(token: str) ->
     assert [challenge.scheme for challenge in challenges] == ["negotiate", "basic"]
 
 
-def test_nothing_is_sent_before_it_is_asked_for(site: Site, session: Session, login: Login) -> None:
+def test_nothing_is_sent_before_it_is_asked_for(
+    site: Site, session: HTTPSession, login: Login
+) -> None:
     site.challenge = "Negotiate"
     assert ask(session, login, PULL) == 401
     assert not [r for r in site.to("https://") if "Authorization" in r.headers]
@@ -156,17 +162,17 @@ def test_nothing_is_sent_before_it_is_asked_for(site: Site, session: Session, lo
 
 
 def test_basic_credentials_go_to_the_registrys_origin_only(
-    site: Site, session: Session, login: Login
+    site: Site, session: HTTPSession, login: Login
 ) -> None:
     site.challenge, site.accepts = 'Basic realm="r"', {BASIC}
     assert ask(session, login) == 200
-    for elsewhere in (STORAGE, f"http://{HOST}/v2/", f"https://{HOST}:444/v2/"):
-        site.web.get(elsewhere, status=401, headers={"WWW-Authenticate": site.challenge})
-        assert session.get(elsewhere, auth=login.scoped()).status_code == 401
+    for address in (STORAGE, f"http://{HOST}/v2/", f"https://{HOST}:444/v2/"):
+        site.web.get(address, status=401, headers={"WWW-Authenticate": site.challenge})
+        assert session.get(address, auth=login.scoped()).status_code == 401
     assert [r.url for r in site.to("http") if "Authorization" in r.headers] == [f"{URL}x"]
 
 
-def test_a_storage_hosts_own_challenge_is_not_answered(session: Session, login: Login) -> None:
+def test_a_storage_hosts_own_challenge_is_not_answered(session: HTTPSession, login: Login) -> None:
     with RequestsMock() as web:
         web.get(f"{URL}x", status=307, headers={"Location": STORAGE})
         web.get(STORAGE, status=401, headers={"WWW-Authenticate": 'Basic realm="storage"'})
@@ -176,7 +182,7 @@ def test_a_storage_hosts_own_challenge_is_not_answered(session: Session, login: 
 
 
 def test_a_token_is_fetched_once_for_each_set_of_scopes(
-    site: Site, session: Session, login: Login
+    site: Site, session: HTTPSession, login: Login
 ) -> None:
     for scopes in ((PULL,), (PULL,), (PUSH, PULL), (PULL,), (PUSH, PULL)):
         ask(session, login, *scopes)
@@ -187,7 +193,7 @@ def test_a_token_is_fetched_once_for_each_set_of_scopes(
     ]
 
 
-def test_workers_share_one_token(site: Site, session: Session, login: Login) -> None:
+def test_workers_share_one_token(site: Site, session: HTTPSession, login: Login) -> None:
     assert ask(session, login) == 401  # the first request, before there are workers
     with ThreadPoolExecutor(8) as workers:
         statuses = set(workers.map(lambda _: ask(session, login, PULL), range(32)))
@@ -195,7 +201,7 @@ def test_workers_share_one_token(site: Site, session: Session, login: Login) -> 
     assert len(site.to(REALM)) == 1
 
 
-def test_a_realm_keeps_its_own_query(site: Site, session: Session, login: Login) -> None:
+def test_a_realm_keeps_its_own_query(site: Site, session: HTTPSession, login: Login) -> None:
     site.challenge = f'Bearer realm="{REALM}?account=a%2Bb"'
     assert ask(session, login, PULL) == 200
     assert parse_qs(urlsplit(site.to(REALM)[0].url or "").query) == {
@@ -222,7 +228,7 @@ def test_a_realm_keeps_its_own_query(site: Site, session: Session, login: Login)
 )
 def test_a_token_is_used_for_most_of_its_life(
     site: Site,
-    session: Session,
+    session: HTTPSession,
     login: Login,
     members: dict[str, str],
     lifetime: object,
@@ -238,7 +244,7 @@ def test_a_token_is_used_for_most_of_its_life(
 
 
 def test_a_token_that_was_revoked_is_fetched_again(
-    site: Site, session: Session, login: Login
+    site: Site, session: HTTPSession, login: Login
 ) -> None:
     assert ask(session, login, PULL) == 200
     site.accepts.clear()
@@ -247,7 +253,7 @@ def test_a_token_that_was_revoked_is_fetched_again(
     assert len(site.to(URL)) == 4
 
 
-def test_a_401_is_answered_once(site: Site, session: Session, login: Login) -> None:
+def test_a_401_is_answered_once(site: Site, session: HTTPSession, login: Login) -> None:
     site.token_answer = {"token": "useless"}
     assert ask(session, login, PULL) == 401
     assert (len(site.to(REALM)), len(site.to(URL))) == (1, 2)
@@ -257,7 +263,7 @@ def test_a_401_is_answered_once(site: Site, session: Session, login: Login) -> N
 
 
 def test_the_password_goes_to_the_token_service_only(
-    site: Site, session: Session, login: Login
+    site: Site, session: HTTPSession, login: Login
 ) -> None:
     site.challenge = f'Basic realm="r", {site.challenge}'
     assert ask(session, login, PULL) == 200
@@ -267,7 +273,9 @@ def test_the_password_goes_to_the_token_service_only(
     assert PASSWORD not in str([r.url for r in site.to("http")])
 
 
-def test_a_token_service_that_moves_takes_no_password_along(session: Session, login: Login) -> None:
+def test_a_token_service_that_moves_takes_no_password_along(
+    session: HTTPSession, login: Login
+) -> None:
     with RequestsMock() as web:
         web.get(f"{URL}x", status=401, headers={"WWW-Authenticate": f"Bearer realm={REALM}"})
         web.get(REALM, status=307, headers={"Location": "https://evil.example/token"})
@@ -278,7 +286,7 @@ def test_a_token_service_that_moves_takes_no_password_along(session: Session, lo
 
 @pytest.mark.parametrize("realm", ["http://auth.example/token", f"http://{HOST}/token"])
 def test_a_plain_http_realm_of_an_https_registry_is_refused(
-    site: Site, session: Session, login: Login, realm: str
+    site: Site, session: HTTPSession, login: Login, realm: str
 ) -> None:
     site.challenge = f'Bearer realm="{realm}"'
     with pytest.raises(AuthenticationError, match=r"over plain HTTP, to .*: refused"):
@@ -286,14 +294,14 @@ def test_a_plain_http_realm_of_an_https_registry_is_refused(
     assert not site.to("http://")
 
 
-def test_a_plain_http_registry_may_have_a_plain_http_realm(session: Session) -> None:
+def test_a_plain_http_registry_may_have_a_plain_http_realm(session: HTTPSession) -> None:
     realm = "http://auth.example/token"
     with RequestsMock() as web:
         web.get(
             "http://local/v2/", status=401, headers={"WWW-Authenticate": f"Bearer realm={realm}"}
         )
         web.get(realm, json={"token": "t"})
-        login = Login(session, "http://local/v2/", "local", lambda: None)
+        login = Login(session, "http://local/v2/", "local", nobody)
         session.get("http://local/v2/", auth=login.scoped(PULL))
         assert "Authorization" not in web.calls[1].request.headers
         assert web.calls[2].request.headers["Authorization"] == "Bearer t"
@@ -301,7 +309,7 @@ def test_a_plain_http_registry_may_have_a_plain_http_realm(session: Session) -> 
 
 @pytest.mark.parametrize("realm", ["", "/token", "ftp://auth.example/", "javascript:alert(1)"])
 def test_a_challenge_without_a_token_service_is_refused(
-    site: Site, session: Session, login: Login, realm: str
+    site: Site, session: HTTPSession, login: Login, realm: str
 ) -> None:
     site.challenge = f'Bearer realm="{realm}"'
     with pytest.raises(RegistryError, match="names no token service"):
@@ -330,7 +338,7 @@ def test_a_challenge_without_a_token_service_is_refused(
     ],
 )
 def test_a_token_service_that_gives_no_token_is_told(
-    session: Session, login: Login, answer: dict[str, Any], kind: type, words: str
+    session: HTTPSession, login: Login, answer: dict[str, Any], kind: type, words: str
 ) -> None:
     with RequestsMock() as web:
         web.get(f"{URL}x", status=401, headers={"WWW-Authenticate": f"Bearer realm={REALM}"})
@@ -345,14 +353,14 @@ def test_a_token_service_that_gives_no_token_is_told(
 def test_no_object_shows_a_secret(site: Site) -> None:
     with RegistryClient(HOST, Access(username="user", password=PASSWORD)) as client:
         client.tags("team/app")
-        connection = client._connection
-        login = connection._login
+        registry_session = client._session
+        login = registry_session.login
         shown = repr(
             [
                 client,
                 vars(client),
-                connection,
-                vars(connection),
+                registry_session,
+                vars(registry_session),
                 login,
                 vars(login),
                 login.scoped(PULL),
@@ -373,7 +381,7 @@ def test_a_refused_login_tells_no_secret(site: Site) -> None:
 
 
 def test_netrc_is_not_used(
-    site: Site, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, session: HTTPSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NETRC", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -383,10 +391,52 @@ def test_netrc_is_not_used(
     netrc.chmod(0o600)
     assert get_netrc_auth(URL) == ("user", "pw")  # it would be, by itself
 
-    nobody = Login(session, URL, HOST, lambda: None)
-    assert ask(session, nobody, PULL) == 200
+    anonymous = Login(session, URL, HOST, nobody)
+    assert ask(session, anonymous, PULL) == 200
     site.web.get(f"http://{HOST}/v2/moved", status=307, headers={"Location": STORAGE})
     site.web.get(STORAGE)
-    assert session.get(f"http://{HOST}/v2/moved", auth=nobody.scoped(PULL)).ok
+    assert session.get(f"http://{HOST}/v2/moved", auth=anonymous.scoped(PULL)).ok
     sent = [r.headers.get("Authorization", "") for r in site.to("http")]
     assert set(sent) == {"", *site.accepts}
+
+
+@pytest.mark.parametrize("challenge", [None, "Basic realm=x"])
+def test_a_registry_token_is_sent_as_it_is(
+    site: Site, session: HTTPSession, challenge: str | None
+) -> None:
+    site.challenge = challenge or site.challenge
+    site.accepts = {"Bearer abc"}
+    found = FoundLogin(Credentials("<token>", "", registry_token="abc"))
+    login = Login(session, URL, HOST, lambda repository: found)
+    assert ask(session, login, PULL) == 200
+    assert not site.to("https://auth.example")
+
+
+def test_the_login_is_looked_for_once_for_each_repository(site: Site, session: HTTPSession) -> None:
+    asked: list[str | None] = []
+
+    def find(repository: str | None) -> FoundLogin:
+        asked.append(repository)
+        return FoundLogin()
+
+    login = Login(session, URL, HOST, find)
+    for scope in (
+        PULL,
+        PULL.replace("pull", "pull,push"),
+        "repository:a/b:pull",
+        "registry:catalog:*",
+    ):
+        ask(session, login, scope)
+    assert asked == [PULL.split(":")[1], "a/b", None]
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])
+def test_a_bug_in_the_login_is_not_told_as_a_broken_connection(
+    site: Site, monkeypatch: pytest.MonkeyPatch, bug: Exception
+) -> None:
+    def find(*_: object) -> None:
+        raise bug
+
+    monkeypatch.setattr(Keychain, "find", find)
+    with RegistryClient(HOST) as client, pytest.raises(type(bug), match="a bug"):
+        client.tags("team/app")

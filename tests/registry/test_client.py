@@ -130,8 +130,6 @@ def sent(web: RequestsMock) -> list[tuple[str | None, str | None, bool]]:
 @each(
     ("call", "answer", "kind", "words"),
     [
-        (CHECK, BASIC, errors.AuthenticationError, "give a username and a password"),
-        (CHECK, {"status": 401}, errors.AuthenticationError, "give a username and a password"),
         (CHECK, {"status": 403, "body": "no"}, errors.AuthenticationError, "403 no .*not allowed"),
         (CHECK, {"status": 404}, errors.RegistryError, "does not look like a registry"),
         (CHECK, {"status": 404, **PAGE}, errors.RegistryError, "does not look like a registry"),

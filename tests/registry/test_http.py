@@ -11,18 +11,15 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urljoin
 
 import pytest
-import requests
 import responses
 
 from docker_charon.errors import InvalidReference, RegistryError
 from docker_charon.registry import http as transport
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.failure import explain
-from docker_charon.registry.http import Session, check_host, origin
+from docker_charon.registry.http import HTTPSession, check_host, origin
 from docker_charon.registry.session import Access
 
 URL = "https://registry.example/v2/"
-NAMES_OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -81,16 +78,9 @@ def hang_up(connection: socket.socket) -> None:
     connection.recv(4096)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES_OF_PROXIES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.fixture
-def session() -> Iterator[Session]:
-    with Session(1) as session:
+def session() -> Iterator[HTTPSession]:
+    with HTTPSession("https://registry.example/v2/", 1) as session:
         yield session
 
 
@@ -247,27 +237,8 @@ def test_a_proxy_that_is_not_there_is_told(
     assert "the proxy on the way to" in failure("registry.example", secure=secure)
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (
-            requests.exceptions.SSLError(ssl.SSLCertVerificationError(1, "self-signed")),
-            "certificate of registry.example is not trusted; .*REQUESTS_CA_BUNDLE",
-        ),
-        (requests.exceptions.SSLError("handshake"), "cannot agree on TLS"),
-        (requests.TooManyRedirects("Exceeded 30 redirects."), "redirects in a circle"),
-        (requests.exceptions.ChunkedEncodingError("IncompleteRead"), "broke; try again"),
-        (ConnectionResetError(104, "reset\nby peer"), "broke; try again"),
-    ],
-)
-def test_other_failures_are_one_line_too(error: Exception, words: str) -> None:
-    with pytest.raises(RegistryError, match=words) as caught:
-        raise explain(error, "registry.example", secure=True)
-    assert "\n" not in str(caught.value)
-
-
 def test_a_session_says_who_it_is_and_wants_bytes_as_they_are(
-    session: Session, web_server: str
+    session: HTTPSession, web_server: str
 ) -> None:
     session.get(f"http://{web_server}/")
     _, headers = Handler.seen[0]
@@ -276,7 +247,7 @@ def test_a_session_says_who_it_is_and_wants_bytes_as_they_are(
 
 
 @pytest.mark.parametrize("paths", [["/", "/"], ["/moved"]])
-def test_cookies_are_not_kept(session: Session, web_server: str, paths: list[str]) -> None:
+def test_cookies_are_not_kept(session: HTTPSession, web_server: str, paths: list[str]) -> None:
     for path in paths:
         session.get(f"http://{web_server}{path}")
     assert len(Handler.seen) == 2
@@ -285,7 +256,7 @@ def test_cookies_are_not_kept(session: Session, web_server: str, paths: list[str
 
 
 @pytest.mark.parametrize("timeout", [None, 3.0])
-def test_every_request_has_a_timeout(session: Session, timeout: float | None) -> None:
+def test_every_request_has_a_timeout(session: HTTPSession, timeout: float | None) -> None:
     with responses.RequestsMock() as web:
         web.get(URL, status=307, headers={"Location": "https://storage.example/"})
         web.get("https://storage.example/")
@@ -306,7 +277,7 @@ def test_every_request_has_a_timeout(session: Session, timeout: float | None) ->
     ],
 )
 def test_a_redirect_keeps_the_authorization_only_at_its_origin(
-    session: Session, place: str, kept: bool
+    session: HTTPSession, place: str, kept: bool
 ) -> None:
     with responses.RequestsMock() as web:
         web.get(URL, status=307, headers={"Location": place})

@@ -16,6 +16,8 @@ from command_line import charon
 from conftest import require
 from docker_charon import (
     AuthenticationError,
+    RegistryError,
+    make_inventory,
     make_payload,
     push_payload_to_registry,
 )
@@ -229,3 +231,187 @@ def test_a_login_is_not_sent_in_the_clear_for_a_registry_on_tls(
             make_payload(registry, tmp_path / "p.zip", ["app:1"], cacert=authority, **LOGIN)
         assert not tokens.requests
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("expired", "the certificate of {}, or of its authority, has expired; the clock of"),
+        (
+            "not yet valid",
+            "the certificate of {}, or of its authority, is not yet valid; the clock",
+        ),
+        ("another name", "the certificate of {} is for another name; use the name"),
+        ("another authority", "the certificate of {} is not trusted; name your own authority's"),
+    ],
+)
+def test_each_reason_for_a_refused_certificate_has_its_own_message(
+    source: str, guards: Guards, tmp_path: Path, made: str, words: str
+) -> None:
+    issuer, folder = guards.authority, tmp_path / "server"
+    if made == "expired":
+        own = certificates.server_certificate_valid(issuer, folder, certificates.EXPIRED)
+    elif made == "not yet valid":
+        own = certificates.server_certificate_valid(issuer, folder, certificates.NOT_YET_VALID)
+    elif made == "another name":
+        own = certificates.server_certificate(issuer, folder, ("DNS:example.com",))
+    else:
+        own = certificates.server_certificate(certificates.authority(tmp_path / "other"), folder)
+    port = registries.free_port()
+    with nginx(tmp_path / "nginx", server(port, source, certificate=own), port=port) as address:
+        line = refused(address, tmp_path, "--cacert", guards.authority.file)
+    assert words.format(address) in line
+
+
+@pytest.fixture(scope="module")
+def client(guards: Guards) -> Certificate:
+    """Return the certificate of a user whom the servers of the tests know."""
+    return certificates.client_certificate(guards.authority, guards.authority.file.parent)
+
+
+@pytest.fixture(params=["nginx", "TLS 1.2", "docker-registry"])
+def mutual(
+    request: pytest.FixtureRequest,
+    source: str,
+    app: images.TestImage,
+    guards: Guards,
+    client: Certificate,
+    tmp_path: Path,
+) -> Iterator[str]:
+    """Let a server that wants a client certificate stand before the image."""
+    if request.param == "docker-registry":
+        tls = {**tls_section(guards.certificate), "clientcas": [str(guards.authority.file)]}
+        storage = {"filesystem": {"rootdirectory": str(tmp_path / "source/data")}}
+        with registries.docker_registry(
+            tmp_path / "mutual",
+            http={"tls": tls},
+            client=(str(client.file), str(client.key)),
+            storage=storage,
+        ) as address:
+            yield address
+        return
+    directives = [
+        *wants_client(guards),
+        *(["ssl_protocols TLSv1.2;"] if "1.2" in request.param else []),
+    ]
+    port = registries.free_port()
+    before = server(port, source, *directives, certificate=guards.certificate)
+    with nginx(tmp_path / "mutual", before, port=port) as address:
+        yield address
+
+
+def wants_client(guards: Guards) -> list[str]:
+    """Return the directives of an nginx that wants a client certificate."""
+    return [f"ssl_client_certificate {guards.authority.file};", "ssl_verify_client on;"]
+
+
+def test_a_server_that_wants_a_client_certificate_is_one_line_that_says_so(
+    mutual: str, authority: Path, tmp_path: Path
+) -> None:
+    line = refused(mutual, tmp_path, "--cacert", authority)
+    assert f"{mutual} wants a client certificate; give one with --cert FILE and --key" in line
+
+
+def test_a_client_certificate_that_the_server_does_not_know_is_one_line_that_names_it(
+    mutual: str, authority: Path, tmp_path: Path
+) -> None:
+    unknown = certificates.client_certificate(
+        certificates.authority(tmp_path / "u"), tmp_path / "u"
+    )
+    options = ("--cacert", authority, "--cert", unknown.file, "--key", unknown.key)
+    line = refused(mutual, tmp_path, *options)
+    assert f"{mutual} refuses the client certificate in {unknown.file}" in line
+
+
+def test_the_options_name_the_client_certificate_of_every_command(
+    mutual: str, authority: Path, client: Certificate, tmp_path: Path
+) -> None:
+    options = (
+        "-q",
+        "-r",
+        mutual,
+        "--cacert",
+        authority,
+        "--cert",
+        client.file,
+        "--key",
+        client.key,
+    )
+    for command in (
+        ("make-payload", "-f", tmp_path / "p.zip", "app:1"),
+        ("push-payload", "-f", tmp_path / "p.zip"),
+        ("make-inventory", "-f", tmp_path / "i.zip", "app:1"),
+    ):
+        done = charon(command[0], *options, *command[1:])
+        assert (done.status, done.stderr) == (0, "")
+
+
+def test_the_argument_names_the_client_certificate(
+    mutual: str, authority: Path, client: Certificate, tmp_path: Path
+) -> None:
+    payload = tmp_path / "p.zip"
+    pair = (client.file, str(client.key))
+    make_payload(mutual, payload, ["app:1"], cacert=authority, cert=pair)
+    both = tmp_path / "both.pem"
+    both.write_bytes(client.file.read_bytes() + client.key.read_bytes())
+    assert push_payload_to_registry(mutual, payload, cacert=authority, cert=both) == ["app:1"]
+    make_inventory(mutual, tmp_path / "i.zip", ["app:1"], cacert=authority, cert=both)
+
+
+@pytest.mark.parametrize("folder", [".config/docker", ".config/containers"])
+def test_what_docker_and_podman_have_in_certs_d_is_used(
+    mutual: str,
+    guards: Guards,
+    client: Certificate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own = tmp_path / folder / "certs.d" / mutual
+    own.mkdir(parents=True)
+    for name, file in (
+        ("ca.crt", guards.authority.file),
+        ("client.cert", client.file),
+        ("client.key", client.key),
+    ):
+        (own / name).write_bytes(file.read_bytes())
+    make_payload(mutual, tmp_path / "p.zip", ["app:1"])
+    (own / "client.key").unlink()
+    line = refused(mutual, tmp_path)
+    assert f"the client certificate {own / 'client.cert'} has no key beside it" in line
+
+
+@pytest.mark.usefixtures("app")
+def test_a_key_is_not_shown_to_another_host_after_a_redirect(
+    source: str, guards: Guards, authority: Path, client: Certificate, tmp_path: Path
+) -> None:
+    port, elsewhere = registries.free_port(), registries.free_port()
+    redirect = f"location ~ /blobs/ {{ return 307 https://127.0.0.1:{elsewhere}$request_uri; }}"
+    servers = [
+        server(port, source, *wants_client(guards), redirect, certificate=guards.certificate),
+        server(elsewhere, source, *wants_client(guards), certificate=guards.certificate),
+    ]
+    with (
+        nginx(tmp_path / "nginx", *servers, port=port) as address,
+        pytest.raises(RegistryError, match=f"127.0.0.1:{elsewhere} wants a client certificate"),
+    ):
+        make_payload(
+            address,
+            tmp_path / "p.zip",
+            ["app:1"],
+            cacert=authority,
+            cert=(client.file, client.key),
+        )
+
+
+def test_a_client_certificate_without_tls_is_one_line(client: Certificate, tmp_path: Path) -> None:
+    line = refused("127.0.0.1:1", tmp_path, "-i", "--cert", client.file, "--key", client.key)
+    assert "a client certificate is of no use with plain HTTP to 127.0.0.1:1" in line
+
+
+def test_a_key_without_its_certificate_is_wrong_usage(client: Certificate, tmp_path: Path) -> None:
+    done = charon("make-payload", "-r", "r.example", "-f", tmp_path / "p", "--key", client.key, "a")
+    assert done.status == 2
+    assert "--cert" in done.stderr

@@ -1,18 +1,20 @@
-"""Uploads where requests are limited, and downloads that lead elsewhere: nginx, and quirks."""
+"""Uploads where requests are limited, and downloads that redirect: nginx, and quirks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from responses import RequestsMock
+from responses.matchers import header_matcher
 
 import images
 import registries
 from chunked_registry import ChunkedRegistry, Quirks
 from conftest import Sent, require
-from docker_charon import RegistryError, make_payload, push_payload_to_registry
+from docker_charon import ConnectionFailed, RegistryError, make_payload, push_payload_to_registry
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.client import RegistryClient
@@ -248,12 +250,14 @@ def test_the_session_of_the_request_that_was_too_large_is_given_back(
     assert not registry.open
 
 
-@pytest.mark.usefixtures("_one_try")
 @pytest.mark.parametrize("quirks", [Quirks(stumbles=[503]), Quirks(stumbles=[503] * 3)], ids=str)
-def test_a_chunk_of_which_nothing_arrived_is_sent_again(registry: ChunkedRegistry) -> None:
+def test_a_chunk_of_which_nothing_arrived_is_sent_again_in_the_same_session(
+    registry: ChunkedRegistry,
+) -> None:
     upload()
     assert registry.stored == {BLOB.digest: CONTENT}
     assert registry.starts == [0, 1_000_000, 2_000_000]
+    assert registry.cancelled == ["1?1+/="]  # the one in which the whole blob was too large
 
 
 @pytest.mark.usefixtures("_one_try")
@@ -282,3 +286,110 @@ def test_a_session_that_cannot_be_cancelled_hides_no_failure(registry: ChunkedRe
     with pytest.raises(RegistryError, match="answers 400"):
         upload()
     assert registry.cancelled
+
+
+# --- What is tried again, and how often -----------------------------------------------------------
+
+
+@pytest.fixture
+def web() -> Iterator[RequestsMock]:
+    with RequestsMock(assert_all_requests_are_fired=False) as web:
+        web.head(re.compile(".*/blobs/.*"), status=404)
+        web.delete(re.compile(".*"), status=204)
+        yield web
+
+
+def methods(web: RequestsMock) -> list[str | None]:
+    return [call.request.method for call in web.calls]
+
+
+@pytest.mark.parametrize("failure", [503, 429, 416, 404])
+@pytest.mark.parametrize(
+    "place", ["/v2/app/blobs/uploads/", "/artifacts-uploads/namespaces/team/repositories/app/"]
+)
+def test_an_upload_that_failed_is_asked_for_and_then_sent_in_another_session(
+    web: RequestsMock, place: str, failure: int
+) -> None:
+    for session, status in (("1", failure), ("2", 201)):
+        web.post(UPLOADS, status=202, headers={"Location": f"{place}{session}"})
+        web.put(f"https://{HOST}{place}{session}", status=status)
+    upload()
+    assert methods(web) == ["POST", "PUT", "DELETE", "HEAD", "POST", "PUT"]
+
+
+def test_an_upload_of_which_only_the_answer_was_lost_is_not_sent_again(web: RequestsMock) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=502)
+    web.replace("HEAD", re.compile(".*/blobs/.*"), headers={"Content-Length": str(BLOB.size)})
+    upload()
+    assert methods(web) == ["POST", "PUT", "DELETE", "HEAD"]
+
+
+def test_a_repository_that_does_not_exist_is_asked_once(web: RequestsMock) -> None:
+    web.post(UPLOADS, status=404)
+    with pytest.raises(RegistryError, match="404"):
+        upload()
+    assert methods(web) == ["POST"]
+
+
+@pytest.mark.parametrize(("opened", "stored"), [(503, 201), (202, 503)])
+def test_an_upload_has_one_count_of_tries(web: RequestsMock, opened: int, stored: int) -> None:
+    web.post(UPLOADS, status=opened, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=stored)
+    with pytest.raises(RegistryError, match="503"):
+        upload()
+    assert methods(web).count("POST") == 5
+
+
+def test_chunks_that_arrive_before_each_failure_do_not_make_an_upload_endless(
+    web: RequestsMock,
+) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.patch(f"{UPLOADS}1", status=202)
+    too_large = {"Content-Length": str(BLOB.size)}
+    web.put(f"{UPLOADS}1", status=413, match=[header_matcher(too_large)])
+    web.put(f"{UPLOADS}1", status=503)
+    with pytest.raises(RegistryError, match="503"):
+        upload()
+    assert methods(web).count("POST") <= 7
+
+
+@pytest.mark.parametrize("location", ["https://[bad/1", "https://other.example:99999/1", None])
+def test_a_session_without_a_valid_place_is_not_opened_again(
+    web: RequestsMock, location: str | None
+) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": location} if location else {})
+    with pytest.raises(RegistryError, match="names no place"):
+        upload()
+    assert methods(web) == ["POST"]
+
+
+@pytest.mark.parametrize(
+    "location", ["https://[bad/1", "https://other.example:99999/1", "ftp://other.example/1"]
+)
+def test_a_redirect_to_an_address_that_is_not_valid_fails_at_once(
+    web: RequestsMock, location: str
+) -> None:
+    web.get(re.compile(".*/blobs/.*"), status=307, headers={"Location": location})
+    with (
+        RegistryClient(HOST) as client,
+        pytest.raises(ConnectionFailed, match=f"{HOST} leads to an address that is not valid"),
+    ):
+        client.get_blob("app", BLOB)
+    assert methods(web) == ["GET"]
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])
+def test_a_bug_in_a_body_is_not_told_as_a_broken_connection(
+    destination: str, bug: Exception
+) -> None:
+    class Broken(Pieces):
+        def __iter__(self) -> Iterator[bytes]:
+            yield CONTENT[:70_000]
+            raise bug
+
+    with (
+        RegistryClient(destination, Access(secure=False)) as client,
+        pytest.raises(type(bug), match="a bug"),
+    ):
+        client.upload_blob("app", BLOB, Broken())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,3 +247,50 @@ def test_payloads_are_only_read(tmp_path: Path) -> None:
             answer = api(method, path)
             assert refused(answer, 405, "UNSUPPORTED")
             assert "read-only" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("pushed", "asked"), [("library/redis", "redis"), ("redis", "library/redis")]
+)
+def test_an_official_image_of_docker_hub_has_two_names(
+    tmp_path: Path, pushed: str, asked: str
+) -> None:
+    with serve(storage=tmp_path) as server:
+        api = Api(server.address)
+        subject = image(layer(1), media_type=images.OCI)
+        referrer = artifact(layer(2), subject=subject.descriptor)
+        api.put(f"{pushed}:7", MULTI)
+        api.put(f"{pushed}:8", subject)
+        api.put(f"{pushed}:{referrer.digest}", referrer)
+        assert images.read(server.address, f"{asked}:7") == MULTI.contents()
+        assert images.read(server.address, f"{asked}:{MULTI.digest}") == MULTI.contents()
+        assert api("GET", f"{asked}/tags/list").json() == {"name": asked, "tags": ["7", "8"]}
+        assert api("GET", f"{asked}/referrers/{subject.digest}").json()["manifests"]
+        assert api("GET", "_catalog").json() == {"repositories": [pushed]}
+        for other in ("team/redis", "library/library/redis", "redis/library", "library/team/redis"):
+            assert refused(api("GET", f"{other}/manifests/7"), 404, "NAME_UNKNOWN")
+
+
+def test_a_push_to_the_other_name_of_an_official_image_is_complete(tmp_path: Path) -> None:
+    """The client is told that the parts are there, and only puts the index."""
+    with serve(storage=tmp_path) as server:
+        api = Api(server.address)
+        api.put("redis:7", MULTI)
+        api.put("redis:8", APP)
+        answer = api.manifest("7", MULTI.manifest, MULTI.media_type, "library/redis")
+        assert answer.status_code == 201
+        api.put("library/redis:8", image(layer(9)))
+    with serve(storage=tmp_path) as server:
+        assert images.read(server.address, "library/redis:7") == MULTI.contents()
+        assert images.read(server.address, "redis:8") == APP.contents()
+        assert images.read(server.address, "library/redis:8") == image(layer(9)).contents()
+        names = [
+            entry["annotations"]["org.opencontainers.image.ref.name"]
+            for entry in json.loads((tmp_path / "index.json").read_bytes())["manifests"]
+        ]
+        assert [name for name in names if "@" not in name] == [
+            "redis:7",
+            "redis:8",
+            "library/redis:7",
+            "library/redis:8",
+        ]

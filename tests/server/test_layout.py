@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ import pytest
 
 import images
 from conftest import require
-from distribution import UNKNOWN, Api
-from docker_charon import ServerError, serve
+from distribution import UNKNOWN, Api, refused
+from docker_charon import ServerError, make_payload, serve
 from docker_charon.oci.digest import Digest
 from docker_charon.server.layout import open_layout
 from docker_charon.server.store import Code, Rejected
@@ -180,7 +182,7 @@ def test_what_others_have_written_stays(tmp_path: Path, caplog: pytest.LogCaptur
     write_layout(tmp_path, *foreign, annotations={"a": "b"}, more=[1])
     write_blobs(tmp_path, wanted)
     with serve(storage=tmp_path) as server:
-        assert len(caplog.records) == 3
+        assert len(caplog.records) == 2
         api = Api(server.address)
         assert api("GET", "_catalog").json() == {"repositories": ["app"]}
         images.put(server.address, "app:1", wanted)
@@ -226,7 +228,7 @@ def test_a_blob_that_is_damaged_is_healed_by_another_push(tmp_path: Path) -> Non
 def test_two_servers_do_not_write_to_one_directory(tmp_path: Path) -> None:
     with serve(storage=tmp_path):
         served = serve(storage=tmp_path)
-        with pytest.raises(ServerError, match=r"another docker-charon serves .*; end it"), served:
+        with pytest.raises(ServerError, match=r"another docker-charon serves .*; stop it"), served:
             pass
     with serve(storage=tmp_path):
         pass
@@ -235,7 +237,7 @@ def test_two_servers_do_not_write_to_one_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["precious.txt", "blob"])
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    wanted = rf"has {name} and no oci-layout; name a directory"
+    wanted = rf"has {name} and no oci-layout; use a directory"
     with pytest.raises(ServerError, match=wanted), serve(storage=tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -292,22 +294,36 @@ def test_leftovers_of_uploads_are_cleared_away_at_the_start(tmp_path: Path) -> N
         assert Api(server.address)("GET", location).status_code == 404
 
 
-def test_uploads_are_forgotten_after_a_while_and_are_not_endless(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("docker_charon.server.upload.MOST", 3)
+def test_an_upload_that_nobody_continues_is_removed(tmp_path: Path) -> None:
     with open_layout(tmp_path) as layout:
         first = layout.uploads.begin("app")
-        layout.uploads.begin("app")
-        layout.uploads.begin("app")
+        first.last_used -= 3601
+        second = layout.uploads.begin("app")
+        assert not first.path.exists()
+        with pytest.raises(Rejected), layout.uploads.hold("app", first.identifier):
+            pass
+        with layout.uploads.hold("app", second.identifier):
+            pass
+
+
+def test_of_too_many_uploads_the_idlest_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("docker_charon.server.upload.MOST_UPLOADS", 3)
+    with open_layout(tmp_path) as layout, contextlib.ExitStack() as held:
+        uploads = [layout.uploads.begin("app") for _ in range(3)]
+        with layout.uploads.hold("app", uploads[0].identifier):
+            layout.uploads.begin("app")  # the first one is being written to
+            assert [upload.path.exists() for upload in uploads] == [True, False, True]
+        newest = [layout.uploads.begin("app") for _ in range(3)]
+        assert not any(upload.path.exists() for upload in uploads)
+        for upload in newest:
+            held.enter_context(layout.uploads.hold("app", upload.identifier))
         with pytest.raises(Rejected) as caught:
             layout.uploads.begin("app")
         assert caught.value.code is Code.TOOMANYREQUESTS
-        first.used -= 3601
-        layout.uploads.begin("app")
-        assert not first.path.exists()
-        with pytest.raises(Rejected), layout.uploads.held("app", first.identifier):
-            pass
+        content = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
+        layout.put_manifest("app", content, images.OCI_INDEX, ["1"])  # which is not an upload
 
 
 def test_an_index_that_cannot_be_written_changes_nothing(
@@ -332,3 +348,185 @@ def test_nothing_but_a_file_is_a_blob(tmp_path: Path) -> None:
         (tmp_path / "blobs" / UNKNOWN.replace(":", "/")).mkdir()
         assert layout.blob(Digest(UNKNOWN)) is None
         assert layout.blob(Digest(digest_of(b"x"))) is None
+
+
+# --- Links ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".docker-charon",
+        ".docker-charon/uploads",
+        ".docker-charon/index.json",
+        ".docker-charon/lock",
+        "blobs",
+        "blobs/sha256",
+        "blobs/sha512",
+        "index.json",
+        "oci-layout",
+        "payload_descriptor.json",
+    ],
+)
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_layout_with_a_link_in_it_is_refused_and_nothing_behind_it_is_touched(
+    tmp_path: Path, path: str, *, dangling: bool
+) -> None:
+    root, elsewhere = tmp_path / "layout", tmp_path / "elsewhere"
+    write_layout(root)
+    (root / "blobs" / "sha256").mkdir(parents=True)
+    (root / ".docker-charon" / "uploads").mkdir(parents=True)
+    link = root / path
+    if link.is_dir():
+        shutil.rmtree(link)
+        (elsewhere / "uploads").mkdir(parents=True)
+        (elsewhere / "uploads" / "precious").write_text("mine")
+    elif link.exists():
+        link.rename(elsewhere)
+    else:
+        elsewhere.write_text("mine")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    if dangling:
+        link.symlink_to(tmp_path / "nothing")
+    else:
+        link.symlink_to(elsewhere)
+    with pytest.raises(ServerError, match=rf"{link} is a link"), serve(storage=root):
+        pass
+    assert not (tmp_path / "nothing").exists()
+    for file, content in before.items():
+        assert file.read_bytes() == content
+
+
+def test_a_directory_that_is_named_by_a_link_is_served(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with serve(storage=tmp_path / "link") as server:
+        images.put(server.address, "app:1", image(layer(1)))
+    assert set(listed(tmp_path / "real")) == {"app:1"}
+
+
+def test_a_blob_that_is_a_link_is_not_served_and_is_replaced_by_a_push(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret, wanted = tmp_path / "secret", image(layer(1))
+    root = tmp_path / "layout"
+    secret.write_bytes(b"secret")
+    with serve(storage=root) as server:
+        images.put(server.address, "app:1", wanted)
+        digest = digest_of(layer(1))
+        for linked in (digest, wanted.digest):
+            path = root / "blobs" / linked.replace(":", "/")
+            path.unlink()
+            path.symlink_to(secret)
+        api = Api(server.address)
+        for method in ("GET", "HEAD"):
+            assert api(method, f"app/blobs/{digest}").status_code == 404
+        assert api("GET", "app/manifests/1").status_code == 500
+        assert f"{digest.partition(':')[2]} is a link" in caplog.text
+        images.put(server.address, "app:1", wanted)
+        assert images.read(server.address, "app:1") == wanted.contents()
+    assert secret.read_bytes() == b"secret"
+    assert not any(path.is_symlink() for path in root.rglob("*"))
+
+
+def test_a_manifest_that_is_a_link_is_named_when_the_server_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = image(layer(1))
+    root = tmp_path / "layout"
+    write_layout(root, entry(wanted, "app:1"))
+    write_blobs(root, wanted)
+    path = root / "blobs" / wanted.digest.replace(":", "/")
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with serve(storage=root) as server:
+        assert Api(server.address)("GET", "app/manifests/1").status_code == 404
+    assert f"{path} is a link" in caplog.text
+
+
+def test_a_blob_that_is_being_read_can_be_stored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where a file that is open cannot be replaced."""
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target.exists() and target.parent.name == "sha256":
+            raise PermissionError(13, "Access is denied", str(target))
+        return replace(self, target)
+
+    with serve(storage=tmp_path) as server:
+        api = Api(server.address)
+        digest = api.blob(b"content")
+        monkeypatch.setattr(Path, "replace", refuse)
+        for path in (f"app/blobs/uploads/?digest={digest}", f"new/blobs/uploads/?digest={digest}"):
+            assert api("POST", path, b"content").status_code == 201
+        assert images.read_blob(server.address, "new", digest) == b"content"
+        (tmp_path / "blobs" / digest.replace(":", "/")).write_bytes(b"damaged")
+        assert api("POST", path, b"content").status_code == 500
+    assert list((tmp_path / ".docker-charon" / "uploads").iterdir()) == []
+
+
+# --- Unzipped payloads ----------------------------------------------------------------------------
+
+
+def test_an_unzipped_payload_has_its_referrers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = image(layer(1), media_type=images.OCI)
+    sbom = artifact(layer(2), subject=wanted.descriptor)
+    of_sbom = artifact(layer(3), subject=sbom.descriptor)
+    signature = images.signature(wanted)
+    with serve(storage=tmp_path / "source") as server:
+        images.put(server.address, "app:1", wanted)
+        for referrer in (sbom, of_sbom):
+            images.put(server.address, f"app:{referrer.digest}", referrer)
+        tag = images.tag_of(wanted, ".sig")
+        images.put(server.address, f"app:{tag}", signature)
+        payload = tmp_path / "p.zip"
+        make_payload(server.address, payload, ["app:1"], secure=False, include_referrers=True)
+    with zipfile.ZipFile(payload) as archive:
+        archive.extractall(tmp_path / "unzipped")
+    for _ in range(2):
+        with serve(storage=tmp_path / "unzipped") as server:
+            api = Api(server.address)
+            for subject, referrer in ((wanted, sbom), (sbom, of_sbom)):
+                (found,) = api("GET", f"app/referrers/{subject.digest}").json()["manifests"]
+                assert found["digest"] == referrer.digest
+                assert images.read(server.address, f"app:{referrer.digest}") == referrer.contents()
+            assert api("GET", "app/tags/list").json()["tags"] == ["1", tag]
+            assert images.read(server.address, f"app:{tag}") == signature.contents()
+            images.put(server.address, "new:1", image(layer(9)))
+    assert caplog.text == ""
+
+
+def test_an_unzipped_delta_serves_what_it_has_and_says_what_it_lacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base, update = image(layer(1)), image(layer(1), layer(2))
+    with serve(storage=tmp_path / "source") as server:
+        images.put(server.address, "app:1", base)
+        images.put(server.address, "app:2", update)
+        images.put(server.address, "other:1", image(layer(3)))
+        names = ["app:2", "other:1"]
+        make_payload(server.address, tmp_path / "p.zip", names, ["app:1"], secure=False)
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        archive.extractall(tmp_path / "unzipped")
+    with serve(storage=tmp_path / "unzipped") as server:
+        api = Api(server.address)
+        assert images.read(server.address, "other:1") == image(layer(3)).contents()
+        assert images.read_blob(server.address, "app", digest_of(layer(2))) == layer(2)
+        assert refused(api("GET", f"app/blobs/{digest_of(layer(1))}"), 404, "BLOB_UNKNOWN")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("app:2 is incomplete: 1 of its blobs are not here")
+
+
+def test_what_refers_to_nothing_here_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lonely = artifact(layer(1), subject=image(layer(2)).descriptor)
+    write_layout(tmp_path, entry(lonely, None))
+    write_blobs(tmp_path, lonely)
+    with serve(storage=tmp_path) as server:
+        assert Api(server.address)("GET", "_catalog").json() == {"repositories": []}
+    assert f"{lonely.digest} is not served: it has no name" in caplog.text

@@ -1,3 +1,5 @@
+"""Manifests that clients put: which the embedded registry takes."""
+
 from __future__ import annotations
 
 import json

@@ -83,7 +83,7 @@ def test_a_delta_alone_is_served_as_far_as_it_goes_and_says_what_it_lacks(
     assert {line.partition(" is incomplete")[0] for line in said} == {
         *("app:1", "app:2", "app:moving", "multi")
     }
-    assert all("give the payload that this one builds on" in line for line in said)
+    assert all("also serve the payload that this one builds on" in line for line in said)
 
 
 def test_what_a_payload_only_names_does_not_hide_what_another_one_carries(tmp_path: Path) -> None:

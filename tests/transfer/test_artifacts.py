@@ -1,4 +1,4 @@
-"""Artifacts and foreign layers: whatever an image can be today, byte for byte."""
+"""Artifacts and non-distributable layers: every kind of image, byte for byte."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from docker_charon import (
     verify_payload,
 )
 from images import DOCKER, OCI, TestImage, artifact, descriptor, image, layer
-from transfer.test_make import carried
-from transfer.test_referrers import changed
+from payloads import carried, changed
 
 WITH_BOTH_REGISTRIES = True
 
@@ -87,14 +86,14 @@ def test_an_artifact_arrives_byte_for_byte(source: str, destination: str, name: 
     assert images.read(destination, f"{name}:1") == ARTIFACTS[name].contents()
 
 
-# --- Foreign layers -------------------------------------------------------------------------------
+# --- Non-distributable layers ---------------------------------------------------------------------
 
 URL = "https://mcr.example/windows/base.tar.gz"
 FOREIGN = layer(50)
 
 
 def windows(*layers: bytes, media_type: str = DOCKER) -> TestImage:
-    """Build an image whose first layer is to be had elsewhere."""
+    """Build an image whose first layer is downloaded from another address."""
     document = json.loads(image(FOREIGN, *layers, media_type=media_type).manifest)
     document["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
     document["layers"][0]["urls"] = [URL]
@@ -104,7 +103,7 @@ def windows(*layers: bytes, media_type: str = DOCKER) -> TestImage:
 
 @pytest.fixture
 def sides(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Run two registries that take foreign layers; the usual ones know no address to allow."""
+    """Run two registries that accept layers with ``urls``, which the default settings refuse."""
     require_registry()
     allowed = {"manifests": {"urls": {"allow": ["^https://mcr.example/"]}}}
     with (
@@ -191,7 +190,7 @@ def test_deltas_and_inventories_do_not_take_it_for_there(
         assert inspect_payload(second).foreign == (images.digest_of(FOREIGN),)
     push_payload_to_registry(destination, second, True, secure=False)
     assert images.read(destination, "win:2") == update.contents()
-    # What skips it does not ask for it either.
+    # A payload that skips the image does not ask for the layer either.
     make_payload(source, second, ["win:1"], ["win:1"], secure=False)
     assert push_payload_to_registry(destination, second, True, secure=False) == ["win:1"]
 

@@ -1,4 +1,4 @@
-"""Deltas from what was really carried: payloads and inventories instead of tags."""
+"""Deltas that are based on earlier payloads and on inventories."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from docker_charon import (
 )
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index, layer
-from payload.test_reader import payload
-from transfer.test_make import carried
+from payloads import carried, payload_of
 
 WITH_BOTH_REGISTRIES = True
 
@@ -44,7 +43,7 @@ def push(registry: str, payload: Path) -> list[str]:
 
 
 def version(n: int) -> TestImage:
-    """Return the nth version of an image, each of one layer more than the one before."""
+    """Return a version of an image: each version has one layer more than the version before."""
     return image(*(layer(seed) for seed in range(n)))
 
 
@@ -55,12 +54,12 @@ def test_five_versions_each_from_the_delta_before_carry_one_new_layer_each(
     for n in range(1, 6):
         images.put(source, f"app:{n}", version(n))
         payloads.append(make(source, tmp_path / f"{n}.zip", [f"app:{n}"], payloads[-1:]))
-    for n, each in enumerate(payloads, 1):
-        new = carried(each)
+    for n, payload in enumerate(payloads, 1):
+        new = carried(payload)
         layers = [seed for seed in range(5) if images.digest_of(layer(seed)) in new]
         assert layers == [n - 1]
         assert len(new) == 3
-        assert push(destination, each) == [f"app:{n}"]
+        assert push(destination, payload) == [f"app:{n}"]
     for n in range(1, 6):
         assert images.read(destination, f"app:{n}") == version(n).contents()
 
@@ -105,8 +104,8 @@ def test_payloads_and_tags_add_up(source: str, destination: str, tmp_path: Path)
     other = make(source, tmp_path / "other.zip", ["other:1"], [])
     delta = make(source, tmp_path / "delta.zip", ["app:1"], [base], ("other:1",))
     assert len(carried(delta)) == 3
-    for each in (base, other, delta):
-        push(destination, each)
+    for payload in (base, other, delta):
+        push(destination, payload)
     assert images.read(destination, "app:1") == app.contents()
 
 
@@ -180,8 +179,8 @@ def test_a_delta_from_an_inventory_carries_what_one_from_the_payloads_does(
         names = [f"app:{n}", f"team/multi:{n}"]
         payloads.append(make(source, tmp_path / f"{n}.zip", names, payloads))
         push(destination, payloads[-1])
-    found = inventory(destination, tmp_path / "inventory.zip")
-    assert sorted(found) == sorted(
+    names = inventory(destination, tmp_path / "inventory.zip")
+    assert sorted(names) == sorted(
         f"{name}:{n}" for name in ("app", "team/multi") for n in (1, 2, 3)
     )
     wanted = ["app:4", "team/multi:4"]
@@ -200,9 +199,9 @@ def test_an_inventory_has_no_layers_and_knows_its_images(destination: str, tmp_p
     assert inventory(destination, tmp_path / "i.zip", "app:2") == ["app:2"]
     assert (tmp_path / "i.zip").stat().st_size < 4000
     summary = inspect_payload(tmp_path / "i.zip")
-    assert [one.name for one in summary.images] == ["app:2"]
+    assert [image.name for image in summary.images] == ["app:2"]
     assert summary.images[0].skipped
-    # Pushed where it comes from, it says whether all is still there.
+    # Pushing it to the registry it describes checks that everything is still there.
     assert push(destination, tmp_path / "i.zip") == ["app:2"]
 
 
@@ -211,7 +210,7 @@ def test_200_images_fit_into_a_megabyte(
 ) -> None:
     shared = [layer(n) for n in range(5)]
     many = {f"service-{n % 10}:{n}": image(*shared, layer(100 + n)) for n in range(200)}
-    (tmp_path / "many.zip").write_bytes(payload(many))
+    (tmp_path / "many.zip").write_bytes(payload_of(many))
     push(destination, tmp_path / "many.zip")
     assert len(inventory(destination, tmp_path / "i.zip")) == 200
     assert (tmp_path / "i.zip").stat().st_size < 1_000_000

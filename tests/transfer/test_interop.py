@@ -38,7 +38,7 @@ print(json.dumps(result))
 
 
 def install(version: str, folder: Path) -> OldCall:
-    """Install a release in a folder of its own; return what calls a function of it."""
+    """Install a release in its own folder; return a function that calls functions of it."""
     installed = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), version],
         capture_output=True,
@@ -75,7 +75,7 @@ def release_0_4(tmp_path_factory: pytest.TempPathFactory) -> OldCall:
 
 @pytest.fixture(params=["0.1.0", "0.4.3"])
 def old_make(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return what makes a payload with an older release."""
+    """Return a function that makes a payload with an older release."""
     if request.param == "0.1.0":
         release: OldCall = request.getfixturevalue("release_0_1")
     else:
@@ -90,6 +90,7 @@ def old_make(request: pytest.FixtureRequest) -> Callable[..., None]:
     return make
 
 
+@pytest.mark.slow
 def test_an_older_delta_arrives_with_its_skipped_image(
     old_make: Callable[..., None], source: str, destination: str, tmp_path: Path
 ) -> None:
@@ -97,7 +98,7 @@ def test_an_older_delta_arrives_with_its_skipped_image(
     app = images.put(source, "team/app:2", image(layer(1), layer(3)))
     images.put(destination, "base:1", base)
     images.put(destination, "team/app:1", base)
-    # 0.1 leaves a blob out only for its own repository; 0.4 wherever it is.
+    # 0.1 leaves out a blob that the same repository has; 0.4 one that any repository has.
     images.put(source, "team/app:1", base)
     old_make(source, tmp_path / "p.zip", ["team/app:2", "base:1"], ["base:1", "team/app:1"])
     pushed = push_payload_to_registry(destination, tmp_path / "p.zip", strict=True, secure=False)
@@ -105,6 +106,7 @@ def test_an_older_delta_arrives_with_its_skipped_image(
     assert images.read(destination, "team/app:2") == app.contents()
 
 
+@pytest.mark.slow
 def test_an_older_delta_takes_a_blob_from_where_it_is(
     old_make: Callable[..., None], source: str, destination: str, tmp_path: Path
 ) -> None:
@@ -117,6 +119,7 @@ def test_an_older_delta_takes_a_blob_from_where_it_is(
     assert images.read(destination, "b:2") == wanted.contents()
 
 
+@pytest.mark.slow
 def test_deltas_go_on_from_older_payloads(
     old_make: Callable[..., None], source: str, destination: str, tmp_path: Path
 ) -> None:
@@ -145,6 +148,7 @@ def test_deltas_go_on_from_older_payloads(
         assert images.read(destination, f"site/app:{n}") == version.contents()
 
 
+@pytest.mark.slow
 def test_what_an_older_delta_lacks_is_missing_as_in_ours(
     old_make: Callable[..., None], source: str, destination: str, tmp_path: Path
 ) -> None:
@@ -160,6 +164,7 @@ def test_what_an_older_delta_lacks_is_missing_as_in_ours(
     assert images.read(destination, "app:2") is None
 
 
+@pytest.mark.slow
 def test_an_image_that_an_older_payload_skips_must_be_there(
     old_make: Callable[..., None], source: str, destination: str, tmp_path: Path
 ) -> None:
@@ -170,16 +175,18 @@ def test_an_image_that_an_older_payload_skips_must_be_there(
         push_payload_to_registry(destination, tmp_path / "p.zip", strict=True, secure=False)
 
 
+@pytest.mark.slow
 def test_older_payloads_that_confuse_two_images_are_refused(
     old_make: Callable[..., None], source: str, tmp_path: Path
 ) -> None:
     images.put(source, "team/app:1", image(layer(1)))
     images.put(source, "team_app:1", image(layer(2)))
     old_make(source, tmp_path / "p.zip", ["team/app:1", "team_app:1"], [])
-    with pytest.raises(PayloadError, match="twice"):
+    with pytest.raises(PayloadError, match="two entries"):
         push_payload_to_registry("127.0.0.1:1", tmp_path / "p.zip", secure=False)
 
 
+@pytest.mark.slow
 def test_0_4_3_pushes_our_deltas_and_skipped_images(
     release_0_4: OldCall, source: str, destination: str, tmp_path: Path
 ) -> None:
@@ -227,19 +234,19 @@ def test_skopeo_copies_from_an_unzipped_payload_with_the_same_digests(
             image(layer(1), media_type=images.OCI), image(layer(4), media_type=images.OCI)
         ),
     }
-    for name, one in wanted.items():
-        images.put(source, name, one)
+    for name, content in wanted.items():
+        images.put(source, name, content)
     make_payload(source, tmp_path / "p.zip", list(wanted), secure=False)
-    for name, one in wanted.items():
+    for name, content in wanted.items():
         target = f"docker://{destination}/{name}"
         skopeo_copy(tmp_path / "p.zip", tmp_path / "layout", f":{name}", target)
-        assert images.read(destination, name) == one.contents()
+        assert images.read(destination, name) == content.contents()
 
 
 def test_skopeo_copies_an_image_in_dockers_format_with_the_same_digest(
     source: str, destination: str, tmp_path: Path
 ) -> None:
-    """Debian's skopeo 1.9 finds such an image only when it is the only one; newer ones by name."""
+    """Debian's skopeo 1.9 finds an image only in a layout of one image; newer ones find names."""
     app = images.put(source, "app:1", image(layer(1), layer(2)))
     make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
     skopeo_copy(tmp_path / "p.zip", tmp_path / "layout", "", f"docker://{destination}/app:1")
@@ -249,7 +256,7 @@ def test_skopeo_copies_an_image_in_dockers_format_with_the_same_digest(
 def test_the_registry_that_skopeo_filled_is_carried_on(
     source: str, destination: str, tmp_path: Path
 ) -> None:
-    """What another client pushes, we carry: here after a round by skopeo's own rules."""
+    """Carry an image that skopeo has pushed."""
     require(shutil.which("skopeo") is not None, "skopeo")
     images.put(source, "app:1", image(layer(1), layer(2)))
     with docker_registry(tmp_path / "between") as between:

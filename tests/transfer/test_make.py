@@ -24,29 +24,13 @@ from docker_charon import (
     make_payload,
 )
 from images import TestImage, artifact, image, index, layer
+from payloads import carried, described
 
 WITH_BOTH_REGISTRIES = True
 
 
-def carried(payload: Path | io.BytesIO) -> dict[str, bytes]:
-    """Return what a payload has under ``blobs/``, by digest."""
-    with zipfile.ZipFile(payload) as archive:
-        assert archive.testzip() is None
-        return {
-            ":".join(path.split("/")[1:]): archive.read(path)
-            for path in archive.namelist()
-            if path.startswith("blobs/")
-        }
-
-
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def described(payload: Path) -> dict[str, dict[str, object]]:
-    with zipfile.ZipFile(payload) as archive:
-        document: dict[str, dict[str, object]] = json.loads(archive.read("payload_descriptor.json"))
-        return document
 
 
 def test_a_payload_carries_every_part_of_an_image_byte_for_byte(
@@ -251,7 +235,7 @@ def test_a_bad_name_is_refused_before_anything_is_asked(
 def test_no_images_and_one_string_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DockerCharonError, match="no image"):
         make_payload("127.0.0.1:1", tmp_path / "p.zip", [])
-    with pytest.raises(TypeError, match="docker_images_to_transfer is a list"):
+    with pytest.raises(TypeError, match="docker_images_to_transfer must be a list"):
         make_payload("127.0.0.1:1", tmp_path / "p.zip", "app:1")
 
 

@@ -9,25 +9,14 @@ import pytest
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image, NamedImage
-from docker_charon.oci.manifest import Manifest
-from docker_charon.oci.reference import Reference
-from docker_charon.transfer.plan import Mount, blobs_to_ask_for, plan_make, plan_push
+from docker_charon.transfer.plan import Mount, RepositoryBlob, needed_blobs, plan_make, plan_push
 from images import DOCKER, TestImage, image, index, layer
+from payloads import named
 
 BASE = image(layer(1))
 APP = image(layer(1), layer(2))
 OTHER = image(layer(1), layer(3))
 L1, L2, L3 = (Digest.of(layer(seed)) for seed in (1, 2, 3))
-
-
-def named(name: str, wanted: TestImage) -> NamedImage:
-    """Return a test image as the flows see it."""
-    contents = wanted.contents()
-    found = Image.collect(
-        Manifest.parse(wanted.manifest), lambda child: Manifest.of(child, contents[child.digest])
-    )
-    return NamedImage(name, Reference.parse(name), found)
 
 
 def config(wanted: TestImage) -> Digest:
@@ -103,13 +92,13 @@ def test_two_images_that_disagree_on_a_blobs_size_are_refused() -> None:
     document = json.loads(BASE.manifest)
     document["layers"][0]["size"] += 1
     wrong = TestImage(json.dumps(document).encode(), DOCKER)
-    with pytest.raises(InvalidManifest, match=f"wrong gives {L1} the size"):
+    with pytest.raises(InvalidManifest, match=f"wrong gives the size .* for {L1}"):
         plan_make([named("base", BASE), named("wrong", wrong)], [])
 
 
 def test_a_registry_is_asked_once_for_each_blob_in_each_repository() -> None:
-    asked = blobs_to_ask_for([named("app:1", APP), named("app:2", APP), named("base", BASE)])
-    assert [(repository, blob.digest) for repository, blob in asked] == [
+    asked = needed_blobs([named("app:1", APP), named("app:2", APP), named("base", BASE)])
+    assert [(needed.repository, needed.digest) for needed in asked] == [
         ("app", config(APP)),
         ("app", L1),
         ("app", L2),
@@ -119,20 +108,21 @@ def test_a_registry_is_asked_once_for_each_blob_in_each_repository() -> None:
 
 
 def everything(*wanted: TestImage) -> frozenset[Digest]:
-    return frozenset(Digest.of(blob) for each in wanted for blob in each.blobs)
+    return frozenset(Digest.of(blob) for image in wanted for blob in image.blobs)
 
 
 def test_an_empty_registry_gets_each_blob_once_and_mounts_the_rest() -> None:
     images = [named("app", APP), named("other", OTHER)]
     plan = plan_push(images, everything(APP, OTHER), {})
-    assert [(blob.digest, repository) for blob, repository in plan.uploads] == [
+    assert [(upload.digest, upload.repository) for upload in plan.uploads] == [
         (config(APP), "app"),
         (L1, "app"),
         (L2, "app"),
         (config(OTHER), "other"),
         (L3, "other"),
     ]
-    assert [(m.blob.digest, m.repository, m.source) for m in plan.mounts] == [(L1, "other", "app")]
+    [mount] = plan.mounts
+    assert (mount.target.digest, mount.target.repository, mount.source) == (L1, "other", "app")
     assert plan.missing == {}
 
 
@@ -145,15 +135,15 @@ def test_what_is_in_its_place_is_left_alone() -> None:
 def test_what_another_repository_has_is_mounted_even_if_the_payload_carries_it() -> None:
     plan = plan_push([named("app", APP)], everything(APP), {L1: ["base", "more"]})
     blob = next(blob for blob in named("app", APP).image.blobs if blob.digest == L1)
-    assert plan.mounts == (Mount(blob, "app", "base"),)
-    assert L1 not in {blob.digest for blob, _ in plan.uploads}
+    assert plan.mounts == (Mount(RepositoryBlob("app", blob), "base"),)
+    assert L1 not in {upload.digest for upload in plan.uploads}
 
 
 def test_an_image_that_cannot_be_completed_is_told_and_gets_nothing() -> None:
     carried = everything(APP, OTHER) - {L2}
     plan = plan_push([named("app", APP), named("other", OTHER)], carried, {L2: []})
     assert {name: digests(blobs) for name, blobs in plan.missing.items()} == {"app": {L2}}
-    assert {repository for _, repository in plan.uploads} == {"other"}
+    assert {upload.repository for upload in plan.uploads} == {"other"}
     assert plan.mounts == ()
 
 

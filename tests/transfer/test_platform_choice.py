@@ -1,4 +1,4 @@
-"""Choosing platforms: what a payload carries of an image that is for several."""
+"""Choosing platforms: what a payload carries of an image for several platforms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from docker_charon import (
     verify_payload,
 )
 from images import DOCKER, TestImage, artifact, image, index_of, layer
-from transfer.test_make import carried
+from payloads import carried
 
 WITH_BOTH_REGISTRIES = True
 
@@ -38,13 +38,13 @@ def make(registry: str, names: list[str], *platforms: str, already: tuple[str, .
 
 
 def ferry(source: str, destination: str, name: str, *platforms: str) -> dict[str, bytes]:
-    """Bring an image over; return all that is there under its name, and see that it is right."""
+    """Carry an image across; return everything under its name, after checking the digests."""
     payload = io.BytesIO(make(source, [name], *platforms))
     assert push_payload_to_registry(destination, payload, True, secure=False) == [name]
-    found = images.read(destination, name)
-    assert found is not None
-    assert all(images.digest_of(content) == digest for digest, content in found.items())
-    return found
+    arrived = images.read(destination, name)
+    assert arrived is not None
+    assert all(images.digest_of(content) == digest for digest, content in arrived.items())
+    return arrived
 
 
 def test_without_a_choice_all_of_it_travels_as_it_is(source: str, destination: str) -> None:
@@ -80,7 +80,7 @@ def test_several_are_an_index_of_just_these_with_what_attests_them(
     )
     images.put(source, "app:1", annotated)
     with caplog.at_level(logging.INFO, "docker_charon"):
-        found = ferry(source, destination, "app:1", "linux/arm64", "linux/amd64")
+        arrived = ferry(source, destination, "app:1", "linux/arm64", "linux/amd64")
     root = images.read_manifest(destination, "app", "1")
     assert root is not None
     document = json.loads(root)
@@ -90,7 +90,7 @@ def test_several_are_an_index_of_just_these_with_what_attests_them(
         images.attestation(AMD).digest,
     ]
     assert document["annotations"] == {"vendor": "us"}
-    assert found.keys() == {
+    assert arrived.keys() == {
         images.digest_of(root),
         *AMD.contents(),
         *ARM.contents(),
@@ -124,10 +124,10 @@ def test_of_an_index_that_is_named_by_its_digest_a_part_arrives_under_its_own(
     assert f"{name} is carried as {summary.digest}" in caplog.text
     for _ in range(2):
         assert push_payload_to_registry(destination, payload, True, secure=False) == [name]
-    found = images.read(destination, f"app:{summary.digest}")
-    assert found is not None
-    assert (found == AMD.contents()) is (len(platforms) == 1)
-    assert images.read(destination, "app:1") == (found if tag else None)
+    arrived = images.read(destination, f"app:{summary.digest}")
+    assert arrived is not None
+    assert (arrived == AMD.contents()) is (len(platforms) == 1)
+    assert images.read(destination, "app:1") == (arrived if tag else None)
     again = io.BytesIO(make(source, [name], *platforms, already=(name,)))
     assert inspect_payload(again).images[0].skipped
     assert push_payload_to_registry(destination, again, True, secure=False) == [name]
@@ -146,17 +146,17 @@ def test_an_index_in_an_index_is_looked_into(source: str, destination: str) -> N
     outer = TestImage(json.dumps(document).encode(), images.OCI_INDEX, [], [AMD, inner])
     images.put(source, "nested:1", outer)
     assert ferry(source, destination, "nested:1", "linux/arm64") == ARM.contents()
-    found = ferry(source, destination, "nested:1", "linux/arm64", "linux/amd64")
-    assert AMD.digest in found
-    assert ARM.digest in found
-    assert not found.keys() & OLD_ARM.contents().keys()
+    arrived = ferry(source, destination, "nested:1", "linux/arm64", "linux/amd64")
+    assert AMD.digest in arrived
+    assert ARM.digest in arrived
+    assert not arrived.keys() & OLD_ARM.contents().keys()
     assert ferry(source, destination, "nested:1", "linux/arm64", "linux/arm/v6").keys() == (
         ferry(source, destination, "nested:1", "linux/arm/v6", "linux/arm64").keys()
     )
 
 
 def test_an_empty_index_in_an_index_has_nothing(source: str, destination: str) -> None:
-    # Go writes an empty list as null. And half of a character is no text in UTF-8.
+    # Go writes an empty list as null. Half of a character is not valid UTF-8.
     content = {"schemaVersion": 2, "mediaType": images.OCI_INDEX, "manifests": None}
     empty = TestImage(json.dumps(content).encode(), images.OCI_INDEX)
     document = json.loads(APP.manifest)
@@ -164,9 +164,9 @@ def test_an_empty_index_in_an_index_has_nothing(source: str, destination: str) -
     document["annotations"] = {"title": "\ud83d"}
     outer = TestImage(json.dumps(document).encode(), images.OCI_INDEX, [], [*APP.children, empty])
     images.put(source, "app:1", outer)
-    found = ferry(source, destination, "app:1", "linux/amd64", "linux/arm64")
-    assert {AMD.digest, ARM.digest} <= found.keys()
-    assert empty.digest not in found
+    arrived = ferry(source, destination, "app:1", "linux/amd64", "linux/arm64")
+    assert {AMD.digest, ARM.digest} <= arrived.keys()
+    assert empty.digest not in arrived
 
 
 def test_an_index_that_does_not_tell_is_asked_through_the_configs(
@@ -229,7 +229,7 @@ def test_what_was_transferred_counts_for_the_same_platforms(source: str) -> None
 def test_a_child_that_is_not_needed_need_not_be_there(
     only_docker_registry: None, source: str, destination: str
 ) -> None:
-    # As in a mirror of a part of an index, which only some registries allow.
+    # Some registries allow an index without all of its children, as in a partial mirror.
     images.put(source, "app:1", APP)
     images.delete_manifest(source, "app", OLD_ARM.digest)
     assert ferry(source, destination, "app:1", "linux/amd64") == AMD.contents()

@@ -1,4 +1,4 @@
-"""Which manifests of an index some platforms need: the nearest, the first of equals, no others."""
+"""The manifests of an index that platforms need: the nearest, or the first of equal ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from docker_charon import ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.platform import Platform
-from docker_charon.transfer.platforms import Offer, choose, filtered, offers
+from docker_charon.transfer.platforms import Offer, choose, filter_index, offers
 from images import image, index_of, layer
 
 V5, V6, V7 = (image(layer(n), platform=f"linux/arm/v{n}") for n in (5, 6, 7))
@@ -76,7 +76,9 @@ def test_what_is_left_of_an_index_keeps_its_order_its_members_and_its_attestatio
         annotations={"by": "us"},
     )
     manifest = Manifest.parse(index.manifest)
-    [smaller] = filtered(manifest, {child.digest for child in manifest.manifests[1:3]}, no_child)
+    [smaller] = filter_index(
+        manifest, {child.digest for child in manifest.manifests[1:3]}, no_child
+    )
     before, after = json.loads(index.manifest), json.loads(smaller.content)
     entries = before.pop("manifests")
     assert after.pop("manifests") == [entries[1], entries[2], entries[4]]
@@ -86,4 +88,6 @@ def test_what_is_left_of_an_index_keeps_its_order_its_members_and_its_attestatio
 def test_an_index_of_which_nothing_is_left_out_stays_as_it_is_to_the_byte() -> None:
     manifest = Manifest.parse(index_of({"linux/arm/v7": V7}, "linux/arm/v7").manifest)
     digests = {manifest.manifests[0].digest}
-    assert [one.content for one in filtered(manifest, digests, no_child)] == [manifest.content]
+    assert [index.content for index in filter_index(manifest, digests, no_child)] == [
+        manifest.content
+    ]

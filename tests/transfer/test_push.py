@@ -81,12 +81,12 @@ def test_every_kind_of_image_arrives_byte_for_byte(
         "nested:1": index(image(layer(5), media_type=images.OCI), index(images.artifact(layer(6)))),
         "artifact:1": images.artifact(b"{}", layer(7)),
     }
-    for name, one in wanted.items():
-        images.put(source, name, one)
+    for name, content in wanted.items():
+        images.put(source, name, content)
     payload = ferry(source, tmp_path / "p.zip", list(wanted))
     push_payload_to_registry(destination, payload, strict=True, secure=False)
-    for name, one in wanted.items():
-        assert images.read(destination, name) == one.contents()
+    for name, content in wanted.items():
+        assert images.read(destination, name) == content.contents()
 
 
 def test_one_blob_is_uploaded_once_and_mounted_elsewhere(
@@ -180,7 +180,7 @@ def skipped(
     destination: str,
     tmp_path: Path,
 ) -> tuple[Path, str]:
-    """Return a payload that skips an image, and a destination where it is not what it should be."""
+    """Return a payload that skips an image, and how the destination's image is wrong."""
     app = images.put(source, "app:1", index(image(layer(1)), image(layer(2))))
     images.put(source, "new:1", image(layer(3)))
     payload = ferry(source, tmp_path / "p.zip", ["app:1", "new:1"], ["app:1"])
@@ -215,8 +215,8 @@ def test_a_skipped_image_whose_tag_has_moved_is_missing_though_all_of_it_is_ther
 ) -> None:
     app = images.put(source, "app:1", image(layer(1)))
     payload = ferry(source, tmp_path / "p.zip", ["app:1"], ["app:1"])
-    for there in (app, image(layer(1), layer(9))):
-        images.put(destination, "app:1", there)
+    for version in (app, image(layer(1), layer(9))):
+        images.put(destination, "app:1", version)
     with pytest.raises(ManifestNotFound, match=f"as app:1, which was {app.digest}"):
         push_payload_to_registry(destination, payload, strict=True, secure=False)
 
@@ -246,9 +246,9 @@ def test_a_refused_mount_becomes_an_upload(
     payload = ferry(source, tmp_path / "p.zip", list(wanted), ["base:1"])
     sent.clear()
     push_payload_to_registry(destination, payload, strict=True, secure=False)
-    for name, one in wanted.items():
-        assert images.read(destination, name) == one.contents()
-    # The base's layer is only at the destination: it is read there and uploaded again.
+    for name, content in wanted.items():
+        assert images.read(destination, name) == content.contents()
+    # Only the destination has the base's layer: it is read from there and uploaded again.
     assert sum(request.is_for("GET", "/v2/base/blobs/") for request in sent) == 2
     assert len(uploads(sent)) == 6
 

@@ -30,7 +30,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
-from transfer.test_make import carried
+from payloads import carried, changed
 
 WITH_BOTH_REGISTRIES = True
 
@@ -52,7 +52,7 @@ def make(registry: str, *names: str, already: tuple[str, ...] = ()) -> io.BytesI
 
 @pytest.fixture
 def signed(source: str) -> str:
-    """Put an image with all kinds of referrers, some of them of referrers, into a registry."""
+    """Put an image with all kinds of referrers, and referrers of referrers, into a registry."""
     images.put(source, "app:1", APP)
     refer(source, "app", APP, SBOM)
     refer(source, "app", ARM, SCAN)
@@ -64,7 +64,7 @@ def signed(source: str) -> str:
 
 
 def listed(registry: str, subject: TestImage) -> list[dict[str, object]]:
-    """Return what the API, or else the list under the spec's tag, says of what refers to it."""
+    """Return the referrers that the API lists or, without an API, the list under the spec's tag."""
     answer = requests.get(f"http://{registry}/v2/app/referrers/{subject.digest}", timeout=20)
     if answer.status_code == 200:
         return [*answer.json()["manifests"]]
@@ -135,7 +135,7 @@ def test_a_newer_signature_under_cosigns_tag_replaces_the_older(
 def test_a_signature_of_the_destinations_own_is_not_lost(signed: str, destination: str) -> None:
     name = f"app:{tag_of(APP, '.sig')}"
     own = images.put(destination, name, signature(ARM))
-    with pytest.warns(UserWarning, match=r"\.sig with content that the payload's lacks: it stays"):
+    with pytest.warns(UserWarning, match=r"content under app:.*\.sig that the payload lacks"):
         push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
     assert images.read(destination, name) == own.contents()
     assert images.read(destination, "app:1") == APP.contents()
@@ -145,7 +145,7 @@ def test_a_tag_that_is_no_list_is_not_overwritten(
     only_docker_registry: None, signed: str, destination: str
 ) -> None:
     images.put(destination, f"app:{tag_of(APP)}", AMD)
-    with pytest.raises(RegistryError, match="it is no list of referrers"):
+    with pytest.raises(RegistryError, match="where the list of referrers belongs"):
         push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
     assert images.read(destination, "app:1") is None
 
@@ -163,9 +163,9 @@ def test_what_else_the_destinations_list_says_stays(
     images.put(destination, f"app:{tag_of(APP)}", present)
     push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
     assert [entry["digest"] for entry in listed(destination, APP)] == [SBOM.digest]
-    there = images.read_manifest(destination, "app", tag_of(APP))
-    assert there is not None
-    assert json.loads(there)["annotations"] == {"kept": "yes"}
+    index = images.read_manifest(destination, "app", tag_of(APP))
+    assert index is not None
+    assert json.loads(index)["annotations"] == {"kept": "yes"}
 
 
 @pytest.mark.parametrize(
@@ -250,9 +250,9 @@ def test_what_is_listed_and_refers_to_something_else_is_left_out_and_said(
     only_docker_registry: None, signed: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     refer(signed, "app", AMD, SCAN)
-    assert [one["digest"] for one in listed(signed, AMD)] == [SCAN.digest]
+    assert [entry["digest"] for entry in listed(signed, AMD)] == [SCAN.digest]
     payload = make(signed, "app:1")
-    assert "to which it does not refer: it is left out" in caplog.text
+    assert "is left out: it is listed among the referrers of" in caplog.text
     assert verify_payload(payload) == []
 
 
@@ -285,20 +285,6 @@ def test_an_unzipped_payload_lists_them_without_a_name(signed: str) -> None:
     assert SBOM.digest in [entry["digest"] for entry in entries]
 
 
-def changed(payload: io.BytesIO, change: object) -> io.BytesIO:
-    """Return a payload with another descriptor."""
-    other = io.BytesIO()
-    with zipfile.ZipFile(payload) as old, zipfile.ZipFile(other, "w") as new:
-        for info in old.infolist():
-            content = old.read(info)
-            if info.filename == "payload_descriptor.json":
-                document = json.loads(content)
-                change(document)  # type: ignore[operator]
-                content = json.dumps(document).encode()
-            new.writestr(info, content)
-    return other
-
-
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
@@ -327,7 +313,9 @@ def test_a_payload_that_is_served_lists_them(signed: str, tmp_path: Path) -> Non
     with serve([tmp_path / "p.zip"]) as server:
         assert images.read(server.address, "app:1") == APP.contents()
         for subject, referrer in ((APP, SBOM), (ARM, SCAN), (SBOM, SIGNED_SBOM)):
-            assert [one["digest"] for one in listed(server.address, subject)] == [referrer.digest]
+            assert [entry["digest"] for entry in listed(server.address, subject)] == [
+                referrer.digest
+            ]
             assert images.read(server.address, f"app:{referrer.digest}") == referrer.contents()
         name = f"app:{tag_of(APP, '.sig')}"
         assert images.read(server.address, name) == COSIGNED.contents()
@@ -350,9 +338,9 @@ def test_the_api_is_read_to_its_last_page() -> None:
         link = {"Link": f'</v2/app/referrers/{subject}?page=2>; rel="next"'}
         web.get(f"{API}/{subject}", json={"manifests": [SBOM.descriptor]}, headers=link)
         web.get(f"{API}/{subject}?page=2", json={"manifests": [SCAN.descriptor]})
-        found = client.referrers("app", subject)
-    assert found is not None
-    assert [each.digest for each in found] == [SBOM.digest, SCAN.digest]
+        descriptors = client.referrers("app", subject)
+    assert descriptors is not None
+    assert [descriptor.digest for descriptor in descriptors] == [SBOM.digest, SCAN.digest]
 
 
 def test_no_tag_is_asked_for_that_cannot_be_one() -> None:

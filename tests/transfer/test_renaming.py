@@ -16,7 +16,7 @@ from docker_charon import (
     push_payload_to_registry,
 )
 from images import image, layer
-from transfer.test_make import carried
+from payloads import carried
 
 WITH_BOTH_REGISTRIES = True
 
@@ -26,7 +26,7 @@ APP = image(layer(1), layer(2))
 
 @pytest.fixture
 def delta(source: str, destination: str, tmp_path: Path) -> Path:
-    """Bring a base over, under a prefix; return a delta that builds on it and skips it."""
+    """Push a base image under a prefix; return a delta that is based on it and skips it."""
     images.put(source, "base:1", BASE)
     images.put(source, "team/app:1", APP)
     make_payload(source, tmp_path / "base.zip", ["base:1"], secure=False)

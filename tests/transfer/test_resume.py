@@ -1,4 +1,4 @@
-"""Picking up where it stopped: inside a blob, and after the end of a run."""
+"""Resuming: inside a blob after a broken connection, and in the next run after a failure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def app(source: str) -> TestImage:
 
 @pytest.fixture
 def whole(source: str, app: TestImage, tmp_path: Path) -> bytes:
-    """Return the bytes of the payload that nothing disturbed."""
+    """Return the bytes of a payload that was made without interruptions."""
     make_payload(source, tmp_path / "whole.zip", ["app:1"], secure=False, jobs=1)
     return (tmp_path / "whole.zip").read_bytes()
 
@@ -153,7 +153,7 @@ def test_a_connection_that_only_breaks_is_told_and_the_next_run_fetches_the_rest
     source: str, app: TestImage, whole: bytes, tmp_path: Path
 ) -> None:
     payload = tmp_path / "p.zip"
-    config = blob_url(app, 0)  # the smallest, so the last
+    config = blob_url(app, 0)  # the smallest blob, so the last one
     with Proxy(source, [Rule("GET", config, Reset(), times=None)]) as proxy:
         with pytest.raises(RegistryError, match="broke") as raised:
             make_payload(proxy.address, payload, ["app:1"], secure=False, jobs=1)
@@ -332,6 +332,6 @@ def test_too_little_room_leaves_what_was_fetched_for_others(
     partial.write_bytes(whole[: len(whole) // 2])
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100_000))
-    with pytest.raises(PayloadError, match="bytes more"):
+    with pytest.raises(PayloadError, match="more bytes"):
         make_payload(source, tmp_path / "p.zip", ["app:1", "other:1"], secure=False)
     assert partial.read_bytes() == whole[: len(whole) // 2]

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: its commands, options, help, and the messages that people see."""

@@ -1,72 +1,143 @@
-"""The values of options: what a command makes of the words that it is given."""
+"""The values of options: image names, the password, and the streams to read and write."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import typer
 
 from docker_charon.errors import DockerCharonError
 
-_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # by whatever name: it may be open for appending
+if TYPE_CHECKING:
+    from docker_charon.payload.joined_volumes import Ask, VolumePath
+
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
 
 
 def names_of(words: Iterable[str]) -> list[str]:
-    """Split comma lists into names."""
+    """Return the names in words that may contain several names, separated by commas."""
     return [name for word in words for name in map(str.strip, word.split(",")) if name]
 
 
 def names_in(files: Iterable[str]) -> list[str]:
-    """Read names from files: one a line, ``#`` begins a comment; ``-`` is standard input."""
+    """Read names from files: one per line; ``#`` starts a comment, ``-`` is standard input."""
     names: list[str] = []
     for file in files:
         if file == "-" and sys.stdin is None:
-            raise typer.BadParameter("there is no list of images on standard input")
+            raise typer.BadParameter("standard input is closed, so no images can be read from it")
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise DockerCharonError(f"cannot read the images from {file}: {reason}") from error
-        text = text.removeprefix("\ufeff")  # Windows marks text so, through pipes as well
+        text = text.removeprefix(
+            "\ufeff"
+        )  # the byte order mark that Windows writes, even into pipes
         lines = (line.partition("#")[0] for line in text.splitlines())
         names += names_of(lines)
     return names
 
 
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
-    """Refuse to read two things from standard input; ``hint`` says what to do instead."""
+    """Refuse to read standard input for two purposes; ``hint`` says what to do instead.
+
+    ``users`` says for each purpose whether it reads standard input.
+    """
     named = [name for name, reads in users.items() if reads]
     if len(named) > 1:
         raise typer.BadParameter(f"standard input cannot be {' and '.join(named)} at once: {hint}")
 
 
 def password_of(password: str | None, from_stdin: bool) -> str | None:
-    """Return the password, which is read from standard input if so wished."""
+    """Return the password; ``from_stdin`` reads it from standard input.
+
+    From a terminal it is one line. Otherwise it is all of standard input without its last line
+    break, as ``docker login`` takes it: a service account's key has many lines.
+    """
     if not from_stdin:
         return password
-    if sys.stdin is None or not (read := sys.stdin.readline().rstrip("\r\n")):
+    text = _standard_input() if sys.stdin is not None else ""
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
         raise typer.BadParameter("there is no password on standard input")
-    return read
+    return text
 
 
-def source_of(file: str) -> str | IO[bytes]:
-    """Return where to read a payload from."""
+def login_of(
+    context: typer.Context,
+    username: str | None,
+    password: str | None,
+    *,
+    from_stdin: bool,
+    anonymous: bool,
+) -> tuple[str | None, str | None]:
+    """Return the username and the password; ``anonymous`` leaves those of the environment out."""
+    if not anonymous:
+        return username, password_of(password, from_stdin)
+    sources = [context.get_parameter_source(name) for name in ("username", "password")]
+    if from_stdin or any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise typer.BadParameter("--anonymous goes without --username and a password")
+    return None, None
+
+
+def certificate_of(cert: str | None, key: str | None) -> str | tuple[str, str] | None:
+    """Return the client certificate: a file that holds its key, or a pair of two files."""
+    if key is None:
+        return cert
+    if cert is None:
+        raise typer.BadParameter("--key is the key of a client certificate: name that with --cert")
+    return cert, key
+
+
+def _standard_input() -> str:
+    """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
+    if sys.stdin.isatty():
+        return sys.stdin.readline()
+    # Windows marks text with a BOM, through pipes as well.
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+
+
+def volume_size_of(text: str | None) -> int | None:
+    """Return the size of volumes in bytes."""
+    if text is None:
+        return None
+    from docker_charon.payload.volumes import parse_size  # help does not need it
+
+    try:
+        return parse_size(text)
+    except DockerCharonError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = None) -> VolumePath:
+    """Return the path of a payload, which may have volumes; ``ask`` asks for missing ones."""
+    from docker_charon.payload.joined_volumes import VolumePath  # help does not need it
+
+    return VolumePath(Path(file), tuple(volume_dirs or ()), ask)
+
+
+def source_of(
+    file: str, volume_dirs: Iterable[Path] | None = None, ask: Ask | None = None
+) -> VolumePath | IO[bytes]:
+    """Return the file to read a payload from: a path (see `path_of`), or standard input."""
     if file != "-":
-        return file
+        return path_of(file, volume_dirs, ask)
     if sys.stdin is None or sys.stdin.isatty():
-        raise typer.BadParameter("a payload is not read from a terminal: use -f PATH, or a pipe")
+        raise typer.BadParameter("a payload cannot be read from a terminal: use -f PATH or a pipe")
     return sys.stdin.buffer
 
 
-def target_of(file: str, *, dry_run: bool = False) -> str | IO[bytes]:
-    """Return where to write a payload to."""
+def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> str | IO[bytes]:
+    """Return the file to write a payload to: a path, or standard output."""
     if file not in _STDOUT:
         return file
+    if in_volumes:
+        raise typer.BadParameter("volumes cannot be written to standard output: use -f PATH")
     if sys.stdout is None:
-        raise typer.BadParameter("there is no standard output: use -f PATH")
+        raise typer.BadParameter("standard output is closed: use -f PATH")
     if sys.stdout.isatty() and not dry_run:
-        raise typer.BadParameter("a payload is not written to a terminal: use -f PATH, or a pipe")
+        raise typer.BadParameter("a payload cannot be written to a terminal: use -f PATH or a pipe")
     return sys.stdout.buffer

@@ -1,6 +1,6 @@
-"""The command line: options in, one line out.
+"""The commands: each passes its options to the function of the library that does the work.
 
-What a command calls is imported when it runs: help and completion need none of it.
+A command imports that function when it runs, so that help and completion start fast.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments as command_values
-from docker_charon.cli import terminal
+from docker_charon.cli import arguments, inspection, terminal
 from docker_charon.cli.help import Command, Group
 from docker_charon.cli.options import (
+    AllowedSigners,
+    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
-    AsJSON,
+    Anonymous,
     CACert,
+    Cert,
     DryRun,
     Host,
     Images,
@@ -31,6 +33,7 @@ from docker_charon.cli.options import (
     InventoryImages,
     Jobs,
     Keep,
+    Key,
     Password,
     PasswordStdin,
     PayloadFile,
@@ -40,31 +43,35 @@ from docker_charon.cli.options import (
     Quiet,
     Registry,
     RepositoryPrefix,
+    Sign,
     Storage,
     Strict,
     TargetFile,
     Username,
+    VolumeDirs,
+    VolumeSize,
 )
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
 
-# The parents of what typer raises for wrong usage; it does not export them.
+# The base classes of the errors that typer raises; typer does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
 
 _COMMON = """\
-A first delivery, and an update as a delta:
+A first delivery, and an update that carries only what is new:
   docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
   docker-charon push-payload -r registry.lan -f payload.zip
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip my-image:1.8
 
 Environment:
-  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  the login, in place of -u and -p
-  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman keep logins
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY               proxies
-  REQUESTS_CA_BUNDLE                              the certificates to trust
-  TMPDIR                                          where a payload from a pipe is copied
+  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
+  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
+  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
+  TMPDIR                                          where a payload from a pipe is stored
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
 
@@ -90,7 +97,7 @@ def _common(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=_print_version, help="Print the version, and end."
+            "--version", is_eager=True, callback=_print_version, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -100,7 +107,7 @@ def _common(
 @app.command(
     "make-payload",
     cls=Command,
-    short_help="Read images from a registry, write one zip.",
+    short_help="Read images from a registry and write them to a file.",
     epilog="""\
 Examples:
   docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
@@ -111,6 +118,7 @@ Examples:
       docker-charon push-payload -r registry.lan""",
 )
 def make_payload_command(
+    context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
     registry: Registry = DOCKER_HUB,
@@ -119,45 +127,61 @@ def make_payload_command(
     already_transferred_payload: AlreadyTransferredPayload = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
+    volume_size: VolumeSize = None,
+    sign: Sign = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Read images from a registry and write a payload, one zip file to carry across.
+    """Read images from a registry and write a payload: one zip file with all of them.
 
-    Until it is whole, PATH grows as PATH.partial beside it. After an interruption the same command
-    checks what is there and fetches the rest; delete PATH.partial to start from nothing.
+    The payload is written as PATH.partial and renamed to PATH when it is complete. If the command
+    is interrupted, run it again: it checks PATH.partial and fetches only what is missing. To start
+    again from the beginning, delete PATH.partial.
     """
     from docker_charon.transfer.make import make_payload
 
     lists = images_from or []
-    command_values.only_one_stdin(
+    arguments.only_one_stdin(
         {"the list of images": "-" in lists, "the password": password_stdin},
         "use --images-from FILE",
     )
     if not images and not lists:
-        raise typer.BadParameter("there are no IMAGES to transfer: name them, or --images-from")
-    target = command_values.target_of(file, dry_run=dry_run)
-    with terminal.one_line_of_failure():
+        raise typer.BadParameter(
+            "there are no IMAGES to transfer: name them, or use --images-from FILE"
+        )
+    size = arguments.volume_size_of(volume_size)
+    target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
+    with terminal.exit_on_error():
         if dry_run or not quiet:
-            terminal.tell_all()
+            terminal.show_info_messages()
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         make_payload(
             registry,
             target,
-            [*command_values.names_of(images or ()), *command_values.names_in(lists)],
-            command_values.names_of(already_transferred or ()),
+            [*arguments.names_of(images or ()), *arguments.names_in(lists)],
+            arguments.names_of(already_transferred or ()),
             secure=not insecure,
             username=username,
-            password=command_values.password_of(password, password_stdin),
+            password=password,
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
+            volume_size=size,
+            sign=sign,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -167,7 +191,7 @@ def make_payload_command(
 @app.command(
     "push-payload",
     cls=Command,
-    short_help="Push that zip into another registry.",
+    short_help="Push the images of a payload to a registry.",
     epilog="""\
 Examples:
   docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
@@ -175,42 +199,55 @@ Examples:
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
+    context: typer.Context,
     registry: Registry = DOCKER_HUB,
     file: PayloadFile = "-",
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Push a payload to a registry; the names of the images go to standard output.
+    """Push the images of a payload to a registry and print their names.
 
-    All is checked before the first byte is written, and tags are set last. After an interruption
-    the same command uploads the rest.
+    Everything is checked before the first upload, and tags are set last. If the command is
+    interrupted, run it again: it uploads only what is missing.
     """
     from docker_charon.transfer.push import push_payload_to_registry
 
-    command_values.only_one_stdin(
+    arguments.only_one_stdin(
         {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
     )
-    source = command_values.source_of(file)
-    with terminal.one_line_of_failure():
+    ask = terminal.ask_for_medium if terminal.can_ask() else None
+    source = arguments.source_of(file, volume_dir, ask)
+    with terminal.exit_on_error():
         if dry_run or not quiet:
-            terminal.tell_all()
+            terminal.show_info_messages()
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
         pushed = push_payload_to_registry(
             registry,
             source,
             strict,
             secure=not insecure,
             username=username,
-            password=command_values.password_of(password, password_stdin),
+            password=password,
             repository_prefix=repository_prefix,
+            allowed_signers=allowed_signers,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -219,58 +256,13 @@ def push_payload_command(
         terminal.print_data("\n".join(pushed))
 
 
-@app.command(
-    "verify-payload",
-    cls=Command,
-    short_help="Check a payload from first to last byte.",
-    epilog="""\
-Example:
-  docker-charon verify-payload -f payload.zip""",
-)
-def verify_payload_command(file: PayloadFile = "-", jobs: Jobs = 4, quiet: Quiet = False) -> None:
-    """Check a payload from its first byte to its last, without a network.
-
-    Says all that is wrong, one line each; the exit status is 1 if there is anything.
-    """
-    from docker_charon.payload.verify import verify_payload
-
-    source = command_values.source_of(file)
-    with terminal.one_line_of_failure():
-        findings = verify_payload(source, jobs=jobs, progress=not quiet)
-    for finding in findings:
-        terminal.say(finding)
-    if findings:
-        sys.exit(1)
-    if not quiet:
-        terminal.say("the payload is whole")
-
-
-@app.command(
-    "inspect-payload",
-    cls=Command,
-    short_help="Tell what a payload brings and expects.",
-    epilog="""\
-Examples:
-  docker-charon inspect-payload -f payload.zip
-  docker-charon inspect-payload -f payload.zip --json""",
-)
-def inspect_payload_command(
-    file: PayloadFile = "-",
-    as_json: AsJSON = False,
-) -> None:
-    """Tell what a payload brings, and what it expects at the destination."""
-    from docker_charon.payload.inspect import inspect_payload
-
-    source = command_values.source_of(file)
-    with terminal.one_line_of_failure():
-        summary = inspect_payload(source)
-    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+inspection.register(app)
 
 
 @app.command(
     "make-inventory",
     cls=Command,
-    short_help="Write down what a registry has.",
+    short_help="Write a file that lists what a registry has.",
     epilog="""\
 Examples:
   docker-charon make-inventory -r registry.lan -f inventory.zip
@@ -278,6 +270,7 @@ Examples:
       --already-transferred-payload inventory.zip my-image:1.8""",
 )
 def make_inventory_command(
+    context: typer.Context,
     images: InventoryImages = None,
     registry: Registry = DOCKER_HUB,
     file: InventoryFile = "-",
@@ -285,38 +278,47 @@ def make_inventory_command(
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
+    anonymous: Anonymous = False,
     cacert: CACert = None,
+    cert: Cert = None,
+    key: Key = None,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write down what the air-gapped registry has, to be brought to the connected side.
+    """Write an inventory: a small file that lists what the air-gapped registry has.
 
-    An inventory is a payload without layers, of a few kilobytes an image. With it, make-payload
-    --already-transferred-payload leaves out what is really there.
+    Take the inventory to the connected side and give it to make-payload with
+    --already-transferred-payload: the payload then leaves out what the registry already has. An
+    inventory is a payload without layers; it needs a few kilobytes for each image.
     """
     from docker_charon.transfer.inventory import make_inventory
 
-    target = command_values.target_of(file)
-    with terminal.one_line_of_failure():
-        found = make_inventory(
+    target = arguments.target_of(file)
+    with terminal.exit_on_error():
+        username, password = arguments.login_of(
+            context, username, password, from_stdin=password_stdin, anonymous=anonymous
+        )
+        listed = make_inventory(
             registry,
             target,
-            command_values.names_of(images or ()),
+            arguments.names_of(images or ()),
             secure=not insecure,
             username=username,
-            password=command_values.password_of(password, password_stdin),
+            password=password,
             cacert=cacert,
+            cert=arguments.certificate_of(cert, key),
+            anonymous=anonymous,
             jobs=jobs,
             progress=not quiet,
         )
     if not quiet:
-        terminal.say(f"{counted(len(found), 'image')} in the inventory")
+        terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
 
 @app.command(
     "serve",
     cls=Command,
-    short_help="Be a small registry.",
+    short_help="Run a small registry from payloads or a directory.",
     epilog="""\
 Examples:
   docker-charon serve payload.zip update.zip
@@ -327,32 +329,45 @@ def serve_command(
     storage: Storage = None,
     host: Host = "127.0.0.1",
     port: Port = 5000,
+    allow_host: AllowHost = None,
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
 ) -> None:
-    """Run a small registry: out of payloads, or read-write out of a directory.
+    """Run a small registry: read-only from payloads, or read-write from a directory.
 
-    Its address goes to standard output once it is ready. Ctrl-C and SIGTERM are its normal end,
-    with exit status 0.
+    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
+    exit status is then 0.
     """
     from docker_charon.server import serve
 
+    if allowed_signers is not None:
+        terminal.show_info_messages()
+    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
     with (
-        terminal.one_line_of_failure(),
-        serve(payloads or (), storage=storage, host=host, port=port) as server,
+        terminal.exit_on_error(),
+        serve(
+            sources,
+            storage=storage,
+            host=host,
+            port=port,
+            allow_hosts=allow_host or (),
+            allowed_signers=allowed_signers,
+        ) as server,
     ):
         try:
             terminal.print_data(server.address)
-            what = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {what}; Ctrl-C ends it")
+            mode = "read-only" if storage is None else f"read-write, in {storage}"
+            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
             while True:
                 time.sleep(3600)
         except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has ended")
+            terminal.say("the server has stopped")
 
 
 @app.command(
     "demo",
     cls=Command,
-    short_help="Show a whole trip, with no network.",
+    short_help="Show a complete delivery, without a network.",
     epilog="""\
 Example:
   docker-charon demo --keep ./tour""",
@@ -360,22 +375,22 @@ Example:
 def demo_command(
     keep: Keep = None,
 ) -> None:
-    """Show a first delivery and an update, between two registries of its own, with no network."""
+    """Show a first delivery and an update between two temporary registries, without a network."""
     from docker_charon.demo.tour import run_demo
 
-    with terminal.one_line_of_failure():
+    with terminal.exit_on_error():
         run_demo(terminal.print_data, keep)
 
 
 def main() -> None:
-    """Run the command line; wrong usage is one line on standard error, as every failure is."""
+    """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
         if status == terminal.INTERRUPTED:
-            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer had it
+            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer caught the KeyboardInterrupt
         sys.exit(status)
     except KeyboardInterrupt:
         terminal.fail("interrupted", terminal.INTERRUPTED)
@@ -396,4 +411,4 @@ def _terminate(*_: object) -> NoReturn:
 
 
 class _Terminated(SystemExit):
-    """The end that SIGTERM asks for."""
+    """The process was asked to end by SIGTERM."""

@@ -1,4 +1,4 @@
-"""A command's help in plain text: its options in groups, its examples as they are typed."""
+"""The help of a command: plain text, with options in groups and examples on lines of their own."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 IMAGES = "Images"
-LEFT_OUT = "What the other side has"
+ALREADY_THERE = "What the air-gapped registry has"
 REGISTRY = "Registry"
-RUN = "This run"
-_ORDER = (IMAGES, LEFT_OUT, REGISTRY, RUN)
+RUN = "General"
+_ORDER = (IMAGES, ALREADY_THERE, REGISTRY, RUN)
 
 
 class Command(TyperCommand):
-    """A command whose options are shown in groups."""
+    """A command whose help shows the options in groups."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the groups; arguments are options without dashes here."""
+        """Write each group with its arguments and options."""
         groups: dict[str, list[tuple[str, str]]] = {panel: [] for panel in _ORDER}
         parameters: list[Any] = self.get_params(ctx)
         for parameter in parameters:
@@ -33,15 +33,15 @@ class Command(TyperCommand):
                     formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples line by line."""
+        """Write the examples and keep their line breaks."""
         _write_lines(self.epilog, formatter)
 
 
 class Group(TyperGroup):
-    """The commands, and what is common to them."""
+    """The program itself, whose help lists the commands."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write it line by line."""
+        """Write the text and keep its line breaks."""
         _write_lines(self.epilog, formatter)
 
 

@@ -1,4 +1,4 @@
-"""The options of the commands, each under its heading, with what help says of it."""
+"""The options and arguments of the commands: their names, their help texts and their groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from docker_charon.cli.help import IMAGES, LEFT_OUT, REGISTRY, RUN
+from docker_charon.cli.help import ALREADY_THERE, IMAGES, REGISTRY, RUN
 
 Registry = Annotated[
     str,
@@ -22,7 +22,7 @@ Registry = Annotated[
 Insecure = Annotated[
     bool,
     typer.Option(
-        "--insecure", "-i", help="Speak plain HTTP with the registry.", rich_help_panel=REGISTRY
+        "--insecure", "-i", help="Use plain HTTP instead of HTTPS.", rich_help_panel=REGISTRY
     ),
 ]
 Username = Annotated[
@@ -32,7 +32,7 @@ Username = Annotated[
         "-u",
         metavar="USER",
         envvar="DOCKER_CHARON_USERNAME",
-        help="The user to log in as.",
+        help="The user name to log in with.",
         rich_help_panel=REGISTRY,
     ),
 ]
@@ -43,8 +43,8 @@ Password = Annotated[
         "-p",
         metavar="PASSWORD",
         envvar="DOCKER_CHARON_PASSWORD",
-        help="The user's password. Other users of this machine can see the options of a command: "
-        "prefer the variable, or --password-stdin.",
+        help="The password. Other users of this machine can see the options of a command, so "
+        "prefer the environment variable or --password-stdin.",
         rich_help_panel=REGISTRY,
     ),
 ]
@@ -61,7 +61,35 @@ CACert = Annotated[
     typer.Option(
         "--cacert",
         metavar="FILE",
-        help="Certificates (PEM) to trust besides the usual ones, as of a private authority.",
+        help="A PEM file with certificates to trust, for example of a private authority, in "
+        "addition to the usual ones.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Cert = Annotated[
+    str | None,
+    typer.Option(
+        "--cert",
+        metavar="FILE",
+        help="A client certificate (PEM), for a registry that wants one. [default: the one in "
+        "certs.d of Docker or Podman]",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The key (PEM) of the client certificate, if --cert does not hold it.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+Anonymous = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous",
+        help="Do not log in, even if there is a stored login.",
         rich_help_panel=REGISTRY,
     ),
 ]
@@ -71,25 +99,27 @@ PayloadFile = Annotated[
         "--file",
         "-f",
         metavar="PATH",
-        help="The payload; - is standard input.",
+        help="The payload to read; - is standard input.",
         rich_help_panel=RUN,
     ),
 ]
 Jobs = Annotated[
     int,
-    typer.Option("--jobs", "-j", metavar="N", help="Transfers side by side.", rich_help_panel=RUN),
+    typer.Option(
+        "--jobs", "-j", metavar="N", help="How many blobs to process at once.", rich_help_panel=RUN
+    ),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Only say what would travel, and how many bytes: nothing is written.",
+        help="Show what would be transferred and how many bytes, but write nothing.",
         rich_help_panel=RUN,
     ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Say nothing but errors and warnings.", rich_help_panel=RUN),
+    typer.Option("--quiet", "-q", help="Show only errors and warnings.", rich_help_panel=RUN),
 ]
 
 
@@ -98,7 +128,8 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to transfer, without the registry's name; also as comma lists.",
+        help="The images to transfer, without the name of the registry, as separate words or "
+        "separated by commas.",
     ),
 ]
 ImagesFrom = Annotated[
@@ -106,8 +137,8 @@ ImagesFrom = Annotated[
     typer.Option(
         "--images-from",
         metavar="FILE",
-        help="Read more images from a file, one a line; # begins a comment, - is standard "
-        "input. Repeatable.",
+        help="Also transfer the images listed in this file, one per line; # starts a comment, "
+        "and - is standard input. Can be repeated.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -117,7 +148,7 @@ TargetFile = Annotated[
         "--file",
         "-f",
         metavar="PATH",
-        help="The payload; - is standard output.",
+        help="The payload to write; - is standard output.",
         rich_help_panel=RUN,
     ),
 ]
@@ -127,9 +158,10 @@ AlreadyTransferred = Annotated[
         "--already-transferred",
         "-a",
         metavar="IMAGE",
-        help="An image that the air-gapped registry has: what it shares with the others is "
-        "left out. It is taken for what its tag means now. Repeatable; also a comma list.",
-        rich_help_panel=LEFT_OUT,
+        help="An image that the air-gapped registry already has: its layers are left out of "
+        "the payload. The tag is looked up in the source registry now. Can be repeated, or be "
+        "a list separated by commas.",
+        rich_help_panel=ALREADY_THERE,
     ),
 ]
 AlreadyTransferredPayload = Annotated[
@@ -137,9 +169,10 @@ AlreadyTransferredPayload = Annotated[
     typer.Option(
         "--already-transferred-payload",
         metavar="FILE",
-        help="A payload that was pushed there, or an inventory of that registry: what it says "
-        "that is there is left out, wherever tags have moved since. Repeatable.",
-        rich_help_panel=LEFT_OUT,
+        help="A payload that was pushed to the air-gapped registry, or an inventory of that "
+        "registry: all that it lists is left out, even if tags have moved since. Can be "
+        "repeated.",
+        rich_help_panel=ALREADY_THERE,
     ),
 ]
 Platforms = Annotated[
@@ -147,8 +180,8 @@ Platforms = Annotated[
     typer.Option(
         "--platform",
         metavar="OS/ARCH[/VARIANT]",
-        help="Carry this platform only, as linux/amd64, of images that are for several. "
-        "Repeatable. [default: all of them]",
+        help="Transfer only this platform of each image, for example linux/amd64. Can be "
+        "repeated.  [default: all platforms]",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -156,8 +189,47 @@ IncludeReferrers = Annotated[
     bool,
     typer.Option(
         "--include-referrers",
-        help="Carry the signatures, SBOMs and attestations of the images as well.",
+        help="Also transfer the signatures, SBOMs and attestations of the images.",
         rich_help_panel=IMAGES,
+    ),
+]
+VolumeSize = Annotated[
+    str | None,
+    typer.Option(
+        "--volume-size",
+        metavar="SIZE",
+        help="Write the payload in volumes of this size, for example 4G, 4.7GB or 700MiB: "
+        "PATH.001, PATH.002 and so on, and their list PATH.volumes.json.",
+        rich_help_panel=RUN,
+    ),
+]
+Sign = Annotated[
+    str | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY",
+        help="Sign the payload with this SSH key: the file of a private key, or of a public key "
+        "that an agent has.",
+        rich_help_panel=RUN,
+    ),
+]
+AllowedSigners = Annotated[
+    str | None,
+    typer.Option(
+        "--allowed-signers",
+        metavar="FILE",
+        help="Accept only payloads that are signed by a person in this file, as described in "
+        "ssh-keygen(1).",
+        rich_help_panel=RUN,
+    ),
+]
+VolumeDirs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--volume-dir",
+        metavar="DIR",
+        help="Another directory with volumes of the payload. Repeatable.",
+        rich_help_panel=RUN,
     ),
 ]
 Strict = Annotated[
@@ -165,9 +237,9 @@ Strict = Annotated[
     typer.Option(
         "--strict",
         "-s",
-        help="Push nothing if something is missing that was given as already transferred. "
-        "Without it, such images are left out with a warning.",
-        rich_help_panel=LEFT_OUT,
+        help="Push nothing if the registry lacks anything that the payload expects there. "
+        "Without this option, incomplete images are left out with a warning.",
+        rich_help_panel=ALREADY_THERE,
     ),
 ]
 RepositoryPrefix = Annotated[
@@ -175,21 +247,22 @@ RepositoryPrefix = Annotated[
     typer.Option(
         "--repository-prefix",
         metavar="PREFIX",
-        help="Where the images go: my-image:1 arrives as PREFIX/my-image:1.",
+        help="Push each image into a repository below this prefix: my-image:1 becomes "
+        "PREFIX/my-image:1.",
         rich_help_panel=REGISTRY,
     ),
 ]
 AsJSON = Annotated[
     bool,
-    typer.Option("--json", help="Print a JSON object, for programs.", rich_help_panel=RUN),
+    typer.Option("--json", help="Print a JSON object instead of a table.", rich_help_panel=RUN),
 ]
 InventoryImages = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images, without the registry's name; also as comma lists. None: every tag "
-        "of every repository.",
+        help="The images to list, without the name of the registry, as separate words or "
+        "separated by commas.  [default: every tag of every repository]",
     ),
 ]
 InventoryFile = Annotated[
@@ -198,7 +271,7 @@ InventoryFile = Annotated[
         "--file",
         "-f",
         metavar="PATH",
-        help="The inventory; - is standard output.",
+        help="The inventory to write; - is standard output.",
         rich_help_panel=RUN,
     ),
 ]
@@ -207,8 +280,8 @@ Payloads = Annotated[
     typer.Argument(
         metavar="PAYLOADS",
         rich_help_panel=REGISTRY,
-        help="Payloads to serve, read-only: a full one and its deltas make the whole, and of "
-        "two with the same tag the later one's is served.",
+        help="The payloads to serve, read-only. A full payload and its deltas together give "
+        "complete images. If two payloads have the same tag, the later one wins.",
     ),
 ]
 Storage = Annotated[
@@ -216,8 +289,8 @@ Storage = Annotated[
     typer.Option(
         "--storage",
         metavar="DIR",
-        help="In place of payloads, serve this directory and take pushes into it. It is an OCI "
-        "image layout, and made if it is not there.",
+        help="Serve this directory instead of payloads, and accept pushes into it. It is an "
+        "OCI image layout; it is created if it does not exist.",
         rich_help_panel=REGISTRY,
     ),
 ]
@@ -225,14 +298,29 @@ Host = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
-        help="The address to listen on. There is no login: mind who is near.",
+        help="The address to listen on. There is no authentication: anyone who can reach this "
+        "address has access.",
         rich_help_panel=REGISTRY,
     ),
 ]
 Port = Annotated[
     int,
     typer.Option(
-        metavar="N", min=0, max=65535, help="The port; 0 is any free one.", rich_help_panel=REGISTRY
+        metavar="N",
+        min=0,
+        max=65535,
+        help="The port to listen on; 0 chooses a free one.",
+        rich_help_panel=REGISTRY,
+    ),
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Also answer requests that name this host; repeatable. By default a server on a "
+        "loopback address answers only to its address and localhost, so that no web site can "
+        "reach it through a browser.",
+        rich_help_panel=REGISTRY,
     ),
 ]
 Keep = Annotated[
@@ -240,7 +328,7 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="DIR",
-        help="Leave the payloads and both registries in this directory, to look at and serve.",
+        help="Keep the payloads and both registries in this directory.",
         rich_help_panel=RUN,
     ),
 ]

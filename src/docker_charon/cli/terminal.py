@@ -1,9 +1,10 @@
-"""The terminal: data on standard output, lines for people on standard error."""
+"""The terminal: data goes to standard output, messages for people go to standard error."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -17,42 +18,42 @@ INTERRUPTED = 130
 
 
 def prepare() -> None:
-    """Have warnings and what the library logs shown as lines of ours."""
+    """Show warnings and log messages of the library as lines on standard error."""
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
     logger = logging.getLogger("docker_charon")
     if not logger.handlers:
-        logger.addHandler(_Lines())
+        logger.addHandler(_MessageHandler())
     logger.setLevel(logging.WARNING)
 
 
-def tell_all() -> None:
-    """Show what is no warning as well."""
+def show_info_messages() -> None:
+    """Also show INFO messages."""
     logging.getLogger("docker_charon").setLevel(logging.INFO)
 
 
-class _Lines(logging.Handler):
+class _MessageHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
 
 
 @contextlib.contextmanager
-def one_line_of_failure() -> Iterator[None]:
-    """Make of every failure one line on standard error, and an exit status."""
+def exit_on_error() -> Iterator[None]:
+    """Turn an error into one line on standard error and an exit status."""
     try:
         yield
     except (DockerCharonError, KeyboardInterrupt) as error:
         message = str(error) or "interrupted"
         if partial := getattr(error, "partial", None):
-            message += f"; the same command goes on from {partial}"
+            message += f"; run the same command again to continue from {partial}"
         fail(message, INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def print_data(text: str) -> None:
-    """Write to standard output, where there is one."""
+    """Write a line to standard output, if the process has one."""
     if sys.stdout is None:
         return
-    encoding = sys.stdout.encoding or "utf-8"  # it may not know all that a platform's name has
+    encoding = sys.stdout.encoding or "utf-8"  # it may lack characters of the text
     try:
         print(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
@@ -63,19 +64,31 @@ def print_data(text: str) -> None:
 
 
 def say(message: str) -> None:
-    """Write a line to standard error, where there is one."""
+    """Write a line to standard error, if the process has one."""
     if sys.stderr is None:
         return
     line = f"docker-charon: {message}"
-    if "tqdm" in sys.modules:  # there may be a bar, before which the line goes
+    if "tqdm" in sys.modules:  # the line goes above a progress bar
         sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr)
 
 
+def can_ask() -> bool:
+    """Return whether there is somebody who can answer a question."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def ask_for_medium(problem: str) -> bool:
+    """Ask for another medium; return whether the user pressed Enter."""
+    say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
+    # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
+    return bool(os.read(sys.stdin.fileno(), 4096))
+
+
 def fail(message: str, status: int) -> NoReturn:
-    """End with a line and an exit status."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
+    """Write a line to standard error and end with this exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending already
     say(message)
     sys.exit(status)
 

@@ -1,1 +1,1 @@
-"""The tour that ``docker-charon demo`` gives."""
+"""The demonstration that ``docker-charon demo`` runs."""

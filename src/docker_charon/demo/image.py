@@ -1,4 +1,4 @@
-"""The image of the tour: a few megabytes of noise for two platforms, and a signature of it."""
+"""The demo's image: a few megabytes of random bytes for two platforms, and its signature."""
 
 from __future__ import annotations
 
@@ -20,115 +20,117 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _SIGNATURE = "application/vnd.example.signature.v1+json"
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _BASE_SIZES = (2_000_000, 1_000_000, 500_000)  # bytes of the layers that all versions share
-_APP_SIZE = 300_000  # and of the one that is new in each
+_APP_SIZE = 300_000  # bytes of the layer that each version adds
 _ARCHITECTURES = ("amd64", "arm64")
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A blob to be put."""
+class Blob:
+    """A config or a layer, in memory."""
 
     media_type: str
     content: bytes
 
     @property
     def descriptor(self) -> Descriptor:
+        """What a manifest says of it."""
         return Descriptor(self.media_type, Digest.of(self.content), len(self.content))
 
-    def as_json(self) -> dict[str, Any]:
-        own = self.descriptor
-        return {"mediaType": own.media_type, "digest": own.digest, "size": own.size}
+    def __len__(self) -> int:
+        return len(self.content)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.content
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """All of an image: its manifests, the root before the last, which signs it, and its blobs."""
+class DemoImage:
+    """A version of the image: its children, its index, its signature's manifest, and all blobs."""
 
-    manifests: Sequence[Manifest]
-    blobs: dict[Digest, _Part]
+    children: Sequence[Manifest]
+    index: Manifest
+    signature: Manifest
+    blobs: dict[Digest, Blob]
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """All manifests, in the order in which a registry takes them."""
+        return [*self.children, self.index, self.signature]
 
 
-def build(version: int) -> Parts:
-    """Return a version of the image, the same each time: for two platforms, and signed."""
-    blobs: list[_Part] = []
-    manifests: list[Manifest] = []
+def build(version: int) -> DemoImage:
+    """Return a version of the image for two platforms, with its signature; always the same."""
+    blobs: list[Blob] = []
+    children: list[Manifest] = []
     for n, architecture in enumerate(_ARCHITECTURES):
         layers = [_layer(f"base-{i}", 10 * n + i, size) for i, size in enumerate(_BASE_SIZES)]
         layers += [_layer(f"app-{v}", 1000 * v + n, _APP_SIZE) for v in range(1, version + 1)]
+        diff_ids = [Digest.of(gzip.decompress(layer.content)) for layer in layers]
         config = {
             "architecture": architecture,
             "os": "linux",
             "config": {"Cmd": ["/app"]},
-            "rootfs": {"type": "layers", "diff_ids": [Digest.of(tar) for tar, _ in layers]},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
         }
-        parts = [_Part(OCI_CONFIG, _json(config)), *(part for _, part in layers)]
-        blobs += parts
-        manifests.append(
-            _manifest(
-                OCI_MANIFEST,
-                config=parts[0].as_json(),
-                layers=[part.as_json() for part in parts[1:]],
-            )
-        )
-    children = [
-        {**_listed(manifest), "platform": {"os": "linux", "architecture": architecture}}
-        for manifest, architecture in zip(manifests, _ARCHITECTURES, strict=True)
+        children.append(_add_manifest(blobs, Blob(OCI_CONFIG, _json(config)), *layers))
+    entries = [
+        {**_entry(child.descriptor), "platform": {"os": "linux", "architecture": architecture}}
+        for child, architecture in zip(children, _ARCHITECTURES, strict=True)
     ]
-    root = _manifest(OCI_INDEX, manifests=children)
-    empty, signature = _Part(_EMPTY, b"{}"), _Part(_SIGNATURE, _json({"signs": root.digest}))
-    signed = _manifest(
-        OCI_MANIFEST,
+    index = _manifest(OCI_INDEX, manifests=entries)
+    signature = _add_manifest(
+        blobs,
+        Blob(_EMPTY, b"{}"),
+        Blob(_SIGNATURE, _json({"signs": index.digest})),
         artifactType=_SIGNATURE,
-        config=empty.as_json(),
-        layers=[signature.as_json()],
-        subject=_listed(root),
+        subject=_entry(index.descriptor),
     )
-    every = [*blobs, empty, signature]
-    return Parts([*manifests, root, signed], {part.descriptor.digest: part for part in every})
+    blobs_by_digest = {blob.descriptor.digest: blob for blob in blobs}
+    return DemoImage(children, index, signature, blobs_by_digest)
 
 
-def _layer(name: str, seed: int, size: int) -> tuple[bytes, _Part]:
-    """Return a layer of one file of noise: its tar, and what is stored of it."""
+def _layer(name: str, seed: int, size: int) -> Blob:
+    """Return a compressed layer with one file of random bytes."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
         info = tarfile.TarInfo(f"srv/{name}")
         info.size = size
         archive.addfile(info, io.BytesIO(random.Random(seed).randbytes(size)))  # noqa: S311  # no secret
-    tar = file.getvalue()
-    return tar, _Part(LAYER, gzip.compress(tar, 1, mtime=0))
+    return Blob(LAYER, gzip.compress(file.getvalue(), 1, mtime=0))
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+def _add_manifest(blobs: list[Blob], config: Blob, *layers: Blob, **members: object) -> Manifest:
+    """Add a config and layers to ``blobs``; return the manifest of them."""
+    blobs += [config, *layers]
+    return _manifest(
+        OCI_MANIFEST,
+        config=_entry(config.descriptor),
+        layers=[_entry(layer.descriptor) for layer in layers],
+        **members,
+    )
 
 
 def _manifest(media_type: str, **members: object) -> Manifest:
     return Manifest.parse(_json({"schemaVersion": 2, "mediaType": media_type, **members}))
 
 
-def _listed(manifest: Manifest) -> dict[str, Any]:
-    own = manifest.descriptor
-    return {"mediaType": own.media_type, "digest": own.digest, "size": own.size}
+def _entry(descriptor: Descriptor) -> dict[str, Any]:
+    return {
+        "mediaType": descriptor.media_type,
+        "digest": descriptor.digest,
+        "size": descriptor.size,
+    }
 
 
-def put(client: RegistryClient, repository: str, tag: str, parts: Parts) -> None:
-    """Push an image, as a build would."""
-    for part in parts.blobs.values():
-        if client.head_blob(repository, part.descriptor.digest, to_push=True) is None:
-            client.upload_blob(repository, part.descriptor, _Bytes(part.content))
-    *_, root, _ = parts.manifests
-    for manifest in parts.manifests:
-        client.put_manifest(repository, tag if manifest is root else manifest.digest, manifest)
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
-class _Bytes:
-    """Content at hand as a body."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __len__(self) -> int:
-        return len(self._content)
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._content
+def put(client: RegistryClient, repository: str, tag: str, image: DemoImage) -> None:
+    """Push an image under a tag, as a build does."""
+    for blob in image.blobs.values():
+        if client.head_blob(repository, blob.descriptor.digest, to_push=True) is None:
+            client.upload_blob(repository, blob.descriptor, blob)
+    for manifest in image.manifests:
+        is_tagged = manifest is image.index
+        client.put_manifest(repository, tag if is_tagged else manifest.digest, manifest)

@@ -1,4 +1,4 @@
-"""The tour: a delivery, an update as a delta, both pushed, between two embedded registries."""
+"""The demo: a delivery and an update as a delta, from one embedded registry to another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker_charon.demo.image import LAYER, Parts, build, put
+from docker_charon.demo.image import LAYER, DemoImage, build, put
 from docker_charon.errors import DockerCharonError
 from docker_charon.payload.reader import open_payload
 from docker_charon.progress import shown_size
@@ -26,18 +26,18 @@ Show = Callable[[str], None]
 
 
 def run_demo(show: Show = print, keep: Path | None = None) -> None:
-    """Run the whole trip in this process, and tell each step by the command that does the same.
+    """Run the demo in this process, and show for each step the command that does the same.
 
-    Two registries on free ports of this machine, an image of two platforms with a signature, its
-    first version and, as a delta, its second. No network is needed. ``keep`` is a directory, new or
-    empty, in which the payloads and both registries' storages stay.
+    It starts two registries on free ports of this machine. It carries a signed image for two
+    platforms: the first version as a whole, the second as a delta. It needs no network. ``keep`` is
+    a new or empty directory that keeps the payloads and the storage of both registries.
 
-    Raises `DockerCharonError` when something of it fails, or ``keep`` holds something already.
+    Raises `DockerCharonError` when a step fails, or when ``keep`` is not empty.
     """
     with contextlib.ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if keep is not None:
-            _claim(keep)
+            _create(keep)
         connected, gapped = folder / "connected", folder / "air-gapped"
         source = stack.enter_context(serve(storage=connected)).address
         destination = stack.enter_context(serve(storage=gapped)).address
@@ -58,7 +58,8 @@ def run_demo(show: Show = print, keep: Path | None = None) -> None:
                 show(f"$ docker-charon {command}")
 
 
-def _claim(folder: Path) -> None:
+def _create(folder: Path) -> None:
+    """Create a directory; refuse one that is not empty."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -69,81 +70,84 @@ def _claim(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What became of one version."""
+    """The result of one version; sizes are in bytes."""
 
     name: str
     layers: int
     carried_layers: int
-    size: int
-    payload: int
+    image_size: int
+    payload_size: int
     seconds: float
-    equal: bool
+    is_equal: bool
 
 
 class _Tour:
-    """The trip of every version, from one registry to the other."""
+    """Carries versions from one registry to the other."""
 
     def __init__(self, show: Show, source: str, destination: str, shown_folder: Path) -> None:
         self._show = show
         self._source = source
         self._destination = destination
-        self._folder = shown_folder
+        self._shown_folder = shown_folder
 
     def deliver(self, folder: Path, version: int) -> _Row:
-        """Build a version, carry it over and compare what has arrived."""
+        """Build a version, carry it across, and compare the result."""
         name = f"{_REPOSITORY}:{version}"
         self._show(f"# version {version} is built and signed on the connected side")
-        parts = build(version)
+        image = build(version)
         with RegistryClient(self._source, Access(secure=False)) as client:
-            put(client, _REPOSITORY, str(version), parts)
-        payload, earlier = (folder / f"payload-{n}.zip" for n in (version, version - 1))
-        base = ["--already-transferred-payload", earlier] if version > 1 else []
+            put(client, _REPOSITORY, str(version), image)
+        payload = folder / f"payload-{version}.zip"
+        earlier = [folder / f"payload-{n}.zip" for n in range(1, version)][-1:]
+        base = [f"--already-transferred-payload {self._shown_folder / e.name}" for e in earlier]
         started = time.monotonic()
-        self._tell("make-payload", self._source, payload, "--include-referrers", *base, name)
+        self._show_command(
+            "make-payload", self._source, payload, "--include-referrers", *base, name
+        )
         make_payload(
             self._source,
             payload,
             [name],
             secure=False,
             include_referrers=True,
-            payloads_already_transferred=[earlier] if version > 1 else [],
+            payloads_already_transferred=earlier,
             progress=False,
         )
         self._show(f"# {payload.name} has {payload.stat().st_size:,} bytes: carry it across")
-        self._tell("push-payload", self._destination, payload, "--strict")
+        self._show_command("push-payload", self._destination, payload, "--strict")
         for pushed in push_payload_to_registry(
             self._destination, payload, strict=True, secure=False, progress=False
         ):
             self._show(pushed)
         self._show("")
         seconds = time.monotonic() - started
-        layers = {digest for digest, part in parts.blobs.items() if part.media_type == LAYER}
+        layers = {digest for digest, blob in image.blobs.items() if blob.media_type == LAYER}
         with open_payload(payload) as opened:
             carried = opened.carried
         return _Row(
             name=name,
             layers=len(layers),
             carried_layers=len(layers & carried),
-            size=sum(len(part.content) for part in parts.blobs.values()),
-            payload=payload.stat().st_size,
+            image_size=sum(len(blob) for blob in image.blobs.values()),
+            payload_size=payload.stat().st_size,
             seconds=seconds,
-            equal=self._is_equal(parts),
+            is_equal=self._is_equal(image),
         )
 
-    def _tell(self, command: str, registry: str, payload: Path, *more: object) -> None:
-        words = [f"-r {registry} --insecure", "-f", self._folder / payload.name]
-        words += [self._folder / each.name if isinstance(each, Path) else each for each in more]
-        self._show(f"$ docker-charon {command} {' '.join(map(str, words))}")
+    def _show_command(self, command: str, registry: str, payload: Path, *arguments: str) -> None:
+        file = self._shown_folder / payload.name
+        options = " ".join(arguments)
+        self._show(f"$ docker-charon {command} -r {registry} --insecure -f {file} {options}")
 
-    def _is_equal(self, parts: Parts) -> bool:
-        """Whether the other side has every byte."""
+    def _is_equal(self, image: DemoImage) -> bool:
+        """Whether the destination has every byte of an image."""
         with RegistryClient(self._destination, Access(secure=False)) as client:
             return all(
                 client.get_manifest(_REPOSITORY, manifest.digest).content == manifest.content
-                for manifest in parts.manifests
+                for manifest in image.manifests
             ) and all(
-                client.read_blob(_REPOSITORY, part.descriptor) == part.content
-                for part in parts.blobs.values()
+                client.read_blob(_REPOSITORY, blob.descriptor) == blob.content
+                for blob in image.blobs.values()
             )
 
 
@@ -151,9 +155,9 @@ def _table(rows: Sequence[_Row]) -> Iterator[str]:
     yield "IMAGE         LAYERS  CARRIED  IMAGE SIZE   PAYLOAD    TIME  BYTES"
     for row in rows:
         yield (
-            f"{row.name:<12}{row.layers:>8}{row.carried_layers:>9}{shown_size(row.size):>12}"
-            f"{shown_size(row.payload):>10}{row.seconds:>7.2f}s  "
-            + ("equal on both sides" if row.equal else "DIFFERENT")
+            f"{row.name:<12}{row.layers:>8}{row.carried_layers:>9}{shown_size(row.image_size):>12}"
+            f"{shown_size(row.payload_size):>10}{row.seconds:>7.2f}s  "
+            + ("equal on both sides" if row.is_equal else "DIFFERENT")
         )
-    if not all(row.equal for row in rows):
+    if not all(row.is_equal for row in rows):
         raise DockerCharonError("the images differ", hint="please report it")

@@ -1,4 +1,4 @@
-"""A descriptor: what a manifest says of a piece of content (OCI image-spec 1.1, descriptor)."""
+"""A descriptor: how a manifest refers to content (OCI image-spec 1.1, descriptor)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LARGEST = 2**63 - 1  # what a signed 64-bit integer holds, as in every other im
 
 
 class Body(Protocol):
-    """Content that knows its length in bytes and can be read more than once, from its start.
+    """Content that knows its length in bytes and can be read more than once.
 
-    It comes in pieces, each of them valid until the next one is asked for.
+    Iterating yields it in chunks; each chunk is valid only until the next one is requested.
     """
 
     def __len__(self) -> int: ...
@@ -26,11 +26,11 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A piece of content: its media type, its digest and its size in bytes.
+    """A reference to content: its media type, its digest and its size in bytes.
 
-    ``urls`` are the places where a foreign layer may be had, and ``annotations`` the
-    descriptor's own. Two descriptors of one content can differ in everything but the digest
-    and the size.
+    ``urls`` are where a non-distributable layer can be downloaded, and ``annotations`` are those
+    of the descriptor, not of the content. Two descriptors of the same content have the same digest
+    and size; all else may differ.
     """
 
     media_type: str
@@ -42,9 +42,9 @@ class Descriptor:
 
     @classmethod
     def parse(cls, value: Any, where: str) -> Descriptor:
-        """Read a descriptor out of a JSON value; ``where`` names its place in messages.
+        """Parse a JSON value; ``where`` says in error messages which part of a document it is.
 
-        Raises `InvalidManifest` unless it is a well-formed one.
+        Raises `InvalidManifest` if it is not a valid descriptor.
         """
         if not isinstance(value, dict):
             raise InvalidManifest(f"{where} is not a descriptor (a JSON object)")
@@ -59,7 +59,7 @@ class Descriptor:
         if type(size) is not int or not 0 <= size <= _LARGEST:
             raise InvalidManifest(f"{where}: the size is not a number of bytes")
         return cls(
-            media_type=sys.intern(media_type),  # there are few of them, and many descriptors
+            media_type=sys.intern(media_type),  # few different values, in many descriptors
             digest=digest,
             size=size,
             urls=tuple(_strings(value.get("urls"), f"{where}: urls")),
@@ -67,30 +67,50 @@ class Descriptor:
             annotations=_annotations(value.get("annotations"), f"{where}: annotations"),
         )
 
+    @property
+    def is_non_distributable(self) -> bool:
+        """Whether it is a layer that registries need not have, because it has ``urls``.
+
+        OCI image-spec 1.1, "Non-Distributable Layers".
+        """
+        return bool(self.urls)
+
+    def index_entry(
+        self, *, artifact_type: str = "", annotations: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the JSON object with which an index lists this content."""
+        return {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+            **({"artifactType": artifact_type} if artifact_type else {}),
+            **({"annotations": dict(annotations)} if annotations else {}),
+        }
+
     def verifier(self) -> Verifier:
-        """Return a check that the content is fed through, piece by piece."""
+        """Return a new check for the bytes of this content."""
         return Verifier(self)
 
     def verified(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         """Yield ``chunks``; raise `DigestMismatch` unless they are exactly this content.
 
-        The last piece is held back until the whole has been checked: a consumer that counts
-        bytes, as an HTTP server does, never has all of a content that is wrong.
+        The last chunk is yielded only after the whole content has been checked, so a consumer
+        that counts bytes, such as an HTTP server, never receives all of a wrong content.
         """
-        check = self.verifier()
-        last = self.size
+        verifier = self.verifier()
+        remaining = self.size
         for chunk in chunks:
-            check.update(chunk)
-            last -= len(chunk)
-            if last == 0:
-                check.finish()
+            verifier.update(chunk)
+            remaining -= len(chunk)
+            if remaining == 0:
+                verifier.finish()
             yield chunk
-        if last or not self.size:
-            check.finish()
+        if remaining or not self.size:
+            verifier.finish()
 
 
 class Verifier:
-    """Counts and hashes the bytes of one content as they pass."""
+    """Counts and hashes the bytes of one content, chunk by chunk."""
 
     def __init__(self, descriptor: Descriptor) -> None:
         self._descriptor = descriptor
@@ -98,17 +118,17 @@ class Verifier:
         self.size = 0
 
     def update(self, chunk: bytes | memoryview) -> None:
-        """Take the next bytes; raise `DigestMismatch` when there are more than there should be."""
+        """Add the next bytes; raise `DigestMismatch` if there are more than the descriptor says."""
         self.size += len(chunk)
         if self.size > self._descriptor.size:
             raise DigestMismatch(
                 f"{self._descriptor.digest} is longer than the {self._descriptor.size} bytes "
-                "that its manifest says"
+                "that its descriptor says"
             )
         self._hasher.update(chunk)
 
     def finish(self) -> None:
-        """Raise `DigestMismatch` unless the bytes so far are the whole, right content."""
+        """Raise `DigestMismatch` unless the bytes so far are exactly this content."""
         if self.size != self._descriptor.size:
             raise DigestMismatch(
                 f"{self._descriptor.digest} ends after {self.size} of {self._descriptor.size} bytes"

@@ -1,4 +1,4 @@
-"""A digest: the name of content by its bytes (OCI image-spec 1.1, descriptor, "Digests")."""
+"""A digest: the hash that identifies content (OCI image-spec 1.1, descriptor, "Digests")."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _GRAMMAR = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 
 
 class Digest(str):
-    """``sha256:`` and 64, or ``sha512:`` and 128 lower-case hexadecimal digits.
+    """``sha256:`` with 64 lower-case hexadecimal digits, or ``sha512:`` with 128.
 
-    Raises `InvalidDigest` for anything else, so that whoever holds one may use it in a path.
+    Anything else raises `InvalidDigest`, so a digest is always safe to use in a path.
     """
 
     __slots__ = ()
 
     def __new__(cls, text: object) -> Digest:
-        """Check ``text`` and make it a digest."""
+        """Check ``text`` and return it as a digest."""
         if not isinstance(text, str) or not _GRAMMAR.fullmatch(text):
             raise InvalidDigest(
-                f"{_shown(text)} is not a digest (sha256: and 64 hexadecimal digits, "
-                "or sha512: and 128)"
+                f"{_shown(text)} is not a digest (sha256: with 64 hexadecimal "
+                "digits, or sha512: with 128)"
             )
         return super().__new__(cls, text)
 
@@ -47,7 +47,7 @@ class Digest(str):
         return self.partition(":")[2]
 
     def hasher(self) -> _Hash:
-        """Return a new hash object of this digest's algorithm."""
+        """Return a new `hashlib` object for this digest's algorithm."""
         return hashlib.new(self.algorithm)
 
 

@@ -1,4 +1,4 @@
-"""A JSON document that a stranger wrote: its values are counted before they are made."""
+"""A JSON document from an untrusted source, parsed within limits on memory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 MOST_VALUES = 250_000
-"""Values in one document. Text of three bytes, ``{},``, becomes an object of 70 in memory."""
+"""Values in one document: ``{},`` has 3 bytes as text, and 70 as an object in memory."""
 
 
 def count_values(content: bytes) -> int:
-    """Return a number that is not less than that of the values in a JSON text, without reading it.
+    """Return an upper bound of the number of values in a JSON text, without parsing it.
 
-    Every value but the outermost follows one of these characters or, in an object, its key.
+    Every value except the outermost follows a ``,``, ``[`` or ``{``, or the key after one.
     """
     return 1 + sum(map(content.count, (b",", b"[", b"{")))
 
@@ -20,12 +20,12 @@ def count_values(content: bytes) -> int:
 def parse_json(content: bytes) -> Any:
     """Return the value of a JSON text in UTF-8.
 
-    Raises ``ValueError``, which says why in a few words, for what is none, is nested too deep or
-    has too many values.
+    Raises ``ValueError`` with a short reason if it is not valid JSON, is nested too deeply, or has
+    more than `MOST_VALUES` values.
     """
     if count_values(content) > MOST_VALUES:
         raise ValueError(f"it has more than {MOST_VALUES:,} values")
     try:
         return json.loads(content.decode("utf-8"))
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None

@@ -1,26 +1,37 @@
-"""An image: the graph below one manifest, its name, and what refers to it."""
+"""An image: the manifests and blobs below one manifest, its name, and its referrers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.document import parse_json
+from docker_charon.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
+from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
+
+MAX_CONFIG_SIZE = 8 * 1024 * 1024
+"""Bytes of a config that is read to find its platform."""
+
+_PayloadImage = TypeVar("_PayloadImage", bound="PayloadImage")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The graph below one manifest: every manifest once, children before their index."""
+    """A manifest and all manifests below it: each once, children before their index."""
 
     manifests: tuple[Manifest, ...]
 
     @classmethod
     def collect(cls, root: Manifest, child: Callable[[Descriptor], Manifest]) -> Image:
-        """Walk down from ``root``, asking ``child`` for each manifest below it once."""
+        """Collect the manifests below ``root``; ``child`` is called once for each of them.
+
+        Raises `InvalidManifest` if two manifests give one blob different sizes.
+        """
         known = {root.digest: root}
         ordered: dict[Digest, Manifest] = {}
         waiting = [(root, False)]
@@ -43,7 +54,7 @@ class Image:
 
     @property
     def root(self) -> Manifest:
-        """The manifest that the image's name stands for."""
+        """The manifest that the image's name refers to."""
         return self.manifests[-1]
 
     @property
@@ -55,10 +66,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """An artifact that refers to a manifest, and all that lies below it.
+    """An artifact that refers to a manifest.
 
-    It is found by the ``subject`` that its manifest names or, where ``tag`` is given, under that
-    tag, as cosign does it.
+    Its manifest names the other one as its ``subject``; or, if ``tag`` is set, it is found under
+    that tag, by cosign's convention.
     """
 
     image: Image
@@ -66,51 +77,13 @@ class Referrer:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest that refers to another one."""
+        """The manifest that refers to the other one."""
         return self.image.root
 
 
 @dataclass(frozen=True, slots=True)
-class NamedImage:
-    """An image under the name that the user gave it, that name's parts, and what refers to it."""
-
-    name: str
-    reference: Reference
-    image: Image
-    referrers: tuple[Referrer, ...] = ()
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether it has another digest than its name says, as it is only a part of that."""
-        digest = self.reference.digest
-        return digest is not None and not self.image.root.has_digest(digest)
-
-    @property
-    def graphs(self) -> tuple[Image, ...]:
-        """The image itself, and what refers to it."""
-        return (self.image, *(referrer.image for referrer in self.referrers))
-
-    @property
-    def manifests(self) -> tuple[Manifest, ...]:
-        """Every manifest of the image and of what refers to it, each once, children first."""
-        return _unique_manifests(self.graphs)
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer of the image and of what refers to it, each once."""
-        return _unique_blobs(self.graphs)
-
-    def under(self, prefix: str) -> NamedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
-        return replace(self, reference=self.reference.under(prefix))
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedImage:
-    """An image that the destination is said to have, and what refers to it that is carried.
-
-    ``image`` is what it was at the source; the payloads of 0.1 and 0.4 did not record it.
-    """
+class PayloadImage:
+    """An image, the name that the user gave, that name as a reference, and its referrers."""
 
     name: str
     reference: Reference
@@ -118,25 +91,80 @@ class SkippedImage:
     referrers: tuple[Referrer, ...] = ()
 
     @property
+    def known_graphs(self) -> tuple[Image, ...]:
+        """The image, if it is known, and its referrers."""
+        image = () if self.image is None else (self.image,)
+        return (*image, *(referrer.image for referrer in self.referrers))
+
+    @property
     def graphs(self) -> tuple[Image, ...]:
-        """What refers to it."""
-        return tuple(referrer.image for referrer in self.referrers)
+        """Those of ``known_graphs`` that are transferred."""
+        return self.known_graphs
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Every manifest of ``graphs``, each once, children first."""
+        return tuple({m.digest: m for graph in self.graphs for m in graph.manifests}.values())
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Every blob of what refers to it."""
-        return _unique_blobs(self.graphs)
+        """Every config and layer of ``graphs``, each once."""
+        return tuple({b.digest: b for graph in self.graphs for b in graph.blobs}.values())
 
-    def under(self, prefix: str) -> SkippedImage:
-        """Return it with ``prefix/`` before its repository, and with the same name."""
+    def under(self: _PayloadImage, prefix: str) -> _PayloadImage:
+        """Return it with ``prefix/`` before its repository; its name stays the same."""
         return replace(self, reference=self.reference.under(prefix))
 
 
-def _unique_manifests(images: Iterable[Image]) -> tuple[Manifest, ...]:
-    """Return the manifests of several images, each once, in their order."""
-    return tuple({m.digest: m for image in images for m in image.manifests}.values())
+@dataclass(frozen=True, slots=True)
+class NamedImage(PayloadImage):
+    """An image that is transferred with its referrers."""
+
+    image: Image
+
+    @property
+    def root(self) -> Manifest:
+        """The manifest that the name stands for."""
+        return self.image.root
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether its digest differs from the one in its name, because platforms were left out."""
+        digest = self.reference.digest
+        return digest is not None and not self.root.has_digest(digest)
 
 
-def _unique_blobs(images: Iterable[Image]) -> tuple[Descriptor, ...]:
-    """Return the blobs of several images, each once, in their order."""
-    return tuple({blob.digest: blob for image in images for blob in image.blobs}.values())
+@dataclass(frozen=True, slots=True)
+class SkippedImage(PayloadImage):
+    """An image that the destination is expected to have; only its referrers are transferred.
+
+    ``image`` is what the name referred to at the source; ``None`` in payloads of docker-charon 0.1
+    and 0.4, which do not record it.
+    """
+
+    @property
+    def graphs(self) -> tuple[Image, ...]:
+        """The referrers."""
+        return tuple(referrer.image for referrer in self.referrers)
+
+
+def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> Platform | None:
+    """Return the platform that an image's config names (OCI image-spec 1.1, config).
+
+    ``read`` returns the bytes of a blob. The result is ``None`` for an index, for an artifact, and
+    for a config that names no platform or is not JSON. Raises `InvalidManifest` for a config of
+    more than `MAX_CONFIG_SIZE` bytes, which is not read.
+    """
+    config = manifest.config
+    if config is None or config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
+        return None
+    if config.size > MAX_CONFIG_SIZE:
+        raise InvalidManifest(
+            f"its config {config.digest} has {config.size:,} bytes: too many to look for its "
+            "platform"
+        )
+    try:
+        document = parse_json(read(config))
+    except ValueError:
+        return None
+    return Platform.of(document) if isinstance(document, dict) else None

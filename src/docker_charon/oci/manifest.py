@@ -1,8 +1,9 @@
-"""A manifest: the document that makes blobs an image (OCI image-spec 1.1, manifest and index)."""
+"""A manifest: the document that describes an image (OCI image-spec 1.1, manifest and index)."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +22,15 @@ INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_MANIFEST_LIST})
 MANIFEST_TYPES = (OCI_INDEX, DOCKER_MANIFEST_LIST, OCI_MANIFEST, DOCKER_MANIFEST)
 
 MAX_SIZE = 4 * 1024 * 1024
-"""Bytes; distribution-spec 1.1 asks registries to take at least this, and most take no more."""
+"""Bytes. Registries have to accept this much (distribution-spec 1.1); most accept no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An image manifest or an index: its bytes, verbatim, and what they refer to.
+    """An image manifest or an index: its exact bytes, and what they refer to.
 
-    ``manifests`` are the manifests below an index, and ``blobs`` everything else: a config and
-    layers, in the document's order and as often as it names them.
+    ``manifests`` are the manifests that an index lists. ``blobs`` are all other content: the
+    config and the layers, in the document's order, repeated where the document repeats them.
     """
 
     content: bytes
@@ -40,32 +41,40 @@ class Manifest:
 
     @classmethod
     def parse(
-        cls, content: bytes, media_type: str | None = None, digest: Digest | None = None
+        cls,
+        content: bytes,
+        media_type: str | None = None,
+        digest: Digest | None = None,
+        *,
+        document: dict[str, Any] | None = None,
     ) -> Manifest:
-        """Read a manifest's bytes.
+        """Parse the bytes of a manifest.
 
-        ``media_type`` is what its carrier says of it (a registry's ``Content-Type``, the
-        descriptor in an index); the document's own ``mediaType`` goes before it. ``digest`` is
-        the one that it was asked for by.
+        ``media_type`` comes from the ``Content-Type`` of a response or from a descriptor; the
+        ``mediaType`` in the document takes precedence. ``digest`` is the expected digest.
+        ``document`` is the result of `parse_object` for these bytes, if the caller has it already.
 
-        Raises `DigestMismatch` when the bytes have another digest, and `InvalidManifest` when
-        they are no OCI or Docker schema 2 manifest or index.
+        Raises `DigestMismatch` if the bytes have another digest, and `InvalidManifest` if they are
+        not an OCI or Docker schema 2 manifest or index.
         """
         if len(content) > MAX_SIZE:
-            raise InvalidManifest(f"a manifest of more than {MAX_SIZE // 1024 // 1024} MiB")
+            raise InvalidManifest(f"it has more than {MAX_SIZE // 1024 // 1024} MiB")
         actual = Digest.of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
             raise DigestMismatch(f"the manifest {digest} is damaged: its bytes have {actual}")
-        document = _document(content)
+        document = parse_object(content) if document is None else document
+        version = document.get("schemaVersion")
+        if version != 2 or type(version) is not int:
+            raise InvalidManifest("its schemaVersion is not 2")
         kind = _media_type(document, media_type)
-        # A document that is both could be read as one image here and as another one elsewhere.
+        # Another tool could read a document that is both as a different image.
         if "manifests" in document and ("layers" in document or "config" in document):
             raise InvalidManifest("it is both an image manifest and an index")
         children: list[Descriptor] = []
         blobs: list[Descriptor] = []
         if kind in INDEX_TYPES:
             for child in _descriptors(document, "manifests"):
-                # An index may hold content of any type, as build caches do with layers.
+                # An index may list content of any type; build caches list layers.
                 (children if child.media_type in MANIFEST_TYPES else blobs).append(child)
         else:
             blobs.append(Descriptor.parse(document.get("config"), "config"))
@@ -81,7 +90,10 @@ class Manifest:
 
     @classmethod
     def of(cls, descriptor: Descriptor, content: bytes) -> Manifest:
-        """Read the bytes that ``descriptor`` refers to; as `parse`, and the size must agree."""
+        """Parse the bytes that ``descriptor`` refers to.
+
+        Raises as `parse` does, and `DigestMismatch` if they have another size.
+        """
         if len(content) != descriptor.size:
             raise DigestMismatch(
                 f"the manifest {descriptor.digest} has {len(content)} bytes where its index says "
@@ -91,7 +103,7 @@ class Manifest:
 
     @property
     def media_type(self) -> str:
-        """The media type that it is stored and served with."""
+        """The media type with which registries store and serve it."""
         return self.descriptor.media_type
 
     @property
@@ -100,79 +112,100 @@ class Manifest:
         return self.descriptor.digest
 
     def has_digest(self, digest: Digest) -> bool:
-        """Whether this is a digest of its bytes; it has one of every algorithm."""
+        """Whether ``digest``, of any algorithm, is the digest of its bytes."""
         return digest == self.digest or digest == Digest.of(self.content, digest.algorithm)
 
     @property
     def is_index(self) -> bool:
-        """Whether it lists manifests rather than layers."""
+        """Whether it is an index, which lists manifests, and not an image manifest."""
         return self.media_type in INDEX_TYPES
 
     @property
     def subject_digest(self) -> Digest | None:
-        """The digest of what it refers to, if it does."""
+        """The digest of its subject, the manifest that it refers to, if it has one."""
         return self.subject.digest if self.subject else None
 
     @property
     def config(self) -> Descriptor | None:
-        """The config of an image manifest; an index has none."""
+        """The config of an image manifest; ``None`` for an index."""
         return None if self.is_index else self.blobs[0]
 
     @property
     def artifact_type(self) -> str:
-        """What kind of artifact it is: its own word, or the media type of its config."""
-        kind = json.loads(self.content).get("artifactType")
-        if not isinstance(kind, str) or not kind:
-            kind = self.config.media_type if self.config else ""
-        return kind
+        """Its artifact type, by `artifact_type_of`."""
+        return artifact_type_of(json.loads(self.content), self.media_type)
 
     def as_referrer(self) -> dict[str, Any]:
-        """Return how the list of its subject's referrers describes it, as JSON.
+        """Return its entry in the list of its subject's referrers, as JSON.
 
-        Distribution-spec 1.1, "Listing Referrers": with its annotations and its artifact type.
+        Distribution-spec 1.1, "Listing Referrers": with its artifact type and its annotations.
         """
-        annotations = json.loads(self.content).get("annotations")
-        if isinstance(annotations, dict):
-            # A manifest may say anything of itself; what a descriptor says is text.
-            annotations = {key: v for key, v in annotations.items() if isinstance(v, str)}
-        return {
-            "mediaType": self.media_type,
-            "digest": self.digest,
-            "size": self.descriptor.size,
-            **({"artifactType": self.artifact_type} if self.artifact_type else {}),
-            **({"annotations": annotations} if annotations else {}),
-        }
+        annotations = annotations_of(json.loads(self.content))
+        return self.descriptor.index_entry(
+            artifact_type=self.artifact_type, annotations=annotations
+        )
 
 
-def _document(content: bytes) -> dict[str, Any]:
+def artifact_type_of(document: Mapping[str, Any], media_type: str) -> str:
+    """Return the artifact type of a manifest, or ``""`` if it has none.
+
+    Distribution-spec 1.1, "Listing Referrers": its ``artifactType``; in an image manifest without
+    one, the media type of its config.
+    """
+    own = document.get("artifactType")
+    if isinstance(own, str) and own:
+        return own
+    config = None if media_type in INDEX_TYPES else document.get("config")
+    config_type = config.get("mediaType") if isinstance(config, dict) else None
+    return config_type if isinstance(config_type, str) else ""
+
+
+def annotations_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the annotations of a manifest; those whose value is not a string are left out."""
+    annotations = document.get("annotations")
+    if not isinstance(annotations, dict):
+        return {}
+    return {key: text for key, text in annotations.items() if isinstance(text, str)}
+
+
+def encode_index(entries: Iterable[Any], members: Mapping[str, Any] | None = None) -> bytes:
+    """Return an index that lists ``entries``; ``members`` are other members of the document."""
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, **(members or {})}
+    # In ASCII: annotations may contain half of a surrogate pair, which UTF-8 cannot represent.
+    return json.dumps({**document, "manifests": list(entries)}, separators=(",", ":")).encode()
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Return the JSON object in a manifest's bytes, whatever its media type is.
+
+    Raises `InvalidManifest` when it is not a JSON object, when it has too many values, and when it
+    is a Docker schema 1 manifest.
+    """
     if content.lstrip()[:1] == b"<":
         raise InvalidManifest("it is a web page, not a manifest")
     try:
         document = parse_json(content)
     except ValueError as error:
-        raise InvalidManifest(f"it is not JSON that can be read: {error}") from None
+        raise InvalidManifest(f"it is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise InvalidManifest("it is not a JSON object")
-    version = document.get("schemaVersion")
-    if version == 1:
+    if document.get("schemaVersion") == 1:
         raise InvalidManifest(
-            "it is a Docker schema 1 manifest, which registries have given up",
-            hint="pull and push the image once with a current client",
+            "it is a Docker schema 1 manifest, which registries no longer support",
+            hint="pull the image and push it again with a current client",
         )
-    if version != 2 or type(version) is not int:
-        raise InvalidManifest("its schemaVersion is not 2")
     return document
 
 
-def _media_type(document: dict[str, Any], carried: str | None) -> str:
+def _media_type(document: dict[str, Any], given: str | None) -> str:
     own = document.get("mediaType")
     if own is not None:
         if own not in MANIFEST_TYPES:
             raise InvalidManifest(f"its media type is {str(own)[:100]!r}")
         return str(own)
-    if carried in MANIFEST_TYPES:
-        return carried
-    # OCI 1.0 left the field out, and a proxy may have lost the header: the shape tells.
+    if given in MANIFEST_TYPES:
+        return given
+    # OCI 1.0 has no such field, and a proxy may drop the header: go by the other members.
     if "manifests" in document:
         return OCI_INDEX
     if "config" in document:
@@ -183,7 +216,7 @@ def _media_type(document: dict[str, Any], carried: str | None) -> str:
 def _descriptors(document: dict[str, Any], key: str) -> list[Descriptor]:
     values = document.get(key, ())
     if values is None and key in document:
-        return []  # how Go writes an empty list
+        return []  # Go writes an empty list as null
     if not isinstance(values, list):
         raise InvalidManifest(f"{key} is not a list")
     return [Descriptor.parse(value, f"{key}[{n}]") for n, value in enumerate(values)]

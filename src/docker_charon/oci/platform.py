@@ -1,4 +1,4 @@
-"""A platform: what an image runs on (OCI image-spec 1.1, index), by containerd's rules."""
+"""A platform: what an image runs on (OCI image-spec 1.1, index), matched as containerd does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBERED = re.compile(r"v?([0-9]{1,2})")
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What an image runs on: ``os/architecture[/variant]``, and its version of the system."""
+    """What an image runs on: ``os/architecture[/variant]``, and the version of the system."""
 
     os: str
     architecture: str
@@ -34,20 +34,20 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read ``OS/ARCH[/VARIANT]`` as a user writes it; raise `InvalidPlatform` for others."""
+        """Parse ``OS/ARCH[/VARIANT]``; raise `InvalidPlatform` if it is something else."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(map(_PART.fullmatch, parts)):
             raise InvalidPlatform(
                 f"{text[:100]!r} is not a platform",
-                hint="write it as OS/ARCH or OS/ARCH/VARIANT, as linux/arm64",
+                hint="write it as OS/ARCH or OS/ARCH/VARIANT, for example linux/arm64",
             )
         return cls(*parts).normalized
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Platform | None:
-        """Read the members ``os``, ``architecture``, ``variant`` of a descriptor's or a config's.
+        """Return the platform in a descriptor's ``platform``, or in an image's config.
 
-        ``None`` unless the first two are there, and strings.
+        It is ``None`` if ``os`` or ``architecture`` is missing, or if a member is not a string.
         """
         parts = [document.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
         if not all(isinstance(part, str) for part in parts) or not parts[0] or not parts[1]:
@@ -56,7 +56,7 @@ class Platform:
 
     @property
     def normalized(self) -> Platform:
-        """Return it in the one way of several to say it: ``aarch64`` is ``arm64``, and so on."""
+        """Return the canonical form: ``aarch64`` becomes ``arm64``, and so on."""
         os, architecture = self.os.lower(), self.architecture.lower()
         variant = (self.variant or "").lower()
         architecture, implied = _OTHER_ARCHITECTURE.get(architecture, (architecture, None))
@@ -66,31 +66,31 @@ class Platform:
         if architecture == "arm":
             variant = variant or _DEFAULT_VARIANT["arm"]
         elif variant == _DEFAULT_VARIANT.get(architecture):
-            variant = ""  # arm64 is arm64/v8
+            variant = ""  # arm64/v8 is the same as arm64
         return Platform(_OTHER_OS.get(os, os), architecture, variant or None, self.os_version)
 
     @property
     def is_known(self) -> bool:
-        """Whether it is one at all: attestations have ``unknown/unknown``."""
+        """Whether it is a real platform; attestations have ``unknown/unknown``."""
         return self.os != "unknown"
 
     def distance(self, offered: Platform) -> int | None:
-        """Return how far what is ``offered`` is from this: 0 is the same, ``None`` will not run.
+        """Return how well ``offered`` fits: 0 is the same platform, ``None`` does not run here.
 
-        A processor also runs what was built for an earlier variant of it, as ``arm/v6`` on
-        ``arm/v7``; the nearest one is what a pull takes.
+        A processor also runs images for an earlier variant, such as ``arm/v6`` on ``arm/v7``. The
+        result is then the number of variants between the two; a pull takes the smallest.
         """
         wanted, offered = self.normalized, offered.normalized
         if (wanted.os, wanted.architecture) != (offered.os, offered.architecture):
             return None
         if wanted.variant == offered.variant:
             return 0
-        newest, other = wanted._generation, offered._generation
-        return None if newest is None or other is None or other > newest else newest - other
+        own, other = wanted._generation, offered._generation
+        return None if own is None or other is None or other > own else own - other
 
     @property
     def _generation(self) -> int | None:
-        """The number of the variant, where they are numbered."""
+        """The number of the variant; ``None`` if variants of this architecture have no numbers."""
         number = _NUMBERED.fullmatch(self.variant or _DEFAULT_VARIANT.get(self.architecture, ""))
         return int(number[1]) if number and self.architecture in _DEFAULT_VARIANT else None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from docker_charon.errors import InvalidDigest, InvalidReference
 from docker_charon.oci.digest import Digest
 
-# OCI distribution-spec 1.1, "Pulling manifests". 255 characters is what registries hold.
+# OCI distribution-spec 1.1, "Pulling manifests". Registries store up to 255 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 LONGEST_TAG = 128  # characters
@@ -30,7 +30,7 @@ class Reference:
 
     @classmethod
     def parse(cls, name: str) -> Reference:
-        """Read a name as a user writes it; raise `InvalidReference` when it is not one."""
+        """Parse a name that a user gives; raise `InvalidReference` if it is not valid."""
         rest, at, digest_text = name.partition("@")
         repository, colon, tag = rest.partition(":")
         check_repository(repository, name)
@@ -38,16 +38,16 @@ class Reference:
             try:
                 check_tag(tag)
             except InvalidReference as error:
-                hint = "the registry is given apart from the names of images" if "/" in tag else ""
+                hint = "leave out the registry: it is a separate argument" if "/" in tag else ""
                 raise InvalidReference(
-                    f"{_shown(name)} is not an image's name: {error}", hint=hint
+                    f"{_shown(name)} is not an image name: {error}", hint=hint
                 ) from None
         digest = None
         if at:
             try:
                 digest = Digest(digest_text)
             except InvalidDigest as error:
-                raise InvalidReference(f"{_shown(name)} is not an image's name: {error}") from None
+                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
         if not colon and not at:
             tag = "latest"
         return cls(repository, tag or None, digest)
@@ -57,71 +57,77 @@ class Reference:
         return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"
 
     def under(self, prefix: str) -> Reference:
-        """Return it with ``prefix/`` before its repository; raise `InvalidReference` if too long.
+        """Return it with ``prefix/`` before its repository; an empty prefix changes nothing.
 
-        An empty prefix changes nothing.
+        Raises `InvalidReference` if the repository becomes too long.
         """
         return Reference(prefixed(prefix, self.repository), self.tag, self.digest)
 
     @property
     def source(self) -> str:
-        """What to ask a registry for: the digest, where there is one, decides."""
+        """The tag or digest to ask a registry for: the digest takes precedence."""
         return self.digest or self.tag or "latest"
 
     @property
     def target(self) -> str:
-        """What to put the manifest under: the tag, where there is one."""
+        """The tag or digest to put the manifest under: the tag takes precedence."""
         return self.tag or self.digest or "latest"
 
 
 def parse_references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
-    """Parse names, each once, in their order; ``parameter`` is what a ``TypeError`` calls them."""
+    """Return the references of ``names`` in their order, without repetitions.
+
+    Raises `InvalidReference` for a name that is not valid, and ``TypeError``, which names
+    ``parameter``, for anything that is not a list of ``str``.
+    """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
-        raise TypeError(f"{parameter} is a list of names, neither a single one nor a file")
+        raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
     names = list(names)
     if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{parameter} is a list of str")
+        raise TypeError(f"{parameter} must be a list of str")
     return {name: Reference.parse(name) for name in names}
 
 
 def checked_prefix(prefix: str) -> str:
-    """Return what stands before repositories, without a slash at its end.
+    """Return a prefix for repositories, without a slash at its end; it may be empty.
 
-    Raises `InvalidReference` when it is no repository's name itself; an empty one is none at all.
+    Raises `InvalidReference` if it is not itself the name of a repository.
     """
     if not isinstance(prefix, str):
-        raise TypeError(f"a prefix is a str, not {type(prefix).__name__}")
+        raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")
     return check_repository(prefix.removesuffix("/"), prefix) if prefix else prefix
 
 
 def prefixed(prefix: str, repository: str) -> str:
-    """Return ``prefix/repository``, checked; an empty prefix changes nothing."""
+    """Return ``prefix/repository``; raise `InvalidReference` if that is not valid."""
     return check_repository(f"{prefix}/{repository}") if prefix else repository
 
 
 def check_repository(repository: str, name: str | None = None) -> str:
-    """Return ``repository``; raise `InvalidReference`, naming ``name``, when it is not one."""
+    """Return ``repository``; raise `InvalidReference`, about ``name``, if it is not valid."""
     if len(repository) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(repository):
         subject = repository if name is None else name
-        problem = f"{_shown(subject)} is not an image's name"
+        problem = f"{_shown(subject)} is not an image name"
         if not subject.strip():
             raise InvalidReference(problem, hint="it is empty")
         if subject != subject.strip() or "://" in subject:
-            raise InvalidReference(problem, hint="write it as repository:tag, nothing around it")
+            raise InvalidReference(
+                problem, hint="write it as repository:tag, without spaces or https://"
+            )
         if repository.lower() != repository:
-            raise InvalidReference(problem, hint="repositories are written in lower case")
+            raise InvalidReference(problem, hint="write the repository in lower case")
         if len(repository) > _LONGEST_REPOSITORY:
-            raise InvalidReference(problem, hint="a repository has 255 characters at the most")
+            raise InvalidReference(problem, hint="a repository has at most 255 characters")
         raise InvalidReference(
             problem,
-            hint="a repository has lower-case letters and digits, between them . _ __ or -, "
-            "and its parts are separated by /",
+            hint="a repository consists of parts separated by /, each of lower-case letters and "
+            "digits with . _ __ or - between them",
         )
     return repository
 
 
 def check_tag(tag: object) -> str:
-    """Return ``tag``; raise `InvalidReference` when it is not one."""
+    """Return ``tag``; raise `InvalidReference` if it is not valid."""
     if not isinstance(tag, str) or not _TAG.fullmatch(tag):
         raise InvalidReference(f"{_shown(tag)} is not a tag")
     return tag

@@ -1,7 +1,7 @@
-"""A zip opened for reading: its entries, checked before anything is made of them, and their bytes.
+"""A zip archive from an untrusted source: its entries, checked, and their content.
 
-Whoever sends a payload is not trusted: what the zip says of itself is compared with what is there,
-and nothing is ever unpacked to a disk under a name that it gives.
+What the central directory says is compared with the local headers and with the content. Entries
+are never unpacked to a disk under names from the archive.
 """
 
 from __future__ import annotations
@@ -14,72 +14,81 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
 from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.payload.joined_volumes import JoinedVolumes, open_volumes
 from docker_charon.payload.limits import LONGEST_DIRECTORY, MOST_ENTRIES
-from docker_charon.payload.random_access import Extent, RandomAccess, StoredContent, read_into
+from docker_charon.payload.random_access import (
+    Extent,
+    RandomAccess,
+    StoredContent,
+    file_errors,
+    read_into,
+)
 
 Report = Callable[[DockerCharonError], None]
-"""What is done about a problem: raise it, or write it down and go on."""
+"""What to do with a problem: raise it, or record it and go on."""
 
 _BUFFER = 256 * 1024
-_SPOOL_CHECK = 64 * 1024 * 1024  # bytes from one look at the disk to the next
+_SPOOL_CHECK = 64 * 1024 * 1024  # bytes that are copied between two checks of the free space
 _LOCAL_HEADER = struct.Struct("<4s2x2H4x3L2H")
 
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the latter if somebody zipped it again
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # deflated if it was zipped again
 _ENCRYPTED = 0x1
 _HAS_DATA_DESCRIPTOR = 0x8
 _MAX32 = 0xFFFFFFFF
-_DIRECTORY_LINE = b"PK\1\2"
+_CENTRAL_HEADER = b"PK\1\2"
 
-_DAMAGE = (
+_ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
     NotImplementedError,
     RuntimeError,
     struct.error,
-    ValueError,
     OverflowError,
 )
-"""What `zipfile` raises for a zip that it cannot read; a ``ValueError`` also for a closed file."""
+"""What `zipfile` raises, besides ``ValueError``, for a zip that it cannot read."""
 
 
 def raise_it(error: DockerCharonError) -> None:
-    """Stop at the first problem."""
+    """Stop at the first problem: raise it."""
     raise error
 
 
 class Archive:
     """The entries of a zip by path.
 
-    Raises `PayloadError` for what is no zip; other problems go to ``report``.
+    Raises `PayloadError` if the file is not a zip; other problems go to ``report``.
     """
 
     def __init__(self, file: IO[bytes], name: str, report: Report = raise_it) -> None:
         try:
-            self._zip = zipfile.ZipFile(cast(IO[bytes], _Bounded(file)))
-        except _DAMAGE as error:
+            self._zip = zipfile.ZipFile(cast(IO[bytes], _LimitedFile(file)))
+        except (ValueError, *_ZIP_ERRORS) as error:
             raise PayloadError(
                 f"{name} is not a payload, or was cut short on its way: {error}"
             ) from error
         except OSError as error:
             raise PayloadError(f"cannot read {name}: {error.strerror or error}") from error
         self._file = RandomAccess(file)
+        self._volumes = file if isinstance(file, JoinedVolumes) else None
         self._misplaced: dict[zipfile.ZipInfo, str] = {}
         self.entries: dict[str, zipfile.ZipInfo] = {}
+        self.verified: dict[str, bytes] = {}
+        """The content of entries that was verified: it is not read from the file again."""
         for info in self._zip.infolist():
             for problem in _problems(info):
-                report(PayloadError(f"the payload has {info.filename!r} {problem}"))
+                report(PayloadError(f"the entry {info.filename!r} of the payload {problem}"))
             if self.entries.setdefault(info.filename, info) is not info:
                 report(
                     PayloadError(
-                        f"the payload has {info.filename} twice",
-                        hint="an older docker-charon does that for two images whose names differ "
-                        "in / and _ only: make it again",
+                        f"the payload has two entries {info.filename}",
+                        hint="docker-charon 0.4 does that for two images whose names differ only "
+                        "in / and _: make the payload again with a current one",
                     )
                 )
         self._check_places()
@@ -87,30 +96,50 @@ class Archive:
             report(PayloadError(problem))
 
     def _check_places(self) -> None:
-        """Find the entries that share bytes with another one, or reach into the directory."""
+        """Find the entries that overlap another entry, or the central directory."""
         end = 0
         for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
             start, problem = info.header_offset, ""
             if start < end:
-                problem = "inside of another entry"
+                problem = "overlaps another entry"
             end = max(
                 end, start + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
             )
             if end > self._zip.start_dir:
-                problem = problem or "that reaches into its directory"
+                problem = problem or "overlaps the central directory"
             if problem:
-                self._misplaced[info] = f"the payload has {info.filename} {problem}"
+                self._misplaced[info] = f"the entry {info.filename} of the payload {problem}"
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
-        """Return the whole content of a short entry."""
+        """Return the whole content of a small entry."""
+        if info.filename in self.verified:
+            return self.verified[info.filename]
         return b"".join(bytes(chunk) for chunk in self.chunks(info, check_crc=True))
 
-    def extent(self, info: zipfile.ZipInfo) -> Extent | None:
-        """Return where an entry's content lies; ``None`` if it is compressed, or in no real file.
+    def batches(self, infos: Iterable[zipfile.ZipInfo]) -> list[list[zipfile.ZipInfo]]:
+        """Return entries in batches; the entries of a batch can be read at the same time.
 
-        Raises `PayloadError` when the entry is not as the directory says.
+        There is one batch, with the largest entries first. If the volumes are on several media that
+        are inserted in turn, there is a batch for each volume, and for each pair with an entry in
+        both.
         """
-        with told(f"cannot read {info.filename}"):
+        largest_first = sorted(infos, key=lambda info: -info.file_size)
+        if self._volumes is None or not self._volumes.in_turn:
+            return [largest_first]
+        batches: dict[tuple[int, int], list[zipfile.ZipInfo]] = {}
+        for info in largest_first:
+            start = info.header_offset
+            end = start + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
+            key = self._volumes.number_at(start), self._volumes.number_at(end)
+            batches.setdefault(key, []).append(info)
+        return [batches[key] for key in sorted(batches)]
+
+    def extent(self, info: zipfile.ZipInfo) -> Extent | None:
+        """Return where the content of an entry is; ``None`` if compressed, or not in a real file.
+
+        Raises `PayloadError` if the entry differs from what the central directory says.
+        """
+        with file_errors(f"cannot read {info.filename}", *_ZIP_ERRORS):
             offset = self._data_offset(info)
         descriptor = self._file.descriptor
         if info.compress_type != zipfile.ZIP_STORED or descriptor is None:
@@ -120,17 +149,17 @@ class Archive:
     def chunks(
         self, info: zipfile.ZipInfo, *, start: int = 0, check_crc: bool = False
     ) -> Iterator[memoryview]:
-        """Yield an entry's content from ``start`` on, in pieces valid until the next is asked for.
+        """Yield the content of an entry from ``start`` on; a chunk is valid until the next one.
 
-        ``check_crc`` is for content that has no digest, and is read from its start. Raises
-        `PayloadError` when it cannot be read, or is not as the directory says.
+        ``check_crc`` is for content without a digest that is read from its start. Raises
+        `PayloadError` if it cannot be read, or differs from what the central directory says.
         """
-        if info in self._misplaced:  # many such can claim one stretch of bytes, without end
+        if info in self._misplaced:  # many entries could share the same bytes, and take forever
             raise PayloadError(self._misplaced[info])
         buffer = memoryview(bytearray(min(_BUFFER, info.file_size + 1)))
-        with told(f"cannot read {info.filename}"):
+        with file_errors(f"cannot read {info.filename}", *_ZIP_ERRORS):
             for problem in _problems(info):
-                raise zipfile.BadZipFile(f"it is {problem}")
+                raise zipfile.BadZipFile(f"it {problem}")
             offset = self._data_offset(info)
             if info.compress_type != zipfile.ZIP_STORED:
                 yield from _without_first(start, self._inflated(info, buffer))
@@ -142,10 +171,10 @@ class Archive:
                     crc = zlib.crc32(buffer[:size], crc)
                 yield buffer[:size]
             if check_crc and crc != info.CRC:
-                raise zipfile.BadZipFile("its CRC is another one")
+                raise zipfile.BadZipFile("its content does not match its CRC")
 
     def _inflated(self, info: zipfile.ZipInfo, buffer: memoryview) -> Iterator[memoryview]:
-        # The standard library's reader shares the file, and knows nothing of other readers.
+        # The reader of the standard library uses the same file without a lock of its own.
         with self._file.lock:
             entry = self._zip.open(info)
         with entry:
@@ -157,7 +186,7 @@ class Archive:
                 yield buffer[:size]
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
-        """Return where an entry's content starts; its local header must agree with that."""
+        """Return the offset of an entry's content; its local header must match the directory."""
         header = self._file.read(_LOCAL_HEADER.size, info.header_offset)
         signature, flags, method, crc, packed, size, path_length, extra_length = (
             _LOCAL_HEADER.unpack(header)
@@ -172,15 +201,15 @@ class Archive:
             same = same and crc == info.CRC and packed in (info.compress_size, _MAX32)
             same = same and size in (info.file_size, _MAX32)
         if not same:
-            raise zipfile.BadZipFile("its local header is not what the directory says")
+            raise zipfile.BadZipFile("its local header does not match the central directory")
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
 
 
-class _Bounded:
-    """A file as `zipfile` reads it: the directory, which it wants in one piece, must not be huge.
+class _LimitedFile:
+    """A file as `zipfile` reads it, which refuses to return a huge central directory.
 
-    What a zip says of its directory's size and of its number of lines is not believed: they are
-    counted.
+    `zipfile` reads the whole directory at once. Its size and its number of entries are counted
+    here, because the numbers in the zip may be wrong.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -191,52 +220,59 @@ class _Bounded:
         data = b""
         if size <= LONGEST_DIRECTORY:
             data = self._file.read(size)
-        if size > LONGEST_DIRECTORY or data.count(_DIRECTORY_LINE) > MOST_ENTRIES:
+        if size > LONGEST_DIRECTORY or data.count(_CENTRAL_HEADER) > MOST_ENTRIES:
             raise zipfile.BadZipFile(f"it has more than {MOST_ENTRIES:,} entries")
         return data
 
 
-def _without_first(size: int, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
-    """Leave out the first ``size`` bytes: there is no other way into a compressed entry."""
-    for piece in pieces:
-        if size < len(piece):
-            yield piece[size:]
-        size = max(0, size - len(piece))
+def _without_first(size: int, chunks: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Leave out the first ``size`` bytes; a compressed entry has to be read from its start."""
+    for chunk in chunks:
+        if size < len(chunk):
+            yield chunk[size:]
+        size = max(0, size - len(chunk))
 
 
 def _problems(info: zipfile.ZipInfo) -> Iterator[str]:
     if info.compress_type not in _METHODS or info.flag_bits & _ENCRYPTED:
-        yield "packed in a way that is not ours"
+        yield "is compressed or encrypted in a way that is not supported"
     elif info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
-        yield "with two sizes"
+        yield "has two different sizes"
     parts = info.orig_filename.split("/")
     if not parts[0] or ".." in parts or "\\" in info.orig_filename or "\0" in info.orig_filename:
-        yield "under a name that leads elsewhere"
+        yield "has a name that could lead outside of a directory"
 
 
 @contextlib.contextmanager
 def open_archive(
     zip_file: str | os.PathLike[str] | IO[bytes], report: Report = raise_it
 ) -> Iterator[Archive]:
-    """Open a zip. A file object is left open; one that cannot seek is copied to a temporary file.
+    """Open a zip, which may be in volumes (see `open_volumes`).
 
-    Raises `PayloadError` when it cannot be read, and ``TypeError`` for what is no such thing.
+    A file object stays open; one that cannot seek is copied to a temporary file.
+
+    Raises `PayloadError` if it cannot be read, and ``TypeError`` for another kind of object.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(zip_file, (str, os.PathLike)):
             name = str(Path(zip_file))
-            with told(f"cannot read {name}"):
-                file: IO[bytes] = stack.enter_context(Path(zip_file).open("rb"))
+            with file_errors(f"cannot read {name}"):
+                volumes = stack.enter_context(open_volumes(zip_file))
+                file: IO[bytes]
+                if volumes is None:
+                    file = stack.enter_context(Path(zip_file).open("rb"))
+                else:
+                    file = cast(IO[bytes], volumes)
         elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "read"):
-            raise TypeError("a payload comes from a path or from a file opened for reading bytes")
+            raise TypeError("a payload must be a path or a file opened for reading bytes")
         else:
             name, file = "the file", zip_file
-        with told(f"cannot read {name}"):
+        with file_errors(f"cannot read {name}"):
             seekable = getattr(file, "seekable", lambda: False)()
         if not seekable:
-            with told(f"cannot copy {name}"):
+            with file_errors(f"cannot copy {name}"):
                 folder = tempfile.gettempdir()
-            with told(f"cannot copy {name} to {folder}"):
+            with file_errors(f"cannot copy {name} to {folder}"):
                 copy: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
                 _spool(file, copy, folder)
                 file = copy
@@ -244,24 +280,13 @@ def open_archive(
 
 
 def _spool(file: IO[bytes], copy: IO[bytes], folder: str) -> None:
-    """Copy a payload that comes through a pipe: a zip is read from its end."""
+    """Copy a payload from a pipe: a zip is read from its end."""
     while chunk := file.read(_BUFFER):
         if copy.tell() % _SPOOL_CHECK < len(chunk) and (
             shutil.disk_usage(folder).free < 2 * _SPOOL_CHECK
         ):
             raise PayloadError(
-                f"{folder} has no room left for the payload after {copy.tell():,} bytes",
-                hint="name a larger directory in TMPDIR, or use a file",
+                f"{folder} has no space left for the payload after {copy.tell():,} bytes",
+                hint="set TMPDIR to a directory with more space, or use a file",
             )
         copy.write(chunk)
-
-
-@contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
-    """Make a `PayloadError` that begins with ``what`` of a file that cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        raise PayloadError(f"{what}: {error.strerror or error}") from error
-    except _DAMAGE as error:
-        raise PayloadError(f"{what}: {error}") from error

@@ -1,4 +1,4 @@
-"""The contents of a payload, as values: what it carries, and what it counts on."""
+"""The contents of a payload, as values: what it carries, and what it expects at the destination."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from docker_charon.oci.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The content of a payload.
+    """The contents of a payload.
 
-    ``images`` are all that were asked for, in the user's order, and ``skipped`` the names of those
-    that the destination is said to have. ``manifests`` are carried for both, each once, children
-    before their index. ``blobs`` are carried too, each with the repository to fetch it from;
-    ``at_destination`` tells, for every other digest, the repositories of the destination that have
-    it, and ``non_distributable`` are those layers that neither side has: they come from their
-    ``urls``.
+    ``images`` are all images of the payload in the user's order. ``skipped`` are the names of those
+    that the destination is expected to have. ``manifests`` are carried for all images, skipped or
+    not: each once, children before their index. ``blobs`` are carried too, each with the repository
+    to fetch it from. ``at_destination`` has every blob that is left out because the destination has
+    it, with the repositories there. ``non_distributable`` are the layers that neither the payload
+    nor the destination has; they are downloaded from their ``urls``.
     """
 
     images: tuple[NamedImage, ...]
@@ -32,11 +32,11 @@ class Contents:
 
     @property
     def carried_size(self) -> int:
-        """The bytes of all that is carried: manifests and blobs."""
+        """The size in bytes of everything that is carried: manifests and blobs."""
         return sum(len(m.content) for m in self.manifests) + sum(blob.size for blob in self.blobs)
 
     @property
     def saved_size(self) -> int:
-        """The bytes of what the destination has already."""
+        """The size in bytes of the blobs that are left out because the destination has them."""
         sizes = {blob.digest: blob.size for named in self.images for blob in named.blobs}
         return sum(sizes[digest] for digest in self.at_destination)

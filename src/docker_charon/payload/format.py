@@ -1,25 +1,27 @@
-"""The payload's format: which documents and entries it has, and how they are written and read.
+"""The payload format: the entries of the zip, and the documents that describe the others.
 
-A payload is an OCI image layout (image-spec 1.1, image-layout) in a zip. Beside the layout's own
-files it has ``payload_descriptor.json``, in the shape that docker-charon 0.4 reads::
+A payload is an OCI image layout (image-spec 1.1, image-layout) in a zip. Beside the files of the
+layout it has ``payload_descriptor.json``, in the form that docker-charon 0.4 reads::
 
     {"format_version": 1,
      "manifests_paths": {IMAGE: ZIP PATH, or null for an image that was already transferred},
      "blobs_paths": {DIGEST: {"zip_path": ZIP PATH}
-                             or {"repository": NAME} of one that the destination has already,
-                             with {"repositories": [NAME, ...]} where several have it},
-     "referrers": {IMAGE: [{"digest": DIGEST}, with {"tag": TAG} for those of cosign's, ...]},
-     "foreign_blobs": [DIGEST of a layer that neither side has, ...],
-     "narrowed": [IMAGE that has another digest than its name says, as it has fewer platforms, ...]}
+                             or {"repository": NAME} for a blob that the destination already has,
+                             with {"repositories": [NAME, ...]} if several of them have it},
+     "referrers": {IMAGE: [{"digest": DIGEST}, with {"tag": TAG} for one under a cosign tag, ...]},
+     "foreign_blobs": [DIGEST of a non-distributable layer that is not in the payload, ...],
+     "narrowed": [IMAGE that was filtered by platform, so its digest is not the one in its name]}
 
-The last three are there only where there is something to say. A referrer has a descriptor in
-``index.json`` as well, without a name, so that readers of layouts find it by its subject.
+A signed payload also has the entry ``signature`` (see the module of that name).
+
+The last three keys are present only if they have content. ``index.json`` lists the referrers too,
+without names, so that other tools find them by their subjects.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +29,11 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
-from docker_charon.oci.manifest import OCI_INDEX
+from docker_charon.oci.manifest import encode_index
 from docker_charon.oci.reference import check_repository, check_tag
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
+from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
 
 LAYOUT_PATH = "oci-layout"
 INDEX_PATH = "index.json"
@@ -38,20 +41,30 @@ DESCRIPTOR_PATH = "payload_descriptor.json"
 FORMAT_VERSION = 1
 
 REF_NAME = "org.opencontainers.image.ref.name"
-"""The annotation that names an image in ``index.json`` (image-spec 1.1, annotations)."""
+"""The annotation with an image's name in ``index.json`` (image-spec 1.1, annotations)."""
+
+# The keys of payload_descriptor.json, and those of the objects in it.
+_VERSION = "format_version"
+_MANIFESTS = "manifests_paths"
+_BLOBS = "blobs_paths"
+_ZIP_PATH, _REPOSITORY, _REPOSITORIES = "zip_path", "repository", "repositories"
+_REFERRERS = "referrers"
+_DIGEST, _TAG = "digest", "tag"
+_NON_DISTRIBUTABLE = "foreign_blobs"
+_FILTERED = "narrowed"
 
 
 def blob_path(digest: Digest) -> str:
-    """Return where the layout keeps content of this digest."""
+    """Return the path of the content with this digest in an image layout."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a payload to be written.
+    """One entry of a payload that is to be written; ``size`` is in bytes.
 
-    A document or a manifest brings its ``content``. A blob has a descriptor, ``blob``, instead,
-    and is fetched from ``repository`` when its turn comes.
+    Documents and manifests have ``content``. A blob has a descriptor, ``blob``, instead, and is
+    fetched from ``repository`` when it is written.
     """
 
     path: str
@@ -61,237 +74,238 @@ class Entry:
     repository: str = ""
 
 
-def payload_entries(plan: Contents) -> Iterator[Entry]:
-    """Yield a payload's entries in their order: metadata, manifests, blobs.
+def payload_entries(
+    contents: Contents, sign: Callable[[bytes], bytes] | None = None
+) -> Iterator[Entry]:
+    """Yield the entries of a payload in their order: documents, manifests, blobs.
 
-    Raises `PayloadError` for more than can be opened again.
+    ``sign`` returns the signature of a text; with it, the documents are signed (see `signature`).
+
+    Raises `TooLarge` if the payload would be too large to be opened again.
     """
-    _check_limits(plan)
-    yield _document(LAYOUT_PATH, {"imageLayoutVersion": "1.0.0"})
-    yield _document(INDEX_PATH, _index(plan))
-    yield _document(DESCRIPTOR_PATH, _payload_descriptor(plan))
-    for manifest in plan.manifests:
+    _check_limits(contents)
+    documents = [
+        _document(LAYOUT_PATH, _encode({"imageLayoutVersion": "1.0.0"})),
+        _document(INDEX_PATH, _encode_index(contents)),
+        _document(DESCRIPTOR_PATH, _encode_descriptor(contents)),
+    ]
+    yield from documents
+    if sign is not None:
+        signature = sign(signed_text({entry.path: entry.content for entry in documents}))
+        yield Entry(SIGNATURE_PATH, len(signature), signature)
+    for manifest in contents.manifests:
         yield Entry(blob_path(manifest.digest), len(manifest.content), manifest.content)
-    carried = {manifest.digest for manifest in plan.manifests}
-    for blob, repository in plan.blobs.items():
-        if blob.digest not in carried:  # a manifest may also be somebody's layer
+    manifest_digests = {manifest.digest for manifest in contents.manifests}
+    for blob, repository in contents.blobs.items():
+        if blob.digest not in manifest_digests:  # an image may use a manifest as a layer
             yield Entry(blob_path(blob.digest), blob.size, blob=blob, repository=repository)
 
 
-def _check_limits(plan: Contents) -> None:
-    count = 3 + len(plan.manifests) + len(plan.blobs)
+def _check_limits(contents: Contents) -> None:
+    count = 4 + len(contents.manifests) + len(contents.blobs)
     if count > MOST_ENTRIES:
-        raise TooLarge(f"there is too much in one payload: {count:,} entries", hint=SPLIT)
+        raise TooLarge(f"the payload is too large: it has {count:,} entries", hint=SPLIT)
     memory = Memory()
     memory.take_entries(count)
-    memory.take_names(len(plan.images), len(plan.blobs) + len(plan.at_destination))
-    for manifest in plan.manifests:
+    memory.take_names(len(contents.images), len(contents.blobs) + len(contents.at_destination))
+    for manifest in contents.manifests:
         memory.take_manifest(manifest)
-    for named in plan.images:
+    for named in contents.images:
         for manifest in named.manifests:
             memory.take_use(manifest)
 
 
-def _document(path: str, value: object) -> Entry:
-    # In ASCII: the annotations of a referrer may hold half of a character, which UTF-8 cannot.
-    content = json.dumps(value, separators=(",", ":")).encode()
+def _document(path: str, content: bytes) -> Entry:
     if len(content) > LONGEST_DOCUMENT or count_values(content) > MOST_VALUES:
-        raise TooLarge(f"there is too much in one payload, in its {path}", hint=SPLIT)
+        raise TooLarge(f"the payload is too large: there is too much in its {path}", hint=SPLIT)
     return Entry(path, len(content), content)
 
 
-def _index(plan: Contents) -> dict[str, Any]:
-    return {
-        "schemaVersion": 2,
-        "mediaType": OCI_INDEX,
-        "manifests": [
-            {
-                "mediaType": named.image.root.media_type,
-                "digest": named.image.root.digest,
-                "size": named.image.root.descriptor.size,
-                "annotations": {REF_NAME: named.name},
-            }
-            for named in plan.images
-        ]
-        + list(_listed_referrers(plan).values()),
-    }
+def _encode(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _listed_referrers(plan: Contents) -> dict[Digest, dict[str, Any]]:
-    listed = {
+def _encode_index(contents: Contents) -> bytes:
+    images = [
+        named.image.root.descriptor.index_entry(annotations={REF_NAME: named.name})
+        for named in contents.images
+    ]
+    referrers = {
         referrer.manifest.digest: referrer.manifest.as_referrer()
-        for named in plan.images
+        for named in contents.images
         for referrer in named.referrers
     }
-    for value in listed.values():
-        value.get("annotations", {}).pop(REF_NAME, None)  # here it would name an image
-    return listed
+    for entry in referrers.values():
+        entry.get("annotations", {}).pop(REF_NAME, None)  # here it would be the name of an image
+    return encode_index([*images, *referrers.values()])
 
 
-def _payload_descriptor(plan: Contents) -> dict[str, Any]:
+def _encode_descriptor(contents: Contents) -> bytes:
     blobs: dict[str, Any] = {
-        blob.digest: {"zip_path": blob_path(blob.digest)} for blob in plan.blobs
+        blob.digest: {_ZIP_PATH: blob_path(blob.digest)} for blob in contents.blobs
     }
-    for digest, repositories in plan.at_destination.items():
-        blobs[digest] = {"repository": repositories[0]}
+    for digest, repositories in contents.at_destination.items():
+        blobs[digest] = {_REPOSITORY: repositories[0]}
         if len(repositories) > 1:
-            blobs[digest]["repositories"] = repositories
-    referrers = {
-        named.name: [
-            {"digest": r.manifest.digest, **({"tag": r.tag} if r.tag else {})}
-            for r in named.referrers
-        ]
-        for named in plan.images
-        if named.referrers
-    }
-    filtered = [named.name for named in plan.images if named.is_filtered]
-    return {
-        "format_version": FORMAT_VERSION,
-        "manifests_paths": {
-            named.name: None if named.name in plan.skipped else blob_path(named.image.root.digest)
-            for named in plan.images
+            blobs[digest][_REPOSITORIES] = repositories
+    optional = {
+        _REFERRERS: {
+            named.name: [
+                {_DIGEST: r.manifest.digest, **({_TAG: r.tag} if r.tag else {})}
+                for r in named.referrers
+            ]
+            for named in contents.images
+            if named.referrers
         },
-        "blobs_paths": blobs,
-        **({"referrers": referrers} if referrers else {}),
-        **({"foreign_blobs": sorted(plan.non_distributable)} if plan.non_distributable else {}),
-        **({"narrowed": filtered} if filtered else {}),
+        _NON_DISTRIBUTABLE: sorted(contents.non_distributable),
+        _FILTERED: [named.name for named in contents.images if named.is_filtered],
     }
+    return _encode(
+        {
+            _VERSION: FORMAT_VERSION,
+            _MANIFESTS: {
+                named.name: None
+                if named.name in contents.skipped
+                else blob_path(named.image.root.digest)
+                for named in contents.images
+            },
+            _BLOBS: blobs,
+            **{key: value for key, value in optional.items() if value},
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadDescriptor:
-    """What ``payload_descriptor.json`` says, of whatever release.
+    """The content of ``payload_descriptor.json``, written by any release.
 
     ``manifests`` are all images in their order, with the zip path of their manifest or ``None``.
-    ``zip_paths`` and ``at_destination`` tell where blobs are; both are ``None`` for docker-charon
-    0.1, which did not write them down. ``ours`` tells that there is an image layout around it.
-    ``referrers`` are, by image, the digests of what refers to it, with cosign's tags, and
-    ``non_distributable`` those of the layers that neither side has. ``filtered`` are the images
-    that have another digest than their names say.
+    ``zip_paths`` and ``at_destination`` say where each blob is: its path in the zip, or the
+    repositories of the destination that have it. Both are ``None`` for docker-charon 0.1, which
+    did not record this. ``has_layout`` is whether the payload is an image layout. ``referrers``
+    are, for each image, the digests of its referrers with their cosign tags; ``non_distributable``
+    are the layers that the payload leaves out because of their ``urls``; ``filtered`` are the
+    images whose digest is not the one in their name.
     """
 
     manifests: Mapping[str, str | None]
     zip_paths: Mapping[Digest, str] | None
     at_destination: Mapping[Digest, tuple[str, ...]] | None
-    ours: bool
+    has_layout: bool
     referrers: Mapping[str, tuple[tuple[Digest, str | None], ...]] = field(default_factory=dict)
     non_distributable: frozenset[Digest] = frozenset()
     filtered: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, content: bytes) -> PayloadDescriptor:
-        """Read the document; raise `PayloadError` when it is none."""
-        document = parse_document(DESCRIPTOR_PATH, content)
-        version = document.get("format_version")
+        """Parse the document; raise `PayloadError` if it is not valid."""
+        document = _parse_object(DESCRIPTOR_PATH, content)
+        version = document.get(_VERSION)
         if version is not None and type(version) is not int:
-            # docker-charon 0.1 has images as keys, and this is a name that an image can have.
+            # The keys of docker-charon 0.1 are image names, and this may be one of them.
             version = None
         if version is not None and version > FORMAT_VERSION:
             raise PayloadError(
-                f"the payload has the format {version}, and this docker-charon reads up to "
-                f"{FORMAT_VERSION}",
+                f"the payload has format version {version}, and this docker-charon reads versions "
+                f"up to {FORMAT_VERSION}",
                 hint="use the docker-charon that made it, or a newer one",
             )
-        if not isinstance(document.get("manifests_paths"), dict):
-            return cls(_manifests(document), None, None, ours=False)
-        zip_paths: dict[Digest, str] = {}
-        at_destination: dict[Digest, tuple[str, ...]] = {}
-        locations = document.get("blobs_paths")
-        if not isinstance(locations, dict):
-            raise PayloadError(f"{DESCRIPTOR_PATH} has no blobs_paths")
-        for digest, location in locations.items():
-            try:
-                path, repositories = _location(location)
-                if path is not None:
-                    zip_paths[Digest(digest)] = path
-                else:
-                    at_destination[Digest(digest)] = repositories
-            except DockerCharonError as error:
-                raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
-        manifests = _manifests(document["manifests_paths"])
-        if version is None:
-            return cls(manifests, zip_paths, at_destination, ours=False)
         try:
-            referrers = _referrers(document.get("referrers", {}), manifests)
-            non_distributable = frozenset(map(Digest, _list(document.get("foreign_blobs", []))))
-            filtered = _names(document.get("narrowed", []))
+            if not isinstance(document.get(_MANIFESTS), dict):
+                return cls(_manifest_paths(document), None, None, has_layout=False)
+            manifests = _manifest_paths(document[_MANIFESTS])
+            zip_paths, at_destination = _locations(document.get(_BLOBS))
+            if version is None:
+                return cls(manifests, zip_paths, at_destination, has_layout=False)
+            return cls(
+                manifests,
+                zip_paths,
+                at_destination,
+                has_layout=True,
+                referrers=_referrers(document.get(_REFERRERS, {}), manifests),
+                non_distributable=frozenset(
+                    map(Digest, _list(_NON_DISTRIBUTABLE, document.get(_NON_DISTRIBUTABLE, [])))
+                ),
+                filtered=_names(document.get(_FILTERED, [])),
+            )
         except DockerCharonError as error:
             raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
-        return cls(
-            manifests, zip_paths, at_destination, True, referrers, non_distributable, filtered
-        )
 
 
-def parse_document(path: str, content: bytes) -> dict[str, Any]:
-    """Read one of the payload's own JSON objects; raise `PayloadError` when it is none."""
+def parse_index(content: bytes) -> list[tuple[str | None, Descriptor]]:
+    """Return the descriptors in ``index.json``, each with its image name or ``None``.
+
+    Raises `PayloadError` if the document is not a valid index.
+    """
+    entries = _parse_object(INDEX_PATH, content).get("manifests")
+    if not isinstance(entries, list):
+        raise PayloadError(f"{INDEX_PATH} has no manifests")
+    try:
+        descriptors = [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(entries)]
+    except DockerCharonError as error:
+        raise PayloadError(f"{INDEX_PATH} is malformed: {error}") from None
+    return [(descriptor.annotations.get(REF_NAME), descriptor) for descriptor in descriptors]
+
+
+def _parse_object(path: str, content: bytes) -> dict[str, Any]:
     try:
         document = parse_json(content)
     except ValueError as error:
-        raise PayloadError(f"{path} is not JSON that can be read: {error}") from None
+        raise PayloadError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise PayloadError(f"{path} is not a JSON object")
     return document
 
 
-def parse_index(content: bytes) -> list[tuple[str | None, Descriptor]]:
-    """Return the descriptors of ``index.json``, each with the name that it may have.
+def _manifest_paths(value: dict[str, Any]) -> dict[str, str | None]:
+    if not all(path is None or isinstance(path, str) for path in value.values()):
+        raise PayloadError("the path of a manifest is not a string")
+    return value
 
-    Raises `PayloadError` for what is no index.
-    """
-    manifests = parse_document(INDEX_PATH, content).get("manifests")
-    if not isinstance(manifests, list):
-        raise PayloadError(f"{INDEX_PATH} has no manifests")
-    found: list[tuple[str | None, Descriptor]] = []
-    for n, value in enumerate(manifests):
-        try:
-            descriptor = Descriptor.parse(value, f"manifests[{n}]")
-        except DockerCharonError as error:
-            raise PayloadError(f"{INDEX_PATH} is malformed: {error}") from None
-        found.append((descriptor.annotations.get(REF_NAME), descriptor))
-    return found
+
+def _locations(value: Any) -> tuple[dict[Digest, str], dict[Digest, tuple[str, ...]]]:
+    """Return the zip paths of blobs, and the repositories of the blobs at the destination."""
+    if not isinstance(value, dict):
+        raise PayloadError(f"it has no {_BLOBS}")
+    zip_paths: dict[Digest, str] = {}
+    at_destination: dict[Digest, tuple[str, ...]] = {}
+    for digest, location in value.items():
+        if not isinstance(location, dict):
+            raise PayloadError("the location of a blob is not a JSON object")
+        if isinstance(location.get(_ZIP_PATH), str):
+            zip_paths[Digest(digest)] = location[_ZIP_PATH]
+            continue
+        repositories = location.get(_REPOSITORIES, [location.get(_REPOSITORY)])
+        if not isinstance(repositories, list) or not all(isinstance(r, str) for r in repositories):
+            raise PayloadError("the repository of a blob is not a string")
+        at_destination[Digest(digest)] = tuple(map(check_repository, repositories))
+    return zip_paths, at_destination
 
 
 def _referrers(
     value: Any, names: Mapping[str, object]
 ) -> dict[str, tuple[tuple[Digest, str | None], ...]]:
     if not isinstance(value, dict) or not value.keys() <= names.keys():
-        raise PayloadError("its referrers are not those of its images")
-    found = {}
-    for name, listed in value.items():
-        each = []
-        for one in _list(listed):
-            if not isinstance(one, dict):
-                raise PayloadError("a referrer is not a JSON object")
-            tag = one.get("tag")
-            each.append((Digest(one.get("digest")), None if tag is None else check_tag(tag)))
-        found[name] = tuple(each)
-    return found
+        raise PayloadError(f"its {_REFERRERS} are not those of its images")
+    return {
+        name: tuple(map(_referrer, _list(_REFERRERS, entries))) for name, entries in value.items()
+    }
+
+
+def _referrer(value: Any) -> tuple[Digest, str | None]:
+    if not isinstance(value, dict):
+        raise PayloadError("a referrer is not a JSON object")
+    tag = value.get(_TAG)
+    return Digest(value.get(_DIGEST)), None if tag is None else check_tag(tag)
 
 
 def _names(value: Any) -> frozenset[str]:
-    if not all(isinstance(name, str) for name in _list(value)):
-        raise PayloadError("an image's name is not a string")
+    if not all(isinstance(name, str) for name in _list(_FILTERED, value)):
+        raise PayloadError(f"a name in {_FILTERED} is not a string")
     return frozenset(value)
 
 
-def _list(value: Any) -> list[Any]:
+def _list(key: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise PayloadError("something in it is not a list")
+        raise PayloadError(f"{key} is not a list")
     return value
-
-
-def _manifests(value: dict[str, Any]) -> dict[str, str | None]:
-    if not all(path is None or isinstance(path, str) for path in value.values()):
-        raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: an image's path is not a string")
-    return value
-
-
-def _location(value: Any) -> tuple[str | None, tuple[str, ...]]:
-    if not isinstance(value, dict):
-        raise PayloadError("a blob's place is not a JSON object")
-    if isinstance(value.get("zip_path"), str):
-        return value["zip_path"], ()
-    repositories = value.get("repositories", [value.get("repository")])
-    if not isinstance(repositories, list) or not all(isinstance(r, str) for r in repositories):
-        raise PayloadError("a blob's repository is not a string")
-    return None, tuple(check_repository(repository) for repository in repositories)

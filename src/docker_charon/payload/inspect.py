@@ -1,34 +1,29 @@
-"""Inspecting a payload: what it brings, and what it expects, from its metadata alone."""
+"""The summary of a payload: what it carries and what it expects, from its metadata alone."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import IO
 
-from docker_charon.errors import one_line
-from docker_charon.oci.descriptor import Descriptor
+from docker_charon.errors import InvalidManifest, one_line
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import parse_json
-from docker_charon.oci.image import Image, NamedImage, SkippedImage
-from docker_charon.oci.platform import Platform
+from docker_charon.oci.image import Image, SkippedImage, config_platform
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import counted, shown_size
-
-_LONGEST_CONFIG = 1024 * 1024  # bytes; an image's platform stands in its config
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSummary:
     """One image of a payload; sizes are in bytes.
 
-    ``digest`` is ``None`` for an image that an older payload skips. ``size`` is that of the whole
-    image and of the ``referrers`` that are carried with it, of each of which the type is given;
-    ``carried`` is that of those of their blobs and manifests that are in the payload, whoever
-    shares them. ``expected`` are the repositories of the destination in which the other blobs,
-    ``lacking`` of them, should be.
+    ``digest`` is ``None`` for a skipped image of docker-charon 0.1 or 0.4. ``size`` is the size of
+    the image with its referrers, whose artifact types are ``referrers``. ``carried`` is the size of
+    those of their manifests and blobs that are in the payload, shared ones included. ``lacking`` is
+    the number of blobs that are not in it, and ``expected`` are the repositories of the destination
+    that should have them.
     """
 
     name: str
@@ -46,9 +41,11 @@ class ImageSummary:
 class PayloadSummary:
     """A payload; sizes are in bytes, and content that images share counts once.
 
-    ``size`` is that of all its images, ``carried`` of what is in the payload, and ``saved`` of what
-    it leaves out because the destination has it. ``foreign`` are the digests of the layers that
-    neither has, and that are to be had from the addresses in their manifests.
+    ``size`` is the size of all images. ``carried`` is the size of what is in the payload, and
+    ``saved`` of what is left out because the destination has it. ``foreign`` are the digests of the
+    non-distributable layers that neither has; they are downloaded from the URLs in the manifests.
+    ``signing_key`` is the key that the payload claims to be signed with, and ``signer`` the allowed
+    signer whose key it is; without a file of allowed signers that is not verified, and ``None``.
     """
 
     images: tuple[ImageSummary, ...]
@@ -56,13 +53,15 @@ class PayloadSummary:
     carried: int
     saved: int
     foreign: tuple[str, ...] = ()
+    signing_key: str | None = None
+    signer: str | None = None
 
     def as_json(self) -> str:
-        """Return it as a JSON object with these names, which stay as they are."""
+        """Return a JSON object whose keys are the attributes; they do not change."""
         return json.dumps(asdict(self), indent=2)
 
     def as_table(self) -> str:
-        """Return it for people: a line an image, and the sums."""
+        """Return a table for people: one line for each image, and the totals."""
         rows = [("IMAGE", "PLATFORMS", "SIZE", "CARRIED", "EXPECTED THERE")]
         for image in self.images:
             expected = ", ".join(image.expected)
@@ -84,104 +83,94 @@ class PayloadSummary:
             f"{shown_size(self.carried)} carried, {shown_size(self.saved)} saved"
         )
         if self.foreign:
-            lines.append(f"{len(self.foreign)} foreign layers are carried by nobody")
+            layers = counted(len(self.foreign), "non-distributable layer")
+            lines.append(f"{layers} left out, to be downloaded from their own URLs")
+        if self.signer is not None:
+            lines.append(f"signed by {self.signer} with {self.signing_key}")
+        elif self.signing_key is not None:
+            lines.append(f"signed (not verified) with {self.signing_key}")
         return "\n".join(lines)
 
 
-def inspect_payload(zip_file: str | os.PathLike[str] | IO[bytes]) -> PayloadSummary:
-    """Tell what a payload brings and what it expects at the destination.
+def inspect_payload(
+    zip_file: str | os.PathLike[str] | IO[bytes],
+    *,
+    allowed_signers: str | os.PathLike[str] | None = None,
+) -> PayloadSummary:
+    """Return what a payload carries and what it expects at the destination.
 
-    Only its metadata and manifests are read; `verify_payload` reads the rest. ``zip_file`` is a
-    path, or a file object opened for bytes, which is left open.
+    Only metadata and manifests are read; `verify_payload` reads everything. ``zip_file`` is a path,
+    or a file object opened for bytes, which stays open. With ``allowed_signers``, a file of allowed
+    signers as ssh-keygen(1) describes it, the payload must be signed by one of them.
 
     Raises:
-        PayloadError: The payload cannot be read, or is not a whole one.
+        PayloadError: The payload cannot be read, is incomplete, or is not signed by one of them.
     """
-    with open_payload(zip_file) as payload:
+    with open_payload(zip_file, allowed_signers=allowed_signers) as payload:
         sizes: dict[Digest, int] = {}
         carried: dict[Digest, int] = {}
         images: dict[str, ImageSummary] = {}
-        every: list[NamedImage | SkippedImage] = [*payload.images, *payload.skipped]
-        for one in every:
-            graphs = _graphs(one)
-            own, parts = _manifests(graphs), _parts(graphs)
-            there = {
+        for image in payload.all_images:
+            manifests = {
+                manifest.digest: manifest.descriptor.size
+                for graph in image.known_graphs
+                for manifest in graph.manifests
+            }
+            blobs = {blob.digest: blob.size for graph in image.known_graphs for blob in graph.blobs}
+            parts = {**manifests, **blobs}
+            present = {
                 digest: size
                 for digest, size in parts.items()
-                if digest in payload.carried or digest in own
+                if digest in payload.carried or digest in manifests
             }
-            lacking = [d for d in parts if d not in there and d not in payload.non_distributable]
+            lacking = parts.keys() - present.keys() - payload.non_distributable
             sizes |= parts
-            carried |= there
-            images[one.name] = _summary(payload, one, parts, there, lacking)
-        total, brought = sum(sizes.values()), sum(carried.values())
+            carried |= present
+            skipped = isinstance(image, SkippedImage)
+            expected = _unique(
+                repository
+                for digest in parts
+                if digest in lacking
+                for repository in payload.at_destination.get(digest, ())[:1]
+            )
+            images[image.name] = ImageSummary(
+                name=image.name,
+                digest=image.image.root.digest if image.image else None,
+                skipped=skipped,
+                platforms=_platforms(payload, image.image) if image.image else (),
+                size=sum(parts.values()),
+                carried=sum(present.values()),
+                lacking=len(lacking),
+                expected=(image.reference.repository,) if skipped else expected,
+                referrers=tuple(one_line(r.manifest.artifact_type) for r in image.referrers),
+            )
+        total, total_carried = sum(sizes.values()), sum(carried.values())
         foreign = sum(size for digest, size in sizes.items() if digest in payload.non_distributable)
         return PayloadSummary(
             images=tuple(images[name] for name in payload.names),
             size=total,
-            carried=brought,
-            saved=total - brought - foreign,
+            carried=total_carried,
+            saved=total - total_carried - foreign,
             foreign=tuple(sorted(payload.non_distributable)),
+            signing_key=payload.signing_key,
+            signer=payload.signer,
         )
 
 
-def _summary(
-    payload: Payload,
-    one: NamedImage | SkippedImage,
-    parts: Mapping[Digest, int],
-    there: Mapping[Digest, int],
-    lacking: Sequence[Digest],
-) -> ImageSummary:
-    skipped = isinstance(one, SkippedImage)
-    expected = _unique(r for d in lacking for r in payload.at_destination.get(d, ())[:1])
-    return ImageSummary(
-        name=one.name,
-        digest=one.image.root.digest if one.image else None,
-        skipped=skipped,
-        platforms=_platforms(payload, one.image) if one.image else (),
-        size=sum(parts.values()),
-        carried=sum(there.values()),
-        lacking=len(lacking),
-        expected=(one.reference.repository,) if skipped else expected,
-        referrers=tuple(one_line(referrer.manifest.artifact_type) for referrer in one.referrers),
-    )
-
-
-def _graphs(one: NamedImage | SkippedImage) -> tuple[Image, ...]:
-    """Return an image, as far as it is known, and what refers to it."""
-    skipped = one.image if isinstance(one, SkippedImage) else None
-    return one.graphs if skipped is None else (skipped, *one.graphs)
-
-
-def _manifests(graphs: Iterable[Image]) -> dict[Digest, int]:
-    return {m.digest: m.descriptor.size for graph in graphs for m in graph.manifests}
-
-
-def _parts(graphs: Iterable[Image]) -> dict[Digest, int]:
-    """Return the size of everything in some images, by digest."""
-    blobs = {blob.digest: blob.size for graph in graphs for blob in graph.blobs}
-    return {**_manifests(graphs), **blobs}
-
-
 def _platforms(payload: Payload, image: Image) -> tuple[str, ...]:
-    """Return what an image runs on: an index says so itself, an image's config does."""
+    """Return what an image runs on: an index says so itself; else the config of the image does."""
     if image.root.is_index:
         platforms = [child.platform for m in image.manifests for child in m.manifests]
-        return _unique(one_line(str(p)) for p in platforms if p is not None and p.os != "unknown")
-    config = image.root.blobs[0]
-    if config.digest not in payload.carried or config.size > _LONGEST_CONFIG:
+        return _unique(one_line(str(p)) for p in platforms if p is not None and p.is_known)
+    if not image.root.config or image.root.config.digest not in payload.carried:
         return ()
-    platform = _platform_of(payload, config)
-    return () if platform is None else (one_line(str(platform)),)
-
-
-def _platform_of(payload: Payload, config: Descriptor) -> Platform | None:
     try:
-        document = parse_json(b"".join(bytes(chunk) for chunk in payload.body(config)))
-    except ValueError:
-        return None
-    # An artifact's config says nothing of platforms.
-    return Platform.of(document) if isinstance(document, dict) else None
+        platform = config_platform(
+            image.root, lambda config: b"".join(map(bytes, payload.body(config)))
+        )
+    except InvalidManifest:
+        return ()
+    return () if platform is None else (one_line(str(platform)),)
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""The file in which a payload grows, until it is whole and takes its name.
+"""The partial file of a payload: it is renamed to the payload when it is complete.
 
-``payload.zip`` grows in ``payload.zip.partial`` beside it. A run that is interrupted leaves that
-file, and the next one goes on from it: the entries whose local header is there are checked and
-kept. When other images are asked for meanwhile, every entry has another place; then the file is
-set aside as ``payload.zip.partial.old``, and what it has is copied from there. Nothing in either is
-believed that has not been hashed.
+``payload.zip`` is written as ``payload.zip.partial`` in the same directory. An interrupted run
+leaves that file, and the next run continues with it: entries that have a local header are checked
+and kept. If the next run is for other images, its entries have other offsets. The file is then
+renamed to ``payload.zip.partial.old``, and the blobs in it are copied. Every blob that is kept or
+copied is hashed first.
 """
 
 from __future__ import annotations
@@ -25,33 +25,34 @@ from docker_charon.payload.format import DESCRIPTOR_PATH, LAYOUT_PATH, PayloadDe
 from docker_charon.payload.random_access import RandomAccess, write_all
 from docker_charon.payload.zip_records import Record, parse_local_header
 
-_LONGEST_HEADER = 512  # bytes; ours have a path of at most 142
-_TRIES = 100  # to open a file before another run renames it
-_HOPELESS = (BlobNotFound, DigestMismatch)
-"""What the same command would meet again, so that there is nothing to go on with."""
+_LONGEST_HEADER = 512  # bytes; a path has at most 142
+_TRIES = 100  # to open the file while other runs rename it
+_MAKE_SPACE = "free some space, or write to another disk"
+PERMANENT = (BlobNotFound, DigestMismatch)
+"""Errors that the next run would meet again, so the partial file is not kept."""
 
 
 def partial_path(path: Path) -> Path:
-    """Return where the payload ``path`` grows."""
+    """Return the path of the partial file of the payload ``path``."""
     return path.with_name(f"{path.name}.partial")
 
 
 class Leftover:
-    """What an earlier run, for other images, left: its entries by path, finished or not."""
+    """The partial file of an earlier run for other images: its entries by path, finished or not."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = RandomAccess(file)
         self.records: dict[str, Record] = {}
         with contextlib.suppress(DockerCharonError, LookupError, OSError):
-            self._find()
+            self._find_records()
 
-    def _find(self) -> None:
-        """Follow the headers to the first gap, then reckon with what the metadata says."""
+    def _find_records(self) -> None:
+        """Follow the headers to the first gap; after it, compute the offsets from the metadata."""
         offset = 0
         sizes: dict[str, int] = {}
         zip_paths: list[str] = []
-        while found := self._header(offset):
-            record, _ = found
+        while header := self._header(offset):
+            record, _ = header
             self.records[record.path] = record
             offset = record.end
             if record.path == DESCRIPTOR_PATH:
@@ -72,68 +73,76 @@ class Leftover:
 
     @property
     def finished(self) -> int:
-        """The bytes of its entries that have a header, which stands there last."""
+        """The bytes of its finished entries: the header of an entry is written last."""
         return sum(record.size for record in self.records.values() if self._header(record.offset))
 
 
-class PartialFile:
+class PartialFile(RandomAccess):
     """A payload that is being written.
 
-    ``leftover`` is what an earlier run for other images left. ``has_content`` is set once there is
-    something in it that is worth keeping after a failure.
+    ``leftover`` is the file of an earlier run for other images. ``has_content`` says whether the
+    file contains something that is worth keeping after a failure.
     """
 
     def __init__(self, file: IO[bytes], leftover: Leftover | None) -> None:
-        self.file = file
+        super().__init__(file, write_behind=True)
         self.leftover = leftover
         self.has_content = False
+
+    def known_crc(self, record: Record) -> int | None:
+        """Return ``None``: every entry in the file has to be read and verified."""
+        return None
+
+    def finish(self, record: Record, crc: int) -> None:
+        """Keep the file after a failure from now on: an entry is complete and verified."""
+        self.has_content = True
 
 
 @contextlib.contextmanager
 def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
-    """Yield the file that becomes ``path`` when all went well; ``path`` is as it was until then.
+    """Yield a file that replaces ``path`` if the block succeeds; until then ``path`` is unchanged.
 
-    ``front`` is what the payload begins with, and ``size`` its whole size in bytes. Raises
-    `PayloadError` when another run writes the same payload, when there is no room for it, or when
-    a file of somebody else's is in the way.
+    ``front`` are the bytes at the start of the payload, and ``size`` is its size in bytes. Raises
+    `PayloadError` if another run is writing the same payload, if there is not enough disk space,
+    or if an unrelated file has the name of the partial file.
     """
     partial = partial_path(path)
     old = partial.with_name(f"{partial.name}.old")
-    file = _open_locked(partial, path)
+    file = open_locked(partial, path)
     try:
-        begins = file.read(len(front))
-        if not _is_ours(begins, front):
+        start = file.read(len(front))
+        if not _is_payload(start, front):
             raise PayloadError(
-                f"{partial} is in the way, and is no payload that was interrupted",
-                hint="move it elsewhere",
+                f"{partial} exists, and is not the partial file of a payload",
+                hint="move it to another place",
             )
-        if begins.strip(b"\0") and begins != front:
+        if start.strip(b"\0") and start != front:
             _check_room(file, size, path, beside=True)
             if not old.exists() or _finished(old) <= Leftover(file).finished:
                 if sys.platform == "win32":
                     file.close()
                 partial.replace(old)
                 file.close()
-                file = _open_locked(partial, path)
+                file = open_locked(partial, path)
             else:
-                file.truncate(0)  # the older one has more
+                file.truncate(0)  # the older file has more content
         with contextlib.ExitStack() as stack:
             leftover = None
             if old.exists():
                 leftover = Leftover(stack.enter_context(old.open("rb")))
             growing = PartialFile(file, leftover)
-            growing.has_content = leftover is not None or begins == front
+            growing.has_content = leftover is not None or start == front
             try:
                 file.seek(0)
                 write_all(file, front)
-                _reserve(file, size, path)
+                reserve(file, size, path)
                 yield growing
             except BaseException as error:
                 stack.close()
-                if isinstance(error, _HOPELESS) or not growing.has_content:
+                if isinstance(error, PERMANENT) or not growing.has_content:
                     _remove(file, partial, old)
                 elif isinstance(error, (DockerCharonError, KeyboardInterrupt)):
-                    error.partial = partial  # type: ignore[union-attr]  # of an interrupt, too
+                    error.partial = partial  # type: ignore[union-attr]  # KeyboardInterrupt declares no such attribute
                 raise
         file.truncate(size)
         os.fsync(file.fileno())
@@ -148,15 +157,15 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
     flush_directory(path.parent)
 
 
-def _is_ours(begins: bytes, front: bytes) -> bool:
-    """Whether a file begins as all payloads do; one of zeros met a power failure early on."""
-    found = parse_local_header(front[:_LONGEST_HEADER], 0)
-    magic = front[: found[0].end] if found and found[0].path == LAYOUT_PATH else front
-    return begins[: len(magic)] == magic[: len(begins)] or not begins.strip(b"\0")
+def _is_payload(start: bytes, front: bytes) -> bool:
+    """Whether a file starts like every payload, or with zeros, as after a power failure."""
+    header = parse_local_header(front[:_LONGEST_HEADER], 0)
+    magic = front[: header[0].end] if header and header[0].path == LAYOUT_PATH else front
+    return start[: len(magic)] == magic[: len(start)] or not start.strip(b"\0")
 
 
-def _open_locked(partial: Path, path: Path) -> IO[bytes]:
-    """Open a file for one process at a time."""
+def open_locked(partial: Path, path: Path) -> IO[bytes]:
+    """Open a file that only one process may write."""
     for _ in range(_TRIES):
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115, PTH123  # the caller closes it
@@ -165,14 +174,14 @@ def _open_locked(partial: Path, path: Path) -> IO[bytes]:
         except BlockingIOError:
             file.close()
             raise PayloadError(
-                f"another docker-charon is writing {path}", hint="wait for it to end"
+                f"another docker-charon is writing {path}", hint="wait until it has finished"
             ) from None
-        # Another run may have finished in between, and what was opened now has its final name.
+        # Another run may have finished in between and renamed the file that was opened.
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(file.fileno()), partial.stat()):
                 return file
         file.close()
-    raise PayloadError(f"cannot hold on to {partial}: something else moves it about")
+    raise PayloadError(f"cannot lock {partial}: another process keeps renaming it")
 
 
 def _finished(path: Path) -> int:
@@ -181,34 +190,33 @@ def _finished(path: Path) -> int:
 
 
 def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None:
-    """Raise `PayloadError` when there is no room; ``beside`` if what is there stays as well."""
+    """Raise `PayloadError` if space is missing; ``beside`` if the present file is kept as well."""
     status = os.fstat(file.fileno())
     blocks = getattr(status, "st_blocks", None)
-    has = status.st_size if blocks is None else blocks * 512
-    needed = size if beside else max(0, size - has)
+    allocated = status.st_size if blocks is None else blocks * 512
+    needed = size if beside else max(0, size - allocated)
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise PayloadError(
-            f"{path} needs {needed:,} bytes more, and {path.parent} has {free:,} free",
-            hint=f"make room ({partial_path(path).name}* has what was fetched for other images), "
-            "or write it elsewhere"
+            f"{path} needs {needed:,} more bytes, and {path.parent} has {free:,} bytes free",
+            hint=f"{_MAKE_SPACE} ({partial_path(path).name}* has blobs of other images)"
             if beside
-            else "make room, or write it elsewhere",
+            else _MAKE_SPACE,
         )
 
 
-def _reserve(file: IO[bytes], size: int, path: Path) -> None:
-    """Take the disk space that the payload needs; raise `PayloadError` when it is not there."""
+def reserve(file: IO[bytes], size: int, path: Path) -> None:
+    """Allocate the disk space of the payload; raise `PayloadError` if there is not enough."""
     _check_room(file, size, path, beside=False)
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, size)
             return
-        except OSError as error:  # not every file system can: it will do without
+        except OSError as error:  # not every file system supports it, and it is not required
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise PayloadError(
                     f"{path} needs {size:,} bytes: {error.strerror}",
-                    hint="make room, or write it elsewhere",
+                    hint=_MAKE_SPACE,
                 ) from error
     if os.fstat(file.fileno()).st_size < size:
         file.truncate(size)

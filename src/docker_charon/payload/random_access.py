@@ -1,33 +1,58 @@
-"""A file that several threads read and write at once, each at its own offsets."""
+"""Random access to a file by several threads, each at its own offsets."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-_STRETCH = 4 * 1024 * 1024
+from docker_charon.errors import PayloadError
+
+_WRITE_BEHIND = 4 * 1024 * 1024  # bytes that are sent to the disk at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A stretch of an open file, for who can have the system send it without looking at it."""
+    """A range of an open file, for `os.sendfile`."""
 
     descriptor: int
-    """The file's, as `os.sendfile` takes it; its position is not moved."""
+    """The file descriptor. The position of the file does not change."""
     offset: int
     size: int
 
 
-class RandomAccess:
-    """Reads and writes of one open file, whose offsets are counted from ``base``.
+class PositionalFile(ABC):
+    """What several threads read and write, each at its own offsets."""
 
-    Whoever moves the file's position by other ways holds ``lock``. ``write_behind`` has the system
-    begin to bring to the disk what was written, where it can be asked for that, so that there is
-    little left to wait for in the end.
+    @abstractmethod
+    def readinto(self, buffer: memoryview, offset: int) -> int:
+        """Read into ``buffer``; return the number of bytes, 0 at the end of the file."""
+
+    @abstractmethod
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of ``data``."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return ``size`` bytes, or fewer at the end of the file."""
+        buffer = bytearray(size)
+        done = 0
+        while count := self.readinto(memoryview(buffer)[done:], offset + done):
+            done += count
+        return bytes(buffer[:done])
+
+
+class RandomAccess(PositionalFile):
+    """Reads and writes one open file at offsets that are counted from ``base``.
+
+    Hold ``lock`` while you move the position of the file in any other way. With ``write_behind``
+    the system starts to write to the disk early, if it supports that, so that little is left to
+    flush at the end.
     """
 
     def __init__(self, file: IO[bytes], base: int = 0, *, write_behind: bool = False) -> None:
@@ -38,25 +63,17 @@ class RandomAccess:
 
     @property
     def descriptor(self) -> int | None:
-        """The system's number for the file; ``None`` where it is no file of the system."""
+        """The file descriptor; ``None`` for a file object in memory."""
         try:
             return self._file.fileno()
         except (AttributeError, OSError):
             return None
 
     def readinto(self, buffer: memoryview, offset: int) -> int:
-        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end of the file."""
+        """Read into ``buffer``; return the number of bytes, 0 at the end of the file."""
         with self.lock:
             self._file.seek(self._base + offset)
             return read_into(self._file, buffer)
-
-    def read(self, size: int, offset: int) -> bytes:
-        """Return ``size`` bytes, or fewer where the file ends."""
-        buffer = bytearray(size)
-        done = 0
-        while got := self.readinto(memoryview(buffer)[done:], offset + done):
-            done += got
-        return bytes(buffer[:done])
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of ``data``."""
@@ -64,42 +81,58 @@ class RandomAccess:
             self._file.seek(self._base + offset)
             write_all(self._file, data)
         end = offset + len(data)
-        if self._write_behind and offset // _STRETCH != end // _STRETCH:
-            start = max(0, end // _STRETCH - 1) * _STRETCH
-            os.posix_fadvise(self._file.fileno(), start, _STRETCH, os.POSIX_FADV_DONTNEED)
+        if self._write_behind and offset // _WRITE_BEHIND != end // _WRITE_BEHIND:
+            start = max(0, end // _WRITE_BEHIND - 1) * _WRITE_BEHIND
+            os.posix_fadvise(self._file.fileno(), start, _WRITE_BEHIND, os.POSIX_FADV_DONTNEED)
 
 
 class StoredContent:
-    """The ``size`` bytes at an offset, from the first to the last."""
+    """The ``size`` bytes of a file from ``offset`` on, read from first to last."""
 
-    def __init__(self, file: RandomAccess, offset: int, size: int) -> None:
+    def __init__(self, file: PositionalFile, offset: int, size: int) -> None:
         self._file = file
         self._offset = offset
         self._end = offset + size
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end."""
+        """Read into ``buffer``; return the number of bytes, 0 at the end."""
         size = self._file.readinto(buffer[: self._end - self._offset], self._offset)
         self._offset += size
         return size
 
 
 def read_into(file: IO[bytes], buffer: memoryview) -> int:
-    """Read what the file gives at once; not every file object can do that without a copy."""
+    """Read into ``buffer`` once; return the number of bytes, 0 at the end of the file."""
     if hasattr(file, "readinto"):
         return int(file.readinto(buffer) or 0)
-    data = file.read(len(buffer))
+    data = file.read(len(buffer))  # not every file object has readinto
     buffer[: len(data)] = data
     return len(data)
 
 
 def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Write every byte: an unbuffered file may take fewer than it is given."""
+    """Write all of ``data``; an unbuffered file may accept only a part at a time."""
     rest = memoryview(data)
     while rest:
         written = file.write(rest)
         if written is None and isinstance(file, io.RawIOBase):
-            raise BlockingIOError(errno.EAGAIN, "it takes no more at the moment")
+            raise BlockingIOError(errno.EAGAIN, "it accepts no more data at the moment")
         if written is None:
-            return  # a duck that does not count has taken everything
+            return  # some file-like objects write everything and return nothing
         rest = rest[written:]
+
+
+@contextlib.contextmanager
+def file_errors(action: str, *others: type[Exception]) -> Iterator[None]:
+    """Turn exceptions of a file into a `PayloadError` that says which ``action`` failed.
+
+    They are ``OSError``, ``ValueError``, which a closed file or a path with a NUL raises, and
+    ``others``.
+    """
+    kinds: tuple[type[Exception], ...] = (ValueError, *others)
+    try:
+        yield
+    except OSError as error:
+        raise PayloadError(f"{action}: {error.strerror or error}") from error
+    except kinds as error:
+        raise PayloadError(f"{action}: {error}") from error

@@ -1,11 +1,11 @@
-"""Reading a payload: ours, and those of docker-charon 0.1 and 0.4."""
+"""The reader of payloads, including those of docker-charon 0.1 and 0.4."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -17,7 +17,7 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image, NamedImage, Referrer, SkippedImage
+from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, SkippedImage
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
@@ -31,18 +31,21 @@ from docker_charon.payload.format import (
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
+from docker_charon.payload.signed_archive import read_signature, verify_signature
 
 
 class Payload:
-    """An open payload, its metadata and manifests read and checked.
+    """An open payload, whose metadata and manifests have been read and checked.
 
-    ``names`` are all its images in the order in which they were asked for, ``images`` those that
-    it carries and ``skipped`` those that it expects at the destination. ``carried`` are the
-    digests of the blobs that it has, ``at_destination`` tells for others which repositories of the
-    destination should have them, and ``non_distributable`` are layers that neither has.
+    ``names`` are all its images in the order in which the user named them; ``images`` are those
+    that it carries, and ``skipped`` those that it expects at the destination. ``carried`` are the
+    digests of the blobs in it. ``at_destination`` has the digests of other blobs, with the
+    repositories of the destination that are expected to have them. ``non_distributable`` are the
+    layers that neither side has. ``signer`` is the allowed signer who signed the payload, or
+    ``None`` if this was not verified.
 
-    What is wrong with one image goes to ``report``, and that image is in none of them; what is
-    wrong with the whole is raised as a `PayloadError`.
+    A problem of one image goes to ``report``, and that image is left out. A problem of the whole
+    payload is raised as a `PayloadError`.
     """
 
     names: tuple[str, ...]
@@ -52,89 +55,128 @@ class Payload:
     at_destination: Mapping[Digest, tuple[str, ...]]
     non_distributable: frozenset[Digest]
 
-    def __init__(self, archive: Archive, report: Report = raise_it) -> None:
+    def __init__(
+        self, archive: Archive, report: Report = raise_it, signer: str | None = None
+    ) -> None:
+        self.signer = signer
         self._archive = archive
         self._memory = Memory()
         self._memory.take_entries(len(archive.entries))
         self._manifests: dict[Descriptor | str, Manifest] = {}
-        descriptor = PayloadDescriptor.parse(self._document(DESCRIPTOR_PATH))
+        descriptor = PayloadDescriptor.parse(self._content(DESCRIPTOR_PATH))
+        if signer is not None and not descriptor.has_layout:
+            raise PayloadError(
+                "a payload of docker-charon 0.4 or older cannot be signed",
+                hint="make it again with a current one and --sign",
+            )
         self.names = tuple(descriptor.manifests)
-        places = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
-        self._memory.take_names(len(self.names), places)
-        roots, referrers = self._roots(descriptor)
-        images, skipped = [], []
+        locations = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
+        self._memory.take_names(len(self.names), locations)
+        images = list(self._images(descriptor, report))
+        self.images = tuple(image for image in images if isinstance(image, NamedImage))
+        self.skipped = tuple(image for image in images if isinstance(image, SkippedImage))
+        self.non_distributable = descriptor.non_distributable & {
+            blob.digest
+            for image in self.all_images
+            for graph in image.known_graphs
+            for blob in graph.blobs
+            if blob.is_non_distributable
+        }
+        zip_paths, self.at_destination = self._locations(descriptor)
+        self._zip_paths: dict[Digest, str] = {}
+        self._owners: dict[Digest, str] = {}
+        for image in self.all_images:
+            for blob in image.blobs:
+                self._owners.setdefault(blob.digest, image.name)
+                try:
+                    self._check_blob(image.name, blob, zip_paths.get(blob.digest))
+                except PayloadError as error:
+                    report(error)
+                    continue
+                if blob.digest in zip_paths:
+                    self._zip_paths[blob.digest] = zip_paths[blob.digest]
+        self.carried = frozenset(self._zip_paths)
+
+    @property
+    def all_images(self) -> tuple[PayloadImage, ...]:
+        """The images that are carried, and then those that are skipped."""
+        return (*self.images, *self.skipped)
+
+    @property
+    def signing_key(self) -> str | None:
+        """The key that the signature claims, not verified; ``None`` if there is no signature."""
+        signature = read_signature(self._archive)
+        return None if signature is None else signature.key
+
+    def batches(self, digests: Iterable[Digest]) -> list[list[Digest]]:
+        """Return carried blobs in batches, largest first (see `Archive.batches`)."""
+        digest_of = {self._zip_paths[digest]: digest for digest in digests}
+        batches = self._archive.batches(self._archive.entries[path] for path in digest_of)
+        return [[digest_of[info.filename] for info in batch] for batch in batches]
+
+    def body(self, blob: Descriptor) -> Body:
+        """Return the content of a carried blob, which is verified while it is read.
+
+        Reading it raises `DigestMismatch` if the content is damaged, and `PayloadError` if it
+        cannot be read.
+        """
+        return _Body(self._archive, blob, self._blob_entry(blob.digest), self._owners[blob.digest])
+
+    def extent(self, digest: Digest) -> Extent | None:
+        """Return where a carried blob is in the file; ``None`` if it is compressed there."""
+        return self._archive.extent(self._blob_entry(digest))
+
+    def chunks(self, digest: Digest, start: int = 0) -> Iterator[memoryview]:
+        """Yield the content of a carried blob from ``start`` on, without verification."""
+        return self._archive.chunks(self._blob_entry(digest), start=start)
+
+    def size(self, digest: Digest) -> int:
+        """Return the size of a carried blob in bytes."""
+        return self._blob_entry(digest).file_size
+
+    def delivered(self) -> Iterator[tuple[Digest, str]]:
+        """Yield the blobs that the destination has after a push, each with a repository."""
+        for image in self.all_images:
+            for blob in (blob for graph in image.known_graphs for blob in graph.blobs):
+                if blob.digest not in self.non_distributable:
+                    yield blob.digest, image.reference.repository
+        for digest, repositories in self.at_destination.items():
+            yield from ((digest, repository) for repository in repositories)
+
+    def _blob_entry(self, digest: Digest) -> zipfile.ZipInfo:
+        return self._archive.entries[self._zip_paths[digest]]
+
+    def _images(
+        self, descriptor: PayloadDescriptor, report: Report
+    ) -> Iterator[NamedImage | SkippedImage]:
+        roots, referrer_roots = self._roots(descriptor)
         for name, path in descriptor.manifests.items():
             try:
                 reference = Reference.parse(name)
                 image = self._image(name, path, roots.get(name))
                 if image is not None:
-                    filtered = name in descriptor.filtered
-                    reference = _settled(name, reference, image.root, filtered=filtered)
-                about = self._referrers(name, image, descriptor, referrers)
+                    is_filtered = name in descriptor.filtered
+                    reference = _with_digest_of(image.root, name, reference, is_filtered)
+                referrers = self._referrers(name, image, descriptor, referrer_roots)
             except InvalidReference as error:
                 report(PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}"))
-                continue
             except TooLarge:
                 raise
             except PayloadError as error:
                 report(error)
-                continue
-            if path is not None and image is not None:
-                images.append(NamedImage(name, reference, image, about))
             else:
-                skipped.append(SkippedImage(name, reference, image, about))
-        self.images, self.skipped = tuple(images), tuple(skipped)
-        self.non_distributable = descriptor.non_distributable & {
-            blob.digest for _, graph in self._graphs() for blob in graph.blobs if blob.urls
-        }
-        self._zip_paths, self.at_destination = self._places(descriptor, report)
-        self.carried = frozenset(self._zip_paths)
-
-    def body(self, blob: Descriptor) -> Body:
-        """Return a carried blob's content, checked as it is read.
-
-        Reading it raises `DigestMismatch` when the payload is damaged there, and `PayloadError`
-        when it cannot be read.
-        """
-        entry = self._archive.entries[self._zip_paths[blob.digest]]
-        return _Body(self._archive, blob, entry, self._owners[blob.digest])
-
-    def extent(self, digest: Digest) -> Extent | None:
-        """Return where a carried blob lies in the file; ``None`` if it is not there as it is."""
-        return self._archive.extent(self._archive.entries[self._zip_paths[digest]])
-
-    def chunks(self, digest: Digest, start: int = 0) -> Iterator[memoryview]:
-        """Yield a carried blob's content from ``start`` on, unchecked."""
-        return self._archive.chunks(self._archive.entries[self._zip_paths[digest]], start=start)
-
-    def size(self, digest: Digest) -> int:
-        """Return a carried blob's length in bytes."""
-        return self._archive.entries[self._zip_paths[digest]].file_size
-
-    def delivered(self) -> Iterator[tuple[Digest, str]]:
-        """Yield what the destination has once all is there: blobs, and repositories with them."""
-        for repository, graph in self._graphs():
-            for blob in graph.blobs:
-                if blob.digest not in self.non_distributable:
-                    yield blob.digest, repository
-        for digest, repositories in self.at_destination.items():
-            yield from ((digest, repository) for repository in repositories)
-
-    def _graphs(self) -> Iterator[tuple[str, Image]]:
-        """Yield every image and every referrer that it knows of, with its repository."""
-        for named in self.images:
-            yield from ((named.reference.repository, graph) for graph in named.graphs)
-        for one in self.skipped:
-            graphs = (*one.graphs, *((one.image,) if one.image else ()))
-            yield from ((one.reference.repository, graph) for graph in graphs)
+                if path is not None and image is not None:
+                    yield NamedImage(name, reference, image, referrers)
+                else:
+                    yield SkippedImage(name, reference, image, referrers)
 
     def _roots(
         self, descriptor: PayloadDescriptor
     ) -> tuple[dict[str, Descriptor], dict[Digest, Descriptor]]:
-        """Return the roots of images by name, and those of referrers; older ones have neither."""
-        if not descriptor.ours:
+        """Return the roots of images by name, and of referrers by digest; both may be empty."""
+        if not descriptor.has_layout:
             return {}, {}
-        index = parse_index(self._document(INDEX_PATH))
+        index = parse_index(self._content(INDEX_PATH))
         named = [(name, root) for name, root in index if name is not None]
         roots = dict(named)
         if len(roots) != len(named) or roots.keys() != descriptor.manifests.keys():
@@ -148,134 +190,116 @@ class Payload:
         descriptor: PayloadDescriptor,
         roots: Mapping[Digest, Descriptor],
     ) -> tuple[Referrer, ...]:
-        """Return what refers to an image, or to what refers to it."""
-        about = {m.digest for m in image.manifests} if image else set()
-        tags = {tag for subject in about for tag in cosign_tags(subject)}
-        found = []
+        """Return the referrers of an image, and the referrers of these."""
+        subjects = {manifest.digest for manifest in image.manifests} if image else set()
+        tags = {tag for subject in subjects for tag in cosign_tags(subject)}
+        referrers = []
         for digest, tag in descriptor.referrers.get(name, ()):
             if digest not in roots:
                 raise PayloadError(f"{INDEX_PATH} lacks {digest}, which refers to {name}")
-            manifest = self._manifest(name, roots[digest])
-            with _damaged(name):
-                graph = Image.collect(manifest, lambda child: self._manifest(name, child))
-            if tag not in tags if tag else manifest.subject_digest not in about:
+            graph = self._graph(name, self._manifest(name, roots[digest]))
+            if tag not in tags if tag else graph.root.subject_digest not in subjects:
                 raise PayloadError(f"{DESCRIPTOR_PATH}: {digest} does not refer to {name}")
-            about.update(m.digest for m in graph.manifests)
-            tags.update(tag for m in graph.manifests for tag in cosign_tags(m.digest))
-            found.append(Referrer(graph, tag))
-        return tuple(found)
+            for manifest in graph.manifests:
+                subjects.add(manifest.digest)
+                tags.update(cosign_tags(manifest.digest))
+            referrers.append(Referrer(graph, tag))
+        return tuple(referrers)
 
     def _image(self, name: str, path: str | None, root: Descriptor | None) -> Image | None:
-        """Return an image with all its manifests; ``None`` where the payload does not have them."""
+        """Return an image with all its manifests; ``None`` if the payload does not have them."""
         if root is not None:
             if path not in (None, blob_path(root.digest)):
                 raise PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} disagree on {name}")
-            manifest = self._manifest(name, root)
-        elif path is not None:
-            with _damaged(name):
-                manifest = self._once(path, path, name, Manifest.parse)
-        else:
-            return None
-        with _damaged(name):
-            return Image.collect(manifest, lambda child: self._manifest(name, child))
+            return self._graph(name, self._manifest(name, root))
+        if path is not None:
+            return self._graph(name, self._parse_once(path, path, name, Manifest.parse))
+        return None
+
+    def _graph(self, name: str, root: Manifest) -> Image:
+        with _naming(name):
+            return Image.collect(root, lambda child: self._manifest(name, child))
 
     def _manifest(self, name: str, descriptor: Descriptor) -> Manifest:
-        """Return the manifest that a descriptor below the image ``name`` refers to."""
+        """Return the manifest that ``descriptor``, a part of the image ``name``, refers to."""
         key = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
         path = blob_path(descriptor.digest)
-        with _damaged(name):
-            return self._once(key, path, name, lambda content: Manifest.of(descriptor, content))
+        return self._parse_once(key, path, name, lambda data: Manifest.of(descriptor, data))
 
-    def _once(
-        self,
-        key: Descriptor | str,
-        path: str,
-        name: str,
-        parse: Callable[[bytes], Manifest],
+    def _parse_once(
+        self, key: Descriptor | str, path: str, name: str, parse: Callable[[bytes], Manifest]
     ) -> Manifest:
-        """Read a manifest, which any number of images may share, once."""
+        """Read and parse a manifest; once, even if several images share it."""
         if key not in self._manifests:
-            manifest = parse(self._document(path, MAX_SIZE, name))
+            with _naming(name):
+                manifest = parse(self._content(path, MAX_SIZE, name))
             self._memory.take_manifest(manifest)
             self._manifests[key] = manifest
         self._memory.take_use(self._manifests[key])
         return self._manifests[key]
 
-    def _places(
-        self, descriptor: PayloadDescriptor, report: Report
-    ) -> tuple[dict[Digest, str], Mapping[Digest, tuple[str, ...]]]:
-        """Return where each blob of the carried images is: in the zip, or at the destination."""
-        zip_paths: dict[Digest, str] = {}
-        at_destination: dict[Digest, tuple[str, ...]] = {}
-        # 0.1 wrote no places down: what it left out is in some repository that it knew of.
-        self._owners: dict[Digest, str] = {}
-        known: list[NamedImage | SkippedImage] = [*self.images, *self.skipped]
-        every = tuple(dict.fromkeys(named.reference.repository for named in known))
-        for named in known:
-            for blob in named.blobs:
-                self._owners.setdefault(blob.digest, named.name)
-                path: str | None
-                if descriptor.zip_paths is None or descriptor.at_destination is None:
-                    path = f"blobs/{blob.digest}"
-                    path = path if path in self._archive.entries else None
-                    at_destination[blob.digest] = every
-                else:
-                    path = descriptor.zip_paths.get(blob.digest)
-                    is_foreign = bool(blob.urls) and blob.digest in descriptor.non_distributable
-                    if path is None and not (
-                        is_foreign or blob.digest in descriptor.at_destination
-                    ):
-                        problem = f"it lacks {blob.digest} of {named.name}"
-                        report(PayloadError(f"the payload is incomplete: {problem}"))
-                if path is not None:
-                    try:
-                        self._check_size(named.name, path, blob.size)
-                        zip_paths[blob.digest] = path
-                    except PayloadError as error:
-                        report(error)
+    def _locations(
+        self, descriptor: PayloadDescriptor
+    ) -> tuple[Mapping[Digest, str], Mapping[Digest, tuple[str, ...]]]:
+        """Return the zip paths of blobs, and the repositories of the blobs at the destination."""
+        if descriptor.zip_paths is not None and descriptor.at_destination is not None:
+            return descriptor.zip_paths, descriptor.at_destination
+        # 0.1 recorded no locations: a blob that it left out may be in any of the repositories.
+        repositories = tuple(dict.fromkeys(i.reference.repository for i in self.all_images))
+        digests = dict.fromkeys(blob.digest for i in self.all_images for blob in i.blobs)
+        paths = {digest: f"blobs/{digest}" for digest in digests}
         return (
-            zip_paths,
-            at_destination if descriptor.at_destination is None else descriptor.at_destination,
+            {digest: path for digest, path in paths.items() if path in self._archive.entries},
+            dict.fromkeys(digests, repositories),
         )
 
-    def _check_size(self, name: str, path: str, size: int) -> None:
-        info = self._entry(path, name)
-        if info.file_size != size:
+    def _check_blob(self, name: str, blob: Descriptor, path: str | None) -> None:
+        """Raise `PayloadError` if a blob is neither in the zip nor expected elsewhere."""
+        if path is None:
+            is_left_out = blob.is_non_distributable and blob.digest in self.non_distributable
+            if not is_left_out and blob.digest not in self.at_destination:
+                raise PayloadError(f"the payload is incomplete: it lacks {blob.digest} of {name}")
+            return
+        size = self._entry(path, name).file_size
+        if size != blob.size:
             raise PayloadError(
-                f"the payload is damaged: {path} has {info.file_size} bytes where the manifest of "
-                f"{name} says {size}"
+                f"the payload is damaged: {path} has {size} bytes where the manifest of {name} "
+                f"says {blob.size}"
             )
 
-    def _entry(self, path: str, image: str | None) -> zipfile.ZipInfo:
+    def _entry(self, path: str, name: str | None) -> zipfile.ZipInfo:
+        """Return an entry; raise `PayloadError` if it is missing from the image ``name``."""
         info = self._archive.entries.get(path)
-        if info is None and image is not None:
-            raise PayloadError(f"the payload is incomplete: it lacks {path} of {image}")
+        if info is None and name is not None:
+            raise PayloadError(f"the payload is incomplete: it lacks {path} of {name}")
         if info is None:
             raise PayloadError(f"this zip is not a payload: it has no {path}")
         return info
 
-    def _document(
-        self, path: str, longest: int = LONGEST_DOCUMENT, image: str | None = None
+    def _content(
+        self, path: str, longest: int = LONGEST_DOCUMENT, name: str | None = None
     ) -> bytes:
-        """Return a short entry's content."""
-        info = self._entry(path, image)
+        """Return the content of an entry that has at most ``longest`` bytes."""
+        info = self._entry(path, name)
         if info.file_size > longest:
             raise PayloadError(f"{path} is too large: {info.file_size} bytes")
         return self._archive.read(info)
 
 
-def _settled(name: str, reference: Reference, root: Manifest, *, filtered: bool) -> Reference:
-    """Return where an image goes, whose name may have the digest of what it is a part of."""
+def _with_digest_of(
+    root: Manifest, name: str, reference: Reference, is_filtered: bool
+) -> Reference:
+    """Return the reference to push ``root`` to; a filtered image has a digest of its own."""
     if reference.digest is None or root.has_digest(reference.digest):
         return reference
-    if not filtered:
+    if not is_filtered:
         raise PayloadError(f"the payload has {root.digest} as {name}")
     return replace(reference, digest=root.digest)
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A carried blob: it has a length and can be read again."""
+    """The content of a carried blob: it has a length and can be read again."""
 
     archive: Archive
     blob: Descriptor
@@ -290,27 +314,34 @@ class _Body:
             yield from self.blob.verified(self.archive.chunks(self.entry))
         except DigestMismatch as error:
             raise DigestMismatch(
-                f"the payload is damaged in {self.entry.filename}, of {self.owner}: {error}",
-                hint="copy it from its source again",
+                f"the payload is damaged: {self.entry.filename} of {self.owner}: {error}",
+                hint="copy the payload again from where it was made",
             ) from None
 
 
 @contextlib.contextmanager
 def open_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes], report: Report = raise_it
+    zip_file: str | os.PathLike[str] | IO[bytes],
+    report: Report = raise_it,
+    *,
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[Payload]:
-    """Open a payload and check it: complete, every manifest right, every blob of the right size.
+    """Open a payload and check it: nothing missing, manifests correct, blobs of the right size.
 
-    A file object is left open; one that cannot seek is first copied into a temporary file.
-    Raises `PayloadError` for what is not a payload, or not a whole one.
+    A file object stays open; one that cannot seek is first copied to a temporary file. With
+    ``allowed_signers``, the signature is verified before anything else is read. Raises
+    `PayloadError` if the file is not a payload, not a complete one, or not signed by one of them.
     """
     with open_archive(zip_file, report) as archive:
-        yield Payload(archive, report)
+        signer = None
+        if allowed_signers is not None:
+            signer = verify_signature(archive, allowed_signers)
+        yield Payload(archive, report, signer)
 
 
 @contextlib.contextmanager
-def _damaged(name: str) -> Iterator[None]:
-    """Name the image in whose manifests something is wrong."""
+def _naming(name: str) -> Iterator[None]:
+    """Add the image's name to errors in its manifests."""
     try:
         yield
     except PayloadError:

@@ -1,39 +1,51 @@
-"""Verifying a payload: everything that can be known of it without a network."""
+"""The verification of a payload: every check that needs no network."""
 
 from __future__ import annotations
 
 import os
 import zipfile
+from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive, open_archive
+from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.reader import Payload
+from docker_charon.payload.signed_archive import verify_signature
+from docker_charon.payload.volumes import verify_volume
 from docker_charon.progress import Bar
 from docker_charon.workers import Workers
 
 
 def verify_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes], *, jobs: int = 4, progress: bool | None = None
+    zip_file: str | os.PathLike[str] | IO[bytes],
+    *,
+    allowed_signers: str | os.PathLike[str] | None = None,
+    jobs: int = 4,
+    progress: bool | None = None,
 ) -> list[str]:
-    """Check a payload from its first byte to its last, without a network.
+    """Check every byte of a payload, without a network.
 
-    The zip's structure; the CRC and the digest of every entry; every reference from the list of
-    images down to the last layer, which must lead to an entry or to a repository of the
-    destination that the payload names. What is expected at the destination is not looked for.
+    This checks the structure of the zip, the CRC and the digest of every entry, and every
+    reference from the list of images to the last layer: each must lead to an entry, or to a
+    repository that the destination is expected to have. The destination is not asked.
 
     Args:
-        zip_file: A path, or a file object opened for bytes, which is left open; one that cannot
-            seek is copied into a temporary file first.
-        jobs: How many entries are read side by side.
-        progress: Show a bar if standard error is a terminal, unless this is ``False``.
+        zip_file: A path, or a file object opened for bytes, which stays open; one that cannot
+            seek is first copied to a temporary file. If it is one volume of several, for example
+            ``payload.zip.003``, then only this volume is checked.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
+            be signed by one of them.
+        jobs: The number of entries that are read in parallel.
+        progress: ``False`` never shows a bar; otherwise it is shown if standard error is a
+            terminal.
 
     Returns:
-        All that is wrong, one line each; an empty list means that the payload is whole.
+        The problems, one line each; an empty list if the payload is complete and correct.
 
     Raises:
-        PayloadError: The file cannot be read at all.
+        PayloadError: The file cannot be read at all, or is not signed by an allowed signer.
     """
     findings: dict[str, None] = {}
 
@@ -41,12 +53,19 @@ def verify_payload(
         findings[str(error)] = None
 
     workers = Workers(jobs)
+    if isinstance(zip_file, (str, os.PathLike)):
+        listed = VolumePath.of(zip_file).listed_alone()
+        if listed is not None:
+            return _verify_volume(Path(zip_file), listed, allowed_signers, progress)
     with open_archive(zip_file, report) as archive:
+        signer = None
+        if allowed_signers is not None:
+            signer = verify_signature(archive, allowed_signers)
         try:
-            Payload(archive, report)
+            Payload(archive, report, signer)
         except DockerCharonError as error:
             report(error)
-        entries = sorted(archive.entries.values(), key=lambda info: -info.file_size)
+        entries = archive.entries.values()
         with Bar("Verifying", sum(info.file_size for info in entries), progress) as bar:
 
             def check(info: zipfile.ZipInfo) -> None:
@@ -55,12 +74,32 @@ def verify_payload(
                 except DockerCharonError as error:
                     report(error)
 
-            workers.map(check, entries)
+            for batch in archive.batches(entries):
+                workers.map(check, batch)
     return list(findings)
 
 
+def _verify_volume(
+    path: Path,
+    listed: Path,
+    allowed_signers: str | os.PathLike[str] | None,
+    progress: bool | None,
+) -> list[str]:
+    """Check one volume of several; return what is wrong with it."""
+    if allowed_signers is not None:
+        raise PayloadError(
+            f"{path} is only one volume, and a signature is of the whole payload",
+            hint=f"verify {listed}",
+        )
+    try:
+        verify_volume(path, listed, progress=progress)
+    except DockerCharonError as error:
+        return [str(error)]
+    return []
+
+
 def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, bar: Bar) -> None:
-    """Read an entry to its end; the name of a blob says what digest it has."""
+    """Read an entry to its end; the path of a blob contains its digest."""
     digest = _digest_of(info.filename)
     hasher = digest.hasher() if digest else None
     for chunk in archive.chunks(info, check_crc=True):
@@ -69,11 +108,11 @@ def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, ba
             hasher.update(chunk)
         bar.update(len(chunk))
     if digest and hasher and hasher.hexdigest() != digest.encoded:
-        raise PayloadError(f"the payload is damaged in {info.filename}: it has another digest")
+        raise PayloadError(f"the payload is damaged: {info.filename} has another digest")
 
 
 def _digest_of(path: str) -> Digest | None:
-    """Return the digest in a path: ``blobs/sha256/...``, and ``blobs/sha256:...`` in older ones."""
+    """Return the digest in a path: ``blobs/sha256/...``, or ``blobs/sha256:...`` in 0.1 and 0.4."""
     folder, _, name = path.partition("/")
     try:
         return Digest(name.replace("/", ":")) if folder == "blobs" else None

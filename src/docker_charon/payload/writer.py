@@ -1,4 +1,4 @@
-"""Writing a payload: entries into their places, each byte once."""
+"""The writer of payloads: it writes every entry at its offset, each byte once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,57 +16,42 @@ from typing import IO, Protocol
 
 from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
-from docker_charon.oci.digest import Digest
 from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import Leftover, partial_file
-from docker_charon.payload.random_access import RandomAccess, StoredContent, write_all
+from docker_charon.payload.partial_file import PartialFile, partial_file
+from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
+from docker_charon.payload.random_access import (
+    PositionalFile,
+    RandomAccess,
+    StoredContent,
+    file_errors,
+    write_all,
+)
 from docker_charon.payload.zip_records import Record, end_of_central_directory, parse_local_header
+from docker_charon.progress import Progress
 from docker_charon.workers import Workers
 
 if sys.platform != "win32":
     import fcntl
 
-_BUFFER = 256 * 1024  # what is received, hashed and written stays in the processor's cache
-_ATTEMPTS = 3  # at a blob whose bytes turn out to be wrong
-
-
+_BUFFER = 256 * 1024  # bytes; small enough for the cache of the processor
+_ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
 _SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
 
 class Readable(Protocol):
-    """A blob as it comes in."""
+    """The content of a blob that is being fetched."""
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end."""
+        """Read into ``buffer``; return the number of bytes, 0 at the end."""
 
 
 Fetch = Callable[[Descriptor, str], AbstractContextManager[Readable]]
-"""Opens a blob, from the repository named."""
-
-
-class Observer(Protocol):
-    """Is told, from any thread, how far a transfer has come."""
-
-    def moved(self, size: int) -> None:
-        """So many more bytes are in their place; a negative number will be written again."""
-
-    def finished(self, digest: Digest, *, reused: bool = False) -> None:
-        """A blob is in its place; ``reused`` if an earlier run had brought it."""
-
-
-class _Nobody:
-    """Does not care."""
-
-    def moved(self, size: int) -> None:
-        pass
-
-    def finished(self, digest: Digest, *, reused: bool = False) -> None:
-        pass
+"""Opens a blob in a repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A blob and where it goes."""
+    """A blob and its place in the zip."""
 
     record: Record
     blob: Descriptor
@@ -77,27 +62,34 @@ def write_payload(
     zip_file: str | os.PathLike[str] | IO[bytes],
     entries: Iterable[Entry],
     fetch: Fetch,
-    observer: Observer | None = None,
+    progress: Progress | None = None,
     workers: Workers | None = None,
+    *,
+    volume_size: int | None = None,
 ) -> None:
     """Write ``entries`` as a zip, in their order.
 
-    A path gets the whole payload or stays as it was (see `partial_file`). A file object is written
-    from where it stands and left open. Where the target can seek, ``workers`` write blobs side by
-    side, the largest first, into their places; else the same entries go out one after the other,
-    with their checksums behind them. ``observer`` is told how far it is.
+    A path gets the complete payload or stays unchanged (see `partial_file`). A file object is
+    written from its current position and stays open. If the target is seekable, ``workers`` write
+    the blobs in parallel at their offsets, the largest first. Otherwise the same entries are
+    written one after the other, each followed by its checksum. ``progress`` counts the bytes and
+    the blobs.
 
-    Raises `PayloadError` when the target cannot be written, what ``fetch`` raises, and
-    `DigestMismatch` for a blob that is not what its descriptor says.
+    With ``volume_size``, in bytes, the path gets volumes (see `partial_volumes`). Their entries are
+    written in order, so that the first volume is finished first.
+
+    Raises `PayloadError` if the target cannot be written, `DigestMismatch` if a blob does not
+    match its descriptor, and whatever ``fetch`` raises.
     """
-    task = _Writing(fetch, observer or _Nobody(), workers or Workers())
+    task = _Writing(fetch, progress, workers or Workers())
     if isinstance(zip_file, (str, os.PathLike)):
-        path = Path(zip_file)
-        task.to_path(path, entries)
+        task.to_path(Path(zip_file), entries, volume_size)
     elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "write"):
-        raise TypeError("a payload goes to a path or to a file opened for writing bytes")
+        raise TypeError("a payload must be a path or a file opened for writing bytes")
+    elif volume_size is not None:
+        raise _needs_path("a file object")
     else:
-        with _told("cannot write the payload"):
+        with file_errors("cannot write the payload"):
             if _is_seekable(zip_file):
                 task.to_seekable_file(zip_file, entries)
             else:
@@ -105,15 +97,17 @@ def write_payload(
 
 
 def payload_size(entries: Iterable[Entry]) -> int:
-    """Return the size in bytes of the file that `write_payload` makes of ``entries``."""
+    """Return the size in bytes of the file that `write_payload` writes for ``entries``."""
     return _Layout(entries).size
 
 
 class _Layout:
-    """The places of all entries, known before the first blob is."""
+    """The places of all entries, which are known before the first blob is fetched.
+
+    ``front`` are the bytes before the first blob, and ``end`` is the offset of the directory.
+    """
 
     def __init__(self, entries: Iterable[Entry], *, streamed: bool = False) -> None:
-        self.front = b""
         self.blobs: list[_Place] = []
         self._records: list[Record] = []
         self._crcs: dict[str, int] = {}
@@ -133,67 +127,56 @@ class _Layout:
 
     @property
     def size(self) -> int:
-        """The size of the whole, in bytes."""
+        """The size of the payload in bytes."""
         return self.end + len(self.directory({}))
 
     def directory(self, blob_crcs: Mapping[str, int]) -> bytes:
-        """Return what the payload ends with; CRCs that are not known yet do not change its size."""
+        """Return the central directory; a CRC that is missing does not change its size."""
         crcs = {**self._crcs, **blob_crcs}
-        lines = [record.central_header(crcs.get(record.path, 0)) for record in self._records]
-        size = sum(map(len, lines))
-        return b"".join(lines) + end_of_central_directory(len(lines), size, self.end)
+        headers = [record.central_header(crcs.get(record.path, 0)) for record in self._records]
+        size = sum(map(len, headers))
+        return b"".join(headers) + end_of_central_directory(len(headers), size, self.end)
 
 
 class _Writing:
-    """One payload being written."""
+    """One payload that is being written."""
 
-    def __init__(self, fetch: Fetch, observer: Observer, workers: Workers) -> None:
+    def __init__(self, fetch: Fetch, progress: Progress | None, workers: Workers) -> None:
         self._fetch = fetch
-        self._observer = observer
+        self._progress = progress
         self._workers = workers
 
-    def to_path(self, path: Path, entries: Iterable[Entry]) -> None:
-        with _told(f"cannot write {path}"):
+    def to_path(self, path: Path, entries: Iterable[Entry], volume_size: int | None) -> None:
+        with file_errors(f"cannot write {path}"):
             if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-                with path.open("wb") as file:  # a pipe or a device; a directory says what it is
+                if volume_size is not None:
+                    raise _needs_path(path)
+                with path.open("wb") as file:  # a pipe or a device; a directory is an error
                     self.to_stream(file, entries)
                 return
             layout = _Layout(entries)
-            # A link stays a link: what it points to is replaced.
+            # The target of a symbolic link is replaced, not the link.
             path = Path(os.path.realpath(path))
             with (
-                partial_file(path, layout.front, layout.size) as growing,
-                _told(f"cannot write {path}"),
+                self._partial(path, layout, volume_size) as partial,
+                file_errors(f"cannot write {path}"),
             ):
-                target = RandomAccess(growing.file, write_behind=True)
+                self._write_blobs(layout, partial, partial)
 
-                def write(place: _Place) -> int:
-                    crc = self._found(target, place, growing.leftover)
-                    reused = crc is not None
-                    if crc is None:
-                        crc = self._fetched(target, place)
-                    growing.has_content = True
-                    self._observer.finished(place.blob.digest, reused=reused)
-                    return crc
-
-                at_hand = growing.leftover.records if growing.leftover else {}
-                crcs = self._write_blobs(layout, write, at_hand)
-                target.write(layout.directory(crcs), layout.end)
+    def _partial(
+        self, path: Path, layout: _Layout, volume_size: int | None
+    ) -> AbstractContextManager[PartialFile | PartialVolumes]:
+        if volume_size is None:
+            return partial_file(path, layout.front, layout.size)
+        return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
         base = file.tell()
         target = RandomAccess(file, base)
         target.write(layout.front, 0)
-
-        def write(place: _Place) -> int:
-            crc = self._fetched(target, place)
-            self._observer.finished(place.blob.digest)
-            return crc
-
-        crcs = self._write_blobs(layout, write)
-        target.write(layout.directory(crcs), layout.end)
-        file.truncate(base + layout.size)  # not every file takes it without a size
+        self._write_blobs(layout, target)
+        file.truncate(base + layout.size)  # some file objects require the size
         if hasattr(file, "flush"):
             file.flush()
 
@@ -207,7 +190,7 @@ class _Writing:
                 crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
             write_all(file, place.record.data_descriptor(crc))
             crcs[place.record.path] = crc
-            self._observer.finished(place.blob.digest)
+            self._finished(place)
         write_all(file, layout.directory(crcs))
         if hasattr(file, "flush"):
             file.flush()
@@ -215,48 +198,69 @@ class _Writing:
     def _write_blobs(
         self,
         layout: _Layout,
-        write: Callable[[_Place], int],
-        at_hand: Collection[str] = (),
-    ) -> dict[str, int]:
-        """Bring every blob into its place; return the CRCs by path.
+        target: PositionalFile,
+        partial: PartialFile | PartialVolumes | None = None,
+    ) -> None:
+        """Write every blob to its place, and then the central directory.
 
-        What an earlier run left comes first, so that it is safe, and then the largest.
+        Volumes are written in order, so that the first one is finished first. Otherwise blobs in
+        the leftover of an earlier run come first, so that they are not lost if this run is
+        interrupted too; then the largest ones.
         """
-        places = sorted(
-            layout.blobs, key=lambda place: (place.record.path not in at_hand, -place.blob.size)
-        )
-        crcs = self._workers.map(write, places)
-        return {place.record.path: crc for place, crc in zip(places, crcs, strict=True)}
+        leftover = partial.leftover if partial else None
+        known = leftover.records if leftover else {}
 
-    def _found(self, target: RandomAccess, place: _Place, leftover: Leftover | None) -> int | None:
-        """Take a blob from what an interrupted run left; return its CRC, or ``None``."""
+        def write(place: _Place) -> int:
+            crc = self._reuse(partial, place) if partial else None
+            reused = crc is not None
+            if crc is None:
+                crc = self._fetch_blob(target, place)
+            if partial:
+                partial.finish(place.record, crc)
+            self._finished(place, reused=reused)
+            return crc
+
+        places = layout.blobs
+        if not isinstance(partial, PartialVolumes):
+            places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
+        crcs = self._workers.map(write, places)
+        paths = [place.record.path for place in places]
+        target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
+
+    def _reuse(self, partial: PartialFile | PartialVolumes, place: _Place) -> int | None:
+        """Use the blob of an interrupted run; return its CRC, or ``None`` if there is none."""
+        known_crc = partial.known_crc(place.record)
+        if known_crc is not None:
+            self._moved(place.blob.size)
+            return known_crc
         with contextlib.suppress(DigestMismatch, OSError):
-            header = target.read(len(place.record.local_header(0)), place.record.offset)
-            found = parse_local_header(header, place.record.offset)
-            if found is not None and found[0] == place.record:
-                crc = self._copy(place.blob, _content(target, place.record))
-                if crc != found[1]:
-                    target.write(place.record.local_header(crc), place.record.offset)
+            data = partial.read(len(place.record.local_header(0)), place.record.offset)
+            header = parse_local_header(data, place.record.offset)
+            if header is not None and header[0] == place.record:
+                crc = self._copy(place.blob, _content(partial, place.record))
+                if crc != header[1]:
+                    partial.write(place.record.local_header(crc), place.record.offset)
                 return crc
+        leftover = partial.leftover
         if leftover is None or place.record.path not in leftover.records:
             return None
         with contextlib.suppress(DigestMismatch, OSError):
             source = _content(leftover.file, leftover.records[place.record.path])
-            return self._put(target, place, source)
+            return self._put(partial, place, source)
         return None
 
-    def _fetched(self, target: RandomAccess, place: _Place, attempts: int = _ATTEMPTS) -> int:
-        """Fetch a blob, and again from its first byte when it turns out to be a wrong one."""
+    def _fetch_blob(self, target: PositionalFile, place: _Place, attempts: int = _ATTEMPTS) -> int:
+        """Fetch a blob; fetch it again from its first byte if it does not match its digest."""
         try:
             with self._fetch(place.blob, place.repository) as source:
                 return self._put(target, place, source)
         except DigestMismatch:
             if attempts == 1:
                 raise
-        return self._fetched(target, place, attempts - 1)
+        return self._fetch_blob(target, place, attempts - 1)
 
-    def _put(self, target: RandomAccess, place: _Place, source: Readable) -> int:
-        """Write a blob into its place, and the header before it once it is there."""
+    def _put(self, target: PositionalFile, place: _Place, source: Readable) -> int:
+        """Write a blob to its place, and its header after it has been verified."""
         start = place.record.data_offset
         crc = self._copy(
             place.blob, source, lambda chunk, position: target.write(chunk, start + position)
@@ -270,41 +274,55 @@ class _Writing:
         source: Readable,
         write: Callable[[memoryview, int], object] = lambda _, __: None,
     ) -> int:
-        """Read a blob to its end, checked, and hand its pieces to ``write``; return its CRC-32."""
-        check = blob.verifier()
+        """Read and verify a blob, and pass its chunks to ``write``; return its CRC-32."""
+        verifier = blob.verifier()
         crc = 0
         buffer = memoryview(bytearray(min(_BUFFER, blob.size + 1)))
         try:
             while size := source.readinto(buffer):
                 self._workers.check()
-                position = check.size
-                check.update(buffer[:size])
+                position = verifier.size
+                verifier.update(buffer[:size])
                 crc = zlib.crc32(buffer[:size], crc)
                 write(buffer[:size], position)
-                self._observer.moved(size)
-            check.finish()
+                self._moved(size)
+            verifier.finish()
         except BaseException:
-            self._observer.moved(-check.size)
+            self._moved(-verifier.size)
             raise
         return crc
 
+    def _moved(self, size: int) -> None:
+        if self._progress is not None:
+            self._progress.moved(size)
 
-def _content(file: RandomAccess, record: Record) -> StoredContent:
+    def _finished(self, place: _Place, *, reused: bool = False) -> None:
+        if self._progress is not None:
+            self._progress.finished(place.blob.digest, reused=reused)
+
+
+def _needs_path(target: object) -> PayloadError:
+    return PayloadError(
+        f"{target} cannot be written in volumes", hint="name a file that they get their names from"
+    )
+
+
+def _content(file: PositionalFile, record: Record) -> StoredContent:
     return StoredContent(file, record.data_offset, record.size)
 
 
 def _is_seekable(file: IO[bytes]) -> bool:
-    """Whether bytes can be put where they belong: a device only says so, an appender cannot."""
+    """Whether a file can be written at any offset, unlike a device or a file opened to append."""
     if not getattr(file, "seekable", lambda: False)() or not hasattr(file, "truncate"):
         return False
     if "a" in str(getattr(file, "mode", "")):
         return False
     if isinstance(file, io.BufferedIOBase) and not isinstance(file, _SEEKABLE):
-        return False  # what compresses seeks forwards only
+        return False  # compressed files seek only forwards
     try:
         handle = file.fileno()
     except (AttributeError, OSError):
-        return True  # it is in memory
+        return True  # a file object in memory
     return stat.S_ISREG(os.fstat(handle).st_mode) and not _is_appending(handle)
 
 
@@ -313,13 +331,3 @@ def _is_appending(handle: int) -> bool:
     if sys.platform == "win32":
         return False
     return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND)
-
-
-@contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise PayloadError(f"{what}: {error.strerror or error}") from error
-    except ValueError as error:  # a closed file, a path with a NUL
-        raise PayloadError(f"{what}: {error}") from error

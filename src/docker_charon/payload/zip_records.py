@@ -1,8 +1,8 @@
 """The records of a zip with stored entries (PKWARE APPNOTE 6.3, sections 4.3 and 4.5).
 
-The standard library writes a zip from its first byte to its last. A payload's entries are written
-in any order, into places that are known beforehand, so their records are made here: always the
-same bytes for the same path, size and checksum.
+The standard library writes a zip from its first byte to its last. The entries of a payload are
+written in any order at offsets that are known in advance, so their records are made here. The same
+path, size and checksum always give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-_LIMIT = 0xFFFFFFFF  # of a 32-bit field; the value itself points to the ZIP64 one
+_LIMIT = 0xFFFFFFFF  # in a 32-bit field: the value is in the ZIP64 field
 _COUNT_LIMIT = 0xFFFF
 _ZIP64_TAG = 0x0001
 _STORED = 20  # version needed to extract: 2.0
 _ZIP64 = 45
 _UNIX = 3 << 8
 _DATA_DESCRIPTOR_FLAG = 0x0008
-_TIME, _DATE = 0, 1 << 5 | 1  # 1980-01-01 00:00:00, the first that a zip can say
-_MODE = 0o100644 << 16  # a plain file, readable by all
+_TIME, _DATE = 0, 1 << 5 | 1  # 1980-01-01 00:00:00, the earliest time in a zip
+_MODE = 0o100644 << 16  # a regular file that everyone can read
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ZIP64_EXTRA = struct.Struct("<2H2Q")
@@ -32,8 +32,8 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 class Record:
     """A stored entry: its path, its size in bytes, and the offset of its local header.
 
-    ``streamed`` entries have their checksum behind the data, in a data descriptor, because the
-    header is gone by the time that the checksum is known.
+    The checksum of a ``streamed`` entry follows its content, in a data descriptor, because the
+    header has been sent before the checksum is known.
     """
 
     path: str
@@ -43,18 +43,18 @@ class Record:
 
     @property
     def data_offset(self) -> int:
-        """The offset of the first byte of its content."""
+        """The offset of its content."""
         extra = _ZIP64_EXTRA.size if self._is_large else 0
         return self.offset + _LOCAL.size + len(self.path) + extra
 
     @property
     def end(self) -> int:
-        """The offset of what follows it."""
+        """The offset of the next record."""
         descriptor = (24 if self._is_large else 16) if self.streamed else 0
         return self.data_offset + self.size + descriptor
 
     def local_header(self, crc: int) -> bytes:
-        """Return what stands before the content; a streamed entry's tells neither size nor CRC."""
+        """Return the header before the content; that of a streamed entry has no size and no CRC."""
         crc, size = (0, 0) if self.streamed else (crc, self.size)
         large = _ZIP64_EXTRA.pack(_ZIP64_TAG, 16, size, size) if self._is_large else b""
         path = self.path.encode("ascii")
@@ -78,12 +78,12 @@ class Record:
         )
 
     def data_descriptor(self, crc: int) -> bytes:
-        """Return what stands behind the content of a streamed entry."""
+        """Return the record after the content of a streamed entry."""
         layout = "<4sL2Q" if self._is_large else "<4s3L"
         return struct.pack(layout, b"PK\7\x08", crc, self.size, self.size)
 
     def central_header(self, crc: int) -> bytes:
-        """Return its line in the central directory."""
+        """Return its header in the central directory."""
         large = [self.size, self.size] if self._is_large else []
         if self.offset >= _LIMIT:
             large.append(self.offset)
@@ -127,9 +127,9 @@ class Record:
 
 
 def parse_local_header(data: bytes, offset: int) -> tuple[Record, int] | None:
-    """Read back what `Record.local_header` wrote at ``offset``, for an entry that is in place.
+    """Parse a header that `Record.local_header` wrote at ``offset``; ``data`` may be longer.
 
-    Return its record and CRC, or ``None`` when ``data``, which may be longer, begins otherwise.
+    Return the record and its CRC, or ``None`` if ``data`` does not begin with such a header.
     """
     if len(data) < _LOCAL.size:
         return None
@@ -147,7 +147,7 @@ def parse_local_header(data: bytes, offset: int) -> tuple[Record, int] | None:
 
 
 def end_of_central_directory(count: int, size: int, offset: int) -> bytes:
-    """Return the zip's last record, for a directory of ``count`` lines at ``offset``."""
+    """Return the last record of a zip, whose directory has ``count`` headers at ``offset``."""
     end64 = b""
     if count >= _COUNT_LIMIT or size >= _LIMIT or offset >= _LIMIT:
         end64 = _END64.pack(

@@ -10,28 +10,33 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
-from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
-from docker_charon.registry.credentials import Credentials
-from docker_charon.registry.failure import FAILURES, explain
-from docker_charon.registry.http import origin
+from docker_charon.errors import AuthenticationError, RegistryError
+from docker_charon.registry.credentials import FoundLogin
+from docker_charon.registry.errors import (
+    NETWORK_ERRORS,
+    connection_error,
+    login_hint,
+    retry_after,
+)
+from docker_charon.registry.http import HTTPSession, origin
 
 _LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
 _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
 _LONGEST_LIFETIME = 3600
-_USED = 0.8  # the part of its life for which a token is used
+_USED = 0.8  # the part of its lifetime for which a token is used
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CHALLENGE_PART = re.compile(
     rf"""[\s,]*(?:
         (?P<name>{_WORD})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))
       | (?P<scheme>{_WORD})(?=\s|,|$)
-      | [A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))  # what some schemes have in place of parameters
+      | [A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))  # what some schemes have instead of parameters
     )""",
     re.VERBOSE,
 )
@@ -39,14 +44,14 @@ _CHALLENGE_PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One way to log in that a server offers; scheme and parameter names in lower case."""
+    """A way to log in that a server offers; scheme and parameter names are in lower case."""
 
     scheme: str
     parameters: dict[str, str]
 
 
 def parse_challenges(header: str) -> list[Challenge]:
-    """Read a ``WWW-Authenticate`` header, which may hold several; what is garbled ends it."""
+    """Return the challenges of a ``WWW-Authenticate`` header, up to the first malformed part."""
     challenges: list[Challenge] = []
     position = 0
     while match := _CHALLENGE_PART.match(header, position):
@@ -62,100 +67,109 @@ def parse_challenges(header: str) -> list[Challenge]:
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """An ``Authorization`` header, and the `time.monotonic` at which it ends."""
+    """An ``Authorization`` header, and the `time.monotonic` at which it expires."""
 
     header: str = field(repr=False)
     expires: float
 
 
 class Login:
-    """What a registry wants to see of this user: found out once, shared by every request.
+    """The login of one user to one registry, shared by all requests.
 
-    ``find`` is asked for credentials when the registry first wants some. A token is fetched once
-    for each set of scopes. Credentials go to the registry's own origin (Basic) or to the token
-    service that it names (Bearer), and nowhere else.
+    ``find`` is called for the login to a repository, or to the registry as a whole, when the
+    registry first wants one there. A token is fetched once for each set of scopes. Credentials go
+    to the registry's own origin (Basic) or to the token service that it names (Bearer), and nowhere
+    else.
     """
 
     def __init__(
         self,
-        session: requests.Session,
+        session: HTTPSession,
         url: str,
         registry: str,
-        find: Callable[[], Credentials | None],
+        find: Callable[[str | None], FoundLogin],
     ) -> None:
         self._session = session
         self._origin = origin(url)
         self._registry = registry
         self._find = find
-        self._found: tuple[Credentials | None] | None = None
+        self._logins: dict[str | None, FoundLogin] = {}
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Grant] = {}
         self._lock = threading.RLock()
         self._fetching: dict[tuple[str, ...], threading.Lock] = {}
 
     def scoped(self, *scopes: str) -> ScopedAuth:
-        """Return the authentication of a request that needs ``scopes`` (the main one first)."""
+        """Return the authentication of a request that needs ``scopes``, the main one first."""
         return ScopedAuth(self, scopes)
 
     def covers(self, url: str) -> bool:
-        """Whether ``url`` is the registry's own, which alone may see an ``Authorization``."""
+        """Whether ``url`` is of the registry itself: no other may see an ``Authorization``."""
         return origin(url) == self._origin
 
-    @property
-    def has_credentials(self) -> bool:
-        """Whether the registry has asked for a login, and there is a user to log in as."""
-        return self._found is not None and self._found[0] is not None
+    def found(self, scopes: Sequence[str] = ()) -> FoundLogin | None:
+        """Return the login for a request with ``scopes``, if the registry has asked for one."""
+        return self._logins.get(_repository(scopes))
 
-    @property
-    def _credentials(self) -> Credentials | None:
+    def _find_login(self, scopes: Sequence[str]) -> FoundLogin:
+        repository = _repository(scopes)
         with self._lock:
-            if self._found is None:
-                self._found = (self._find(),)
-            return self._found[0]
+            if repository not in self._logins:
+                self._logins[repository] = self._find(repository)
+            return self._logins[repository]
 
-    def knows_a_way(self, refusal: requests.Response) -> bool:
-        """Whether a request with scopes may do better than this one without, which got a 401."""
-        challenge = _choose(refusal)
+    def needs_scopes(self, response: requests.Response) -> bool:
+        """Whether a 401 to a request without scopes does not say what one with scopes gets."""
+        challenge = _choose(response)
         return challenge is not None and challenge.scheme == "bearer"
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """Return the ``Authorization`` for a request, as far as the registry's wish is known."""
+        """Return the ``Authorization`` of a request, or ``None`` before the first challenge."""
         challenge = self._challenge
-        if challenge is None:
+        if challenge is None or (challenge.scheme == "bearer" and not scopes):
             return None
-        if challenge.scheme == "basic":
-            credentials = self._credentials
-            if credentials is None or not credentials.password:
-                return None
-            return credentials.basic
-        return self._token(challenge, scopes).header if scopes else None
+        header = self._header_of_login(challenge, scopes)
+        if header is None and challenge.scheme == "bearer":
+            return self._token(challenge, scopes).header
+        return header
+
+    def _header_of_login(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
+        """Return the ``Authorization`` that needs no token service, if the login has one."""
+        credentials = self._find_login(scopes).credentials
+        if credentials is None:
+            return None
+        if credentials.registry_token:
+            return f"Bearer {credentials.registry_token}"
+        return credentials.basic if challenge.scheme == "basic" and credentials.password else None
 
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
     ) -> _Grant | None:
-        """Take a 401; return what is worth one more try, or ``None``.
+        """Return what to answer a 401 with, or ``None`` if there is nothing but ``used``.
 
-        A new token is this request's own until it has been used (see `keep`): one that is good for
-        a few requests would be used up by the others.
+        A new token belongs to this request alone until it has been used (see `keep`): if it is good
+        for a few requests only, the others would use it up.
         """
         with self._lock:
             self._challenge = challenge = _choose(response) or self._challenge
             for key, old in list(self._tokens.items()):
                 if old.header == used:
                     del self._tokens[key]
-        if challenge is not None and challenge.scheme == "bearer" and scopes:
-            grant = self._fetch_token(challenge, scopes)
-        else:
-            grant = _Grant(self.header(scopes) or "", math.inf)
-        return grant if grant.header not in ("", used) else None
+        header = None
+        if challenge is not None and (scopes or challenge.scheme == "basic"):
+            header = self._header_of_login(challenge, scopes)
+            if header is None and challenge.scheme == "bearer":
+                grant = self._fetch_token(challenge, scopes)
+                return grant if grant.header != used else None
+        return _Grant(header, math.inf) if header not in (None, used) else None
 
     def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
-        """Share what was good for one request with those that follow."""
+        """Use a token that one request has used for those that follow."""
         with self._lock:
             self._tokens[scopes] = grant
 
     def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Grant:
-        """Return a token for ``scopes``: one at hand, or a new one, for which others wait."""
+        """Return a token for ``scopes``; threads that want the same one wait for one fetch."""
         with self._lock:
             fetching = self._fetching.setdefault(scopes, threading.Lock())
         with fetching:
@@ -177,45 +191,47 @@ class Login:
         try:
             with self._ask(realm, challenge.parameters.get("service"), scopes) as response:
                 content = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
-        except FAILURES as error:
-            what = str(explain(error, service, secure=True))
-            raise ConnectionFailed(f"cannot log in to {self._registry}: {what}") from error
-        if response.status_code in (401, 403):
+        except NETWORK_ERRORS as error:
+            raise connection_error(
+                error,
+                service,
+                secure=True,
+                prefix=f"cannot log in to {self._registry}: ",
+                proxy=self._session.proxy_of(realm),
+            ) from error
+        status, who = response.status_code, f"the token service of {self._registry} at {service}"
+        if status == 200 and len(content) <= _LONGEST_ANSWER:
+            return _granted(content, who)
+        if status in (401, 403):
             raise AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
-                f"{response.status_code})",
-                hint="check the username and the password"
-                if self.has_credentials
-                else "give a username and a password",
-                status=response.status_code,
+                f"{status})",
+                hint=login_hint(self.found(scopes)),
+                status=status,
             )
-        if response.status_code != 200 or len(content) > _LONGEST_ANSWER:
-            raise RegistryError(
-                f"the token service of {self._registry} at {service} answered "
-                f"{response.status_code}",
-                status=response.status_code,
-            )
-        return _granted(content, f"the token service of {self._registry} at {service}")
+        failure = RegistryError(f"{who} answered {status}", status=status)
+        failure.retry_after = retry_after(response.headers)
+        raise failure
 
     def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
-        """Ask the token service; an identity token is turned in by OAuth2 (RFC 6749, section 6)."""
-        credentials = self._credentials
-        named = {"service": service} if service is not None else {}
+        """Ask the token service; an identity token is a refresh token (RFC 6749, section 6)."""
+        credentials = self._find_login(scopes).credentials
+        parameters = {"service": service} if service is not None else {}
         if credentials and credentials.identity_token:
             form = {
                 "grant_type": "refresh_token",
                 "refresh_token": credentials.identity_token,
                 "client_id": "docker-charon",
                 "scope": " ".join(scopes),
-                **named,
+                **parameters,
             }
-            # A redirect would take the token along, wherever it leads.
+            # A redirect would send the token to whatever host it leads to.
             return self._session.post(
-                realm, data=form, auth=_keep, stream=True, allow_redirects=False
+                realm, data=form, auth=_as_it_is, stream=True, allow_redirects=False
             )
-        query = [*named.items(), *(("scope", scope) for scope in scopes)]
+        query = [*parameters.items(), *(("scope", scope) for scope in scopes)]
         headers = {"Authorization": credentials.basic} if credentials else {}
-        return self._session.get(realm, params=query, headers=headers, auth=_keep, stream=True)
+        return self._session.get(realm, params=query, headers=headers, auth=_as_it_is, stream=True)
 
 
 class ScopedAuth(requests.auth.AuthBase):
@@ -235,7 +251,7 @@ class ScopedAuth(requests.auth.AuthBase):
         return request
 
     def _answer(self, response: requests.Response, **options: Any) -> requests.Response:
-        # The hook outlives a redirect: a storage host's own challenge is none of our business.
+        # The hook is called after a redirect too: another host's challenge is not answered.
         if response.status_code != 401 or not self._login.covers(response.url):
             return response
         used = response.request.headers.get("Authorization")
@@ -260,17 +276,20 @@ class ScopedAuth(requests.auth.AuthBase):
 
 
 def _choose(response: requests.Response) -> Challenge | None:
-    """Return the challenge of a 401 that is met best: a token is worth more than a password."""
+    """Return the best challenge of a 401: a token is preferred to the password."""
     challenges = parse_challenges(response.headers.get("WWW-Authenticate", ""))
-    for scheme in ("bearer", "basic"):
-        for challenge in challenges:
-            if challenge.scheme == scheme:
-                return challenge
-    return None
+    first = {challenge.scheme: challenge for challenge in reversed(challenges)}
+    return first.get("bearer") or first.get("basic")
 
 
-def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leave the headers as they are; without it, `requests` looks into ``~/.netrc``."""
+def _repository(scopes: Sequence[str]) -> str | None:
+    """Return the repository of the main scope, ``repository:NAME:ACTIONS``; others have none."""
+    kind, _, rest = (scopes[0] if scopes else "").partition(":")
+    return rest.rpartition(":")[0] if kind == "repository" else None
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave the headers as they are: without this, `requests` reads ``~/.netrc``."""
     return request
 
 
@@ -281,7 +300,7 @@ def _granted(content: bytes, service: str) -> _Grant:
         lifetime = answer.get("expires_in")
     except (ValueError, AttributeError, RecursionError):
         token = lifetime = None
-    # What cannot stand in a header line is no token.
+    # A token has to fit into a header line.
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise RegistryError(f"{service} answered without a token")
     if not isinstance(lifetime, (int, float)) or not lifetime > 0:  # NaN is neither

@@ -1,77 +1,82 @@
-"""A blob on its way from a registry: connections may break, the blob goes on."""
+"""A blob of a registry: its size, and its bytes as a stream that survives broken connections.
+
+OCI distribution-spec 1.1, "Pulling blobs" (end-2).
+"""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import requests
 
-from docker_charon.errors import DigestMismatch, RegistryError
+from docker_charon.errors import BlobNotFound, DigestMismatch, RegistryError
 from docker_charon.oci.descriptor import Descriptor
-from docker_charon.registry.failure import FAILURES
-from docker_charon.registry.http import pause, read_body
+from docker_charon.oci.digest import Digest
+from docker_charon.registry.errors import NETWORK_ERRORS
+from docker_charon.registry.http import parse_number, read_body
+from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
+from docker_charon.registry.session import Repository, Session
 
-_RESUMES = 5  # of one blob, without a byte in between
 _BUFFER = 256 * 1024
 
 _log = logging.getLogger(__name__)
 
 
-class BlobStream:
-    """A blob as it comes, not yet verified.
+def blob_size(
+    session: Session,
+    repository: Repository,
+    digest: Digest,
+    *,
+    to_push: bool = False,
+    retry: RetryPolicy | None = None,
+) -> int | None:
+    """Return a blob's size in bytes, or ``None`` when the repository has no such blob.
 
-    ``ask`` opens it from a given byte on, and ``explain`` makes one line of a failure. A connection
-    that breaks is made anew, and the blob goes on where it stopped.
+    ``to_push`` asks with the rights of a push, which a new repository may need.
+    """
+    path, doing = repository.path("blobs", digest), f"the blob {digest} of {repository.name}"
+    options: Any = {"doing": doing, "scopes": [repository.push if to_push else repository.pull]}
+    head = session.head(path, retry=retry, **options)
+    if head is not None and head.status_code == 404:
+        return None
+    size = parse_number(head.headers.get("Content-Length", "")) if head is not None else None
+    if size is None:
+        expect, headers = (200, 206, 404, 416), {"Range": "bytes=0-0"}
+        with session.request(
+            "GET", path, expect=expect, headers=headers, retry=retry, **options
+        ) as response:
+            if response.status_code == 404:
+                return None
+            name = "Content-Length" if response.status_code == 200 else "Content-Range"
+            size = parse_number(response.headers.get(name, "").rpartition("/")[2])
+    if size is None:
+        raise RegistryError(f"{session.registry} does not tell the size of {doing}")
+    return size
+
+
+class BlobStream:
+    """The bytes of a blob as they arrive, not yet verified.
+
+    When the connection breaks, a new one goes on where it stopped. Raises `BlobNotFound`,
+    `RegistryError` when the connection breaks again and again without a byte in between, and
+    `DigestMismatch` when the registry has another number of bytes than the descriptor says.
     """
 
-    def __init__(
-        self,
-        blob: Descriptor,
-        ask: Callable[[int], requests.Response],
-        explain: Callable[[Exception], RegistryError],
-    ) -> None:
+    def __init__(self, session: Session, repository: Repository, blob: Descriptor) -> None:
+        self._session = session
+        self._repository = repository
         self._blob = blob
-        self._ask = ask
-        self._explain = explain
-        self._position = 0
-        self._failures = 0
-        self._response = ask(0)
+        self._position = 0  # of the caller in the blob
+        self._offset = 0  # of the answer in the blob; before the position if it has no range
+        self._tries = Tries(replace(session.retry, when_damaged=True))
+        self._response: requests.Response | None = self._tries.run(self._open)
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end.
-
-        Raises `RegistryError` when the connection breaks again and again without a byte.
-        """
-        while True:
-            problem: Exception | None = None
-            try:
-                size = read_body(self._response, buffer)
-            except FAILURES as error:
-                size, problem = 0, error
-            if size:
-                self._position += size
-                self._failures = 0
-                return size
-            if problem is None and self._position >= self._blob.size:
-                return 0
-            self._go_on(problem)
-
-    def _go_on(self, problem: Exception | None) -> None:
-        """Open the rest of the blob; the pauses grow with every failure that follows another."""
-        self._response.close()
-        self._failures += 1
-        if self._failures > _RESUMES:
-            if problem is not None:
-                raise self._explain(problem) from problem
-            raise DigestMismatch(
-                f"the registry sends {self._position} bytes of {self._blob.digest}, whose manifest "
-                f"says {self._blob.size}"
-            )
-        _log.info("%s: going on at byte %s", self._blob.digest, self._position)
-        time.sleep(pause(self._failures))
-        self._response = self._ask(self._position)
+        """Fill ``buffer`` from its start; return the number of bytes, 0 at the end."""
+        return self._tries.run(lambda: self._read(buffer))
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yield the blob in pieces, each of them valid until the next one is asked for."""
@@ -83,4 +88,85 @@ class BlobStream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._response.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+    def _read(self, buffer: memoryview) -> int:
+        if self._response is None:
+            _log.info("%s: going on at byte %s", self._blob.digest, self._position)
+            self._response = self._open()
+        try:
+            while gap := self._position - self._offset:
+                size = read_body(self._response, buffer[:gap])
+                self._offset += size
+                if not size:
+                    break
+            else:
+                size = read_body(self._response, buffer)
+        except NETWORK_ERRORS as error:
+            self._close()
+            raise self._session.connection_error(error) from error
+        if not size and self._offset < self._blob.size:
+            self._close()
+            raise DigestMismatch(
+                f"{self._session.registry} sends {self._offset} bytes of {self._blob.digest}, "
+                f"whose manifest says {self._blob.size}"
+            )
+        self._position = self._offset = self._position + size
+        return size
+
+    def _open(self) -> requests.Response:
+        """Request the blob from the current position on, or all of it if ranges are unknown."""
+        start, blob = self._position, self._blob
+        response = self._request(start)
+        content_range = response.headers.get("Content-Range", "")
+        if response.status_code == 416 or (
+            response.status_code == 206 and not _is_rest(content_range, start, blob)
+        ):
+            response.close()
+            response = self._request(0)
+        self._offset = start if response.status_code == 206 else 0
+        expected = str(blob.size - self._offset)
+        length = response.headers.get("Content-Length", expected)
+        if length != expected:
+            response.close()
+            raise DigestMismatch(
+                f"{self._session.registry} announces {length} bytes for {blob.digest} in "
+                f"{self._repository.name}, where it should have {expected}"
+            )
+        return response
+
+    def _request(self, start: int) -> requests.Response:
+        response = self._session.request(
+            "GET",
+            self._repository.path("blobs", self._blob.digest),
+            scopes=[self._repository.pull],
+            headers={"Range": f"bytes={start}-"} if start else None,
+            expect=(200, 206, 404, 416) if start else (200, 404),
+            doing=f"the blob {self._blob.digest} of {self._repository.name}",
+            may_be_html=True,
+            retry=ONCE,
+        )
+        if response.status_code == 404:
+            response.close()
+            raise BlobNotFound(
+                f"{self._session.registry} has no blob {self._blob.digest} in "
+                f"{self._repository.name}",
+                status=404,
+            )
+        return response
+
+
+def _is_rest(content_range: str, start: int, blob: Descriptor) -> bool:
+    """Whether an answer has all of a blob from ``start`` on (RFC 9110, section 14.4)."""
+    unit, _, rest = content_range.strip().partition(" ")
+    span, _, total = rest.partition("/")
+    return (
+        unit.lower() == "bytes"
+        and span.strip() == f"{start}-{blob.size - 1}"
+        and total.strip() in (str(blob.size), "*")
+    )

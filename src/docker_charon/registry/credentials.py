@@ -1,8 +1,20 @@
-"""Credentials: where Docker and Podman keep them, and the helper programs that know them.
+"""Credentials: the logins that Docker and Podman have stored for a registry.
 
-The files have one form: ``{"auths": {HOST: {"auth": BASE64}}, "credHelpers": {HOST: NAME},
-"credsStore": NAME}``. A helper is a program ``docker-credential-NAME``; called with ``get`` and the
-host on its standard input, it answers in JSON.
+Both keep them in files of one form: ``{"auths": {KEY: {"auth": BASE64}}, "credHelpers": {HOST:
+NAME}, "credsStore": NAME}``. What an environment variable names comes first, then Podman's files,
+then Docker's, which is the order of containers-auth.json(5):
+
+1. the file ``REGISTRY_AUTH_FILE``
+2. the content of ``DOCKER_AUTH_CONFIG``
+3. ``$DOCKER_CONFIG/config.json``
+4. ``$XDG_RUNTIME_DIR/containers/auth.json`` and ``/run/containers/UID/auth.json``
+5. ``$XDG_CONFIG_HOME/containers/auth.json``, by default in ``~/.config``
+6. ``~/.docker/config.json``, unless ``DOCKER_CONFIG`` names another folder
+
+In a file, the order is Docker's: the helper of the host, else the one for all hosts
+(``credsStore``), else ``auths``. There, the most specific key comes first: ``HOST/team/app``,
+``HOST/team``, ``HOST``, and then URLs of the host. A source that does not work is remembered as a
+problem, and the search goes on.
 """
 
 from __future__ import annotations
@@ -12,17 +24,13 @@ import json
 import logging
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docker_charon.errors import AuthenticationError
-
-HELPER_TIMEOUT = 30.0
-"""Seconds that a helper may take; some of them ask a cloud."""
+from docker_charon.errors import one_line
+from docker_charon.registry import credential_helper
 
 DOCKER_HUB = "registry-1.docker.io"
 """The registry where no other is named."""
@@ -32,19 +40,36 @@ DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 """What credentials for Docker Hub are filed under."""
 
+RUN_CONTAINERS = Path("/run/containers")
+"""Where Podman keeps the logins of users without ``XDG_RUNTIME_DIR``, in a folder for each."""
+
 _TOKEN_USER = "<token>"  # noqa: S105  # the name that says that the secret is an identity token
-_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_API_PATHS = ("", "/v1", "/v2")
+"""Paths of a key that stand for the whole registry, even where a path could be a namespace.
+
+Docker Hub files tokens of another kind under longer paths: ``.../v1/access-token``.
+"""
 
 _log = logging.getLogger(__name__)
 
 
+def is_docker_hub(registry: str) -> bool:
+    """Whether ``registry`` is one of the names of Docker Hub."""
+    return registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user's name and password, or an identity token; no ``repr`` shows a secret."""
+    """A user's name and password, or a token in their place; no ``repr`` shows a secret.
+
+    An identity token is exchanged for tokens at the registry's token service. A registry token is
+    sent to the registry as it is.
+    """
 
     username: str
     password: str = field(repr=False)
     identity_token: str | None = field(default=None, repr=False)
+    registry_token: str | None = field(default=None, repr=False)
 
     @property
     def basic(self) -> str:
@@ -54,86 +79,209 @@ class Credentials:
         return f"Basic {encoded.decode()}"
 
 
-def find_credentials(registry: str) -> Credentials | None:
-    """Return what the user is logged in to ``registry`` with, according to Docker, then Podman.
+@dataclass(frozen=True, slots=True)
+class FoundLogin:
+    """What a search for a login found, in which file or helper program, and what did not work.
 
-    Raises `AuthenticationError` for a file or a helper that is there and does not work.
+    Each problem is one line, without secrets. It matters only if the registry then refuses.
     """
-    for path in _files():
-        try:
-            content = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise AuthenticationError(f"cannot read {path}: {error.strerror}") from error
-        found = _find(path, content, registry)
-        if found is not None:
-            _log.debug("the login to %s is from %s", registry, path)
-            return found
-    return None
+
+    credentials: Credentials | None = None
+    source: str = ""
+    problems: tuple[str, ...] = ()
+
+
+class Keychain:
+    """The stored logins for one registry; every file is read once, every helper asked once."""
+
+    def __init__(self, registry: str) -> None:
+        self._registry = registry
+        host = registry.lower()
+        self._is_docker_hub = host.removesuffix(":443") in DOCKER_HUB_HOSTS
+        self._hosts = (
+            ["docker.io", "index.docker.io", DOCKER_HUB] if self._is_docker_hub else [host]
+        )
+        self._configs: list[_Config | _Broken] | None = None
+        self._answers: dict[str, Credentials | _Broken | None] = {}
+
+    def find(self, repository: str | None = None) -> FoundLogin:
+        """Return the login for ``repository``, or without one that for the registry as a whole."""
+        if self._configs is None:
+            self._configs = list(_configs())
+        problems: list[str] = []
+        for config in self._configs:
+            if isinstance(config, _Broken):
+                problems.append(config.problem)
+                continue
+            for source, credentials in self._logins(config, repository):
+                if isinstance(credentials, _Broken):
+                    problems.append(credentials.problem)
+                elif credentials is not None:
+                    _log.debug("the login to %s is from %s", self._registry, source)
+                    return FoundLogin(credentials, source, tuple(problems))
+        return FoundLogin(problems=tuple(dict.fromkeys(problems)))
+
+    def _logins(
+        self, config: _Config, repository: str | None
+    ) -> Iterator[tuple[str, Credentials | _Broken | None]]:
+        """Yield what a config has for a repository, the best first, and where it is from."""
+        for name in self._helpers(config):
+            yield credential_helper.program_of(name), self._ask(name, config.source)
+        for entry in self._entries(config.section("auths"), self._keys(repository)):
+            yield config.source, _read_entry(entry, config.source, self._registry)
+
+    def _helpers(self, config: _Config) -> list[str]:
+        """Return the helpers to ask; an empty name says that the host has none."""
+        own = next(self._entries(config.section("credHelpers"), self._keys(None)), None)
+        names = [] if own == "" else [own, config.content.get("credsStore")]
+        return list(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+    def _keys(self, repository: str | None) -> list[str]:
+        """Return the keys that stand for a repository exactly, the longest first."""
+        keys: list[str] = []
+        if repository is not None:
+            parts = repository.split("/")
+            if self._is_docker_hub and len(parts) == 1:
+                parts.insert(0, "library")
+            paths = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+            keys = [f"{host}/{path}" for path in paths for host in self._hosts]
+        return [*keys, *([DOCKER_HUB_KEY] if self._is_docker_hub else []), *self._hosts]
+
+    def _entries(self, entries: dict[str, Any], keys: list[str]) -> Iterator[Any]:
+        """Yield the values of ``keys``, in their order, and then those of URLs of the host."""
+        for wanted in keys:
+            yield from (value for key, value in entries.items() if key.lower() == wanted)
+        for key, value in entries.items():
+            if key.lower() not in keys and self._is_url(key):
+                yield value
+
+    def _is_url(self, key: str) -> bool:
+        """Whether a key is another way to write the registry: a URL, or a host with ``/v1/``."""
+        scheme, separator, rest = key.lower().rpartition("://")
+        host, slash, path = rest.partition("/")
+        if host not in self._hosts or scheme not in ("", "https", "http"):
+            return False
+        takes_any_path = bool(separator) and not self._is_docker_hub
+        return takes_any_path or f"{slash}{path}".rstrip("/") in _API_PATHS
+
+    def _ask(self, name: str, source: str) -> Credentials | _Broken | None:
+        """Ask a helper, which ``source`` names, for the registry's login."""
+        if name not in self._answers:
+            key = DOCKER_HUB_KEY if self._is_docker_hub else self._registry
+            answer: Credentials | _Broken | None = None
+            try:
+                if login := credential_helper.ask(name, key):
+                    username, secret = login
+                    is_token = username == _TOKEN_USER
+                    answer = Credentials(
+                        username, "" if is_token else secret, secret if is_token else None
+                    )
+            except credential_helper.HelperFailed as failure:
+                answer = _Broken(f"{source} names a credential helper, and {failure}")
+            self._answers[name] = answer
+        return self._answers[name]
+
+
+class _Broken:
+    """A source that does not work, in one line."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = one_line(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Config:
+    """The content of a file, or of ``DOCKER_AUTH_CONFIG``."""
+
+    source: str
+    content: dict[str, Any] = field(repr=False)
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return an object of the config; one that is missing or malformed holds nothing."""
+        section = self.content.get(name)
+        return section if isinstance(section, dict) else {}
+
+
+def _configs() -> Iterator[_Config | _Broken]:
+    """Read every place where logins are kept, in the order in which they are searched."""
+    named = os.environ.get("REGISTRY_AUTH_FILE")
+    if named:
+        config = _read_file(Path(named))
+        yield config or _Broken(f"REGISTRY_AUTH_FILE names {named}, which does not exist")
+    if value := os.environ.get("DOCKER_AUTH_CONFIG"):
+        yield _parse("DOCKER_AUTH_CONFIG", value.encode("utf-8", "surrogateescape"))
+    for path in dict.fromkeys(_files()):
+        config = None if named and path == Path(named) else _read_file(path)
+        if config is not None:
+            yield config
 
 
 def _files() -> Iterator[Path]:
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home() raises where there is none
-    yield Path(os.environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
-    if named := os.environ.get("REGISTRY_AUTH_FILE"):
-        yield Path(named)
+    docker = os.environ.get("DOCKER_CONFIG")
+    if docker:
+        yield Path(docker) / "config.json"
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         yield Path(runtime) / "containers/auth.json"
-    config = os.environ.get("XDG_CONFIG_HOME") or home / ".config"
-    yield Path(config) / "containers/auth.json"
+    if hasattr(os, "getuid"):
+        yield RUN_CONTAINERS / str(os.getuid()) / "auth.json"
+    yield Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "containers/auth.json"
+    if not docker:
+        yield home / ".docker/config.json"
 
 
-def _find(path: Path, content: bytes, registry: str) -> Credentials | None:
-    """Look for a registry's credentials in a file: its own helper, its entry, the store."""
+def _read_file(path: Path) -> _Config | _Broken | None:
+    """Read a config; ``None`` where there is no file."""
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # a ValueError for a path that no file can have
+        return _Broken(f"cannot read {path}: {getattr(error, 'strerror', None) or 'bad path'}")
+    return _parse(str(path), content)
+
+
+def _parse(source: str, content: bytes) -> _Config | _Broken:
     try:
         config = json.loads(content) if content.strip() else {}
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise AuthenticationError(f"{path} is not a JSON object", hint="mend it, or move it away")
-    helper = _entry(config.get("credHelpers"), registry)
-    if isinstance(helper, str) and (found := _ask_helper(helper, registry)):
-        return found
-    entry = _entry(config.get("auths"), registry)
-    if isinstance(entry, dict) and (found := _from_entry(path, entry, registry)):
-        return found
-    store = config.get("credsStore")
-    return _ask_helper(store, registry) if store and isinstance(store, str) else None
+        return _Broken(f"{source} does not hold a JSON object")
+    return _Config(source, config)
 
 
-def _entry(entries: Any, registry: str) -> Any:
-    """Return the entry of a registry: keys can be hosts or URLs."""
-    if not isinstance(entries, dict):
-        return None
-    host = _host(registry)
-    return next((value for key, value in entries.items() if _host(key) == host), None)
-
-
-def _host(key: str) -> str:
-    """Return the host that a key stands for; all names of Docker Hub are one."""
-    host = key.partition("://")[2] or key
-    host = re.sub(r"/(v1|v2)?/?$", "", host).lower()
-    return "docker.io" if host in DOCKER_HUB_HOSTS else host
-
-
-def _from_entry(path: Path, entry: dict[str, Any], registry: str) -> Credentials | None:
-    username, password = entry.get("username"), entry.get("password")
+def _read_entry(entry: Any, source: str, registry: str) -> Credentials | _Broken | None:
+    """Read an entry of ``auths``; one without a login only says that a helper has it."""
+    broken = _Broken(f"{source} has a malformed entry for {registry}")
+    if not isinstance(entry, dict):
+        return broken if entry else None
+    username, password = entry.get("username") or "", entry.get("password") or ""
     if encoded := entry.get("auth"):
         try:
-            decoded = base64.b64decode(encoded, validate=True).decode().rstrip("\0")
-            username, colon, password = decoded.partition(":")
-        except (ValueError, TypeError):
-            colon = ""
+            # Docker, too, reads over line breaks.
+            decoded = base64.b64decode("".join(encoded.split()), validate=True)
+        except (ValueError, AttributeError):
+            return broken
+        pair = decoded.decode("utf-8", "surrogateescape").rstrip("\0")
+        username, colon, password = pair.partition(":")
         if not colon:
-            raise AuthenticationError(f"{path} has a malformed entry for {registry}")
-    token = entry.get("identitytoken") or None
-    if not all(value is None or _is_text(value) for value in (username, password, token)):
-        raise AuthenticationError(f"{path} has a malformed entry for {registry}")
-    if username == _TOKEN_USER and not token:
-        token = password
-    if token or (username and password):
-        return Credentials(username or _TOKEN_USER, password or "", token)
+            return broken
+    elif not (_is_text(username) and _is_text(password)):
+        return broken
+    identity_token, registry_token = entry.get("identitytoken"), entry.get("registrytoken")
+    if username == _TOKEN_USER and not identity_token:
+        identity_token = password
+    if not all(_is_text(token or "") for token in (identity_token, registry_token)):
+        return broken
+    if registry_token and not re.fullmatch("[!-~]+", registry_token):
+        return broken
+    if password and not (username or identity_token or registry_token):
+        return broken
+    if password or identity_token or registry_token:
+        return Credentials(
+            username or _TOKEN_USER, password, identity_token or None, registry_token or None
+        )
     return None
 
 
@@ -146,48 +294,3 @@ def _is_text(value: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _ask_helper(name: str, registry: str) -> Credentials | None:
-    """Run a helper; ``None`` when it knows of no credentials for the registry."""
-    program = f"docker-credential-{name}"
-    executable = shutil.which(program) if _HELPER_NAME.fullmatch(name) else None
-    if executable is None:
-        raise AuthenticationError(
-            f"Docker's config names the credential helper {program}, which is not there",
-            hint="install it, or give a username and a password",
-        )
-    key = DOCKER_HUB_KEY if _host(registry) == "docker.io" else registry
-    try:
-        done = subprocess.run(  # noqa: S603  # the user's own config names it
-            [executable, "get"],
-            input=key.encode(),
-            capture_output=True,
-            check=False,
-            timeout=HELPER_TIMEOUT,
-        )
-    except subprocess.TimeoutExpired:
-        raise AuthenticationError(
-            f"{program} does not answer within {HELPER_TIMEOUT:g} seconds",
-            hint="call it yourself, or give a username and a password",
-        ) from None
-    except OSError as error:
-        raise AuthenticationError(f"cannot run {program}: {error.strerror}") from error
-    output = done.stdout.decode("utf-8", "replace").strip()
-    if done.returncode != 0:
-        said = output or done.stderr.decode("utf-8", "replace").strip() or "it says nothing"
-        if "credentials not found" in said.lower():
-            return None
-        raise AuthenticationError(
-            f"{program} fails for {registry}: {said[:200]}", hint="log in again with it"
-        )
-    try:
-        answer = json.loads(output)
-        username, secret = answer["Username"], answer["Secret"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        username = secret = None
-    if not _is_text(username) or not _is_text(secret):
-        raise AuthenticationError(f"{program} answers nonsense for {registry}")
-    if username == _TOKEN_USER:
-        return Credentials(username, "", secret)
-    return Credentials(username, secret) if username or secret else None

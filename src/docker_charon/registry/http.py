@@ -1,73 +1,103 @@
-"""The way to a registry: one `requests` session, patient and discreet."""
+"""A `requests` session with timeouts, proxies and certificates that never leaks credentials."""
 
 from __future__ import annotations
 
+import functools
 import http.client
 import http.cookiejar
 import ipaddress
-import logging
 import os
-import random
 import re
 import ssl
-import time
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from requests.adapters import BaseAdapter, HTTPAdapter
 
-from docker_charon.errors import InvalidReference, RegistryError
+from docker_charon.errors import InvalidReference
+from docker_charon.registry.certificates import Certificates, StrPath, tls_context
+from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
 
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte, not for a whole transfer."""
 
 STORE_TIMEOUT = 900.0
-"""Seconds that a registry has to answer to what it was sent: some hash or move it all first."""
-
-TRIES = 5
-BACKOFF = 0.4
-"""Seconds of the pause before the third try; each one doubles it, and adds some by chance."""
-
-LONGEST_WAIT = 300.0
-"""Seconds; a server that wants more is not waited for."""
-LONGEST_SILENCE = 2.0
-"""Seconds of waiting, in one request, after which it is said."""
+"""Seconds that a registry has to answer a ``PUT``: some hash or move all of the content first."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_HOST = re.compile(
+    rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
+)
 
-_log = logging.getLogger(__name__)
 
+class HTTPSession(requests.Session):
+    """Sends each request once, and sends only to a registry what is meant for it.
 
-class Session(requests.Session):
-    """A session that gives nobody what was meant for the registry.
-
-    No cookies, no credentials out of ``~/.netrc``, and none carried along by a redirect to
-    another host. Content is asked for as it is stored: a registry's bytes are hashed.
-    ``cacert`` is a file of certificates to trust besides the usual ones; raises `RegistryError`
-    when it is none.
+    There are no cookies, no credentials out of ``~/.netrc``, and a redirect to another host carries
+    no credentials along. Content is requested as it is stored: a registry's bytes are hashed.
+    ``connections`` are kept open to each host. Proxies are those of the environment, by the rules
+    of `ProxyRules`. ``cacert`` is a file of certificates to trust besides the usual ones and those
+    of ``certificates``; the client certificate is shown to the origin of ``url`` alone. Raises
+    `RegistryError` for files that are not what they should be.
     """
 
-    def __init__(self, connections: int, cacert: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        connections: int,
+        cacert: StrPath | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         super().__init__()
+        self.trust_env = False
         self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
         self.headers["Accept-Encoding"] = "identity"
-        self._trusts = None if cacert is None else _trusting(cacert)
-        adapter = _Adapter(self._trusts, pool_maxsize=connections, max_retries=_retries())
+        self._origin = origin(url)
+        self._proxies = ProxyRules.from_environment(os.environ)
+        own = certificates or Certificates()
+        others = replace(own, client=None)
+        adapter = _Adapter(self._proxies, others, cacert, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
+        self._own_adapter = adapter
+        if own.client is not None:
+            self._own_adapter = _Adapter(self._proxies, own, cacert, pool_maxsize=connections)
+        if own.client is not None or cacert is not None:
+            self._own_adapter.check_files()
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return what sends a request to ``url``."""
+        return self._own_adapter if origin(url) == self._origin else super().get_adapter(url)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._own_adapter.close()
+        super().close()
+
+    def proxy_of(self, url: str) -> str:
+        """Return the ``host:port`` of the proxy that requests to ``url`` go through, or nothing."""
+        return urlsplit(proxy_for(self._proxies, url) or "").netloc.rpartition("@")[2]
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send it, and wait for an answer as long as is reasonable: `requests` would for ever."""
-        patience = STORE_TIMEOUT if request.method == "PUT" else READ_TIMEOUT
-        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, patience)
+        """Send a request with a timeout: `requests` has none by default."""
+        read_timeout = STORE_TIMEOUT if request.method == "PUT" else READ_TIMEOUT
+        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, read_timeout)
         return super().send(request, **kwargs)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where an answer redirects to; raise ``InvalidURL`` for an impossible address."""
+        try:
+            target = super().get_redirect_target(resp)
+            if target is not None:
+                origin(urljoin(resp.url, target))
+        except ValueError as error:
+            raise requests.exceptions.InvalidURL(str(error), request=resp.request) from error
+        return target
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
@@ -78,142 +108,136 @@ class Session(requests.Session):
             prepared_request.headers.pop("Authorization", None)
 
 
-class _Retry(Retry):
-    """Tries again what may well succeed then: broken connections, and answers that say so.
+class _Adapter(HTTPAdapter):
+    """Sends requests through the right proxy and with our own settings of TLS.
 
-    Any method is tried again: a session that nobody knows of is the worst that a second ``POST``
-    leaves, and bodies can be read again.
+    It has no retries: what is tried again is decided where it is known what the request is for.
     """
 
-    def increment(  # type: ignore[override]  # it takes what its parent takes
-        self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any
-    ) -> Retry:
-        """Count a failure; raise ``MaxRetryError`` when there is no point in another try."""
-        error, response = kwargs.get("error"), kwargs.get("response")
-        # Where nothing listens when a run begins, nothing will.
-        absent = url == "/v2/" and isinstance(error, urllib3.exceptions.NewConnectionError)
-        # A mount that fails becomes an upload: there is nothing to wait for.
-        unmounted = "mount=" in (url or "") and response is not None and response.status != 429
-        # What has become of an upload is asked, not tried.
-        uncertain = (
-            method in ("PUT", "PATCH")
-            and "/blobs/uploads/" in (url or "")
-            and not (response is not None and response.status == 429)
-        )
-        too_long = response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT
-        if absent or unmounted or uncertain or too_long:
-            raise urllib3.exceptions.MaxRetryError(kwargs.get("_pool"), url or "", error)  # type: ignore[arg-type]
-        return super().increment(method, url, *args, **kwargs)
-
-    def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
-        """Return the seconds that a server wants us to wait; nonsense is nothing."""
-        try:
-            return super().get_retry_after(response)
-        except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
-            return None
-
-    def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
-        """Wait before the next try; say so if it takes more than a few seconds."""
-        seconds = self.get_retry_after(response) if response is not None else None
-        why = "the connection broke" if response is None else f"it answers {response.status}"
-        if not seconds:
-            seconds = self.get_backoff_time()
-        total = self.waited + seconds
-        if total >= LONGEST_SILENCE:
-            _log.warning("waiting %.0f s for the registry: %s", max(seconds, 1), why)
-        self.waited = total
-        time.sleep(seconds)
-
-    waited = 0.0
-
-    def new(self, **kwargs: Any) -> _Retry:
-        """Return the next state; it has waited as long as this one."""
-        following: _Retry = super().new(**kwargs)
-        following.waited = self.waited
-        return following
-
-
-def pause(failures: int) -> float:
-    """Return the seconds to wait after so many failures: growing, and with some chance."""
-    chance = random.uniform(0.5, 1.5)  # noqa: S311  # no secret
-    return float(BACKOFF * 2 ** (failures - 1) * chance)
-
-
-def _retries() -> Retry:
-    return _Retry(
-        total=TRIES - 1,
-        other=0,  # TLS that cannot be agreed on
-        backoff_factor=BACKOFF,
-        backoff_jitter=BACKOFF,
-        status_forcelist=(408, 429, 500, 502, 503, 504),
-        allowed_methods=None,
-        raise_on_status=False,
-    )
-
-
-class _Adapter(HTTPAdapter):
-    """Trusts another authority as well, and gives a server time to take what is sent."""
-
-    def __init__(self, trusts: ssl.SSLContext | None, **options: Any) -> None:
-        self._trusts: dict[str, Any] = {} if trusts is None else {"ssl_context": trusts}
+    def __init__(
+        self,
+        proxies: ProxyRules,
+        certificates: Certificates,
+        cacert: StrPath | None,
+        **options: Any,
+    ) -> None:
+        self._proxies = proxies
+        self._certificates = certificates
+        self._cacert = cacert
+        self._context: ssl.SSLContext | None = None
         super().__init__(**options)
 
+    def check_files(self) -> None:
+        """Raise `RegistryError` if the files of certificates are not what they should be."""
+        self._tls_context()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        """Return the settings of TLS, which are made when they are first needed."""
+        if self._context is None:
+            self._context = tls_context(self._certificates, self._cacert)
+        return self._context
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
+        """Send a request through the proxy that the environment names for its address."""
+        url = request.url or ""
+        proxy = proxy_for(self._proxies, url)
+        options["proxies"] = {} if proxy is None else {urlsplit(url).scheme: proxy}
+        return super().send(request, *args, **options)
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **{**options, **self._trusts})
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        super().init_poolmanager(*args, **options)
+        _make_patient(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **{**options, **self._trusts})
+        if proxy in self.proxy_manager:
+            return self.proxy_manager[proxy]
+        if proxy.startswith("https:"):
+            # A proxy that speaks TLS is not the registry: it is shown no client certificate.
+            context = tls_context(replace(self._certificates, client=None), self._cacert)
+            options.update(ssl_context=context, proxy_ssl_context=context)
+        return _make_patient(super().proxy_manager_for(proxy, **options))
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        """Use our own settings of TLS in place of those that `requests` makes of ``verify``."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._tls_context()} if host["scheme"] == "https" else {}
+
+    def cert_verify(self, *_: Any) -> None:
+        """Leave a connection's certificates as they are: they are those of the TLS context."""
 
 
-class _Patient:
-    """A connection; once it is open, what counts is the time that nothing moves."""
+class _Connection:
+    """A connection that times out when nothing moves, and that tells a proxy's refusal as such."""
+
+    sock: Any
+    _tunnel_host: str
+    _tunnel_port: int
+    _tunnel_headers: dict[str, str]
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        self.sock.settimeout(READ_TIMEOUT)  # type: ignore[attr-defined]
+        self.sock.settimeout(READ_TIMEOUT)
+
+    def _tunnel(self) -> None:
+        """Ask a proxy for a tunnel (RFC 9110, section 9.3.6); raise `ProxyRefused`.
+
+        `http.client` would put the status of a refusal into a text.
+        """
+        host = self._tunnel_host
+        target = f"{f'[{host}]' if ':' in host else host}:{self._tunnel_port}"
+        headers = {"Host": target, **self._tunnel_headers}
+        lines = [f"CONNECT {target} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+        self.sock.sendall("\r\n".join(lines).encode("latin-1"))
+        answer = http.client.HTTPResponse(self.sock, method="CONNECT")
+        try:
+            answer.begin()
+        except ConnectionError:
+            raise
+        except http.client.HTTPException as error:
+            raise ProxyRefused(None, ()) from error
+        finally:
+            answer.close()
+        if not 200 <= answer.status < 300:
+            offers = ", ".join(answer.headers.get_all("Proxy-Authenticate", []))
+            raise ProxyRefused(answer.status, offered_schemes(offers))
 
 
-class _HTTPConnection(_Patient, urllib3.connection.HTTPConnection):
-    pass
+@functools.cache
+def _patient_pool(pool: Any) -> Any:
+    """Return a kind of pool whose connections are `_Connection`."""
+    if issubclass(pool.ConnectionCls, _Connection):
+        return pool
+    connection = type("Connection", (_Connection, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-class _HTTPSConnection(_Patient, urllib3.connection.HTTPSConnection):
-    pass
+def _make_patient(manager: Any) -> Any:
+    """Let a manager of pools, for a proxy or for none, open connections that are `_Connection`."""
+    manager.pool_classes_by_scheme = {
+        scheme: _patient_pool(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+    return manager
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-def _trusting(cacert: str | os.PathLike[str]) -> ssl.SSLContext:
-    context = urllib3.util.ssl_.create_urllib3_context()
-    try:
-        context.load_verify_locations(cacert)
-    except (OSError, ValueError) as error:  # an SSLError is an OSError
-        problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
-        raise RegistryError(
-            f"{os.fspath(cacert)} is no file of certificates in PEM"
-            + (f": {problem}" if problem else "")
-        ) from error
-    return context
+def proxy_for(proxies: ProxyRules, url: str) -> str | None:
+    """Return the URL of the proxy for a request to ``url``; raises as `ProxyRules.proxy_for`."""
+    scheme, host, port = origin(url)
+    return proxies.proxy_for(scheme, host, port)
 
 
 def read_body(response: requests.Response, buffer: memoryview) -> int:
     """Fill ``buffer`` from a body, as it is stored; return the number of bytes, 0 at its end.
 
-    `urllib3` would read into bytes of its own and copy them: the response below it does not, which
-    makes a payload an eighth faster.
+    `urllib3` would read into bytes of its own and copy them. The response of `http.client` below it
+    does not, which makes writing a payload an eighth faster.
     """
-    below = getattr(response.raw, "_fp", None)
-    if not isinstance(below, http.client.HTTPResponse):
+    raw = getattr(response.raw, "_fp", None)
+    if not isinstance(raw, http.client.HTTPResponse):
         return int(response.raw.readinto(buffer))
-    size = below.readinto(buffer)
-    if not size and not below.length:
+    size = raw.readinto(buffer)
+    if not size and not raw.length:
         response.raw.release_conn()  # it was read to its end, and can be used again
     return size
 
@@ -224,6 +248,11 @@ def origin(url: str) -> tuple[str, str, int | None]:
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     # The dot at the end of a full name is not sent along, and so not in a registry's own links.
     return parts.scheme, (parts.hostname or "").lower().removesuffix("."), port
+
+
+def parse_number(text: str) -> int | None:
+    """Return the number that a header holds, if it is one that a size can have."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def check_host(registry: str) -> str:
@@ -239,16 +268,10 @@ def check_host(registry: str) -> str:
 
 
 def _is_host(registry: str) -> bool:
-    if not _HOST.fullmatch(registry):
+    match = _HOST.fullmatch(registry)
+    if match is None or int(match["port"] or 0) > 65535:
         return False
-    port = registry.rpartition(":")[2]
-    if ":" in registry and port.isdigit() and int(port) > 65535:
-        return False
-    address, bracket, _ = registry.removeprefix("[").partition("]")
-    if not bracket:
-        return True
     try:
-        ipaddress.IPv6Address(address)
+        return match["ipv6"] is None or bool(ipaddress.IPv6Address(match["ipv6"]))
     except ValueError:
         return False
-    return True

@@ -1,11 +1,11 @@
-"""A connection to one registry: a request out, an answer of a kind that was expected in."""
+"""The requests of one registry: sends them, and turns unexpected answers into errors."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,18 +20,29 @@ from docker_charon.errors import (
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
 from docker_charon.registry.auth import Login
+from docker_charon.registry.certificates import (
+    CertificateArgument,
+    Certificates,
+    ClientCertificate,
+    StrPath,
+    find_certificates,
+)
 from docker_charon.registry.credentials import (
     DOCKER_HUB,
-    DOCKER_HUB_HOSTS,
     Credentials,
-    find_credentials,
+    FoundLogin,
+    Keychain,
+    is_docker_hub,
 )
-from docker_charon.registry.failure import FAILURES, explain
-from docker_charon.registry.http import Session, check_host, origin
-from docker_charon.registry.refusal import Asker, refusal
+from docker_charon.registry.errors import NETWORK_ERRORS, answer_error, connection_error
+from docker_charon.registry.http import HTTPSession, check_host, origin
+from docker_charon.registry.retry import RetryPolicy, Tries
+
+RETRY = RetryPolicy()
+"""The policy of an `Access` that names no other."""
 
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
-_MOST_PAGES = 10_000  # of a list, before it is taken for one without an end
+_MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
 _log = logging.getLogger(__name__)
@@ -42,69 +53,73 @@ class Access:
     """How to reach a registry, and as whom.
 
     ``secure`` is ``False`` for plain HTTP. Without a username and a password, those that Docker or
-    Podman know are used. ``cacert`` is a file of certificates to trust besides the usual ones.
+    Podman know are used, unless ``anonymous`` is set. ``cacert`` is a file of certificates to trust
+    besides the usual ones and those of ``certs.d``. ``cert`` is a client certificate: a file that
+    holds its key as well, or a pair of two files; without it, that of ``certs.d`` is used.
+    ``retry`` says how often and for how long a failing request is tried again.
     """
 
     secure: bool = True
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    cacert: str | os.PathLike[str] | None = None
+    cacert: StrPath | None = None
+    cert: CertificateArgument | None = None
+    anonymous: bool = False
+    retry: RetryPolicy = field(default_factory=lambda: RETRY)
 
 
-class Connection:
-    """One registry, as one user sees it; ``connections`` are kept open for as many threads."""
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository of one registry: its paths in requests, and the scopes of tokens for it.
+
+    ``name`` is what the user calls it. ``remote_name`` is what the registry calls it: on Docker
+    Hub, ``python`` is ``library/python``.
+    """
+
+    name: str
+    remote_name: str
+
+    def path(self, *parts: str) -> str:
+        """Return a path below ``/v2/``: that of the repository, with ``parts`` after it."""
+        return "/".join((self.remote_name, *parts))
+
+    @property
+    def pull(self) -> str:
+        """The scope of reading from it."""
+        return f"repository:{self.remote_name}:pull"
+
+    @property
+    def push(self) -> str:
+        """The scope of writing to it."""
+        return f"repository:{self.remote_name}:pull,push"
+
+
+class Session:
+    """One registry, as one user sees it, who may log in with ``login``.
+
+    ``connections`` are kept open for as many threads.
+    """
 
     def __init__(self, registry: str, access: Access, connections: int = 1) -> None:
         check_host(registry)
-        username, password, secure = access.username, access.password, access.secure
-        if not all(value is None or isinstance(value, str) for value in (username, password)):
-            raise TypeError("a username and a password are a str")
-        if (username is None) != (password is None):
-            raise AuthenticationError(
-                f"a login to {registry} takes a username and a password, and one is missing"
-            )
-
-        def find() -> Credentials | None:
-            if username is not None and password is not None:
-                return Credentials(username, password)
-            return find_credentials(registry)
-
         self.registry = registry
-        is_docker_hub = registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS
-        self._asker = Asker(registry, secure, is_docker_hub)
-        host = DOCKER_HUB if is_docker_hub else registry
-        self.url = f"{'https' if secure else 'http'}://{host}/v2/"
-        self._session = Session(connections, access.cacert)
-        self._login = Login(self._session, self.url, registry, find)
+        self.retry = access.retry
+        host = DOCKER_HUB if is_docker_hub(registry) else registry
+        self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
+        self._secure = access.secure
+        self._certificates = _certificates(registry, access)
+        find = _finder(registry, access)
+        self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
+        self.login = Login(self._http, self.url, registry, find)
 
     def close(self) -> None:
-        """Close what is open to the registry."""
-        self._session.close()
+        """Close the connections to the registry."""
+        self._http.close()
 
-    def knows_a_way(self, refusal: requests.Response) -> bool:
-        """Whether a request with scopes may do better than one without, which got a 401."""
-        return self._login.knows_a_way(refusal)
-
-    def explain(self, error: Exception) -> ConnectionFailed:
-        """Make one line of a failure on the way to this registry."""
-        url = getattr(getattr(error, "request", None), "url", None)
-        elsewhere = self._elsewhere(url) if isinstance(url, str) else ""
-        if not elsewhere:
-            return explain(error, self.registry, secure=self._asker.secure)
-        failure = explain(error, elsewhere, secure=True)
-        what = failure.message
-        return ConnectionFailed(
-            f"{self.registry} sends us to another host: {what}",
-            hint="can that one be reached from here?",
-        )
-
-    def _elsewhere(self, url: str) -> str:
-        """Return the host of ``url`` if it is not the registry's own; else nothing."""
-        try:
-            is_own = self._login.covers(url)
-        except ValueError:
-            return ""
-        return "" if is_own else urlsplit(url).netloc.rpartition("@")[2]
+    def repository(self, name: str) -> Repository:
+        """Return the repository that the user calls ``name``."""
+        is_short = is_docker_hub(self.registry) and "/" not in name
+        return Repository(name, f"library/{name}" if is_short else name)
 
     def request(
         self,
@@ -112,61 +127,75 @@ class Connection:
         target: str,
         *,
         doing: str,
-        scopes: list[str] | None = None,
+        expect: tuple[int, ...] | None = None,
+        scopes: Sequence[str] = (),
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
-        expect: tuple[int, ...] | None = None,
-        pages: bool = False,
+        may_be_html: bool = False,
+        retry: RetryPolicy | None = None,
     ) -> requests.Response:
         """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
 
-        ``expect`` are the statuses that the caller deals with (``None``: all), ``doing`` is what
-        messages call it, and ``pages`` says that HTML may be right.
+        ``expect`` are the statuses that the caller deals with (``None``: all), and every other one
+        raises `RegistryError`. ``doing`` names the request in messages. Without ``may_be_html``, a
+        web page is an error. ``retry`` is `Access.retry` where none is given.
         """
-        url = target if "://" in target else self.url + target
-        try:
-            response = self._session.request(
-                method,
-                url,
-                params=params,
-                headers=headers,
-                data=body,  # type: ignore[arg-type]  # requests takes any sized iterable
-                auth=self._login.scoped(*(scopes or ())),
-                stream=True,
-            )
-        except FAILURES as error:
-            raise self.explain(error) from error
-        _log.debug("%s %s: %s", method, url.partition("?")[0], response.status_code)
-        try:
-            if expect is not None and response.status_code not in expect:
-                raise self.refusal(response, doing)
-            page = response.headers.get("Content-Type", "").lower().startswith("text/html")
-            if page and response.status_code == 200 and not pages:
-                raise RegistryError(
-                    f"{self.registry} answers with a web page to {doing}: it is not a registry, "
-                    "or something before it wants a login"
+        url = urljoin(self.url, target)
+
+        def attempt() -> requests.Response:
+            try:
+                response = self._http.request(
+                    method,
+                    url,
+                    params=params,
+                    headers=headers,
+                    data=body,  # type: ignore[arg-type]  # requests takes any sized iterable
+                    auth=self.login.scoped(*scopes),
+                    stream=True,
                 )
-            if method != "GET":
-                self.error_body(response)
-        except DockerCharonError:
-            response.close()
-            raise
-        return response
+            except NETWORK_ERRORS as error:
+                raise self.connection_error(error) from error
+            _log.debug("%s %s: %s", method, url.partition("?")[0], response.status_code)
+            try:
+                if expect is not None and response.status_code not in expect:
+                    raise self.answer_error(response, doing, scopes)
+                if response.status_code == 200 and is_html(response) and not may_be_html:
+                    raise RegistryError(
+                        f"{self.registry} answers with a web page to {doing}: it is not a "
+                        "registry, or something before it wants a login"
+                    )
+                if method != "GET":
+                    self.read_short(response)
+            except DockerCharonError:
+                response.close()
+                raise
+            return response
+
+        return Tries(retry or self.retry).run(attempt)
+
+    def head(self, path: str, **options: Any) -> requests.Response | None:
+        """Send a ``HEAD`` request; return its answer if that is 200 or 404.
+
+        ``None`` means that it says nothing: some registries refuse ``HEAD``, or answer 500 to it,
+        where ``GET`` tells the truth. ``options`` are those of `request`.
+        """
+        retry = replace(options.pop("retry", None) or self.retry, statuses=frozenset({429}))
+        try:
+            with self.request("HEAD", path, expect=(200, 404), retry=retry, **options) as response:
+                return response
+        except RegistryError as error:
+            if error.status is None:
+                raise
+            return None
 
     def pages(
-        self,
-        path: str,
-        *,
-        doing: str,
-        scopes: list[str],
-        expect: tuple[int, ...],
-        html: bool = False,
+        self, path: str, *, doing: str, **options: Any
     ) -> Iterator[tuple[requests.Response, Any]]:
         """Yield every page of a list: the answer, and its JSON object where that is 200.
 
-        A page follows another by the answer's ``Link`` (distribution-spec 1.1, "Listing Tags").
-        ``html`` says that the caller deals with a web page.
+        The ``Link`` of an answer leads to the next page (distribution-spec 1.1, "Listing Tags").
+        ``options`` are those of `request`.
         """
         page: str | None = path
         seen = set()
@@ -174,36 +203,34 @@ class Connection:
             seen.add(page)
             if len(seen) > _MOST_PAGES:
                 raise RegistryError(f"{self.registry} finds no end of {doing}")
-            with self.request(
-                "GET", page, scopes=scopes, expect=expect, doing=doing, pages=html
-            ) as response:
+            with self.request("GET", page, doing=doing, **options) as response:
                 document = None
                 if response.status_code == 200:
-                    try:
-                        document = parse_json(self.content(response, _LONGEST_PAGE))
-                    except ValueError:
-                        document = None
+                    with contextlib.suppress(ValueError):
+                        document = parse_json(self.read(response, _LONGEST_PAGE))
                 yield response, document if isinstance(document, dict) else None
                 next_page = _next_page(response)
                 page = self.resolve(response, next_page, doing) if next_page else None
 
-    def content(self, response: requests.Response, limit: int) -> bytes:
+    def read(self, response: requests.Response, limit: int) -> bytes:
         """Return an answer's body; one byte more than ``limit`` tells that there is more."""
         try:
             content: bytes = response.raw.read(limit + 1, decode_content=True)
-        except FAILURES as error:
-            raise self.explain(error) from error
+        except NETWORK_ERRORS as error:
+            raise self.connection_error(error) from error
         return content
 
-    def location(self, response: requests.Response, doing: str) -> str:
-        """Return where an upload session goes on, with the state in its query."""
-        return self.resolve(response, response.headers.get("Location"), doing)
+    def read_short(self, response: requests.Response) -> bytes:
+        """Return a body that may be cut; if it is read to its end, the connection is used again."""
+        with contextlib.suppress(ConnectionFailed):
+            return self.read(response, _LONGEST_ANSWER)
+        return b""
 
     def resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
-        """Return the URL that a registry's ``link``, which may be relative, stands for."""
+        """Return the URL of a ``link`` in an answer, which may be relative."""
         try:
-            place = urlsplit(urljoin(response.url, link))
-            scheme, host, _ = origin(place.geturl())
+            target = urlsplit(urljoin(response.url, link))
+            scheme, host, _ = origin(target.geturl())
         except ValueError:
             link = None
         if not link:
@@ -211,45 +238,98 @@ class Connection:
         own = urlsplit(self.url)
         if host == origin(self.url)[1] and (scheme, own.scheme) == ("http", "https"):
             # Behind a proxy that ends the TLS, a registry may not know its own address.
-            place = place._replace(scheme=own.scheme, netloc=own.netloc)
-        return place.geturl()
+            target = target._replace(scheme=own.scheme, netloc=own.netloc)
+        return target.geturl()
 
-    def path(self, repository: str) -> str:
-        """Return the repository's name in a request; on Docker Hub, ``python`` has a longer one."""
-        if self._asker.is_docker_hub and "/" not in repository:
-            return f"library/{repository}"
-        return repository
-
-    def pull(self, repository: str) -> str:
-        """Return the scope of reading a repository."""
-        return f"repository:{self.path(repository)}:pull"
-
-    def push(self, repository: str) -> str:
-        """Return the scope of writing to a repository, which a new one may need to be asked for."""
-        return f"repository:{self.path(repository)}:pull,push"
-
-    def refusal(self, response: requests.Response, doing: str) -> RegistryError:
-        """Make an error of an answer that was not expected."""
-        return refusal(
-            self._asker,
-            response.status_code,
-            self.error_body(response),
+    def answer_error(
+        self, response: requests.Response, doing: str, scopes: Sequence[str] = ()
+    ) -> RegistryError:
+        """Return what an unexpected answer to a request with ``scopes`` means."""
+        other_host = self._other_host(response.url)
+        is_plain = origin(response.url)[0] == "http"  # a proxy of TLS cannot answer in its place
+        return answer_error(
+            response,
+            self.read_short(response),
             doing,
-            elsewhere=self._elsewhere(response.url),
-            has_credentials=self._login.has_credentials,
+            self.registry,
+            secure=self._secure,
+            login=self.login.found(scopes),
+            other_host=other_host,
+            proxy=self._http.proxy_of(response.url) if is_plain else "",
+            client=None if other_host else self._certificates.client,
         )
 
-    def error_body(self, response: requests.Response) -> bytes:
-        """Return a short body; read to its end, so that the connection can be used again."""
-        try:
-            body: bytes = response.raw.read(_LONGEST_ANSWER, decode_content=True)
-        except FAILURES:
-            body = b""
-        return body
+    def connection_error(self, error: Exception) -> ConnectionFailed:
+        """Return what a failure on the way to this registry, or to its storage, means."""
+        url = getattr(getattr(error, "request", None), "url", None) or self.url
+        proxy = self._http.proxy_of(url)
+        other_host = self._other_host(url)
+        if not other_host:
+            return connection_error(
+                error,
+                self.registry,
+                secure=self._secure,
+                proxy=proxy,
+                client=self._certificates.client,
+            )
+        failure = connection_error(
+            error,
+            other_host,
+            secure=True,
+            prefix=f"{self.registry} sends us to another host: ",
+            proxy=proxy,
+        )
+        failure.hint = "can that one be reached from here?"
+        return failure
+
+    def _other_host(self, url: str) -> str:
+        """Return the host of ``url`` if it is not the registry's own; else nothing."""
+        return "" if self.login.covers(url) else urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _certificates(registry: str, access: Access) -> Certificates:
+    """Return the certificates for a registry: those that the caller names come first."""
+    if not access.secure:
+        if access.cert is not None:
+            raise RegistryError(
+                f"a client certificate is of no use with plain HTTP to {registry}",
+                hint="leave --insecure (secure=False) out, or the certificate",
+            )
+        return Certificates()
+    certificates = find_certificates(registry)
+    if access.cert is None:
+        return certificates
+    return replace(certificates, client=ClientCertificate.of(access.cert))
+
+
+def _finder(registry: str, access: Access) -> Callable[[str | None], FoundLogin]:
+    """Return what finds the login for a repository of ``registry``."""
+    username, password = access.username, access.password
+    if not all(value is None or isinstance(value, str) for value in (username, password)):
+        raise TypeError("a username and a password are a str")
+    if access.anonymous and (username is not None or password is not None):
+        raise AuthenticationError(
+            f"access to {registry} is either anonymous or with a username and a password"
+        )
+    if access.anonymous:
+        return lambda repository: FoundLogin()
+    if username is not None and password is not None:
+        login = FoundLogin(Credentials(username, password))
+        return lambda repository: login
+    if username is not None or password is not None:
+        raise AuthenticationError(
+            f"a login to {registry} takes a username and a password, and one is missing"
+        )
+    return Keychain(registry).find
+
+
+def is_html(response: requests.Response) -> bool:
+    """Whether an answer is a web page."""
+    return response.headers.get("Content-Type", "").lower().startswith("text/html")
 
 
 def _next_page(response: requests.Response) -> str | None:
-    """Return where a list goes on (RFC 8288): in any case, and with other relations beside it."""
+    """Return the ``next`` link (RFC 8288), in upper or lower case, alone or among others."""
     for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
         parameters = {name.lower(): value for name, value in link.items()}
         if "next" in parameters.get("rel", "").lower().split():

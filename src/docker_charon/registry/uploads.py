@@ -1,194 +1,235 @@
-"""A blob on its way to a registry: in one request, or in chunks where those are limited.
+"""A blob on its way to a registry: in one request, or in chunks where requests are limited.
 
-OCI distribution-spec 1.1, "Pushing blobs". One ``PUT`` with a length is what every registry takes;
-what stands before it may not, and answers 413.
+OCI distribution-spec 1.1, "Pushing blobs". Every registry takes one ``PUT`` with a length; a proxy
+before it may not, and answers 413.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any
+
+import requests
 
 from docker_charon.errors import ConnectionFailed, DockerCharonError, RegistryError
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry.http import pause
-
-TRIES = 5
-"""At a blob, each in a session of its own."""
+from docker_charon.registry.blobs import blob_size
+from docker_charon.registry.http import parse_number
+from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
+from docker_charon.registry.session import Repository, Session
 
 FIRST_CHUNK = 1_000_000
-"""Bytes; what passes a limit of 1 MiB, which is the default of nginx."""
+"""Bytes of a request that passes a limit of 1 MiB, which is the default of nginx."""
 SMALLEST_CHUNK = 64 * 1024
-_IDLE = 5  # chunks in a row of which nothing arrives
 _LARGEST_CHUNK = 64 * 1024 * 1024  # that a registry can ask for: a chunk is kept in memory
-_PIECE = 64 * 1024  # bytes at a time, so that a slow line is not taken for a dead one
+_PIECE = 64 * 1024  # bytes sent at a time, so that a slow line is not taken for a dead one
 
-
-@dataclass(frozen=True, slots=True)
-class UploadSession:
-    """An open upload: where it goes on, how much has arrived, and the smallest chunk, in bytes."""
-
-    location: str
-    received: int = 0
-    min_chunk: int = 0
-
-
-class Endpoints(Protocol):
-    """What an upload asks of a client: one method an endpoint."""
-
-    def head_blob(self, repository: str, digest: Digest, *, to_push: bool = False) -> int | None:
-        """Return a blob's size in bytes, or ``None`` (end-2)."""
-
-    def start_upload(self, repository: str, doing: str) -> UploadSession:
-        """Open a session (end-4a)."""
-
-    def put_upload(
-        self, repository: str, session: UploadSession, blob: Descriptor, body: Body | bytes
-    ) -> bool:
-        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
-
-    def patch_upload(
-        self, repository: str, session: UploadSession, chunk: bytes, doing: str
-    ) -> UploadSession | None:
-        """Send a chunk (end-5); ``None`` if it is too large (413)."""
-
-    def upload_status(self, repository: str, session: UploadSession, doing: str) -> UploadSession:
-        """Ask how much has arrived (end-13)."""
-
-    def cancel_upload(self, repository: str, session: UploadSession, doing: str) -> None:
-        """Give a session back, where the registry lets us."""
+_UNKNOWN_UPLOAD = "BLOB_UPLOAD_UNKNOWN"
+_STUCK = 202  # the status of an answer after which an upload cannot go on
+_STATUSES = TRANSIENT | {_STUCK, 416}
+_CODES = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", _UNKNOWN_UPLOAD})
+"""What another session may mend: this one is unknown, or lost or damaged what was sent."""
 
 
 class BlobUploads:
-    """Uploads blobs, and remembers how large a request may be."""
+    """Uploads the blobs of one registry, and remembers how large a request may be."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
-        self._endpoints = endpoints
-        self._largest: int | None = None  # as long as nobody has complained, a blob is one request
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._largest: int | None = None  # until a request was too large, a blob is one request
 
-    def upload(self, repository: str, blob: Descriptor, body: Body) -> None:
+    def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
         """Store a blob.
 
-        A session in which something went wrong is not used again: what has become of it is
-        anybody's guess. The registry is asked whether the blob has arrived all the same, and if
-        not, it is sent in another session.
+        An upload session in which something went wrong is not used again, because its state is
+        unknown. The registry is asked whether the blob has arrived all the same, and if it has not,
+        the blob is sent in another session. All of this is one operation with one count of tries.
         """
-        for tries_left in reversed(range(TRIES)):
-            try:
-                self._try(repository, blob, body)
-                return
-            except RegistryError as error:
-                if not tries_left or not _may_pass(error):
-                    raise
-            time.sleep(pause(TRIES - tries_left))
-            if self._endpoints.head_blob(repository, blob.digest, to_push=True) == blob.size:
-                return
+        tries = Tries(replace(self._session.retry, statuses=_STATUSES, codes=_CODES))
 
-    def _try(self, repository: str, blob: Descriptor, body: Body) -> None:
-        if self._largest is None or blob.size <= self._largest:
-            one = _Upload(self._endpoints, repository, blob)
-            if one.whole(body):
-                return
-            self._largest = self._largest or FIRST_CHUNK
+        def attempt() -> None:
+            if tries.failures:
+                size = blob_size(self._session, repository, blob.digest, to_push=True, retry=ONCE)
+                if size == blob.size:
+                    return
+            self._send(repository, blob, body, tries)
+
+        tries.run(attempt)
+
+    def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
+        """Ask for a copy inside the registry (end-11); ``False`` means that it did not make one."""
+        doing = f"a mount of the blob {digest} from {source.name} to {repository.name}"
+        try:
+            with self._session.request(
+                "POST",
+                repository.path("blobs", "uploads", ""),
+                scopes=[repository.push, source.pull],
+                params={"mount": digest, "from": source.remote_name},
+                expect=(201, 202),
+                doing=doing,
+                # Any other answer means an upload, and that is tried again.
+                retry=replace(self._session.retry, statuses=frozenset({429})),
+            ) as response:
+                if response.status_code == 201:
+                    return True
+                with _UploadSession(self._session, repository, doing, response):
+                    return False
+        except ConnectionFailed:
+            raise
+        except RegistryError:
+            return False  # the token service does not know the source, or not for this user
+
+    def _send(self, repository: Repository, blob: Descriptor, body: Body, tries: Tries) -> None:
+        """Send a blob once, in requests as large as they may be."""
         while True:
-            several = _Upload(self._endpoints, repository, blob)
-            size = max(self._largest, several.session.min_chunk)
-            if several.in_chunks(body, size):
-                return
-            if size // 2 < max(SMALLEST_CHUNK, several.session.min_chunk):
-                raise RegistryError(
-                    f"even chunks of {size:,} bytes are too large (413) for {several.doing}",
-                    hint="something before the registry limits requests: raise the limit there",
-                    status=413,
-                )
-            self._largest = size // 2
+            with self._open(repository, blob) as upload:
+                largest = self._largest and max(self._largest, upload.smallest_chunk)
+                if largest is None or blob.size <= largest:
+                    is_stored = upload.put(blob, _Pieces(body) if len(body) else b"")
+                else:
+                    is_stored = upload.send_chunks(blob, body, largest, tries)
+                if is_stored:
+                    return
+                if largest is None:
+                    self._largest = FIRST_CHUNK
+                elif largest // 2 >= max(SMALLEST_CHUNK, upload.smallest_chunk):
+                    self._largest = largest // 2
+                else:
+                    raise RegistryError(
+                        f"even chunks of {largest:,} bytes are too large (413) for {upload.doing}",
+                        hint="something before the registry limits requests: raise the limit there",
+                        status=413,
+                    )
+
+    def _open(self, repository: Repository, blob: Descriptor) -> _UploadSession:
+        """Open an upload session (end-4a)."""
+        doing = f"the upload of the blob {blob.digest} to {repository.name}"
+        with self._session.request(
+            "POST",
+            repository.path("blobs", "uploads", ""),
+            scopes=[repository.push],
+            expect=(202,),
+            doing=doing,
+            retry=ONCE,
+        ) as response:
+            return _UploadSession(self._session, repository, doing, response)
 
 
-class _Upload:
-    """One try at one blob, in a session of its own."""
+class _UploadSession:
+    """An upload session that ``response`` opened; on leaving it without a blob, it is cancelled.
 
-    def __init__(self, endpoints: Endpoints, repository: str, blob: Descriptor) -> None:
-        self.doing = f"the upload of the blob {blob.digest} to {repository}"
-        self._endpoints = endpoints
+    Each request is sent once: what a failed one has left behind has to be asked.
+    """
+
+    def __init__(
+        self, session: Session, repository: Repository, doing: str, response: requests.Response
+    ) -> None:
+        self.doing = doing
+        self.smallest_chunk = parse_number(response.headers.get("OCI-Chunk-Min-Length", "")) or 0
+        self._session = session
         self._repository = repository
-        self._blob = blob
-        self.session = endpoints.start_upload(repository, self.doing)
+        self._received = 0
+        self._is_stored = False
+        self._location = session.resolve(response, response.headers.get("Location"), doing)
 
-    def whole(self, body: Body) -> bool:
-        """Send all of it in one request; ``False`` if that is too large."""
-        with self._given_back():
-            pieces = _Pieces(body) if len(body) else b""
-            if self._endpoints.put_upload(self._repository, self.session, self._blob, pieces):
-                return True
-        self._cancel()
-        return False
+    def __enter__(self) -> _UploadSession:
+        return self
 
-    def in_chunks(self, body: Body, size: int) -> bool:
-        """Send it in chunks of ``size`` bytes; ``False`` if those are too large."""
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if not self._is_stored and isinstance(error, (DockerCharonError, type(None))):
+            with contextlib.suppress(RegistryError):  # not every registry allows it
+                self._request("DELETE").close()
+
+    def put(self, blob: Descriptor, body: Body | bytes) -> bool:
+        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
+        with self._request(
+            "PUT",
+            params={"digest": blob.digest},
+            headers={"Content-Type": "application/octet-stream"},
+            body=body,
+            expect=(201, 204, 413),
+        ) as response:
+            self._is_stored = response.status_code != 413
+            return self._is_stored
+
+    def send_chunks(self, blob: Descriptor, body: Body, size: int, tries: Tries) -> bool:
+        """Send a blob in chunks of ``size`` bytes; ``False`` if those are too large."""
         if size > _LARGEST_CHUNK:
             raise RegistryError(f"the registry wants chunks of {size:,} bytes for {self.doing}")
         pending = bytearray()  # what has been read and has not arrived
         pieces = iter(body)
-        idle = 0  # chunks in a row of which nothing arrived
-        with self._given_back():
-            while (start := self.session.received) < self._blob.size:
-                while len(pending) < min(size, self._blob.size - start):
-                    pending += next(pieces)
-                answer = self._send(bytes(pending[:size]))
-                if answer is None:
-                    break
-                self.session = answer
-                idle = idle + 1 if answer.received == start else 0
-                if not start <= answer.received <= start + len(pending) or idle == _IDLE:
-                    raise RegistryError(
-                        f"the registry says that {answer.received:,} bytes have arrived of "
-                        f"{self.doing}, which cannot be",
-                        status=202,
-                    )
-                del pending[: answer.received - start]
-            else:
-                for _ in pieces:  # so that the body has seen to its own end
-                    pass
-                if self._endpoints.put_upload(self._repository, self.session, self._blob, b""):
-                    return True
-        self._cancel()
-        return False
+        while (start := self._received) < blob.size:
+            while len(pending) < min(size, blob.size - start):
+                pending += next(pieces)
+            if not self._patch(bytes(pending[:size]), tries):
+                return False
+            del pending[: self._received - start]
+        for _ in pieces:  # so that the body checks its own end
+            pass
+        return self.put(blob, b"")
 
-    def _send(self, chunk: bytes) -> UploadSession | None:
-        """Send a chunk; where it is not clear what has arrived of it, ask."""
+    def _patch(self, chunk: bytes, tries: Tries) -> bool:
+        """Send a chunk (end-5); ``False`` if it is too large (413).
+
+        Where it is not clear how much of it has arrived, the registry is asked (end-13).
+        """
+        start = self._received
+        end = start + len(chunk)
         try:
-            return self._endpoints.patch_upload(self._repository, self.session, chunk, self.doing)
+            with self._request(
+                "PATCH",
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Range": f"{start}-{end - 1}",
+                },
+                body=chunk,
+                expect=(201, 202, 204, 413),
+            ) as response:
+                if response.status_code == 413:
+                    return False
+                self._move(response, start + 1, end, received=end)
         except RegistryError as error:
-            if not _may_pass(error):
-                raise
-            return self._endpoints.upload_status(self._repository, self.session, self.doing)
-
-    @contextlib.contextmanager
-    def _given_back(self) -> Iterator[None]:
-        """Give the session back when it comes to nothing."""
-        try:
-            yield
-        except DockerCharonError:
-            self._cancel()
-            raise
-
-    def _cancel(self) -> None:
-        self._endpoints.cancel_upload(self._repository, self.session, self.doing)
-
-
-def _may_pass(error: RegistryError) -> bool:
-    """Whether another session may do better: this one broke, is forgotten, or met a bad moment."""
-    if isinstance(error, ConnectionFailed):
+            tries.wait(error)
+            with self._request("GET", expect=(200, 202, 204)) as response:
+                self._move(response, start, end, received=start)
+        tries.progress(self._received)
         return True
-    if error.code == "DIGEST_INVALID":
-        return True  # what is sent has been checked: it was damaged on its way
-    if error.status == 404:
-        return not error.code or error.code.startswith("BLOB_UPLOAD")
-    return error.status in (408, 416, 500, 502, 503, 504)
+
+    def _move(self, response: requests.Response, least: int, most: int, *, received: int) -> None:
+        """Read from an answer where the session goes on, and how many bytes have arrived.
+
+        Where it does not say how many, they are ``received``. Raises `RegistryError` unless they
+        are from ``least`` to ``most``.
+        """
+        if link := response.headers.get("Location"):
+            self._location = self._session.resolve(response, link, self.doing)
+        value = response.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
+        last = parse_number(value)
+        if last == 0 and received != 1:
+            received = 0  # distribution answers 0-0 for nothing, as for one byte
+        elif last is not None:
+            received = last + 1
+        self._received = received
+        if not least <= received <= most:
+            raise RegistryError(
+                f"the registry says that {received:,} bytes have arrived of {self.doing}, which "
+                "cannot be",
+                status=_STUCK,
+            )
+
+    def _request(self, method: str, **options: Any) -> requests.Response:
+        scopes = [self._repository.push]
+        try:
+            return self._session.request(
+                method, self._location, doing=self.doing, scopes=scopes, retry=ONCE, **options
+            )
+        except RegistryError as error:
+            if error.status == 404 and not error.code:
+                error.code = _UNKNOWN_UPLOAD  # nothing else can be missing here
+            raise
 
 
 @dataclass(frozen=True, slots=True)

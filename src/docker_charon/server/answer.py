@@ -1,4 +1,4 @@
-"""An answer of the server, as a value: status, headers, and a body or a blob."""
+"""An answer of the server: a status, headers, and a body, which is bytes or a part of a blob."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from docker_charon.server.store import Blob, Code, Rejected
 _STATUS = {
     Code.BLOB_UNKNOWN: 404,
     Code.BLOB_UPLOAD_UNKNOWN: 404,
+    Code.DENIED: 403,
     Code.MANIFEST_UNKNOWN: 404,
     Code.NAME_UNKNOWN: 404,
     Code.UNSUPPORTED: 405,
     Code.TOOMANYREQUESTS: 429,
     Code.UNKNOWN: 500,
 }
-"""All others are 400."""
+"""The status of every code that is not answered with 400."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent: ``content``, or the bytes of ``blob`` from ``start`` to before ``end``."""
+    """The body is ``content`` or, with a ``blob``, its bytes from ``start`` up to ``end``."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -35,20 +36,20 @@ class Answer:
 
     @property
     def length(self) -> int:
-        """The size of its body in bytes."""
+        """The size of the body in bytes."""
         return len(self.content) if self.blob is None else self.end - self.start
 
 
-def document(
+def json_answer(
     value: Any, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
 ) -> Answer:
-    """Answer with a JSON document."""
+    """Answer with a JSON document (200)."""
     content = json.dumps(value, separators=(",", ":")).encode()
     return Answer(200, {"Content-Type": media_type, **(headers or {})}, content)
 
 
 def created(location: str, digest: Digest, **headers: str) -> Answer:
-    """Answer that something is stored, and where it is to be had (201)."""
+    """Answer that something has been stored, and where it can be pulled (201)."""
     return Answer(201, {"Location": location, "Docker-Content-Digest": digest, **headers})
 
 
@@ -60,16 +61,15 @@ def error(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Answer that something is wrong (distribution-spec 1.1, "Error Codes")."""
-    described = {"code": code.value, "message": message, "detail": detail}
-    content = json.dumps({"errors": [described]}, separators=(",", ":")).encode()
+    """Answer with an error (distribution-spec 1.1, "Error Codes")."""
+    document = {"errors": [{"code": code.value, "message": message, "detail": detail}]}
     return Answer(
         status or _STATUS.get(code, 400),
         {"Content-Type": "application/json", **(headers or {})},
-        content,
+        json.dumps(document, separators=(",", ":")).encode(),
     )
 
 
 def rejection(reason: Rejected, *, status: int | None = None, **headers: str) -> Answer:
-    """Answer why something cannot be done."""
+    """Answer why a request was rejected."""
     return error(reason.code, reason.message, reason.detail, status=status, headers=headers)

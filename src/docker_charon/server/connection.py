@@ -1,8 +1,10 @@
-"""A client's connection: requests come in, answers go out (HTTP/1.1, RFC 9112)."""
+"""A connection of a client: it reads requests and sends answers (HTTP/1.1, RFC 9112)."""
 
 from __future__ import annotations
 
 import contextlib
+import email.utils
+import http
 import io
 import logging
 import os
@@ -10,189 +12,243 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 
 from docker_charon.payload.random_access import Extent
 from docker_charon.server.answer import Answer, error
-from docker_charon.server.endpoints import Request
-from docker_charon.server.request_body import Malformed, RequestBody
+from docker_charon.server.head import MalformedRequest, RequestHead, read_head
+from docker_charon.server.request import Request, RequestBody
 from docker_charon.server.store import Blob, Code
 
 _log = logging.getLogger(__name__)
 
 TIMEOUT = 120.0
-"""Seconds that a client may neither send nor take anything."""
+"""Seconds that the server waits for a client: for its next request, or within a body."""
 HEAD_TIMEOUT = 30.0
 """Seconds from the first to the last byte of a request's head."""
+LOWEST_RATE = 1000
+"""Bytes a second: within a body, a slower client uses up the `TIMEOUT` and is disconnected."""
 
-_READ_ALL_THE_SAME = 1024 * 1024  # bytes of a body that nobody wants, to keep the connection
-_LINGER = 5.0  # seconds that a client has to read an answer that comes before it has sent all
-_LINGER_PIECE = 256 * 1024
-_STRETCH = 1 << 30  # what one call of sendfile is asked for: 32-bit systems take no more than 2^31
+_MOST_DISCARDED = 1024 * 1024  # bytes of an unwanted body that are read to keep the connection
+_LINGER_TIME = 5.0  # seconds for the client to read an answer while it still sends its body
+_LINGER_BUFFER = 256 * 1024
+_SENDFILE_SIZE = 1 << 30  # bytes in one call; 32-bit systems accept less than 2^31
 
 
-class _Incoming(io.RawIOBase):
-    """What comes over a connection, until ``deadline`` if there is one."""
+class _Patience:
+    """How long the server still waits for a client within one body, in either direction.
+
+    Waiting uses it up, and bytes fill it again. A slow disk of the server does not count.
+    """
+
+    def __init__(self) -> None:
+        self._left = TIMEOUT
+
+    def wait(self, transfer: Callable[[float], int]) -> int:
+        """Call ``transfer`` with a timeout in seconds; return the number of bytes that it returns.
+
+        Raises ``TimeoutError`` when the client has been too slow.
+        """
+        started = time.monotonic()
+        size = transfer(self._left)
+        self._left += size / LOWEST_RATE - (time.monotonic() - started)
+        if self._left <= 0:
+            raise TimeoutError("the client is too slow")
+        self._left = min(self._left, TIMEOUT)
+        return size
+
+
+class _SocketReader(io.RawIOBase):
+    """Reads from a socket: until ``deadline`` if there is one, else with ``patience``."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self.deadline: float | None = None
+        self.patience = _Patience()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # any buffer
-        if self.deadline is None:
-            self._connection.settimeout(TIMEOUT)
-        else:
-            self._connection.settimeout(max(0.001, self.deadline - time.monotonic()))
-        return self._connection.recv_into(buffer)
+        def receive(timeout: float) -> int:
+            self._connection.settimeout(timeout)
+            return self._connection.recv_into(buffer)
+
+        if self.deadline is not None:
+            return receive(max(0.001, self.deadline - time.monotonic()))
+        return self.patience.wait(receive)
 
 
-class Connection(BaseHTTPRequestHandler):
-    """Reads requests one after the other, has them answered, and sends the answers."""
+class Connection:
+    """Reads requests one after the other, and sends the answer to each.
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = TIMEOUT
-    answer: Callable[[Request], Answer]
-    """Set in a subclass: this one is made by the standard library, anew for each connection."""
+    ``idle_since`` is the `time.monotonic` since which it has waited for a whole head; while a
+    request is being answered, it is ``None``.
+    """
 
-    def setup(self) -> None:
-        """Prepare to read with a deadline."""
-        super().setup()
-        self._incoming = _Incoming(self.connection)
-        self.rfile.close()
-        self._stream = io.BufferedReader(self._incoming, 64 * 1024)
-        self.rfile = self._stream
+    def __init__(
+        self, connection: socket.socket, client: str, answer: Callable[[Request], Answer]
+    ) -> None:
+        self._connection = connection
+        self._client = client
+        self._answer = answer
+        self._reader = _SocketReader(connection)
+        self._stream = io.BufferedReader(self._reader, 64 * 1024)
+        self.idle_since: float | None = time.monotonic()
+        self.is_disconnected = False
 
-    def handle_one_request(self) -> None:
-        """Wait for a request, read its head in a limited time, and serve it."""
-        self.command, self.path, self.request_version = "", "", "HTTP/1.1"
+    def run(self) -> None:
+        """Serve the client until one side closes the connection."""
         try:
-            self._incoming.deadline = None
-            self._stream.peek(1)
-            self._incoming.deadline = time.monotonic() + HEAD_TIMEOUT
-            super().handle_one_request()
-        except (ConnectionError, TimeoutError, ValueError) as problem:
-            # ValueError: the server has ended, and closed what this was reading from.
-            self.close_connection = True
-            _log.debug("%s: %s", self.client_address[0], problem)
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            while not self.is_disconnected and self._serve_request():
+                pass
+        except (OSError, ValueError) as problem:  # ValueError: the server has closed the socket
+            _log.debug("%s: %s", self._client, problem)
+        finally:
+            self.disconnect()
+            self._connection.close()
 
-    def handle_expect_100(self) -> bool:
-        """Do nothing yet: the client is told to go on once its body is wanted."""
-        return True
+    def disconnect(self) -> None:
+        """End the connection from another thread: what waits for the client fails at once."""
+        self.is_disconnected, self.idle_since = True, None
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
-    def _serve(self) -> None:
-        self._incoming.deadline = None
+    def _serve_request(self) -> bool:
+        """Read a request and answer it; return whether the connection stays open."""
+        self.idle_since = time.monotonic()
+        self._reader.deadline = self.idle_since + TIMEOUT
+        if not self._stream.peek(1):
+            return False
+        self._reader.deadline = time.monotonic() + HEAD_TIMEOUT
         try:
-            body = RequestBody(self._stream, self.headers, self._go_on)
-        except Malformed as problem:
-            self._send(error(Code.UNSUPPORTED, str(problem), status=400), close=True)
-            return
-        path, _, query = self.path.partition("?")
+            head = read_head(self._stream)
+            if head is None:
+                return False
+            body = RequestBody(self._stream, head, lambda: self._send_continue(head))
+        except MalformedRequest as problem:
+            self._refuse(problem)
+            return False
+        self.idle_since = self._reader.deadline = None
+        self._reader.patience = _Patience()
         try:
-            answer = self.answer(Request(self.command, path, query, self.headers, body))
-        except Malformed as problem:
-            answer = error(Code.UNSUPPORTED, str(problem), status=400)
+            answer = self._answer(Request(head, body))
+        except MalformedRequest as problem:
+            self._refuse(problem, head)
+            return False
         except (ConnectionError, TimeoutError):
             raise
         except Exception:
-            _log.exception("%s %s failed", self.command, path)
-            answer = error(Code.UNKNOWN, "the server has failed; its log says how")
+            _log.exception("%s %s failed", head.method, head.path)
+            answer = error(Code.UNKNOWN, "the server failed; its log has the details")
         rest = body.remaining
-        waits = "100-continue" in self.headers.get("Expect", "").lower() and rest == body.length
-        keep = rest == 0 or (rest is not None and rest <= _READ_ALL_THE_SAME and not waits)
-        self._send(answer, close=not keep)
+        # A client that waits for 100 (Continue) may never send the body.
+        is_waiting = head.expects_continue and rest == body.length
+        can_continue = rest == 0 or (
+            rest is not None and rest <= _MOST_DISCARDED and not is_waiting
+        )
+        keep = can_continue and head.keeps_connection
+        self._send(answer, head, close=not keep)
         if keep:
-            for _ in body.pieces():
+            for _ in body.chunks():
                 pass
         else:
             self._linger()
+        return keep
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815  # found by name
+    def _send_continue(self, head: RequestHead) -> None:
+        if head.expects_continue:
+            self._send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _go_on(self) -> None:
-        if "100-continue" in self.headers.get("Expect", "").lower() and (
-            self.request_version >= "HTTP/1.1"
-        ):
-            self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def _refuse(self, problem: MalformedRequest, head: RequestHead | None = None) -> None:
+        self._reader.deadline = None
+        self._send(error(Code.UNSUPPORTED, str(problem), status=problem.status), head, close=True)
+        self._linger()
 
-    def _send(self, answer: Answer, *, close: bool = False) -> None:
-        self.close_connection = self.close_connection or close
+    def _send(self, answer: Answer, head: RequestHead | None, *, close: bool) -> None:
+        self._reader.patience = _Patience()
         lines = [
-            f"HTTP/1.1 {answer.status} {self.responses.get(answer.status, ('',))[0]}",
-            f"Date: {self.date_time_string()}",
+            f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}",
+            f"Date: {email.utils.formatdate(usegmt=True)}",
             "Server: docker-charon",
             "Docker-Distribution-Api-Version: registry/2.0",
             *(f"{name}: {value}" for name, value in answer.headers.items()),
         ]
         if answer.status != 204:
             lines.append(f"Content-Length: {answer.length}")
-        if self.close_connection:
+        if close:
             lines.append("Connection: close")
-        head = "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1", "replace")
-        _log.debug("%s %s: %d", self.command, self.path, answer.status)
-        self.connection.settimeout(TIMEOUT)
-        is_short = self.command != "HEAD" and answer.blob is None
-        self.connection.sendall(head + answer.content if is_short else head)
-        if answer.blob is not None and self.command != "HEAD":
+        elif head is not None and head.version == "HTTP/1.0":
+            lines.append("Connection: keep-alive")
+        encoded = "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1", "replace")
+        if head is not None:
+            _log.debug("%s %s: %d", head.method, head.path, answer.status)
+        if head is not None and head.method == "HEAD":
+            self._send_all(encoded)
+        elif answer.blob is None:
+            self._send_all(encoded + answer.content)
+        else:
+            self._send_all(encoded)
             self._send_blob(answer.blob, answer.start, answer.end)
 
+    def _send_all(self, data: bytes | memoryview) -> None:
+        rest = memoryview(data)
+
+        def send(timeout: float) -> int:
+            self._connection.settimeout(timeout)
+            return self._connection.send(rest)
+
+        while rest:
+            rest = rest[self._reader.patience.wait(send) :]
+
     def _send_blob(self, blob: Blob, start: int, end: int) -> None:
-        """Send a stretch of a blob; once begun, a failure can only cut the connection."""
+        """Send a part of a blob; an error in the middle can only close the connection."""
         try:
             with blob.extent() as extent:
                 if extent is not None and hasattr(os, "sendfile"):
-                    _send_file(self.connection, extent, start, end)
+                    self._send_extent(extent, start, end)
                     return
-                for piece in blob.chunks(start):
-                    self.connection.sendall(piece[: end - start])
-                    start += len(piece)
+                for chunk in blob.chunks(start):
+                    self._send_all(chunk[: end - start])
+                    start += len(chunk)
                     if start >= end:
                         return
         except (ConnectionError, TimeoutError):
             raise
         except Exception as problem:
-            _log.error("%s cannot be sent: %s", self.path, problem)
-            raise ConnectionAbortedError("the answer broke off") from problem
+            _log.error("a blob cannot be sent: %s", problem)
+            raise ConnectionAbortedError("the answer could not be finished") from problem
+
+    def _send_extent(self, extent: Extent, start: int, end: int) -> None:
+        """Send a part of an extent with ``sendfile``, which copies nothing into this process."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLOUT)
+        self._connection.setblocking(False)
+
+        def send(timeout: float) -> int:
+            if not poll.poll(timeout * 1000):
+                raise TimeoutError("the client does not receive anything")
+            with contextlib.suppress(BlockingIOError):
+                size = os.sendfile(
+                    self._connection.fileno(),
+                    extent.descriptor,
+                    extent.offset + start,
+                    min(end - start, _SENDFILE_SIZE),
+                )
+                if not size:
+                    raise OSError("the file is shorter than it was")
+                return size
+            return 0
+
+        while start < end:
+            start += self._reader.patience.wait(send)
 
     def _linger(self) -> None:
-        """Let the client read the answer: closing while it sends would take that away from it."""
+        """Give the client time to read the answer: a reset while it sends could destroy it."""
         with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            self._incoming.deadline = time.monotonic() + _LINGER
-            buffer = bytearray(_LINGER_PIECE)
-            while time.monotonic() < self._incoming.deadline:
-                if not self._incoming.readinto(buffer):
+            self._connection.shutdown(socket.SHUT_WR)
+            self._reader.deadline = time.monotonic() + _LINGER_TIME
+            buffer = bytearray(_LINGER_BUFFER)
+            while time.monotonic() < self._reader.deadline:
+                if not self._reader.readinto(buffer):
                     return
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer a request that cannot even be read."""
-        self._send(error(Code.UNSUPPORTED, message or "bad request", status=int(code)), close=True)
-        self._linger()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        """Log what the standard library would print."""
-        _log.debug(format, *args)
-
-
-def _send_file(connection: socket.socket, extent: Extent, start: int, end: int) -> None:
-    """Have the system send a stretch of an extent, without a copy in this process."""
-    poll = select.poll()
-    poll.register(connection, select.POLLOUT)
-    while start < end:
-        try:
-            sent = os.sendfile(
-                connection.fileno(),
-                extent.descriptor,
-                extent.offset + start,
-                min(end - start, _STRETCH),
-            )
-        except BlockingIOError:  # a socket with a timeout does not block
-            if not poll.poll(TIMEOUT * 1000):
-                raise TimeoutError("the client takes nothing") from None
-            continue
-        if not sent:
-            raise OSError("the file is shorter than it was")
-        start += sent

@@ -1,14 +1,15 @@
-"""An OCI image layout (image-spec 1.1, image-layout) as a store to be read and written.
+"""A layout: an OCI image layout in a directory (image-spec 1.1, image-layout), read and written.
 
 ::
 
-    oci-layout, index.json     as other tools read them
+    oci-layout, index.json     the files of every image layout
     blobs/sha256/<hex>         manifests, configs and layers, each once
-    .docker-charon/            ours: the lock, and what is not whole yet
+    .docker-charon/            the lock file and the temporary files of this server
 
-A manifest is in ``index.json`` under the name ``repository:tag``, and one without a tag as
-``repository@digest``. A blob takes its name when it is whole and on the disk, and a manifest is
-listed after all that it needs: whenever the server is killed, what the layout lists can be pulled.
+``index.json`` lists a manifest as ``repository:tag`` or, if it has no tag, ``repository@digest``.
+A blob gets its name after it is complete and flushed to the disk, and a manifest is listed after
+everything that it refers to is there. So all that the layout lists can be pulled, even after the
+server was killed.
 """
 
 from __future__ import annotations
@@ -18,107 +19,128 @@ import json
 import logging
 import os
 import shutil
-import stat
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from docker_charon.errors import DockerCharonError, InvalidManifest, ServerError
 from docker_charon.files import flush, flush_directory, lock, put_in_place, write_durably
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
 from docker_charon.oci.manifest import MAX_SIZE
-from docker_charon.payload.format import INDEX_PATH, LAYOUT_PATH, blob_path
-from docker_charon.payload.random_access import Extent
-from docker_charon.server.catalog import Catalog
+from docker_charon.payload.format import (
+    DESCRIPTOR_PATH,
+    INDEX_PATH,
+    LAYOUT_PATH,
+    PayloadDescriptor,
+    blob_path,
+)
+from docker_charon.payload.limits import LONGEST_DOCUMENT
+from docker_charon.payload.random_access import Extent, read_into
+from docker_charon.server.directory import (
+    check_file,
+    check_folder,
+    file_size,
+    open_file,
+    open_lock,
+    read_file,
+)
+from docker_charon.server.layout_catalog import CatalogLoader
 from docker_charon.server.layout_index import LayoutIndex
 from docker_charon.server.manifest import StoredManifest
-from docker_charon.server.store import Code, Rejected
+from docker_charon.server.store import Catalog, Code, Rejected
 from docker_charon.server.upload import Upload, Uploads
 
 _log = logging.getLogger(__name__)
 
-_OURS = ".docker-charon"
-_PIECE = 256 * 1024
+_OWN_FOLDER = ".docker-charon"
+_READ_SIZE = 256 * 1024
+_LONGEST_MARKER = 4096  # bytes of oci-layout, which has 30
 
 
 @dataclass(frozen=True, slots=True)
 class _StoredBlob:
-    """A blob in a file of its own."""
+    """A blob in its file."""
 
     path: Path
     size: int
 
     @contextlib.contextmanager
     def extent(self) -> Iterator[Extent | None]:
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             yield Extent(file.fileno(), 0, self.size)
 
     def chunks(self, start: int = 0) -> Iterator[memoryview]:
-        buffer = memoryview(bytearray(_PIECE))
-        with self.path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(_READ_SIZE))
+        with open_file(self.path) as file:
             file.seek(start)
-            while size := file.readinto(buffer):
+            while size := read_into(file, buffer):
                 yield buffer[:size]
 
 
 class Layout:
-    """A layout that this process alone writes; to be had from `open_layout`."""
+    """A layout that only this process writes to; `open_layout` opens it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._temporary_index = root / _OURS / INDEX_PATH
-        self._lock = threading.Lock()  # on what is listed
+        self._temporary_index = root / _OWN_FOLDER / INDEX_PATH
+        self._index_lock = threading.Lock()
         self.catalog = Catalog()
-        self.uploads = Uploads(root / _OURS / "uploads")
-        self._index = LayoutIndex.parse((root / INDEX_PATH).read_bytes(), str(root / INDEX_PATH))
-        for name in list(self._index.named):
-            self._load(name)
+        self.temporary_folder = root / _OWN_FOLDER / "uploads"
+        self.uploads = Uploads(self.temporary_folder)
+        path = root / INDEX_PATH
+        self._index = LayoutIndex.parse(read_file(path, LONGEST_DOCUMENT), str(path))
+        loader = CatalogLoader(
+            self.catalog, self._read, lambda digest: self.blob(digest) is not None
+        )
+        loader.load(self._index, _read_payload_descriptor(root / DESCRIPTOR_PATH))
 
     def content(self, manifest: StoredManifest) -> bytes:
-        """Return a manifest's bytes; raise `InvalidManifest` when the disk has others."""
-        content = self._path(manifest.digest).read_bytes()
+        """Return the bytes of a manifest; raise `InvalidManifest` when its file is damaged."""
+        content = read_file(self._path(manifest.digest), MAX_SIZE)
         if Digest.of(content, manifest.digest.algorithm) != manifest.digest:
             raise InvalidManifest(f"{self._path(manifest.digest)} is damaged")
         return content
 
     def blob(self, digest: Digest) -> _StoredBlob | None:
-        """Return a blob that is there, whichever repository has it."""
+        """Return a blob, whichever repository has it; ``None`` if there is no such blob."""
         path = self._path(digest)
         try:
-            status = path.stat()
-        except FileNotFoundError:
+            size = file_size(path)
+        except ServerError as error:
+            _log.warning("a blob is not served: %s", error)
             return None
-        return _StoredBlob(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
+        return None if size is None else _StoredBlob(path, size)
 
     def mount(self, repository: str, digest: Digest, source: str | None) -> bool:
-        """Make a blob of ``source``, or of any repository, one of ``repository`` as well.
+        """Add a blob of ``source`` to ``repository``; without ``source``, of any repository.
 
-        Return whether it is there.
+        Return whether the blob exists.
         """
-        is_there = source is None or self.catalog.has_blob(source, digest)
-        if not is_there or self.blob(digest) is None:
+        exists = source is None or self.catalog.has_blob(source, digest)
+        if not exists or self.blob(digest) is None:
             return False
         self.catalog.add_blob(repository, digest)
         return True
 
     def finish(self, upload: Upload, digest: Digest) -> None:
-        """Make a blob of an upload that is held; with another digest the upload is forgotten.
+        """Turn an upload that the caller holds into a blob.
 
-        Raises `Rejected` in that case.
+        Raises `Rejected`, and removes the upload, when its bytes have another digest.
         """
         try:
             actual = upload.digest(digest.algorithm)
             if actual != digest:
                 raise Rejected(
-                    Code.DIGEST_INVALID, f"what has arrived has the digest {actual}", str(digest)
+                    Code.DIGEST_INVALID, f"the uploaded bytes have the digest {actual}", str(digest)
                 )
             flush(upload.path)
             self._put_in_place(upload.path, digest)
             self.catalog.add_blob(upload.repository, digest)
         finally:
-            self.uploads.forget(upload)
+            self.uploads.remove(upload)
 
     def put_manifest(
         self,
@@ -128,10 +150,10 @@ class Layout:
         tags: Sequence[str] = (),
         digest: Digest | None = None,
     ) -> StoredManifest:
-        """Store a manifest whose blobs and manifests are there; one ``subject`` need not be.
+        """Store a manifest; its blobs and child manifests must exist, its subject may be missing.
 
-        Raises `Rejected` when something of it is missing, when it is no manifest, and when its
-        digest is not ``digest``.
+        Raises `Rejected` when one of them is missing, when ``content`` is not a manifest, and when
+        its digest is not ``digest``.
         """
         try:
             manifest = StoredManifest.parse(
@@ -144,86 +166,68 @@ class Layout:
                 Code.DIGEST_INVALID, f"the manifest has the digest {manifest.digest}", str(digest)
             )
         self._check_complete(repository, manifest)
-        if self.blob(manifest.digest) is None or not self._is_intact(manifest.digest, content):
-            temporary = self.uploads.begin(repository)
-            try:
-                temporary.append([content])
-                flush(temporary.path)
-                self._put_in_place(temporary.path, manifest.digest)
-            finally:
-                self.uploads.forget(temporary)
-        with self._lock:
+        if not self._is_intact(manifest.digest):
+            self._write_blob(manifest.digest, content)
+        with self._index_lock:
             self._list(repository, manifest, tags)
         return manifest
 
-    def _is_intact(self, digest: Digest, content: bytes) -> bool:
-        return self._path(digest).read_bytes() == content
+    def _is_intact(self, digest: Digest) -> bool:
+        """Whether there is a blob with this digest, and its bytes have it."""
+        blob = self.blob(digest)
+        if blob is None:
+            return False
+        hasher = digest.hasher()
+        for chunk in blob.chunks():
+            hasher.update(chunk)
+        return hasher.hexdigest() == digest.encoded
 
     def _check_complete(self, repository: str, manifest: StoredManifest) -> None:
-        # A blob of another repository will do: what was put here before a restart is not told
-        # from it, and it is there.
-        lacking = [digest for digest in manifest.blobs if self.blob(digest) is None]
-        lacking += [
+        # A blob of another repository is accepted: after a restart, nobody knows to which
+        # repository a blob without a manifest was pushed.
+        missing = [digest for digest in manifest.blobs if self.blob(digest) is None]
+        missing += [
             child.digest
             for child in manifest.manifests
             if self.catalog.find(repository, child.digest) is None
         ]
-        if lacking:
+        if missing:
             raise Rejected(
                 Code.MANIFEST_BLOB_UNKNOWN,
-                f"{repository} lacks {lacking[0]}, which the manifest refers to",
-                [str(digest) for digest in lacking],
+                f"{repository} does not have {missing[0]}, which the manifest refers to",
+                [str(digest) for digest in missing],
             )
 
     def _list(self, repository: str, manifest: StoredManifest, tags: Sequence[str]) -> None:
-        """Write an index that has the manifest; its old place stays as long as it has none."""
+        """Write an index that lists the manifest under its tags, or else under its digest.
+
+        A manifest whose last tag moves away is listed under its digest.
+        """
         index = self._index.copy()
-        own = f"{repository}@{manifest.digest}"
+        by_digest = f"{repository}@{manifest.digest}"
         if tags:
-            index.named.pop(own, None)
-        elif self.catalog.find(repository, manifest.digest) is None or not (
-            self.catalog.is_tagged(repository, manifest)
-        ):
-            index.put(own, manifest)
+            index.named.pop(by_digest, None)
+        elif not self.catalog.is_tagged(repository, manifest):
+            index.put(by_digest, manifest)
         for tag in tags:
-            before = self.catalog.find(repository, tag)
-            moves = before is not None and before.digest != manifest.digest
-            if before and moves and not self.catalog.is_tagged(repository, before, but=tags):
-                index.put(f"{repository}@{before.digest}", before)
+            previous = self.catalog.tagged(repository, tag)
+            moves = previous is not None and previous.digest != manifest.digest
+            if previous and moves and not self.catalog.is_tagged(repository, previous, tags):
+                index.put(f"{repository}@{previous.digest}", previous)
             index.put(f"{repository}:{tag}", manifest)
         if index != self._index:
-            write_durably(self._root / INDEX_PATH, index.encode(), self._temporary_index)
+            content = index.encode()
+            if len(content) > LONGEST_DOCUMENT or count_values(content) > MOST_VALUES:
+                raise Rejected(Code.DENIED, f"{INDEX_PATH} is full: it cannot list another image")
+            write_durably(self._root / INDEX_PATH, content, self._temporary_index)
         self._index = index
         for name in tags or (None,):
             self.catalog.add(repository, manifest, name)
 
-    def _load(self, name: str) -> None:
-        """Have an image that is listed found, with the manifests below it."""
-        reference, descriptor = self._index.named[name]
-        try:
-            manifest = self._read(descriptor.digest, descriptor.media_type)
-        except (DockerCharonError, OSError) as error:
-            _log.warning("%s is not served: its manifest cannot be read: %s", name, error)
-            return
-        self.catalog.add(reference.repository, manifest, reference.tag)
-        waiting = list(manifest.manifests)
-        while waiting:
-            child = waiting.pop()
-            if self.catalog.find(reference.repository, child.digest) is not None:
-                continue
-            try:
-                manifest = self._read(child.digest, child.media_type)
-            except (DockerCharonError, OSError) as error:
-                _log.warning("%s is incomplete: %s", name, error)
-                continue
-            self.catalog.add(reference.repository, manifest)
-            waiting.extend(manifest.manifests)
-
     def _read(self, digest: Digest, media_type: str) -> StoredManifest:
         path = self._path(digest)
-        if path.stat().st_size > MAX_SIZE:
-            raise InvalidManifest(f"{path} is larger than a manifest may be")
-        manifest = StoredManifest.parse(path.read_bytes(), media_type, digest.algorithm)
+        content = read_file(path, MAX_SIZE)
+        manifest = StoredManifest.parse(content, media_type, digest.algorithm)
         if manifest.digest != digest:
             raise InvalidManifest(f"{path} is damaged")
         return manifest
@@ -231,32 +235,47 @@ class Layout:
     def _path(self, digest: Digest) -> Path:
         return self._root / blob_path(digest)
 
+    def _write_blob(self, digest: Digest, content: bytes) -> None:
+        temporary = self.temporary_folder / str(uuid.uuid4())
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+            flush(temporary)
+            self._put_in_place(temporary, digest)
+        finally:
+            temporary.unlink(missing_ok=True)
+
     def _put_in_place(self, file: Path, digest: Digest) -> None:
         path = self._path(digest)
         if not path.parent.exists():
             path.parent.mkdir(exist_ok=True)
             flush_directory(path.parent.parent)
-        put_in_place(file, path)
+        try:
+            put_in_place(file, path)
+        except PermissionError:  # Windows: a file that is being read cannot be replaced
+            if not self._is_intact(digest):
+                raise
 
 
 @contextlib.contextmanager
 def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
-    """Open a layout for this process alone; make one where there is nothing yet.
+    """Open a layout for this process alone; an empty or missing directory becomes a layout.
 
-    Raises `ServerError` when the directory holds something else, when another process has it, and
-    when it cannot be written.
+    Raises `ServerError` when the directory contains something else, when another process serves
+    it, and when it cannot be written to.
     """
     root = Path(directory)
     with contextlib.ExitStack() as stack:
         try:
-            _check_fit(root)
-            (root / _OURS).mkdir(parents=True, exist_ok=True)
-            lock(stack.enter_context((root / _OURS / "lock").open("ab")))
+            _check_usable(root)
+            _check_links(root)
+            (root / _OWN_FOLDER).mkdir(parents=True, exist_ok=True)
+            lock(stack.enter_context(open_lock(root / _OWN_FOLDER / "lock")))
             _prepare(root)
             layout = Layout(root)
         except BlockingIOError:
             raise ServerError(
-                f"another docker-charon serves {root}", hint="end it, or name another directory"
+                f"another docker-charon serves {root}", hint="stop it, or use another directory"
             ) from None
         except OSError as error:
             raise ServerError(f"cannot use {root}: {error.strerror or error}") from error
@@ -265,41 +284,60 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
         yield layout
 
 
-def _check_fit(root: Path) -> None:
-    """See that it is a layout, or that nothing is there but the beginning of one."""
+def _check_usable(root: Path) -> None:
+    """Check that the directory is a layout, an unfinished new one, or empty."""
     marker = root / LAYOUT_PATH
-    if marker.exists():
+    if check_file(marker):
         _check_version(marker)
     elif not root.exists():
         return
-    elif foreign := {path.name for path in root.iterdir()} - {_OURS, INDEX_PATH, "blobs"}:
+    elif unknown := {path.name for path in root.iterdir()} - {_OWN_FOLDER, INDEX_PATH, "blobs"}:
         raise ServerError(
-            f"{root} is no OCI image layout: it has {min(foreign)} and no {LAYOUT_PATH}",
-            hint="name a directory that is empty or not there yet",
+            f"{root} is not an OCI image layout: it has {min(unknown)} and no {LAYOUT_PATH}",
+            hint="use a directory that is empty or does not exist",
         )
 
 
+def _check_links(root: Path) -> None:
+    """Raise `ServerError` when something that the server reads or writes is a link."""
+    for folder in (_OWN_FOLDER, f"{_OWN_FOLDER}/uploads", "blobs", "blobs/sha256", "blobs/sha512"):
+        check_folder(root / folder)
+    for file in (INDEX_PATH, DESCRIPTOR_PATH, f"{_OWN_FOLDER}/{INDEX_PATH}", f"{_OWN_FOLDER}/lock"):
+        check_file(root / file)
+
+
 def _prepare(root: Path) -> None:
-    """Make what is not there yet; throw away what was not whole when it was left."""
+    """Create the missing files, and delete the unfinished uploads of an earlier run."""
     marker = root / LAYOUT_PATH
-    uploads = root / _OURS / "uploads"
+    uploads = root / _OWN_FOLDER / "uploads"
     if uploads.exists():
         shutil.rmtree(uploads)
     uploads.mkdir()
     (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-    temporary = root / _OURS / INDEX_PATH
+    temporary = root / _OWN_FOLDER / INDEX_PATH
     if not (root / INDEX_PATH).exists():
         write_durably(root / INDEX_PATH, LayoutIndex().encode(), temporary)
-    if not marker.exists():  # the last one: what has it is a layout
+    if not marker.exists():  # written last: a directory with this file is a layout
         content = json.dumps({"imageLayoutVersion": "1.0.0"}).encode()
         write_durably(marker, content, temporary)
 
 
 def _check_version(marker: Path) -> None:
     try:
-        document: Any = json.loads(marker.read_bytes())
-        version = document["imageLayoutVersion"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        version = None
+        document = parse_json(read_file(marker, _LONGEST_MARKER))
+    except (ValueError, ServerError):
+        document = None
+    version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
     if not isinstance(version, str) or not version.startswith("1."):
         raise ServerError(f"{marker} does not say that this is an OCI image layout of version 1")
+
+
+def _read_payload_descriptor(path: Path) -> PayloadDescriptor | None:
+    """Return the descriptor of an unzipped payload; ``None`` if the layout is not one."""
+    try:
+        return PayloadDescriptor.parse(read_file(path, LONGEST_DOCUMENT))
+    except FileNotFoundError:
+        return None
+    except DockerCharonError as error:
+        _log.warning("%s is ignored: %s", path, error)
+        return None

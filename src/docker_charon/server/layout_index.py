@@ -1,19 +1,18 @@
-"""The list of an image layout: ``index.json``, as we read and write it.
+"""The index of an image layout: ``index.json``, which lists the images.
 
-What other tools have put there stays: entries that have no name that is an image's, members that
-we know nothing of.
+What other tools have written there is kept: entries without an image name, and unknown members.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from docker_charon.errors import DockerCharonError, ServerError
 from docker_charon.oci.descriptor import Descriptor
-from docker_charon.oci.manifest import OCI_INDEX
+from docker_charon.oci.document import parse_json
+from docker_charon.oci.manifest import encode_index
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import REF_NAME
 from docker_charon.server.manifest import StoredManifest
@@ -25,31 +24,36 @@ _log = logging.getLogger(__name__)
 class LayoutIndex:
     """The images of a layout by name: ``repository:tag``, or ``repository@digest``.
 
-    A name without a tag means ``latest``, as everywhere. ``others`` are entries that are kept and
-    not served.
+    A name without a tag means ``latest``. ``others`` are entries that are only kept; ``unnamed``
+    are those of them that describe a manifest without a name, such as a referrer.
     """
 
     named: dict[str, tuple[Reference, Descriptor]] = field(default_factory=dict)
     others: list[Any] = field(default_factory=list)
     members: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
-    """Entries by name, as they were read."""
+    """The entries by name, as they were read."""
+    unnamed: list[Descriptor] = field(default_factory=list)
 
     @classmethod
     def parse(cls, content: bytes, path: str) -> LayoutIndex:
-        """Read ``index.json``; raise `ServerError` when it is none."""
+        """Read ``index.json``; raise `ServerError` when it is not the index of a layout."""
         try:
-            members = json.loads(content.decode("utf-8"))
-            entries = members.pop("manifests")
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            entries = None
+            members = parse_json(content)
+        except ValueError as error:
+            raise ServerError(f"{path} is not JSON that can be read: {error}") from None
+        entries = members.pop("manifests", None) if isinstance(members, dict) else None
         if not isinstance(entries, list):
             raise ServerError(f"{path} is not the index of an image layout")
         index = cls(members=members)
         for entry in entries:
             try:
                 descriptor = Descriptor.parse(entry, "an entry")
-                reference = Reference.parse(descriptor.annotations.get(REF_NAME, ""))
+                if REF_NAME not in descriptor.annotations:
+                    index.unnamed.append(descriptor)
+                    index.others.append(entry)
+                    continue
+                reference = Reference.parse(descriptor.annotations[REF_NAME])
             except DockerCharonError as error:
                 _log.warning("an entry of %s is not served: %s", path, error)
                 index.others.append(entry)
@@ -62,36 +66,28 @@ class LayoutIndex:
         return index
 
     def copy(self) -> LayoutIndex:
-        """Return another one with the same entries."""
-        return LayoutIndex(dict(self.named), list(self.others), dict(self.members), dict(self.raw))
+        """Return a second index with the same entries."""
+        return replace(self, named=dict(self.named), raw=dict(self.raw))
 
     def put(self, name: str, manifest: StoredManifest) -> None:
-        """List a manifest under a name, and no other one."""
+        """List a manifest under a name, in place of what had this name."""
         descriptor = Descriptor(manifest.media_type, manifest.digest, manifest.size)
-        there = self.named[name][1] if name in self.named else None
-        if there and (there.digest, there.media_type) == (manifest.digest, manifest.media_type):
-            return  # with all that others have noted there
+        current = self.named[name][1] if name in self.named else None
+        if current and (current.digest, current.media_type) == (
+            descriptor.digest,
+            descriptor.media_type,
+        ):
+            return  # the entry stays, with what other tools have added to it
         self.named[name] = Reference.parse(name), descriptor
         self.raw.pop(name, None)
 
     def encode(self) -> bytes:
         """Return the document."""
-        document = {
-            "schemaVersion": 2,
-            "mediaType": OCI_INDEX,
-            **self.members,
-            "manifests": [*self.others, *(self._entry(name) for name in self.named)],
-        }
-        return json.dumps(document, separators=(",", ":")).encode()
+        return encode_index([*self.others, *map(self._entry, self.named)], self.members)
 
     def _entry(self, name: str) -> Any:
         descriptor = self.named[name][1]
-        return self.raw.get(name) or {
-            "mediaType": descriptor.media_type,
-            "digest": descriptor.digest,
-            "size": descriptor.size,
-            "annotations": {REF_NAME: name},
-        }
+        return self.raw.get(name) or descriptor.index_entry(annotations={REF_NAME: name})
 
 
 def _name(reference: Reference) -> str:

@@ -1,8 +1,7 @@
-"""A manifest as a registry keeps it: of any media type, with what has to be known of it."""
+"""A manifest as a registry stores it: of any media type, with what the registry needs to know."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,20 +10,27 @@ from typing import Any
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest
+from docker_charon.oci.manifest import (
+    MANIFEST_TYPES,
+    Manifest,
+    annotations_of,
+    artifact_type_of,
+    parse_object,
+)
 
-# RFC 6838, "Naming Requirements"; it goes into a header as it is.
+# RFC 6838, "Naming Requirements". The server sends it in a header, as it is.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """What is kept in memory of a manifest; its bytes are where the store has them.
+    """What the server keeps in memory of a manifest; the store has the bytes.
 
-    ``manifests`` are those below an index, and ``blobs`` what else has to be there; layers that
-    have ``urls`` are the ``non_distributable_blobs``, which need not. ``annotations`` are kept for
-    referrers only, in whose list they are shown.
+    ``manifests`` are the manifests of an index, and ``blobs`` the config and the layers, all of
+    which have to be pushed before. ``non_distributable_blobs`` are the layers with ``urls``, which
+    may be missing. ``annotations`` are kept only for a manifest with a subject: the list of
+    referrers shows them.
     """
 
     media_type: str
@@ -41,24 +47,24 @@ class StoredManifest:
     def parse(
         cls, content: bytes, media_type: str | None = None, algorithm: str = "sha256"
     ) -> StoredManifest:
-        """Read a manifest's bytes.
+        """Read the bytes of a manifest.
 
-        ``media_type`` is what its carrier says of it. A type that nobody here has heard of is
-        taken as well: its members ``config``, ``layers``, ``blobs`` and ``manifests`` are read as
-        everywhere else.
+        ``media_type`` is the ``Content-Type`` that it was sent with. Unknown media types are
+        accepted: the members ``config``, ``layers``, ``blobs`` and ``manifests`` are read as in the
+        known ones.
 
-        Raises `InvalidManifest` unless it is a JSON object, when it is one of the known kinds and
-        is not as that kind has to be, and when it says of itself that it is of another type.
+        Raises `InvalidManifest` when it is not a JSON object, when its ``mediaType`` is another
+        one than ``media_type``, and when a manifest of a known type is not well-formed.
         """
-        document = _document(content)
+        document = parse_object(content)
         own = document.get("mediaType")
         if own is not None and media_type is not None and own != media_type:
             raise InvalidManifest(
-                f"it says that it is {str(own)[:100]!r}, and was sent as {media_type[:100]!r}"
+                f"its mediaType is {str(own)[:100]!r}, and it was sent as {media_type[:100]!r}"
             )
         kind = own or media_type
         if kind is None or kind in MANIFEST_TYPES:
-            known = Manifest.parse(content, kind)
+            known = Manifest.parse(content, kind, document=document)
             kind, manifests, blobs = known.media_type, known.manifests, known.blobs
         elif isinstance(kind, str) and _MEDIA_TYPE.fullmatch(kind):
             manifests, blobs = _references(document)
@@ -71,13 +77,15 @@ class StoredManifest:
             digest=Digest.of(content, algorithm),
             size=len(content),
             manifests=manifests,
-            blobs=tuple(dict.fromkeys(blob.digest for blob in blobs if not blob.urls)),
+            blobs=tuple(
+                dict.fromkeys(blob.digest for blob in blobs if not blob.is_non_distributable)
+            ),
             non_distributable_blobs=tuple(
-                dict.fromkeys(blob.digest for blob in blobs if blob.urls)
+                dict.fromkeys(blob.digest for blob in blobs if blob.is_non_distributable)
             ),
             subject=described.digest if described else None,
-            artifact_type=_artifact_type(document, kind),
-            annotations=_annotations(document) if described else {},
+            artifact_type=artifact_type_of(document, kind) or None,
+            annotations=annotations_of(document) if described else {},
         )
 
     def as_referrer(self) -> dict[str, Any]:
@@ -85,53 +93,19 @@ class StoredManifest:
 
         Distribution-spec 1.1, "Listing Referrers": with the manifest's own annotations.
         """
-        described: dict[str, Any] = {
-            "mediaType": self.media_type,
-            "digest": self.digest,
-            "size": self.size,
-        }
-        if self.artifact_type:
-            described["artifactType"] = self.artifact_type
-        if self.annotations:
-            described["annotations"] = dict(self.annotations)
-        return described
-
-
-def _document(content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise InvalidManifest("it is not JSON") from None
-    if not isinstance(document, dict):
-        raise InvalidManifest("it is not a JSON object")
-    if document.get("schemaVersion") == 1:
-        raise InvalidManifest("it is a Docker schema 1 manifest, which registries have given up")
-    return document
+        return Descriptor(self.media_type, self.digest, self.size).index_entry(
+            artifact_type=self.artifact_type or "", annotations=self.annotations
+        )
 
 
 def _references(document: dict[str, Any]) -> tuple[tuple[Descriptor, ...], tuple[Descriptor, ...]]:
-    """Return the manifests and the blobs that a document of an unknown type refers to."""
+    """Return the manifests and the blobs that a manifest of an unknown type refers to."""
     manifests: list[Descriptor] = []
     blobs: list[Descriptor] = []
     for key in ("config", "layers", "blobs", "manifests"):
         value = document.get(key)
         values = value if isinstance(value, list) else [] if value is None else [value]
-        for n, each in enumerate(values):
-            described = Descriptor.parse(each, f"{key}[{n}]")
-            (manifests if described.media_type in MANIFEST_TYPES else blobs).append(described)
+        for n, item in enumerate(values):
+            descriptor = Descriptor.parse(item, f"{key}[{n}]")
+            (manifests if descriptor.media_type in MANIFEST_TYPES else blobs).append(descriptor)
     return tuple(manifests), tuple(blobs)
-
-
-def _artifact_type(document: dict[str, Any], media_type: str) -> str | None:
-    """Return the type that referrers are filtered by; an image without one has its config's."""
-    own = document.get("artifactType")
-    if not own and media_type not in INDEX_TYPES and isinstance(document.get("config"), dict):
-        own = document["config"].get("mediaType")
-    return own if isinstance(own, str) else None
-
-
-def _annotations(document: dict[str, Any]) -> dict[str, str]:
-    value = document.get("annotations")
-    if not isinstance(value, dict):
-        return {}
-    return {key: text for key, text in value.items() if isinstance(text, str)}

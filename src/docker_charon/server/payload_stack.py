@@ -1,4 +1,4 @@
-"""A stack of payloads as a store to be read: a full one and its deltas make the whole."""
+"""A stack of payloads: several of them, served as one read-only store, as a full one and deltas."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.reader import Payload, open_payload
-from docker_charon.server.catalog import Catalog
 from docker_charon.server.manifest import StoredManifest
+from docker_charon.server.store import Catalog
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _CarriedBlob:
-    """A blob in one of the payloads; its digest is the client's to check, as ever."""
+    """A blob in one of the payloads. The client checks its digest, as with any registry."""
 
     payload: Payload
     digest: Digest
@@ -42,11 +42,11 @@ class _CarriedBlob:
 
 
 class PayloadStack:
-    """The images of several payloads, none of which is changed.
+    """The images of several payloads, which are only read.
 
-    The tags of a later one go before those of an earlier one. An image that a payload has only
-    by name, because the other side has it already, is served where no other one carries it.
-    Blobs may be in any of them; what is missing from all is said in the log, and is not found.
+    If two payloads carry the same tag, the later payload wins. An image that a payload skips,
+    because the destination has it already, is served only if no payload carries it. A blob may be
+    in any of the payloads; the log names the images whose blobs are missing from all of them.
     """
 
     def __init__(self, payloads: Iterable[Payload]) -> None:
@@ -54,8 +54,8 @@ class PayloadStack:
         self._manifests: dict[Digest, bytes] = {}
         self._blobs: dict[Digest, _CarriedBlob] = {}
         named: dict[str, tuple[Reference, Image | None]] = {}
-        every = tuple(payloads)
-        for payload in every:
+        payloads = tuple(payloads)
+        for payload in payloads:
             for digest in payload.carried:
                 self._blobs[digest] = _CarriedBlob(payload, digest)
             for skipped in payload.skipped:
@@ -63,18 +63,18 @@ class PayloadStack:
                 self._keep_referrers(skipped)
                 if skipped.image is not None or skipped.name not in named:
                     named[skipped.name] = skipped.reference, skipped.image
-        for payload in every:
+        for payload in payloads:
             for carried in payload.images:
                 self._keep(carried.reference, carried.image)
                 self._keep_referrers(carried)
-                # Last, and not where it was: another name may stand for the same tag.
+                # The later payload comes last: two names may mean the same tag.
                 named.pop(carried.name, None)
                 named[carried.name] = carried.reference, carried.image
         for name, (reference, image) in named.items():
             self._show(name, reference, image)
 
     def content(self, manifest: StoredManifest) -> bytes:
-        """Return a manifest's bytes."""
+        """Return the bytes of a manifest."""
         return self._manifests[manifest.digest]
 
     def blob(self, digest: Digest) -> _CarriedBlob | None:
@@ -82,31 +82,37 @@ class PayloadStack:
         return self._blobs.get(digest)
 
     def _keep(self, reference: Reference, image: Image | None) -> None:
-        """Have every manifest of an image found by its digest, and by its subject if it has one."""
+        """Add every manifest of an image to the catalog, without a tag."""
         for manifest in image.manifests if image else ():
             self._manifests[manifest.digest] = manifest.content
             self.catalog.add(reference.repository, _stored(manifest))
 
-    def _keep_referrers(self, one: NamedImage | SkippedImage) -> None:
-        """Have what refers to an image found by its subject, or by its tag."""
-        for referrer in one.referrers:
-            self._keep(one.reference, referrer.image)
-            self.catalog.add(one.reference.repository, _stored(referrer.manifest), referrer.tag)
+    def _keep_referrers(self, image: NamedImage | SkippedImage) -> None:
+        """Add the referrers of an image to the catalog, with the tags of those that have one."""
+        for referrer in image.referrers:
+            self._keep(image.reference, referrer.image)
+            self.catalog.add(image.reference.repository, _stored(referrer.manifest), referrer.tag)
 
     def _show(self, name: str, reference: Reference, image: Image | None) -> None:
-        """Tag an image, and say what it lacks."""
+        """Add the tag of an image, and log which blobs are missing."""
         if image is None:
-            _log.warning("%s is in none of the payloads: give the one that carries it too", name)
+            _log.warning(
+                "%s is in none of the payloads: also serve the payload that carries it", name
+            )
             return
         self.catalog.add(reference.repository, _stored(image.root), reference.tag, reference.digest)
-        lacking = [b for b in image.blobs if not b.urls and b.digest not in self._blobs]
-        if lacking:
+        missing = [
+            blob
+            for blob in image.blobs
+            if not blob.is_non_distributable and blob.digest not in self._blobs
+        ]
+        if missing:
             _log.warning(
-                "%s is incomplete: %d of its blobs are in none of the payloads, the first of them "
-                "%s; give the payload that this one builds on too",
+                "%s is incomplete: %d of its blobs are in none of the payloads, the first is %s; "
+                "also serve the payload that this one builds on",
                 name,
-                len(lacking),
-                lacking[0].digest,
+                len(missing),
+                missing[0].digest,
             )
 
 
@@ -117,10 +123,11 @@ def _stored(manifest: Manifest) -> StoredManifest:
 @contextlib.contextmanager
 def open_stack(
     payloads: Iterable[str | os.PathLike[str] | IO[bytes]],
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[PayloadStack]:
-    """Open payloads, the first one first; what is wrong with an image in one goes to the log.
+    """Open payloads, the oldest first; problems with single images are logged.
 
-    Raises `PayloadError` for what is no payload at all.
+    Raises `PayloadError` when one of them is not a payload, or not signed by an allowed signer.
     """
 
     def report(error: DockerCharonError) -> None:
@@ -128,5 +135,8 @@ def open_stack(
 
     with contextlib.ExitStack() as stack:
         yield PayloadStack(
-            [stack.enter_context(open_payload(payload, report)) for payload in payloads]
+            [
+                stack.enter_context(open_payload(payload, report, allowed_signers=allowed_signers))
+                for payload in payloads
+            ]
         )

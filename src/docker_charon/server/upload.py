@@ -1,4 +1,4 @@
-"""Uploads: blobs on their way into a layout, each in a file of its own, hashed as they come."""
+"""An upload: a blob that is being pushed, in a temporary file that is hashed while it grows."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from pathlib import Path
 from docker_charon.oci.digest import Digest
 from docker_charon.server.store import Code, Rejected
 
-IDLE = 3600.0
-"""Seconds after which an upload that nobody goes on with is forgotten."""
-MOST = 1000
-"""Uploads that may be under way at once."""
+IDLE_TIME = 3600.0
+"""Seconds after which an upload without requests is removed."""
+MOST_UPLOADS = 1000
+"""Uploads at the same time."""
 
-_PATIENCE = 10.0  # seconds; the request before this one may not have seen that its line is dead
-_PIECE = 1024 * 1024
+_LOCK_TIMEOUT = 10.0  # seconds; an earlier request may not know yet that its connection is dead
+_READ_SIZE = 1024 * 1024
 
 
-class OutOfOrder(Rejected):
-    """A piece that does not begin where the upload stands."""
+class WrongOffset(Rejected):
+    """The chunk does not begin where the upload ends."""
 
     def __init__(self, upload: Upload, start: int) -> None:
         super().__init__(
             Code.BLOB_UPLOAD_INVALID,
-            f"the upload has {upload.size} bytes, and this piece begins at {start}",
+            f"the upload has {upload.size} bytes, and this chunk begins at {start}",
         )
         self.upload = upload
 
 
 class Upload:
-    """A blob on its way. Whoever changes it holds it (`Uploads.held`)."""
+    """A blob that is being pushed. Change it only while you hold it (`Uploads.hold`)."""
 
     def __init__(self, identifier: str, repository: str, path: Path) -> None:
         self.identifier = identifier
@@ -43,35 +43,35 @@ class Upload:
         self.path = path
         self.size = 0
         self.lock = threading.Lock()
-        self.used = time.monotonic()
+        self.last_used = time.monotonic()
         self._hasher = hashlib.sha256()
-        path.touch()
+        path.open("xb").close()  # never an existing file or link
 
     def append(
         self,
-        pieces: Iterable[bytes | memoryview],
+        chunks: Iterable[bytes | memoryview],
         start: int | None = None,
         *,
         all_or_nothing: bool = False,
     ) -> None:
-        """Add what ``pieces`` yields, that begins at ``start``.
+        """Append ``chunks``, whose first byte is number ``start`` of the blob.
 
-        When they break off, what has arrived stays, so that the client can go on from there; with
-        ``all_or_nothing`` the upload is as it was before. Raises `OutOfOrder` when there is a gap
-        or an overlap, and then takes nothing.
+        If ``chunks`` raises an error, the bytes before it are kept, so that the client can go on
+        from there; with ``all_or_nothing`` they are removed again. Raises `WrongOffset`, and
+        appends nothing, if ``start`` is not the current size.
         """
         if start is not None and start != self.size:
-            raise OutOfOrder(self, start)
+            raise WrongOffset(self, start)
         before = self.size, self._hasher.copy()
         try:
             with self.path.open("ab", buffering=0) as file:
-                for piece in pieces:
-                    rest = memoryview(piece)
+                for chunk in chunks:
+                    rest = memoryview(chunk)
                     while rest:
                         rest = rest[file.write(rest) :]
-                    self._hasher.update(piece)
-                    self.size += len(piece)
-                    self.used = time.monotonic()
+                    self._hasher.update(chunk)
+                    self.size += len(chunk)
+                    self.last_used = time.monotonic()
         except BaseException:
             if all_or_nothing:
                 self.size, self._hasher = before
@@ -80,18 +80,18 @@ class Upload:
             raise
 
     def digest(self, algorithm: str) -> Digest:
-        """Return the digest of all that has arrived."""
+        """Return the digest of all bytes so far."""
         if algorithm == self._hasher.name:
             return Digest(f"{algorithm}:{self._hasher.hexdigest()}")
-        hasher = hashlib.new(algorithm)  # only at the end is it known which one is asked for
+        hasher = hashlib.new(algorithm)  # the client names the algorithm only at the end
         with self.path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                hasher.update(piece)
+            while chunk := file.read(_READ_SIZE):
+                hasher.update(chunk)
         return Digest(f"{algorithm}:{hasher.hexdigest()}")
 
 
 class Uploads:
-    """The uploads that are under way, with their files in ``folder``; none outlives a restart."""
+    """The current uploads, with their files in ``folder``; a restart ends them all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -99,44 +99,53 @@ class Uploads:
         self._lock = threading.Lock()
 
     def begin(self, repository: str) -> Upload:
-        """Begin an upload; raise `Rejected` when there are too many."""
-        self._forget_idle()
+        """Begin an upload; where there are too many, the one that is idle for longest ends.
+
+        Raises `Rejected` when requests are writing to all of them.
+        """
         identifier = str(uuid.uuid4())
         with self._lock:
-            if len(self._uploads) >= MOST:
-                raise Rejected(Code.TOOMANYREQUESTS, f"{MOST} uploads are under way: try later")
+            self._make_room()
+            if len(self._uploads) >= MOST_UPLOADS:
+                raise Rejected(
+                    Code.TOOMANYREQUESTS, f"there are {MOST_UPLOADS} uploads already: try later"
+                )
             upload = Upload(identifier, repository, self._folder / identifier)
             self._uploads[identifier] = upload
         return upload
 
     @contextlib.contextmanager
-    def held(self, repository: str, identifier: str) -> Iterator[Upload]:
-        """Hold on to an upload: others wait. Raises `Rejected` if there is none of that name."""
+    def hold(self, repository: str, identifier: str) -> Iterator[Upload]:
+        """Hold an upload, so that other requests wait; raise `Rejected` if it does not exist."""
         upload = self._uploads.get(identifier)
         if upload is None or upload.repository != repository:
             raise _unknown()
-        if not upload.lock.acquire(timeout=_PATIENCE):
+        if not upload.lock.acquire(timeout=_LOCK_TIMEOUT):
             raise Rejected(Code.TOOMANYREQUESTS, "another request is writing to this upload")
         try:
             if identifier not in self._uploads:
                 raise _unknown()
-            upload.used = time.monotonic()
+            upload.last_used = time.monotonic()
             yield upload
         finally:
             upload.lock.release()
 
-    def forget(self, upload: Upload) -> None:
-        """End an upload; its file goes, unless it has been moved elsewhere."""
+    def remove(self, upload: Upload) -> None:
+        """End an upload, and delete its file unless that has been moved."""
         with self._lock:
             self._uploads.pop(upload.identifier, None)
         upload.path.unlink(missing_ok=True)
 
-    def _forget_idle(self) -> None:
-        now = time.monotonic()
-        for upload in list(self._uploads.values()):
-            if now - upload.used > IDLE and upload.lock.acquire(blocking=False):
+    def _make_room(self) -> None:
+        """End the uploads that have expired and, if there are too many, the idlest one."""
+        expired = time.monotonic() - IDLE_TIME
+        for upload in sorted(self._uploads.values(), key=lambda upload: upload.last_used):
+            if upload.last_used >= expired and len(self._uploads) < MOST_UPLOADS:
+                return
+            if upload.lock.acquire(blocking=False):
                 try:
-                    self.forget(upload)
+                    del self._uploads[upload.identifier]
+                    upload.path.unlink(missing_ok=True)
                 finally:
                     upload.lock.release()
 

@@ -1,1 +1,1 @@
-"""What is done with registries and payloads: make, push, inventory."""
+"""The flows between registries and payloads: make, push and inventory."""

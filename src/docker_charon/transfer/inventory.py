@@ -1,4 +1,4 @@
-"""Making an inventory: a payload without layers, which tells what a registry has."""
+"""An inventory: a payload without layers that says what a registry has."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from docker_charon.errors import (
     ManifestNotFound,
 )
 from docker_charon.oci.descriptor import Descriptor
-from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, parse_references
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
-from docker_charon.transfer.plan import plan_make
-from docker_charon.transfer.resolve import Resolution
+from docker_charon.transfer.plan import RepositoryBlob, plan_make
+from docker_charon.transfer.resolve import Resolver
+from docker_charon.transfer.survey import PresentBlobs
 from docker_charon.workers import Workers
 
 _BROKEN = (ManifestNotFound, BlobNotFound, InvalidManifest, DigestMismatch)
-"""What may be wrong with one image of many."""
+"""The errors that concern a single image."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,95 +45,106 @@ def make_inventory(
     password: str | None = None,
     *,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
-    """Write down what a registry has, as a payload without layers: a few kilobytes an image.
+    """Write down what a registry has, as a payload without layers: a few kilobytes for each image.
 
-    `make_payload` takes it among ``payloads_already_transferred``. Every blob is asked for: an
-    image that lacks one is not in the inventory.
+    `make_payload` accepts the file in ``payloads_already_transferred``. The registry is asked for
+    every blob, and an image that lacks one is not in the inventory.
 
     Args:
-        registry: The registry, ``host`` or ``host:port``.
-        zip_file: Where to write: a path, or a file object opened for bytes, which is left open.
-        docker_images: The images, without the name of the registry. None means every tag of every
-            repository that this user may see; not every registry can list them.
+        registry: The registry: ``host`` or ``host:port``.
+        zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
+            open.
+        docker_images: The images, without the name of the registry. Without any, every tag of
+            every repository that this user may see; not every registry can list them.
         secure: ``False`` for a registry on plain HTTP.
-        username: For a registry that requires a login.
-        password: For a registry that requires a login. Without both, what Docker or Podman are
-            logged in with is used.
-        cacert: A file of certificates (PEM) to trust besides the usual ones.
-        jobs: How many questions are asked side by side.
-        progress: Show a bar if standard error is a terminal, unless this is ``False``.
+        username: The user of a registry that requires a login.
+        password: The password of that user. Without both, the logins of Docker or Podman are used.
+        cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        jobs: The number of questions at the same time.
+        progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
 
     Returns:
-        The images of the inventory. When all are asked for, one that is broken is left out, as is a
-        repository that this user may not see, and a warning is logged.
+        The names of the images in the inventory. If no images are given, broken images and
+        repositories that this user may not see are left out, each with a logged warning.
 
     Raises:
-        InvalidReference: An image or the registry has a name that cannot be one.
-        ManifestNotFound: The registry does not have an image, or cannot list those that it has.
-        BlobNotFound: The registry lacks a part of an image.
-        RegistryError: The registry cannot be reached, refuses, or answers nonsense.
+        InvalidReference: The name of an image or of the registry is not valid.
+        ManifestNotFound: The registry does not have an image, or cannot list its images.
+        BlobNotFound: The registry lacks a blob of an image.
+        RegistryError: The registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file`` cannot be written.
-        DockerCharonError: Any other failure; the base of those above.
+        DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    named = parse_references(docker_images, "docker_images")
+    references = parse_references(docker_images, "docker_images")
     workers = Workers(jobs)
-    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
-        census = _Census(client, workers)
-        images = census.of(named, progress) if named else census.of_all(progress)
-        plan = plan_make(images, images, absent=census.absent)
-        write_payload(zip_file, payload_entries(plan), _no_blob)
-        return [one.name for one in images]
+    access = Access(secure, username, password, cacert, cert, anonymous)
+    with open_registry(registry, access, jobs) as client:
+        inventory = _Inventory(client, workers)
+        if references:
+            images = inventory.images(references, progress)
+        else:
+            images = inventory.every_image(progress)
+        contents = plan_make(images, images, absent=inventory.absent)
+        write_payload(zip_file, payload_entries(contents), _no_blob)
+        return [image.name for image in images]
 
 
 def _no_blob(blob: Descriptor, repository: str) -> BlobStream:
     raise AssertionError(f"an inventory does not carry {blob.digest} of {repository}")
 
 
-class _Census:
-    """Counts a registry's images.
+class _Inventory:
+    """Finds the images of a registry and checks that all their blobs are there.
 
-    ``absent`` are the repositories and layers that these rightly do not have.
+    ``absent`` are the non-distributable layers that the registry lacks.
     """
 
     def __init__(self, client: RegistryClient, workers: Workers) -> None:
         self._client = client
         self._workers = workers
-        self._resolution = Resolution(client, workers)
-        self._has: dict[tuple[str, Digest], bool] = {}
-        self.absent: set[tuple[str, Digest]] = set()
+        self._resolver = Resolver(client, workers)
+        self._present = PresentBlobs(client, workers)
+        self.absent: set[RepositoryBlob] = set()
 
-    def of(self, named: Mapping[str, Reference], progress: bool | None) -> list[NamedImage]:
-        """Return the images of these names."""
-        with Bar("Looking", len(named), progress, unit=" images") as bar:
+    def every_image(self, progress: bool | None) -> list[NamedImage]:
+        """Return every complete image of the registry; log a warning for each of the others."""
+        return self.images(self._every_reference(), progress, leave_out_broken=True)
 
-            def look(name: str) -> NamedImage:
-                image = self._image(name, named[name])
-                bar.update(1)
-                return image
-
-            return self._workers.map(look, named)
-
-    def of_all(self, progress: bool | None) -> list[NamedImage]:
-        """Return every image that is whole; say which are not."""
-        named = self._names()
-        with Bar("Looking", len(named), progress, unit=" images") as bar:
+    def images(
+        self,
+        references: Mapping[str, Reference],
+        progress: bool | None,
+        *,
+        leave_out_broken: bool = False,
+    ) -> list[NamedImage]:
+        """Return the images for ``references`` by name."""
+        with Bar("Looking", len(references), progress, unit=" images") as bar:
 
             def look(name: str) -> NamedImage | None:
                 try:
-                    return self._image(name, named[name])
+                    return self._image(name, references[name])
                 except _BROKEN as error:
+                    if not leave_out_broken:
+                        raise
                     _log.warning("left out: %s", error)
                     return None
                 finally:
                     bar.update(1)
 
-            return [found for found in self._workers.map(look, named) if found is not None]
+            images = self._workers.map(look, references)
+        return [image for image in images if image is not None]
 
-    def _names(self) -> dict[str, Reference]:
-        """Return every tag of every repository."""
+    def _every_reference(self) -> dict[str, Reference]:
+        """Return every tag of every repository, by name."""
         try:
             repositories = self._client.repositories()
         except (ManifestNotFound, AuthenticationError) as error:
@@ -141,42 +153,37 @@ class _Census:
                 hint="name the images",
                 status=error.status,
             ) from error
-        tags = self._workers.map(self._tags, repositories)
-        named = {}
-        for repository, each in zip(repositories, tags, strict=True):
-            for tag in each:
+        references = {}
+        tags_by_repository = self._workers.map(self._tags, repositories)
+        for repository, tags in zip(repositories, tags_by_repository, strict=True):
+            for name in (f"{repository}:{tag}" for tag in tags):
                 try:
-                    named[f"{repository}:{tag}"] = Reference.parse(f"{repository}:{tag}")
+                    references[name] = Reference.parse(name)
                 except InvalidReference as error:
                     _log.warning("left out: %s", error)
-        if not named:
+        if not references:
             raise ManifestNotFound(f"{self._client.registry} has no images")
-        return named
+        return references
 
     def _tags(self, repository: str) -> list[str]:
         try:
             return self._client.tags(repository)
         except ManifestNotFound:
-            return []  # it is still listed, and all of it has been deleted
+            return []  # registries may list a repository after its last image was deleted
         except AuthenticationError as error:
-            _log.warning("left out: %s", error)  # some list what they do not show to everyone
+            _log.warning("left out: %s", error)  # some list repositories that the user may not see
             return []
 
     def _image(self, name: str, reference: Reference) -> NamedImage:
-        image = self._resolution.image(reference)
-        for blob in image.blobs:
-            if self._is_there(reference.repository, blob):
+        """Return an image; raise `BlobNotFound` if the registry lacks a blob of it."""
+        image = self._resolver.image(name, reference)
+        for needed in RepositoryBlob.of(image):
+            if self._present.has(needed):
                 continue
-            if not blob.urls:
+            if not needed.blob.is_non_distributable:
                 raise BlobNotFound(
-                    f"{self._client.registry} lacks the blob {blob.digest} of {name}",
-                    hint="that image has to be brought there again",
+                    f"{self._client.registry} lacks the blob {needed.digest} of {name}",
+                    hint="push that image again",
                 )
-            self.absent.add((reference.repository, blob.digest))
-        return NamedImage(name, reference, image)
-
-    def _is_there(self, repository: str, blob: Descriptor) -> bool:
-        key = repository, blob.digest
-        if key not in self._has:
-            self._has[key] = self._client.head_blob(repository, blob.digest) == blob.size
-        return self._has[key]
+            self.absent.add(needed)
+        return image

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import IO
 
 from docker_charon.errors import DockerCharonError
@@ -13,19 +13,21 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import parse_references
-from docker_charon.payload.contents import Contents
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import open_payload
+from docker_charon.payload.signature import sign as sign_text
+from docker_charon.payload.volumes import checked_size, parse_size
 from docker_charon.payload.writer import payload_size, write_payload
-from docker_charon.progress import Progress, counted, shown_size
+from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
-from docker_charon.transfer.plan import plan_make
-from docker_charon.transfer.resolve import Resolution
+from docker_charon.transfer.plan import RepositoryBlob, plan_make
+from docker_charon.transfer.report import log_choices, log_make, make_summary
+from docker_charon.transfer.resolve import Resolver
 from docker_charon.workers import Workers
 
-_log = logging.getLogger(__name__)
 _PayloadFile = str | os.PathLike[str] | IO[bytes]
 
 
@@ -41,196 +43,146 @@ def make_payload(
     payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
     include_referrers: bool = False,
+    volume_size: int | str | None = None,
+    sign: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> None:
-    """Create a payload, a single zip file, from a list of Docker images of one registry.
+    """Create a payload, a single zip file, from Docker images of one registry.
 
     Args:
-        registry: The registry to pull the images from, ``host`` or ``host:port``.
-        zip_file: Where to write: a path, or a file object opened for bytes, which is left open
-            and need not be able to seek. A path gets the whole payload or stays as it was; what
-            an interrupted call fetched is in ``PATH.partial``, and the next one goes on from it.
+        registry: The registry to pull the images from: ``host`` or ``host:port``.
+        zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
+            open and does not need to seek. A path gets the whole payload or stays unchanged. An
+            interrupted call leaves what it fetched in ``PATH.partial``, and the next call uses it.
         docker_images_to_transfer: The images, without the name of the registry:
             ``repository[:tag][@digest]``.
-        docker_images_already_transferred: Images that the air-gapped registry has; what they
-            share with the others is left out. An image in both lists is declared only. They are
-            what their tags mean now, at the source.
+        docker_images_already_transferred: Images that the air-gapped registry has. Blobs that they
+            share with the other images are left out. An image in both lists is not carried, but
+            the push checks that it is there. Their tags are looked up in ``registry`` now.
         secure: ``False`` for a registry on plain HTTP.
-        username: For a registry that requires a login.
-        password: For a registry that requires a login. Without both, what Docker or Podman are
-            logged in with is used.
-        payloads_already_transferred: Payloads that the air-gapped registry has got, or inventories
-            of it (see `make_inventory`), as paths or file objects that can seek: what they say
-            that is there is left out, whatever has become of their images at the source.
-        platforms: Carry these only, each ``os/architecture[/variant]``. One is carried as an image
-            of its own, several as an index of just these; ``None`` is every platform.
-        include_referrers: Carry signatures, SBOMs and other artifacts that refer to the images.
-        cacert: A file of certificates (PEM) to trust besides the usual ones.
-        dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
-            transferred and nothing is written.
-        jobs: How many blobs, or manifests, are fetched side by side.
-        progress: ``None`` shows a bar if standard error is a terminal; ``True`` also writes lines
-            elsewhere, and ``False`` shows nothing.
+        username: The user of a registry that requires a login.
+        password: The password of that user. Without both, the logins of Docker or Podman are used.
+        payloads_already_transferred: Payloads that were pushed to the air-gapped registry, or
+            inventories of it (see `make_inventory`): paths, or file objects that can seek. Blobs
+            that they list are left out, even if a tag in ``registry`` has moved since.
+        platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
+            carried as its own image, several as a new index of these platforms. ``None`` carries
+            every platform.
+        include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
+            images.
+        volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
+            the list ``PATH.volumes.json``: a number of bytes, or text as ``"4G"``, ``"4.7GB"`` or
+            ``"700MiB"``. 4 GiB is one byte less, which FAT32 can hold.
+        sign: Sign the payload with this key: the file of a private SSH key, or of a public one
+            whose private one an agent has. ``ssh-keygen`` (OpenSSH) asks for a passphrase if the
+            key has one.
+        cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
+            is written.
+        jobs: The number of blobs or manifests that are fetched at the same time.
+        progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
+            if it is not a terminal. ``False`` shows nothing.
 
     Raises:
-        InvalidReference: An image or the registry has a name that cannot be one.
-        InvalidPlatform: A platform has a name that cannot be one.
+        InvalidReference: The name of an image or of the registry is not valid.
+        InvalidPlatform: The name of a platform is not valid.
         ManifestNotFound: The registry does not have an image, or not for a platform.
-        RegistryError: The registry cannot be reached, refuses, or sends something else.
+        RegistryError: The registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file`` cannot be written, or an earlier payload cannot be read.
-        DockerCharonError: Any other failure; the base of those above.
+        DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    wanted = parse_references(docker_images_to_transfer, "docker_images_to_transfer")
-    already = parse_references(
+    to_transfer = parse_references(docker_images_to_transfer, "docker_images_to_transfer")
+    already_transferred = parse_references(
         docker_images_already_transferred, "docker_images_already_transferred"
     )
-    if not wanted:
+    if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
-    chosen = _platforms(platforms)
+    chosen_platforms = _parse_platforms(platforms)
+    checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
-    delivered = _delivered(payloads_already_transferred)
-    with open_registry(registry, Access(secure, username, password, cacert), jobs) as client:
-        resolution = Resolution(client, workers, chosen)
-        images = resolution.images(wanted.values())
-        there = resolution.images(already.values(), as_far_as_there=True)
-        referrers = resolution.referrers(images) if include_referrers else {}
-        named = [
-            NamedImage(name, reference, images[reference], tuple(referrers.get(reference, ())))
-            for name, reference in wanted.items()
-        ]
-        declared = [
-            NamedImage(name, reference, there[reference])
-            for name, reference in already.items()
-            if reference in there
-        ]
-        absent = _absent(client, workers, [*named, *declared])
-        plan = plan_make(named, declared, delivered, absent)
-        _tell_choices(plan, chosen)
+    delivered = _delivered_blobs(payloads_already_transferred)
+    access = Access(secure, username, password, cacert, cert, anonymous)
+    with open_registry(registry, access, jobs) as client:
+        resolver = Resolver(client, workers, chosen_platforms)
+        images = resolver.images(to_transfer, include_referrers=include_referrers)
+        skipped = resolver.images(already_transferred, skip_missing_platforms=True)
+        absent = _absent_layers(client, workers, [*images, *skipped])
+        contents = plan_make(images, skipped, delivered, absent)
+        log_choices(contents, chosen_platforms)
+        signer = None if sign is None else partial(sign_text, key=sign)
+        entries = list(payload_entries(contents, signer))
         if dry_run:
-            _tell(plan)
+            log_make(contents, payload_size(entries), checked_volume_size)
             return
 
         def fetch(blob: Descriptor, repository: str) -> BlobStream:
             return client.get_blob(repository, blob)
 
-        waiting = {one.name: [b.digest for b in one.blobs] for one in plan.images}
-        sizes: dict[str, int] = {blob.digest: blob.size for blob in plan.blobs}
-        with Progress("Making", sizes, waiting, progress) as watch:
-            write_payload(zip_file, payload_entries(plan), fetch, watch, workers)
-            watch.sum_up(
-                f"{counted(len(plan.images), 'image')}: {shown_size(plan.carried_size)} carried, "
-                f"{shown_size(plan.saved_size)} saved"
+        sizes = {blob.digest: blob.size for blob in contents.blobs}
+        needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
+        with Progress("Making", sizes, needed, progress) as shown_progress:
+            write_payload(
+                zip_file, entries, fetch, shown_progress, workers, volume_size=checked_volume_size
             )
+            shown_progress.sum_up(make_summary(contents))
 
 
-def _platforms(texts: Iterable[str] | None) -> list[Platform]:
-    """Parse platforms, each once."""
-    if isinstance(texts, (str, bytes)) or hasattr(texts, "read"):
-        raise TypeError("platforms is a list of str, neither a single one nor a file")
-    texts = None if texts is None else list(texts)
-    if not all(isinstance(text, str) for text in texts or ()):
+def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
+    """Parse platforms, each once; none for ``None``."""
+    if platforms is None:
+        return []
+    if isinstance(platforms, (str, bytes)) or hasattr(platforms, "read"):
+        raise TypeError("platforms is a list of str, not a single str or a file")
+    names = list(platforms)
+    if not all(isinstance(name, str) for name in names):
         raise TypeError("platforms is a list of str")
-    chosen = [Platform.parse(text) for text in texts or ()]
-    if texts is not None and not chosen:
-        raise DockerCharonError("there is no platform to transfer", hint="None is all of them")
-    return list(dict.fromkeys(chosen))
+    if not names:
+        raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
+    return list(dict.fromkeys(map(Platform.parse, names)))
 
 
-def _delivered(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
-    """Return what the destination has once earlier payloads are there: blobs and repositories."""
+def _parse_volume_size(size: int | str | None) -> int | None:
+    """Return the size of volumes in bytes; ``None`` for a single file."""
+    if size is None or isinstance(size, str):
+        return None if size is None else parse_size(size)
+    if type(size) is not int:
+        raise TypeError(f"volume_size is an int or a str, not {type(size).__name__}")
+    return checked_size(size)
+
+
+def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
+    """Return the blobs that earlier payloads brought, each with its repositories."""
     if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
         raise TypeError("payloads_already_transferred is a list of payloads, not a single one")
-    found: dict[Digest, dict[str, None]] = {}
+    repositories: dict[Digest, dict[str, None]] = {}
     for file in payloads:
         with open_payload(file) as payload:
             for digest, repository in payload.delivered():
-                found.setdefault(digest, {})[repository] = None
-    return found
+                repositories.setdefault(digest, {})[repository] = None
+    return repositories
 
 
-def _absent(
+def _absent_layers(
     client: RegistryClient, workers: Workers, images: Iterable[NamedImage]
-) -> frozenset[tuple[str, Digest]]:
-    """Return the foreign layers that a repository does not have: not everyone may pass them on.
+) -> set[RepositoryBlob]:
+    """Return the non-distributable layers that the registry does not have.
 
-    OCI image-spec 1.1, "Non-Distributable Layers": they have ``urls``.
+    OCI image-spec 1.1, "Non-Distributable Layers": a registry may lack layers that have ``urls``.
     """
-    places = dict.fromkeys(
-        (named.reference.repository, blob.digest)
-        for named in images
-        for blob in named.blobs
-        if blob.urls
+    layers = dict.fromkeys(
+        needed
+        for image in images
+        for needed in RepositoryBlob.of(image)
+        if needed.blob.is_non_distributable
     )
-    sizes = workers.map(lambda place: client.head_blob(*place), places)
-    return frozenset(place for place, size in zip(places, sizes, strict=True) if size is None)
-
-
-def _tell_choices(plan: Contents, chosen: list[Platform]) -> None:
-    """Log what may surprise: platforms that few need, new digests, layers that are left out."""
-    for named in plan.images:
-        if named.is_filtered or (len(chosen) > 1 and named.image.root.is_index):
-            _log.info("%s is carried as %s", named.name, named.image.root.digest)
-    if not chosen:
-        _hint_at_platforms(plan)
-    for named in plan.images:
-        for blob in named.blobs:
-            if blob.digest in plan.non_distributable:
-                _log.warning(
-                    "%s: the layer %s is left out, as the registry does not have it; it is to be "
-                    "had from %s",
-                    named.name,
-                    blob.digest,
-                    blob.urls[0],
-                )
-
-
-def _hint_at_platforms(plan: Contents) -> None:
-    """Say once that there are images of several platforms, and what can be done about it."""
-    several = {
-        named.name: dict.fromkeys(
-            str(child.platform)
-            for manifest in named.image.manifests
-            for child in manifest.manifests
-            if child.platform is not None and child.platform.is_known
-        )
-        for named in plan.images
-        if named.name not in plan.skipped
-    }
-    several = {name: platforms for name, platforms in several.items() if len(platforms) > 1}
-    if not several:
-        return
-    below = {b.digest for named in plan.images if named.name in several for b in named.image.blobs}
-    size = sum(blob.size for blob in plan.blobs if blob.digest in below)
-    platforms = list(dict.fromkeys(p for each in several.values() for p in each))
-    name = next(iter(several))
-    _log.info(
-        "%s carried for %d platforms (%s), with %s of blobs; --platform %s (platforms=) would "
-        "carry one",
-        f"{name} is" if len(several) == 1 else f"{len(several)} images are",
-        len(platforms),
-        ", ".join(platforms),
-        shown_size(size),
-        platforms[0],
-    )
-
-
-def _tell(plan: Contents) -> None:
-    """Log what would travel."""
-    for named in plan.images:
-        how = "was already transferred" if named.name in plan.skipped else "would be carried"
-        _log.info("%s, %s, %s", named.name, named.image.root.digest, how)
-        for referrer in named.referrers:
-            _log.info("%s, %s, refers to it", named.name, referrer.manifest.digest)
-    for blob, repository in plan.blobs.items():
-        _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
-    _log.info(
-        "%d manifests and %d blobs would travel, in a payload of %s bytes; the destination has %d "
-        "other blobs",
-        len(plan.manifests),
-        len(plan.blobs),
-        f"{payload_size(payload_entries(plan)):,}",
-        len(plan.at_destination),
-    )
+    sizes = workers.map(lambda layer: client.head_blob(layer.repository, layer.digest), layers)
+    return {layer for layer, size in zip(layers, sizes, strict=True) if size is None}

@@ -1,148 +1,155 @@
-"""Pushing manifests: what lies below goes first, tags go last."""
+"""The manifests of a push: children first, then indexes, then referrers, tags last."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from docker_charon.errors import ManifestNotFound, RegistryError
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage, Referrer, SkippedImage
+from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import fallback_tag, with_referrers
 from docker_charon.registry.client import RegistryClient
 from docker_charon.workers import Workers
 
-_TRIES = 3  # at a list that somebody else writes at the same time
-
-Place = tuple[str, Digest]
-"""A manifest in a repository."""
+_TRIES = 3  # to change a list of referrers that another client may change at the same time
 
 
-def put_manifests(
-    client: RegistryClient, deliveries: Sequence[NamedImage | SkippedImage], workers: Workers
-) -> None:
-    """Put the manifests of images whose blobs are there, and of what refers to them.
+def put_manifests(client: RegistryClient, images: Sequence[PayloadImage], workers: Workers) -> None:
+    """Put the manifests of images and of their referrers; their blobs must be there.
 
-    A tag is set when all that it leads to, and all that refers to that, is in its place: whoever
-    looks for a signature as soon as there is an image finds it.
+    A tag is set after everything below the image, and after all its referrers: a client that finds
+    the image also finds its signatures.
     """
-    _Putting(client, workers).put(deliveries)
+    sender = _ManifestSender(client, workers)
+    carried = [image for image in images if isinstance(image, NamedImage)]
+    sender.put_children(images)
+    sender.put_subjects(carried)
+    sender.put_referrers(images)
+    sender.set_tags(carried)
 
 
-class _Putting:
-    """One push's manifests."""
+class _ManifestSender:
+    """Puts manifests. It keeps the lists of referrers for a registry that does not do so."""
 
     def __init__(self, client: RegistryClient, workers: Workers) -> None:
         self._client = client
         self._workers = workers
-        self._unlisted: dict[Place, list[Manifest]] = {}
+        self._unlisted: dict[Reference, list[Manifest]] = {}
+        """Referrers that the registry does not list, by their subject."""
 
-    def put(self, deliveries: Sequence[NamedImage | SkippedImage]) -> None:
-        images = [one for one in deliveries if isinstance(one, NamedImage)]
-        self._put_below(deliveries)
-        self._put_all(
-            {
-                (named.reference.repository, named.image.root.digest): named.image.root
-                for named in images
-                if named.referrers
-            }
-        )
-        referrers = {
-            (one.reference.repository, referrer.manifest.digest, referrer.tag): referrer
-            for one in deliveries
-            for referrer in one.referrers
+    def put_children(self, images: Sequence[PayloadImage]) -> None:
+        """Put the manifests below images and referrers."""
+        children = {
+            _by_digest(image, manifest): manifest
+            for image in images
+            for graph in image.graphs
+            for manifest in graph.manifests[:-1]
         }
-        self._workers.map(lambda key: self._put_referrer(key[0], referrers[key]), referrers)
-        self._list_referrers()
-        self._workers.map(self._tag, images)
-        self._list_referrers()
-
-    def _put_below(self, deliveries: Sequence[NamedImage | SkippedImage]) -> None:
-        """Put what lies below images and referrers."""
-        below = {
-            (one.reference.repository, manifest.digest): manifest
-            for one in deliveries
-            for image in one.graphs
-            for manifest in image.manifests[:-1]
-        }
-        self._put_all({place: m for place, m in below.items() if not m.is_index})
-        for place, manifest in below.items():
+        self._put_all({r: manifest for r, manifest in children.items() if not manifest.is_index})
+        for reference, manifest in children.items():
             if manifest.is_index:
-                self._put(place, place[1], manifest)  # one after the other: they may be nested
+                self._put(reference, manifest)  # one after the other: an index may contain another
 
-    def _put_all(self, manifests: dict[Place, Manifest]) -> None:
-        self._workers.map(lambda place: self._put(place, place[1], manifests[place]), manifests)
+    def put_subjects(self, images: Sequence[NamedImage]) -> None:
+        """Put the images that have referrers by their digest."""
+        subjects = [image for image in images if image.referrers]
+        self._put_all({_by_digest(image, image.root): image.root for image in subjects})
 
-    def _put(self, place: Place, reference: str, manifest: Manifest) -> None:
-        """Put a manifest; remember it if the registry does not list it as a referrer."""
-        repository, _ = place
-        lists = self._client.put_manifest(repository, reference, manifest)
-        if manifest.subject is not None and not lists:
-            place = repository, manifest.subject.digest
-            self._unlisted.setdefault(place, []).append(manifest)
+    def put_referrers(self, images: Sequence[PayloadImage]) -> None:
+        """Put the referrers by digest or, as cosign does, by tag."""
+        referrers = {
+            Reference(image.reference.repository, referrer.tag, referrer.manifest.digest): (
+                referrer.manifest
+            )
+            for image in images
+            for referrer in image.referrers
+        }
 
-    def _put_referrer(self, repository: str, referrer: Referrer) -> None:
-        place = repository, referrer.manifest.digest
-        if referrer.tag is None:
-            self._put(place, referrer.manifest.digest, referrer.manifest)
-        elif self._may_replace(repository, referrer.tag, referrer.manifest):
-            self._put(place, referrer.tag, referrer.manifest)
+        def put(reference: Reference) -> None:
+            manifest = referrers[reference]
+            if reference.tag is None or self._may_replace(reference, manifest):
+                self._put(reference, manifest)
 
-    def _may_replace(self, repository: str, tag: str, new: Manifest) -> bool:
-        """Whether a tag of cosign's is to be set: signatures of others must not be lost."""
+        self._workers.map(put, referrers)
+        self._list_referrers()
+
+    def set_tags(self, images: Sequence[NamedImage]) -> None:
+        """Put the images under their tags."""
+        self._workers.map(self._set_tag, images)
+        self._list_referrers()
+
+    def _set_tag(self, image: NamedImage) -> None:
+        reference, root = image.reference, image.root
+        digest = self._client.head_manifest(reference.repository, reference.target, to_push=True)
+        if digest != root.digest:  # a tag that is right may be immutable
+            self._put(reference, root)
+
+    def _put_all(self, manifests: Mapping[Reference, Manifest]) -> None:
+        self._workers.map(lambda reference: self._put(reference, manifests[reference]), manifests)
+
+    def _put(self, reference: Reference, manifest: Manifest) -> None:
+        """Put a manifest by tag or digest; remember it if the registry must be told its subject."""
+        repository = reference.repository
+        is_listed = self._client.put_manifest(repository, reference.target, manifest)
+        if manifest.subject is not None and not is_listed:
+            subject = Reference(repository, None, manifest.subject.digest)
+            self._unlisted.setdefault(subject, []).append(manifest)
+
+    def _may_replace(self, reference: Reference, new: Manifest) -> bool:
+        """Whether one of cosign's tags may be set: other signatures under it must not be lost."""
+        repository, tag = reference.repository, reference.target
         try:
-            there = self._client.get_manifest(repository, tag)
+            present = self._client.get_manifest(repository, tag)
         except ManifestNotFound:
             return True
-        if there.digest == new.digest:
+        if present.digest == new.digest:
             return False
-        lost = {blob.digest for blob in there.blobs[1:]} - {blob.digest for blob in new.blobs}
+        lost = {blob.digest for blob in present.blobs[1:]} - {blob.digest for blob in new.blobs}
         if lost:
             warnings.warn(
-                f"{self._client.registry} has {repository}:{tag} with content that the payload's "
-                "lacks: it stays as it is",
+                f"{self._client.registry} has content under {repository}:{tag} that the payload "
+                "lacks; the tag is left unchanged",
                 UserWarning,
                 stacklevel=2,
             )
         return not lost
 
-    def _tag(self, named: NamedImage) -> None:
-        repository, target = named.reference.repository, named.reference.target
-        # A tag that is right already stays untouched: it may be an immutable one.
-        root = named.image.root
-        if self._client.head_manifest(repository, target, to_push=True) != root.digest:
-            self._put((repository, root.digest), target, root)
-
     def _list_referrers(self) -> None:
-        """Keep the lists of referrers that the registry does not keep itself.
+        """Add referrers to the lists that the registry does not keep itself.
 
         Distribution-spec 1.1, "Pushing Manifests with Subject", for registries without the API.
         """
         unlisted, self._unlisted = self._unlisted, {}
-        self._workers.map(lambda item: self._list(item[0], item[1]), unlisted.items())
+        self._workers.map(lambda subject: self._list(subject, unlisted[subject]), unlisted)
 
-    def _list(self, place: Place, manifests: Sequence[Manifest]) -> None:
-        repository, subject = place
-        tag = fallback_tag(subject)
+    def _list(self, subject: Reference, referrers: Sequence[Manifest]) -> None:
+        """Add referrers to the list of one subject, which other clients may change too."""
+        repository, tag = subject.repository, fallback_tag(Digest(subject.target))
         for _ in range(_TRIES):
             try:
-                there = self._client.get_manifest(repository, tag)
+                present = self._client.get_manifest(repository, tag)
             except ManifestNotFound:
-                there = None
-            if there is not None and not there.is_index:
+                present = None
+            if present is not None and not present.is_index:
                 raise RegistryError(
-                    f"{self._client.registry} has {repository}:{tag}, and it is no list of "
-                    "referrers",
-                    hint="give that tag another name there",
+                    f"{self._client.registry} has an image under {repository}:{tag}, where the "
+                    "list of referrers belongs",
+                    hint="give that image another tag",
                 )
-            listed = with_referrers(there, manifests)
-            if listed is None:
+            new_list = with_referrers(present, referrers)
+            if new_list is None:
                 return
-            self._client.put_manifest(repository, tag, listed)
-        # What another client wrote meanwhile is read again, and has ours in it, or had it.
-        if with_referrers(self._client.get_manifest(repository, tag), manifests) is not None:
+            self._client.put_manifest(repository, tag, new_list)
+        if with_referrers(self._client.get_manifest(repository, tag), referrers) is not None:
             raise RegistryError(
-                f"{self._client.registry} does not keep what is put as {repository}:{tag}",
-                hint="push again when nobody else does",
+                f"{self._client.registry} does not keep what is put under {repository}:{tag}",
+                hint="push again when no other client writes to that repository",
             )
+
+
+def _by_digest(image: PayloadImage, manifest: Manifest) -> Reference:
+    """Return how a manifest is named by its digest in an image's repository."""
+    return Reference(image.reference.repository, None, manifest.digest)

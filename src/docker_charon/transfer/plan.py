@@ -1,169 +1,171 @@
-"""What travels and what is there already: pure functions of values, no input or output."""
+"""The plan of a transfer: what travels and what is already there, as pure functions of values."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from docker_charon.errors import InvalidManifest, InvalidReference
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage
+from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
-from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryBlob:
+    """A blob of one repository, which has it or needs it.
+
+    Two of them are equal if the repository and the digest are: descriptors of the same content may
+    differ in their media type or their annotations.
+    """
+
+    repository: str
+    blob: Descriptor = field(compare=False)
+    digest: Digest = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", self.blob.digest)
+
+    @classmethod
+    def of(cls, image: PayloadImage) -> list[RepositoryBlob]:
+        """Return the blobs that an image's repository needs before its manifests can be put."""
+        return [cls(image.reference.repository, blob) for blob in image.blobs]
 
 
 def plan_make(
     wanted: Iterable[NamedImage],
     already: Iterable[NamedImage] = (),
     delivered: Mapping[Digest, Iterable[str]] | None = None,
-    absent: Collection[tuple[str, Digest]] = frozenset(),
+    absent: Collection[RepositoryBlob] = frozenset(),
 ) -> Contents:
-    """Decide what a payload carries, in time linear in the sum of the images' parts.
+    """Decide what a payload carries. The time is linear in the number of manifests and blobs.
 
-    The destination has what lies below ``already``, and the blobs that ``delivered`` names, each
-    with its repositories there; ``absent`` are repositories of the source and foreign layers that
-    these do not have. Raises `InvalidManifest` when two manifests give one blob two sizes: one of
-    them is wrong, and `InvalidReference` when two names would give one tag to two images.
+    The destination has the blobs of the images in ``already``, and those in ``delivered``, which
+    gives the destination's repositories for each. ``absent`` are the non-distributable layers that
+    the source does not have.
+
+    Raises `InvalidManifest` when two manifests give different sizes for one blob, and
+    `InvalidReference` when two different images would get the same tag.
     """
 
-    def is_there(named: NamedImage, blob: Descriptor) -> bool:
-        return not (blob.urls and (named.reference.repository, blob.digest) in absent)
+    def is_at_source(needed: RepositoryBlob) -> bool:
+        return not (needed.blob.is_non_distributable and needed in absent)
 
+    already = tuple(already)
     repositories: dict[Digest, dict[str, None]] = {}
-    transferred = set()
-    for named in already:
-        transferred.add(named.reference)
-        for blob in named.blobs:
-            if is_there(named, blob):
-                repositories.setdefault(blob.digest, {})[named.reference.repository] = None
-    for digest, places in (delivered or {}).items():
-        repositories.setdefault(digest, {}).update(dict.fromkeys(places))
-    images = tuple({named.name: named for named in wanted}.values())
-    _check_targets(images)
+    for image in already:
+        for needed in RepositoryBlob.of(image):
+            if is_at_source(needed):
+                repositories.setdefault(needed.digest, {})[needed.repository] = None
+    for digest, names in (delivered or {}).items():
+        repositories.setdefault(digest, {}).update(dict.fromkeys(names))
+    images = tuple({image.name: image for image in wanted}.values())
+    _check_tags(images)
     manifests: dict[Digest, Manifest] = {}
     sizes: dict[Digest, int] = {}
-    blobs: dict[Digest, tuple[Descriptor, str]] = {}
+    carried: dict[Digest, RepositoryBlob] = {}
     at_destination: dict[Digest, tuple[str, ...]] = {}
-    for named in images:
-        for manifest in named.manifests:
+    for image in images:
+        for manifest in image.manifests:
             manifests.setdefault(manifest.digest, manifest)
-        for blob in named.blobs:
-            if sizes.setdefault(blob.digest, blob.size) != blob.size:
+        for needed in RepositoryBlob.of(image):
+            digest, size = needed.digest, needed.blob.size
+            if sizes.setdefault(digest, size) != size:
                 raise InvalidManifest(
-                    f"{named.name} gives {blob.digest} the size {blob.size}, and another image "
-                    f"{sizes[blob.digest]}"
+                    f"{image.name} gives the size {size} for {digest}, and another image gives "
+                    f"{sizes[digest]}"
                 )
-            if blob.digest in repositories:
-                at_destination[blob.digest] = tuple(repositories[blob.digest])
-            elif is_there(named, blob):
-                blobs.setdefault(blob.digest, (blob, named.reference.repository))
+            if digest in repositories:
+                at_destination[digest] = tuple(repositories[digest])
+            elif is_at_source(needed):
+                carried.setdefault(digest, needed)
+    transferred = {image.reference for image in already}
     return Contents(
         images=images,
-        skipped=frozenset(named.name for named in images if named.reference in transferred),
+        skipped=frozenset(image.name for image in images if image.reference in transferred),
         manifests=tuple(manifests.values()),
-        blobs=dict(blobs.values()),
+        blobs={source.blob: source.repository for source in carried.values()},
         at_destination=at_destination,
-        non_distributable=frozenset(sizes.keys() - at_destination.keys() - blobs.keys()),
+        non_distributable=frozenset(sizes.keys() - at_destination.keys() - carried.keys()),
     )
 
 
-def _check_targets(images: Iterable[NamedImage]) -> None:
-    """Refuse two images for one tag: which of them it would point to in the end is chance."""
-    targets: dict[tuple[str, str], NamedImage] = {}
-    for named in images:
-        key = (named.reference.repository, named.reference.target)
-        other = targets.setdefault(key, named)
-        if other.image.root.content != named.image.root.content:
+def _check_tags(images: Iterable[NamedImage]) -> None:
+    """Refuse two different images for one tag: it would point to either of them by chance."""
+    owners: dict[tuple[str, str], NamedImage] = {}
+    for image in images:
+        key = image.reference.repository, image.reference.target
+        owner = owners.setdefault(key, image)
+        if owner.image.root.content != image.root.content:
             raise InvalidReference(
-                f"{other.name} and {named.name} are different images for the same tag"
+                f"{owner.name} and {image.name} are different images for the same tag"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A blob that a repository gets from another one of the same registry."""
+    """A blob that ``target`` gets from the repository ``source`` of the same registry."""
 
-    blob: Descriptor
-    repository: str
+    target: RepositoryBlob
     source: str
 
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """What a registry still needs before the images' manifests can be put.
+    """What a registry needs before the manifests of the images can be put.
 
-    ``uploads`` go to one repository each, and ``mounts``, which may build on them, follow.
-    ``missing`` are, for each name of an image that cannot be completed, its blobs that neither
-    the payload nor the registry has.
+    Every blob is uploaded to one repository at most. The ``mounts`` follow the ``uploads``, since
+    their source may be the target of an upload. ``missing`` has, for each image that cannot be
+    completed, its name and the blobs that neither the payload nor the registry has.
     """
 
-    uploads: tuple[tuple[Descriptor, str], ...]
+    uploads: tuple[RepositoryBlob, ...]
     mounts: tuple[Mount, ...]
     missing: Mapping[str, tuple[Descriptor, ...]]
 
 
-class Delivery(Protocol):
-    """What one image brings to its repository."""
-
-    @property
-    def name(self) -> str:
-        """The image's name as the user gave it."""
-
-    @property
-    def reference(self) -> Reference:
-        """Where it goes."""
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """What the repository has to have before the manifests can be put."""
-
-
-def blobs_to_ask_for(images: Iterable[Delivery]) -> list[tuple[str, Descriptor]]:
-    """Return every repository and blob that the registry is to be asked for, each pair once."""
-    pairs = {
-        (named.reference.repository, blob.digest): blob for named in images for blob in named.blobs
-    }
-    return [(repository, blob) for (repository, _), blob in pairs.items()]
+def needed_blobs(images: Iterable[PayloadImage]) -> list[RepositoryBlob]:
+    """Return the blobs that the images' repositories need, each once for each repository."""
+    return list(dict.fromkeys(needed for image in images for needed in RepositoryBlob.of(image)))
 
 
 def plan_push(
-    images: Sequence[Delivery],
+    images: Sequence[PayloadImage],
     carried: frozenset[Digest],
-    present: Mapping[Digest, Collection[str]],
+    holders: Mapping[Digest, Collection[str]],
     non_distributable: frozenset[Digest] = frozenset(),
 ) -> PushPlan:
-    """Decide what is uploaded and what is mounted.
+    """Decide which blobs are uploaded and which are mounted.
 
-    ``carried`` are the digests of the payload's blobs, ``present`` the repositories that were
-    found to have a blob, and ``non_distributable`` the layers that need not be there. An image with
-    another blob that is in neither is left out, and nothing is uploaded for its sake.
+    ``carried`` are the blobs of the payload, ``holders`` the repositories that have a blob already,
+    and ``non_distributable`` the layers that a registry may lack. An image that needs any other
+    blob is left out, and nothing is uploaded for it.
     """
+    available = carried | non_distributable
     missing: dict[str, tuple[Descriptor, ...]] = {}
     complete = []
-    for named in images:
-        lacking = tuple(
+    for image in images:
+        unavailable = tuple(
             blob
-            for blob in named.blobs
-            if blob.digest not in carried and not present.get(blob.digest)
-            if blob.digest not in non_distributable
+            for blob in image.blobs
+            if blob.digest not in available and not holders.get(blob.digest)
         )
-        if lacking:
-            missing[named.name] = lacking
+        if unavailable:
+            missing[image.name] = unavailable
         else:
-            complete.append(named)
-    uploads: dict[Digest, tuple[Descriptor, str]] = {}
+            complete.append(image)
+    uploads: dict[Digest, RepositoryBlob] = {}
     mounts: list[Mount] = []
-    for repository, blob in blobs_to_ask_for(complete):
-        holders = present.get(blob.digest, ())
-        if repository in holders:
+    for needed in needed_blobs(complete):
+        sources = holders.get(needed.digest, ())
+        if needed.repository in sources:
             continue
-        if holders:
-            mounts.append(Mount(blob, repository, next(iter(holders))))
-        elif blob.digest in uploads:
-            mounts.append(Mount(blob, repository, uploads[blob.digest][1]))
-        elif blob.digest in carried:
-            uploads[blob.digest] = (blob, repository)
+        if sources:
+            mounts.append(Mount(needed, next(iter(sources))))
+        elif needed.digest in uploads:
+            mounts.append(Mount(needed, uploads[needed.digest].repository))
+        elif needed.digest in carried:
+            uploads[needed.digest] = needed
     return PushPlan(tuple(uploads.values()), tuple(mounts), missing)

@@ -1,4 +1,4 @@
-"""A selection: what some platforms need of an index that has more of them."""
+"""The choice of platforms: the part of an index that some platforms need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from docker_charon.oci.manifest import INDEX_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 
 ATTESTED = "vnd.docker.reference.digest"
-"""The annotation by which an attestation in an index names the manifest that it is about."""
+"""The annotation of an attestation in an index: the digest of the manifest that it is about."""
 
 Child = Callable[[Descriptor], Manifest]
 """Fetches a manifest below an index."""
@@ -21,7 +21,7 @@ Child = Callable[[Descriptor], Manifest]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A manifest in an index, and what it runs on."""
+    """A manifest in an index, and its platform."""
 
     descriptor: Descriptor
     platform: Platform
@@ -30,65 +30,73 @@ class Offer:
 def offers(
     index: Manifest, child: Child, platform_of: Callable[[Descriptor], Platform | None]
 ) -> list[Offer]:
-    """Return what an index, and those in it, has for platforms, in its order.
+    """Return the manifests of an index and of its nested indexes that have a platform, in order.
 
-    ``platform_of`` finds out what a manifest runs on of which the index does not tell.
+    ``platform_of`` finds the platform of a manifest for which the index gives none.
     """
-    found: list[Offer] = []
+    offered: list[Offer] = []
     for descriptor in index.manifests:
         if descriptor.media_type in INDEX_TYPES:
-            found += offers(child(descriptor), child, platform_of)
+            offered += offers(child(descriptor), child, platform_of)
         elif ATTESTED not in descriptor.annotations:
             platform = descriptor.platform or platform_of(descriptor)
             if platform is not None and platform.is_known:
-                found.append(Offer(descriptor, platform))
-    return found
+                offered.append(Offer(descriptor, platform))
+    return offered
 
 
-def choose(offered: Sequence[Offer], platforms: Sequence[Platform], name: str) -> list[Offer]:
-    """Return, for each of ``platforms``, the first that fits best, as a pull would take it.
+def choose(
+    offered: Sequence[Offer],
+    platforms: Sequence[Platform],
+    name: str,
+    *,
+    skip_missing: bool = False,
+) -> list[Offer]:
+    """Return for each platform the first of the best offers, as a pull chooses it.
 
-    Raises `ManifestNotFound`, with those that there are, when there is none for one of them.
+    ``skip_missing`` leaves out platforms that no offer suits. Otherwise they raise
+    `ManifestNotFound`, with a list of what is offered.
     """
     chosen = []
     for platform in platforms:
         distances = [(platform.distance(offer.platform), offer) for offer in offered]
-        fitting = [(distance, offer) for distance, offer in distances if distance is not None]
-        if not fitting:
+        suitable = [(distance, offer) for distance, offer in distances if distance is not None]
+        if suitable:
+            chosen.append(min(suitable, key=lambda pair: pair[0])[1])
+        elif not skip_missing:
             raise not_offered(name, platform, [offer.platform for offer in offered])
-        chosen.append(min(fitting, key=lambda pair: pair[0])[1])
     return chosen
 
 
 def not_offered(name: str, platform: Platform, offered: Sequence[Platform]) -> ManifestNotFound:
-    """Return the error of an image that has no such platform."""
-    there = ", ".join(dict.fromkeys(str(one) for one in offered)) or "none that is named"
-    return ManifestNotFound(f"{name} has no platform {platform}", hint=f"it has {there}")
+    """Return the error for an image that does not exist for a platform."""
+    platforms = ", ".join(dict.fromkeys(map(str, offered))) or "no named platform"
+    return ManifestNotFound(f"{name} has no platform {platform}", hint=f"it has {platforms}")
 
 
-def filtered(index: Manifest, chosen: Collection[Digest], child: Child) -> Iterator[Manifest]:
-    """Yield what an index becomes with only ``chosen`` and the attestations about them.
+def filter_index(index: Manifest, chosen: Collection[Digest], child: Child) -> Iterator[Manifest]:
+    """Yield an index with only the ``chosen`` manifests and the attestations about them.
 
-    The new index comes last, and before it those below it that become others too. An index of
-    which nothing is left out stays as it is, to the byte.
+    The nested indexes that change come first, the index itself last. An index from which nothing
+    is removed stays the same, byte for byte.
     """
     document = json.loads(index.content)
     kept = []
-    listed = document.get("manifests") or []  # Go writes an empty list as null
-    for n, value in enumerate(listed):
-        descriptor = Descriptor.parse(value, f"manifests[{n}]")
+    entries = document.get("manifests") or []  # Go writes an empty list as null
+    for n, entry in enumerate(entries):
+        descriptor = Descriptor.parse(entry, f"manifests[{n}]")
         if descriptor.media_type in INDEX_TYPES:
-            *below, smaller = filtered(child(descriptor), chosen, child)
+            *nested, smaller = filter_index(child(descriptor), chosen, child)
             if not smaller.manifests:
                 continue
-            yield from below
+            yield from nested
             if smaller.digest != descriptor.digest:
                 yield smaller
-                value = {**value, "digest": smaller.digest, "size": len(smaller.content)}
-            kept.append(value)
+                entry = {**entry, "digest": smaller.digest, "size": len(smaller.content)}
+            kept.append(entry)
         elif descriptor.digest in chosen or descriptor.annotations.get(ATTESTED) in chosen:
-            kept.append(value)
-    if kept == listed:
+            kept.append(entry)
+    if kept == entries:
         yield index
         return
     content = json.dumps({**document, "manifests": kept}, separators=(",", ":"))

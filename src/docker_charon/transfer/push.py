@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO
 
-from docker_charon.oci.descriptor import Body, Descriptor
-from docker_charon.oci.image import NamedImage, SkippedImage
+from docker_charon.errors import RegistryError
+from docker_charon.oci.image import PayloadImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
-from docker_charon.progress import Progress, counted, shown_size
+from docker_charon.progress import Progress
+from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
+from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.manifests import put_manifests
-from docker_charon.transfer.plan import Mount, PushPlan, plan_push
+from docker_charon.transfer.plan import PushPlan, RepositoryBlob, plan_push
+from docker_charon.transfer.report import log_push, push_summary
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
-
-_log = logging.getLogger(__name__)
 
 
 def push_payload_to_registry(
@@ -33,172 +31,124 @@ def push_payload_to_registry(
     password: str | None = None,
     *,
     repository_prefix: str = "",
+    allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
+    cert: CertificateArgument | None = None,
+    anonymous: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
     """Push the images of a payload to a registry.
 
-    Everything is checked before the first byte is written: the payload, and what the registry
-    has of it. Tags are set last, so that none ever points to an incomplete image.
+    The payload is checked, and the registry is asked what it has, before anything is written. Tags
+    are set last, so that no tag ever points to an incomplete image.
 
     Args:
-        registry: The registry to push to, ``host`` or ``host:port``.
-        zip_file: The payload: a path, or a file object opened for bytes, which is left open; one
-            that cannot seek is copied into a temporary file first.
-        strict: Raise when something that the payload takes for already transferred is not there.
-            Otherwise a ``UserWarning`` says so, and that image is left out.
+        registry: The registry to push to: ``host`` or ``host:port``.
+        zip_file: The payload: a path, or a file object opened for reading bytes, which stays open.
+            A file object that cannot seek is copied to a temporary file first. The path of a
+            payload in volumes is ``PATH``, ``PATH.001`` or ``PATH.volumes.json``.
+        strict: Raise an error if the registry lacks something that was given as already
+            transferred when the payload was made. Otherwise the images that need it are left out,
+            each with a ``UserWarning``.
         secure: ``False`` for a registry on plain HTTP.
-        username: For a registry that requires a login.
-        password: For a registry that requires a login. Without both, what Docker or Podman are
-            logged in with is used.
-        repository_prefix: Where the images go: ``my-image:1`` arrives as ``PREFIX/my-image:1``. The
-            names that are returned stay as the user gave them.
-        cacert: A file of certificates (PEM) to trust besides the usual ones.
-        dry_run: Only find out what would be done, and log it at level ``INFO``: no blob is
-            transferred and nothing is written.
-        jobs: How many questions, uploads or mounts go on side by side.
-        progress: ``None`` shows a bar if standard error is a terminal; ``True`` also writes lines
-            elsewhere, and ``False`` shows nothing.
+        username: The user of a registry that requires a login.
+        password: The password of that user. Without both, the logins of Docker or Podman are used.
+        repository_prefix: Put before every repository: ``my-image:1`` arrives as
+            ``PREFIX/my-image:1``. The returned names do not have it.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
+            be signed by one of them, who is logged at level ``INFO``. This is checked first.
+        cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cert: A client certificate: one PEM file that also holds its key, or a pair of the
+            certificate's file and the key's. Without it, the one in Docker's or Podman's
+            ``certs.d`` folder of the registry is used.
+        anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
+        jobs: The number of questions, uploads or mounts at the same time.
+        progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
+            if it is not a terminal. ``False`` shows nothing.
 
     Returns:
-        The images that the registry has now: ``docker_images_to_transfer`` of the payload, in its
-        order and spelling, with those that were there already and without those left out.
+        The names of the images that the registry has now: ``docker_images_to_transfer`` of the
+        payload, in that order and spelling, without the images that were left out.
 
     Raises:
-        PayloadError: The payload cannot be read, or is not a whole one.
+        PayloadError: The payload cannot be read, is incomplete, or is not signed by an allowed
+            signer.
         DigestMismatch: The payload is damaged.
-        ManifestNotFound: ``strict``, and an image that was to be there is missing or another.
-        BlobNotFound: ``strict``, and a blob that was to be there is missing.
+        ManifestNotFound: With ``strict``: an image that should be there is missing or different.
+        BlobNotFound: With ``strict``: a blob that should be there is missing.
         RegistryError: The registry cannot be reached, or refuses.
-        DockerCharonError: Any other failure; the base of those above.
+        DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     workers = Workers(jobs)
     prefix = checked_prefix(repository_prefix)
+    access = Access(secure, username, password, cacert, cert, anonymous)
     with (
-        open_payload(zip_file) as payload,
-        open_registry(registry, Access(secure, username, password, cacert), jobs) as client,
+        open_payload(zip_file, allowed_signers=allowed_signers) as payload,
+        open_registry(registry, access, jobs) as client,
     ):
-        survey = Survey(client, payload, prefix, workers)
-        skipped = [one.under(prefix) for one in payload.skipped]
-        missing = survey.missing_images(skipped)
-        deliveries: list[NamedImage | SkippedImage] = [
-            *(named.under(prefix) for named in payload.images),
-            *(one for one in skipped if one.name not in missing),
-        ]
-        plan = plan_push(
-            deliveries, payload.carried, survey.holders(deliveries), payload.non_distributable
-        )
-        for name, blobs in plan.missing.items():
-            missing[name] = survey.incomplete(name, blobs)
-        for error in missing.values():
+        push = _Push(client, payload, prefix, workers)
+        push.ask_registry()
+        for error in push.errors.values():
             if strict:
                 raise error
             warnings.warn(f"left out: {error}", UserWarning, stacklevel=2)
-        complete = [one for one in deliveries if one.name not in missing]
-        pushed = [name for name in payload.names if name not in missing]
         if dry_run:
-            _tell(plan, complete)
-            return pushed
-        sizes = {blob.digest: blob.size for one in complete for blob in one.blobs}
-        sent: dict[str, int] = {blob.digest: blob.size for blob, _ in plan.uploads}
-        waiting = {one.name: [blob.digest for blob in one.blobs] for one in complete}
-        with Progress("Pushing", sent, waiting, progress) as watch:
-            _send(client, payload, plan, workers, watch)
-            put_manifests(client, complete, workers)
-            size = sum(sent.values())
-            there = (
-                sum(s for digest, s in sizes.items() if digest not in payload.non_distributable)
-                - size
-            )
-            watch.sum_up(
-                f"{counted(len(pushed), 'image')}: {shown_size(size)} uploaded, "
-                f"{shown_size(there)} there already"
-            )
-        return pushed
-
-
-def _tell(plan: PushPlan, deliveries: Sequence[NamedImage | SkippedImage]) -> None:
-    """Log what would be written."""
-    for blob, repository in plan.uploads:
-        _log.info("upload %s to %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
-    for mount in plan.mounts:
-        _log.info("mount %s from %s to %s", mount.blob.digest, mount.source, mount.repository)
-    images = [one for one in deliveries if isinstance(one, NamedImage)]
-    for named in images:
-        _log.info("put %s, %s", named.reference, named.image.root.digest)
-    for one in deliveries:
-        for referrer in one.referrers:
-            _log.info("put %s, which refers to %s", referrer.manifest.digest, one.reference)
-    _log.info(
-        "%d blobs, %s bytes, would be uploaded, %d mounted, and %d images put",
-        len(plan.uploads),
-        f"{sum(blob.size for blob, _ in plan.uploads):,}",
-        len(plan.mounts),
-        len(images),
-    )
-
-
-def _send(
-    client: RegistryClient, payload: Payload, plan: PushPlan, workers: Workers, watch: Progress
-) -> None:
-    """Upload each blob once, the largest first; then copy inside the registry."""
-
-    def upload(upload: tuple[Descriptor, str]) -> None:
-        blob, repository = upload
-        client.upload_blob(repository, blob, _Watched(payload.body(blob), workers, watch))
-        watch.finished(blob.digest)
-
-    def mount(mount: Mount) -> None:
-        if client.mount_blob(mount.repository, mount.blob.digest, source=mount.source):
-            return
-        body: Body
-        if mount.blob.digest in payload.carried:
-            body = payload.body(mount.blob)
+            log_push(push.plan, push.images)
         else:
-            body = _RegistryBody(client, mount.source, mount.blob)
-        client.upload_blob(mount.repository, mount.blob, body)
-
-    workers.map(upload, sorted(plan.uploads, key=lambda upload: -upload[0].size))
-    workers.map(mount, plan.mounts)
+            push.write(progress)
+        return push.names
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A body whose reading is counted, and ends when nobody waits for it."""
+class _Push:
+    """One push. Each step works on the images that no earlier step has left out."""
 
-    body: Body
-    workers: Workers
-    watch: Progress
+    def __init__(
+        self, client: RegistryClient, payload: Payload, prefix: str, workers: Workers
+    ) -> None:
+        self._client = client
+        self._payload = payload
+        self._workers = workers
+        self._images = [image.under(prefix) for image in payload.all_images]
+        self._skipped = [image.under(prefix) for image in payload.skipped]
+        self._survey = Survey(client, payload, prefix, workers)
+        self.plan = PushPlan((), (), {})
+        self.errors: dict[str, RegistryError] = {}
+        """Why images are left out, by their names."""
 
-    def __len__(self) -> int:
-        return len(self.body)
+    @property
+    def images(self) -> list[PayloadImage]:
+        """The images that are not left out: those that the payload carries, then the skipped."""
+        return [image for image in self._images if image.name not in self.errors]
 
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        done = 0
-        try:
-            for chunk in self.body:
-                self.workers.check()
-                yield chunk
-                done += len(chunk)
-                self.watch.moved(len(chunk))
-        finally:
-            if done < len(self.body):
-                self.watch.moved(-done)  # it will be read again, or never
+    @property
+    def names(self) -> list[str]:
+        """The names of the images that are not left out, in the order of the payload."""
+        return [name for name in self._payload.names if name not in self.errors]
 
+    def ask_registry(self) -> None:
+        """Ask what the registry has, plan the rest, and find the images that it cannot get."""
+        self.errors |= self._survey.missing_images(self._skipped)
+        images = self.images
+        self.plan = plan_push(
+            images,
+            self._payload.carried,
+            self._survey.holders(images),
+            self._payload.non_distributable,
+        )
+        for name, blobs in self.plan.missing.items():
+            self.errors[name] = self._survey.incomplete(name, blobs)
 
-@dataclass(frozen=True, slots=True)
-class _RegistryBody:
-    """A blob that only the registry has, read from a repository that holds it."""
-
-    client: RegistryClient
-    repository: str
-    blob: Descriptor
-
-    def __len__(self) -> int:
-        return self.blob.size
-
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        with self.client.get_blob(self.repository, self.blob) as stream:
-            yield from self.blob.verified(stream)
+    def write(self, progress: bool | None) -> None:
+        """Send the blobs, then put the manifests and set the tags."""
+        images, plan = self.images, self.plan
+        sizes = {upload: upload.blob.size for upload in plan.uploads}
+        sizes |= {mount.target: 0 for mount in plan.mounts}  # a mount transfers no bytes
+        needed = {image.name: RepositoryBlob.of(image) for image in images}
+        with Progress("Pushing", sizes, needed, progress) as shown_progress:
+            sender = BlobSender(self._client, self._payload, self._workers, shown_progress)
+            uploaded = sender.send(plan)
+            put_manifests(self._client, images, self._workers)
+            shown_progress.sum_up(push_summary(images, uploaded, self._payload.non_distributable))

@@ -1,36 +1,30 @@
-"""Resolution: from the names of images to their manifests, each fetched once from a registry."""
+"""Resolving: from the names of images to their manifests, each fetched once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from docker_charon.errors import InvalidManifest, ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import parse_json
-from docker_charon.oci.image import Image, Referrer
-from docker_charon.oci.manifest import DOCKER_CONFIG, MANIFEST_TYPES, OCI_CONFIG, Manifest
+from docker_charon.oci.image import Image, NamedImage, Referrer, config_platform
+from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.platforms import choose, filtered, not_offered, offers
+from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
 from docker_charon.workers import Workers
-
-_LONGEST_CONFIG = 8 * 1024 * 1024  # bytes; an image's platform stands in its config
 
 _log = logging.getLogger(__name__)
 
-Place = tuple[str, Digest]
-"""A manifest in a repository."""
 
+class Resolver:
+    """Finds the images of a registry by their names.
 
-class Resolution:
-    """What a registry has under some names.
-
-    With ``platforms``, an image is only what these need of it: one platform's own manifest, or an
-    index of several.
+    With ``platforms``, an image is only what these need of it: the manifest of a single platform,
+    or a new index of several.
     """
 
     def __init__(
@@ -43,93 +37,117 @@ class Resolution:
         self._manifests: dict[Digest, Manifest] = {}
 
     def images(
-        self, references: Iterable[Reference], *, as_far_as_there: bool = False
-    ) -> dict[Reference, Image]:
-        """Return the images; ``as_far_as_there`` leaves out platforms that one does not have.
+        self,
+        references: Mapping[str, Reference],
+        *,
+        include_referrers: bool = False,
+        skip_missing_platforms: bool = False,
+    ) -> list[NamedImage]:
+        """Return the images for ``references`` by name, in that order.
 
-        Raises `ManifestNotFound` for an image, or a platform of it, that is not there.
+        ``include_referrers`` adds what refers to the images. ``skip_missing_platforms`` leaves out
+        the platforms that an image does not have, and images without any.
+
+        Raises `ManifestNotFound` for an image, a platform or a referrer that is missing.
         """
-        references = list(dict.fromkeys(references))
-        new = [reference for reference in references if reference not in self._roots]
+        unique = list(dict.fromkeys(references.values()))
+        new = [reference for reference in unique if reference not in self._roots]
         self._roots.update(zip(new, self._workers.map(self._root, new), strict=True))
-        roots = {reference: self._roots[reference] for reference in references}
+        roots = {reference: self._roots[reference] for reference in unique}
         if self._platforms:
 
-            def filtered_root(reference: Reference) -> Manifest | None:
-                return self._filter(reference, roots[reference], tolerant=as_far_as_there)
+            def select(reference: Reference) -> Manifest | None:
+                return self._select_platforms(
+                    reference, roots[reference], skip_missing=skip_missing_platforms
+                )
 
-            found = self._workers.map(filtered_root, references)
-            roots = {r: m for r, m in zip(references, found, strict=True) if m is not None}
-        return self._collect(roots)
+            selected = zip(unique, self._workers.map(select, unique), strict=True)
+            roots = {reference: root for reference, root in selected if root is not None}
+        self._fetch_below(roots)
+        images = {
+            reference: Image.collect(root, self._child(reference.repository))
+            for reference, root in roots.items()
+        }
+        referrers = self._referrers(images) if include_referrers else {}
+        return [
+            NamedImage(name, reference, images[reference], referrers.get(reference, ()))
+            for name, reference in references.items()
+            if reference in images
+        ]
 
-    def image(self, reference: Reference) -> Image:
-        """Return one whole image, asking for one thing after the other; as `images`."""
-        return Image.collect(self._root(reference), self._child(reference.repository))
+    def image(self, name: str, reference: Reference) -> NamedImage:
+        """Return one image, for every platform, with one request after the other."""
+        root = self._root(reference)
+        return NamedImage(name, reference, Image.collect(root, self._child(reference.repository)))
 
-    def referrers(self, images: Mapping[Reference, Image]) -> dict[Reference, list[Referrer]]:
-        """Return what refers to the images, or to anything below them, and what refers to that.
+    def _referrers(
+        self, images: Mapping[Reference, Image]
+    ) -> dict[Reference, tuple[Referrer, ...]]:
+        """Return what refers to the images or to manifests below them, and what refers to that."""
+        referrers: dict[Reference, list[Referrer]] = {}  # by subject
+        subjects = [s for reference, image in images.items() for s in _subjects(reference, image)]
+        while new := [subject for subject in dict.fromkeys(subjects) if subject not in referrers]:
+            referrers.update(zip(new, self._workers.map(self._direct_referrers, new), strict=True))
+            subjects = [
+                subject_below
+                for subject in new
+                for referrer in referrers[subject]
+                for subject_below in _subjects(subject, referrer.image)
+            ]
 
-        Raises `ManifestNotFound` when one is announced and cannot be had.
-        """
-        found: dict[Reference, dict[tuple[Digest, str | None], Referrer]] = {}
-        asked: dict[Place, list[tuple[Digest, str | None]]] = {}
-        level: Mapping[Reference, Collection[Image]] = {r: [one] for r, one in images.items()}
-        while level:
-            subjects = {
-                reference: [(reference.repository, m.digest) for one in each for m in one.manifests]
-                for reference, each in level.items()
-            }
-            new = list(dict.fromkeys(s for each in subjects.values() for s in each))
-            new = [subject for subject in new if subject not in asked]
-            asked.update(zip(new, self._workers.map(self._announced, new), strict=True))
-            following: dict[Reference, list[Image]] = {}
-            for reference, places in subjects.items():
-                known = found.setdefault(reference, {})
-                for key in (key for place in places for key in asked[place]):
-                    if key not in known:
-                        place = Reference(reference.repository, None, key[0])
-                        image = self._collect({place: self._manifests[key[0]]})[place]
-                        known[key] = Referrer(image, key[1])
-                        following.setdefault(reference, []).append(image)
-            level = following
-        return {reference: list(each.values()) for reference, each in found.items()}
+        def all_referrers(reference: Reference, image: Image) -> tuple[Referrer, ...]:
+            unique: dict[tuple[Digest, str | None], Referrer] = {}
+            graphs = [image]
+            for graph in graphs:  # it grows meanwhile
+                for subject in _subjects(reference, graph):
+                    for referrer in referrers[subject]:
+                        key = referrer.manifest.digest, referrer.tag
+                        if key not in unique:
+                            unique[key] = referrer
+                            graphs.append(referrer.image)
+            return tuple(unique.values())
 
-    def _announced(self, place: Place) -> list[tuple[Digest, str | None]]:
-        """Fetch what the registry says refers to a manifest; return digests, and cosign's tags."""
-        repository, subject = place
-        offered = self._client.referrers(repository, subject)
-        listed = self._fallback(repository, subject) if offered is None else offered
-        found: list[tuple[Digest, str | None]] = []
-        for descriptor in listed:
+        return {reference: all_referrers(reference, image) for reference, image in images.items()}
+
+    def _direct_referrers(self, subject: Reference) -> list[Referrer]:
+        """Fetch what refers to one manifest: what the registry lists, and cosign's tags."""
+        repository, digest = subject.repository, Digest(subject.target)
+        child = self._child(repository)
+        descriptors = self._client.referrers(repository, digest)
+        manifests: list[tuple[Manifest, str | None]] = []
+        for descriptor in self._fallback(subject) if descriptors is None else descriptors:
             try:
-                manifest = self._child(repository)(descriptor)
+                manifest = child(descriptor)
             except ManifestNotFound:
                 raise ManifestNotFound(
                     f"{self._client.registry} lists {descriptor.digest} among the referrers of "
-                    f"{repository}@{subject}, and does not have it",
-                    hint="make the payload without referrers, or have it put there again",
+                    f"{subject}, and does not have it",
+                    hint="make the payload without referrers, or push that referrer again",
                 ) from None
-            if manifest.subject_digest == subject:
-                found.append((descriptor.digest, None))
+            if manifest.subject_digest == digest:
+                manifests.append((manifest, None))
             else:
                 _log.warning(
-                    "%s@%s is listed among the referrers of %s, to which it does not refer: it is "
-                    "left out",
+                    "%s@%s is left out: it is listed among the referrers of %s but does not refer "
+                    "to it",
                     repository,
                     descriptor.digest,
-                    subject,
+                    digest,
                 )
-        for tag in cosign_tags(subject):
+        for tag in cosign_tags(digest):
             try:
                 manifest = self._client.get_manifest(repository, tag)
             except ManifestNotFound:
                 continue
-            found.append((self._manifests.setdefault(manifest.digest, manifest).digest, tag))
-        return found
+            manifests.append((self._manifests.setdefault(manifest.digest, manifest), tag))
+        return [Referrer(Image.collect(manifest, child), tag) for manifest, tag in manifests]
 
-    def _fallback(self, repository: str, subject: Digest) -> Sequence[Descriptor]:
+    def _fallback(self, subject: Reference) -> Sequence[Descriptor]:
+        """Return the list of referrers in a registry that has no API for them."""
         try:
-            index = self._client.get_manifest(repository, fallback_tag(subject))
+            index = self._client.get_manifest(
+                subject.repository, fallback_tag(Digest(subject.target))
+            )
         except ManifestNotFound:
             return ()
         return (*index.manifests, *(index.blobs if index.is_index else ()))
@@ -139,7 +157,7 @@ class Resolution:
         return self._manifests.setdefault(manifest.digest, manifest)
 
     def _child(self, repository: str) -> Callable[[Descriptor], Manifest]:
-        """Return what fetches manifests below one in ``repository``."""
+        """Return a function that fetches manifests below an index of ``repository``."""
 
         def fetch(descriptor: Descriptor) -> Manifest:
             known = self._manifests.get(descriptor.digest)
@@ -156,64 +174,58 @@ class Resolution:
 
         return fetch
 
-    def _collect(self, roots: Mapping[Reference, Manifest]) -> dict[Reference, Image]:
-        """Fetch all that is below the images, level by level."""
-        level = {root.digest: (reference.repository, root) for reference, root in roots.items()}
-        seen = set(level)
+    def _fetch_below(self, roots: Mapping[Reference, Manifest]) -> None:
+        """Fetch all manifests below the roots, level by level."""
+        level = [(reference.repository, root) for reference, root in roots.items()]
+        seen = {root.digest for root in roots.values()}
         while level:
-            below: dict[Digest, tuple[str, Descriptor]] = {}
-            for repository, manifest in level.values():
+            children: dict[Digest, tuple[str, Descriptor]] = {}
+            for repository, manifest in level:
                 for descriptor in manifest.manifests:
                     if descriptor.digest not in seen:
-                        below.setdefault(descriptor.digest, (repository, descriptor))
-            found = self._workers.map(lambda place: self._child(place[0])(place[1]), below.values())
-            level = {m.digest: (p[0], m) for p, m in zip(below.values(), found, strict=True)}
-            seen.update(below)
-        return {
-            reference: Image.collect(root, self._child(reference.repository))
-            for reference, root in roots.items()
-        }
+                        children.setdefault(descriptor.digest, (repository, descriptor))
+            seen.update(children)
+            level = self._workers.map(
+                lambda child: (child[0], self._child(child[0])(child[1])), children.values()
+            )
 
-    def _filter(self, reference: Reference, root: Manifest, *, tolerant: bool) -> Manifest | None:
-        """Return what an image is for the platforms; ``None`` if there is nothing for them."""
+    def _select_platforms(
+        self, reference: Reference, root: Manifest, *, skip_missing: bool
+    ) -> Manifest | None:
+        """Return what the platforms need of an image; ``None`` if it has nothing for them."""
         repository, name = reference.repository, str(reference)
         child = self._child(repository)
         if not root.is_index:
-            own = self._platform_of(repository, root)
-            if own is None or any(wanted.distance(own) is not None for wanted in self._platforms):
-                return root  # what is no image has no platform
-            if tolerant:
+            platform = self._platform_of(repository, root)
+            if platform is None:  # an artifact has no platform
+                return root
+            if any(wanted.distance(platform) is not None for wanted in self._platforms):
+                return root
+            if skip_missing:
                 return None
-            raise not_offered(name, self._platforms[0], [own])
+            raise not_offered(name, self._platforms[0], [platform])
         offered = offers(root, child, lambda d: self._platform_of(repository, child(d)))
-        platforms = self._platforms
-        if tolerant:
-            platforms = [
-                wanted
-                for wanted in platforms
-                if any(wanted.distance(offer.platform) is not None for offer in offered)
-            ]
-            if not platforms:
-                return None
-        chosen = choose(offered, platforms, name)
+        chosen = choose(offered, self._platforms, name, skip_missing=skip_missing)
+        if not chosen:
+            return None
         if len(self._platforms) == 1:
             return child(chosen[0].descriptor)
-        for manifest in filtered(root, {offer.descriptor.digest for offer in chosen}, child):
-            root = self._manifests.setdefault(manifest.digest, manifest)
+        for index in filter_index(root, {offer.descriptor.digest for offer in chosen}, child):
+            root = self._manifests.setdefault(index.digest, index)
         return root
 
     def _platform_of(self, repository: str, manifest: Manifest) -> Platform | None:
-        """Return what an image's config says that it runs on; an artifact's says nothing."""
-        config = manifest.config
-        if config is None or config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
-            return None
-        if config.size > _LONGEST_CONFIG:
-            raise InvalidManifest(
-                f"the config {config.digest} of {repository} has {config.size:,} bytes: too many "
-                "to look for its platform"
-            )
+        """Return the platform that the config of an image names; an artifact has none."""
         try:
-            document = parse_json(self._client.read_blob(repository, config))
-        except ValueError:
-            document = None
-        return Platform.of(document) if isinstance(document, dict) else None
+            return config_platform(
+                manifest, lambda config: self._client.read_blob(repository, config)
+            )
+        except InvalidManifest as error:
+            raise InvalidManifest(
+                f"{repository}@{manifest.digest} on {self._client.registry}: {error}"
+            ) from None
+
+
+def _subjects(reference: Reference, image: Image) -> list[Reference]:
+    """Return the manifests of an image, by digest: each may be the subject of referrers."""
+    return [Reference(reference.repository, None, m.digest) for m in image.manifests]

@@ -1,4 +1,4 @@
-"""A survey: what a registry has of a payload, before anything is written."""
+"""A survey: what a registry has of a payload, asked before anything is written."""
 
 from __future__ import annotations
 
@@ -13,18 +13,39 @@ from docker_charon.errors import (
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import SkippedImage
+from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.plan import Delivery, blobs_to_ask_for
+from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
 _HINT = "make the payload again without giving that image as already transferred"
 
 
+class PresentBlobs:
+    """Which blobs the repositories of a registry have; the registry is asked once for each."""
+
+    def __init__(self, client: RegistryClient, workers: Workers) -> None:
+        self._client = client
+        self._workers = workers
+        self._is_present: dict[RepositoryBlob, bool] = {}
+
+    def has(self, needed: RepositoryBlob, *, to_push: bool = False) -> bool:
+        """Whether a repository has a blob of the right size; ``to_push`` as in `head_blob`."""
+        if needed not in self._is_present:
+            size = self._client.head_blob(needed.repository, needed.digest, to_push=to_push)
+            self._is_present[needed] = size == needed.blob.size
+        return self._is_present[needed]
+
+    def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
+        """Ask for several blobs at the same time, so that `has` knows the answers."""
+        unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._is_present]
+        self._workers.map(lambda needed: self.has(needed, to_push=to_push), unknown)
+
+
 class Survey:
-    """What the registry has of a payload; everything is asked once."""
+    """What a registry has of a payload. ``prefix`` stands before the repositories of the images."""
 
     def __init__(
         self, client: RegistryClient, payload: Payload, prefix: str, workers: Workers
@@ -33,113 +54,102 @@ class Survey:
         self._payload = payload
         self._prefix = prefix
         self._workers = workers
-        self._has: dict[tuple[str, Digest], bool] = {}
+        self._present = PresentBlobs(client, workers)
 
     def missing_images(self, skipped: Sequence[SkippedImage]) -> dict[str, RegistryError]:
-        """Return what is wrong with the images that should be there, by name."""
-        needed = ((one.reference.repository, b) for one in skipped for b in self._needed(one))
-        self._ask(needed, to_push=False)
+        """Return an error for each skipped image that the registry lacks, by the image's name."""
+        self._present.ask(
+            (blob for image in skipped for blob in self._expected(image)), to_push=False
+        )
         errors = self._workers.map(self._check_skipped, skipped)
         return {
-            one.name: error for one, error in zip(skipped, errors, strict=True) if error is not None
+            image.name: error
+            for image, error in zip(skipped, errors, strict=True)
+            if error is not None
         }
 
-    def _needed(self, skipped: SkippedImage) -> list[Descriptor]:
-        """Return the blobs that a skipped image has there, as far as that is known."""
-        blobs = skipped.image.blobs if skipped.image else ()
-        return [blob for blob in blobs if blob.digest not in self._payload.non_distributable]
+    def _expected(self, skipped: SkippedImage) -> list[RepositoryBlob]:
+        """Return the blobs that the registry must have for a skipped image, as far as known."""
+        repository = skipped.reference.repository
+        return [
+            RepositoryBlob(repository, blob)
+            for blob in (skipped.image.blobs if skipped.image else ())
+            if blob.digest not in self._payload.non_distributable
+        ]
 
-    def holders(self, deliveries: Sequence[Delivery]) -> dict[Digest, list[str]]:
-        """Return the repositories that have a blob, as far as the push depends on it."""
-        pairs = blobs_to_ask_for(deliveries)
-        self._ask(pairs, to_push=True)
+    def holders(self, images: Sequence[PayloadImage]) -> dict[Digest, list[str]]:
+        """Return the repositories that have each blob that the images need.
+
+        Only the repositories of the images are asked. Those that the payload names are asked for
+        blobs that neither the payload nor an image's repository has.
+        """
+        needed_by_images = needed_blobs(images)
+        self._present.ask(needed_by_images, to_push=True)
         holders: dict[Digest, list[str]] = {}
         blobs: dict[Digest, Descriptor] = {}
-        for repository, blob in pairs:
-            blobs[blob.digest] = blob
-            found = holders.setdefault(blob.digest, [])
-            if self._has[repository, blob.digest]:
-                found.append(repository)
-        homeless = [
+        for needed in needed_by_images:
+            blobs[needed.digest] = needed.blob
+            repositories = holders.setdefault(needed.digest, [])
+            if self._present.has(needed):
+                repositories.append(needed.repository)
+        unavailable = [
             blob
             for digest, blob in blobs.items()
             if not holders[digest] and digest not in self._payload.carried
         ]
-        homes = self._workers.map(self._elsewhere, homeless)
-        for blob, home in zip(homeless, homes, strict=True):
-            if home is not None:
-                holders[blob.digest].append(home)
+        others = self._workers.map(self._other_repository, unavailable)
+        for blob, repository in zip(unavailable, others, strict=True):
+            if repository is not None:
+                holders[blob.digest].append(repository)
         return holders
 
-    def _ask(self, pairs: Iterable[tuple[str, Descriptor]], *, to_push: bool) -> None:
-        """Ask whether repositories have blobs; one of another size is none."""
-
-        def ask(pair: tuple[str, Descriptor]) -> bool:
-            repository, blob = pair
-            size = self._client.head_blob(repository, blob.digest, to_push=to_push)
-            return size == blob.size
-
-        unknown = {
-            (repository, blob.digest): (repository, blob)
-            for repository, blob in pairs
-            if (repository, blob.digest) not in self._has
-        }
-        self._has.update(zip(unknown, self._workers.map(ask, unknown.values()), strict=True))
-
-    def _elsewhere(self, blob: Descriptor) -> str | None:
+    def _other_repository(self, blob: Descriptor) -> str | None:
         """Return a repository that has the blob, of those that the payload names."""
         named = self._payload.at_destination.get(blob.digest, ())
-        # An inventory knows them by their names there, with the prefix that they came under.
-        for repository in dict.fromkeys(
-            (*(prefixed(self._prefix, name) for name in named), *named)
-        ):
-            known = self._has.get((repository, blob.digest))
-            if known is None:
-                try:
-                    known = self._client.head_blob(repository, blob.digest) == blob.size
-                except AuthenticationError:
-                    known = False  # it is somebody else's, or not there at all
-            if known:
-                return repository
+        # An inventory has the registry's own names, which contain the prefix already.
+        with_prefix = (prefixed(self._prefix, repository) for repository in named)
+        for repository in dict.fromkeys((*with_prefix, *named)):
+            try:
+                if self._present.has(RepositoryBlob(repository, blob)):
+                    return repository
+            except AuthenticationError:
+                continue  # it belongs to another user, or does not exist
         return None
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
-        client, reference = self._client, skipped.reference
+        """Return an error if the registry does not have a skipped image as it was at the source."""
+        client, repository = self._client, skipped.reference.repository
         try:
-            found = client.get_manifest(reference.repository, reference.target)
+            root = client.get_manifest(repository, skipped.reference.target)
         except (ManifestNotFound, InvalidManifest):
-            return ManifestNotFound(
-                f"{client.registry} does not have {skipped.name}, which was given as already "
-                "transferred when the payload was made",
-                hint=_HINT,
+            return self._not_found(
+                f"does not have {skipped.name}, which was given as already transferred when the "
+                "payload was made"
             )
         if skipped.image is None:
             return None
         expected = skipped.image.root
-        if found.content != expected.content:
-            return ManifestNotFound(
-                f"{client.registry} has {found.digest} as {skipped.name}, which was "
-                f"{expected.digest} when the payload was made",
-                hint=_HINT,
+        if root.content != expected.content:
+            return self._not_found(
+                f"has {root.digest} as {skipped.name}, which was {expected.digest} when the "
+                "payload was made"
             )
         for manifest in skipped.image.manifests[:-1]:
-            if client.head_manifest(reference.repository, manifest.digest) is None:
-                return ManifestNotFound(
-                    f"{client.registry} has {skipped.name} without its manifest {manifest.digest}",
-                    hint=_HINT,
-                )
-        lacking = [
-            blob
-            for blob in self._needed(skipped)
-            if not self._has[reference.repository, blob.digest]
+            if client.head_manifest(repository, manifest.digest) is None:
+                return self._not_found(f"has {skipped.name} without its manifest {manifest.digest}")
+        missing = [
+            needed.blob for needed in self._expected(skipped) if not self._present.has(needed)
         ]
-        return self.incomplete(skipped.name, lacking) if lacking else None
+        return self.incomplete(skipped.name, missing) if missing else None
 
-    def incomplete(self, name: str, blobs: Sequence[Descriptor]) -> BlobNotFound:
-        """Return what is wrong with an image that lacks some blobs."""
-        more = f" and {len(blobs) - 1} more" if len(blobs) > 1 else ""
+    def _not_found(self, problem: str) -> ManifestNotFound:
+        return ManifestNotFound(f"{self._client.registry} {problem}", hint=_HINT)
+
+    def incomplete(self, name: str, missing: Sequence[Descriptor]) -> BlobNotFound:
+        """Return the error for an image whose ``missing`` blobs nobody has."""
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return BlobNotFound(
-            f"{self._client.registry} lacks the blob {blobs[0].digest}{more} of {name}, and the "
+            f"{self._client.registry} lacks the blob {missing[0].digest}{more} of {name}, and the "
             "payload does not carry it",
             hint=_HINT,
         )

@@ -1,0 +1,79 @@
+"""The commands that look into a payload, without a network: verify-payload and inspect-payload."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from docker_charon.cli import arguments, terminal
+from docker_charon.cli.help import Command
+from docker_charon.cli.options import AllowedSigners, AsJSON, Jobs, PayloadFile, Quiet, VolumeDirs
+
+
+def verify_payload_command(
+    file: PayloadFile = "-",
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
+    jobs: Jobs = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Check every byte of a payload, without a network.
+
+    If PATH is one volume, for example payload.zip.003, only this volume is checked. Each problem is
+    one line on standard error, and the exit status is 1 if there are any.
+    """
+    from docker_charon.payload.joined_volumes import VolumePath
+    from docker_charon.payload.verify import verify_payload
+
+    source = arguments.source_of(file, volume_dir)
+    with terminal.exit_on_error():
+        if not quiet:
+            terminal.show_info_messages()
+        findings = verify_payload(
+            source, allowed_signers=allowed_signers, jobs=jobs, progress=not quiet
+        )
+    for finding in findings:
+        terminal.say(finding)
+    if findings:
+        sys.exit(1)
+    if not quiet and isinstance(source, VolumePath) and (listed := source.listed_alone()):
+        terminal.say(f"{file} is complete and undamaged; to check all volumes, verify {listed}")
+    elif not quiet:
+        terminal.say("the payload is complete and undamaged")
+
+
+def inspect_payload_command(
+    file: PayloadFile = "-",
+    as_json: AsJSON = False,
+    allowed_signers: AllowedSigners = None,
+    volume_dir: VolumeDirs = None,
+) -> None:
+    """Show which images a payload contains and what it expects the destination to have."""
+    from docker_charon.payload.inspect import inspect_payload
+
+    source = arguments.source_of(file, volume_dir)
+    with terminal.exit_on_error():
+        summary = inspect_payload(source, allowed_signers=allowed_signers)
+    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(
+        "verify-payload",
+        cls=Command,
+        short_help="Check every byte of a payload.",
+        epilog="""\
+Example:
+  docker-charon verify-payload -f payload.zip""",
+    )(verify_payload_command)
+    app.command(
+        "inspect-payload",
+        cls=Command,
+        short_help="Show the contents of a payload.",
+        epilog="""\
+Examples:
+  docker-charon inspect-payload -f payload.zip
+  docker-charon inspect-payload -f payload.zip --json""",
+    )(inspect_payload_command)

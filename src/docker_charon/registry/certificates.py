@@ -1,0 +1,205 @@
+"""Certificates: which authorities a registry may be vouched for by, and how we identify ourselves.
+
+Docker and Podman read them from a folder for each registry, ``certs.d/HOST[:PORT]``: files
+``*.crt`` are authorities to trust besides the usual ones, and ``NAME.cert`` with ``NAME.key`` are a
+client certificate and its key. All files are in PEM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.util.ssl_ import create_urllib3_context
+
+from docker_charon.errors import RegistryError
+from docker_charon.registry.credentials import DOCKER_HUB_HOSTS, is_docker_hub
+
+SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+"""Where the machine's own folders are; each user may have others, which come before them."""
+
+BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables that name the usual authorities, the first one that is set; else requests does."""
+
+_log = logging.getLogger(__name__)
+
+StrPath = str | os.PathLike[str]
+CertificateArgument = StrPath | tuple[StrPath, StrPath]
+"""One file with a certificate and its key, or two files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The files of a client certificate and of its key; they may be one file."""
+
+    file: Path
+    key: Path
+
+    @classmethod
+    def of(cls, argument: CertificateArgument) -> ClientCertificate:
+        """Return what a caller names: one path, or the pair of the certificate's and the key's."""
+        file, key = argument if isinstance(argument, tuple) else (argument, argument)
+        return cls(Path(file), Path(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Authorities to trust besides the usual ones, and the client certificate, if there is one."""
+
+    authorities: tuple[Path, ...] = ()
+    client: ClientCertificate | None = None
+
+
+def find_certificates(registry: str) -> Certificates:
+    """Return what ``certs.d`` holds for ``registry``: the user's folders, then the machine's.
+
+    The authorities of all folders are trusted. The client certificate is the first one, by folder
+    and by name. What this user may not read is left out with a warning. Raises `RegistryError` for
+    a certificate without its key, and for a key without its certificate.
+    """
+    authorities: list[Path] = []
+    clients: list[ClientCertificate] = []
+    for folder in _folders(registry):
+        names = _names(folder)
+        for name in names:
+            path = folder / name
+            if path.suffix == ".crt" and _is_readable(path):
+                authorities.append(path)
+            elif path.suffix == ".cert":
+                key = path.with_suffix(".key")
+                _require(key, names, f"the client certificate {path} has no key beside it")
+                if _is_readable(path) and _is_readable(key):
+                    clients.append(ClientCertificate(path, key))
+            elif path.suffix == ".key":
+                file = path.with_suffix(".cert")
+                _require(file, names, f"the key {path} has no client certificate beside it")
+    return Certificates(tuple(authorities), clients[0] if clients else None)
+
+
+def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ssl.SSLContext:
+    """Return the settings of TLS that trust the usual authorities, ``cacert`` and those given.
+
+    Raises `RegistryError` for a file that is not what it should be. An encrypted key is one: there
+    is nobody to ask for its password.
+    """
+    context = create_urllib3_context()
+    # As Docker does, trust an authority in the middle of a chain, and take certificates that lack
+    # extensions which RFC 5280 wants: those of many private authorities do.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    variable = next((name for name in BUNDLE_VARIABLES if os.environ.get(name)), None)
+    if variable is None:
+        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    else:
+        _trust(context, os.environ[variable], f", which {variable} names,")
+    if cacert is not None:
+        _trust(context, cacert)
+    for authority in certificates.authorities:
+        try:
+            _trust(context, authority)
+        except RegistryError as error:  # Docker and Podman read over it
+            _log.warning("%s; it is ignored", error)
+    if certificates.client is not None:
+        _identify(context, certificates.client)
+    return context
+
+
+def _folders(registry: str) -> Iterator[Path]:
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home() raises where there is none
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    names = [registry]
+    if is_docker_hub(registry):
+        names = sorted(DOCKER_HUB_HOSTS)
+    elif registry.endswith(":443"):
+        names.append(registry.removesuffix(":443"))
+    elif not registry.rpartition(":")[2].isdigit():
+        names.append(f"{registry}:443")
+    for folder in (config / "containers/certs.d", config / "docker/certs.d", *SYSTEM_FOLDERS):
+        for name in names:
+            # A file's name has no colon on Windows, and Docker leaves it out there.
+            yield folder / (name.replace(":", "") if os.name == "nt" else name)
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of the files in a folder; one that cannot be read has none."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        _log.debug("cannot read %s: %s", folder, error.strerror)
+        return []
+
+
+def _require(path: Path, names: list[str], problem: str) -> None:
+    if path.name not in names:
+        raise RegistryError(
+            problem,
+            hint=f"add {path.name}, or move the file away; an authority's file ends in .crt",
+        )
+
+
+def _is_readable(path: Path) -> bool:
+    if os.access(path, os.R_OK):
+        return True
+    _log.warning("%s cannot be read by this user; it is ignored", path)
+    return False
+
+
+def _trust(context: ssl.SSLContext, path: StrPath, whence: str = "") -> None:
+    """Trust the authorities in a file, or in a folder that OpenSSL can search (``c_rehash``)."""
+    name = os.fspath(path)
+    try:
+        if Path(name).is_dir():
+            context.load_verify_locations(capath=name)
+        else:
+            context.load_verify_locations(name)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
+        raise RegistryError(
+            f"{name}{whence} holds no certificates in PEM" + (f": {problem}" if problem else "")
+        ) from error
+
+
+def _identify(context: ssl.SSLContext, client: ClientCertificate) -> None:
+    """Load the client certificate and its key."""
+    _check_pem(client.file, b"CERTIFICATE-----", "certificate")
+    _check_pem(client.key, b"PRIVATE KEY-----", "private key")
+    is_encrypted = False
+
+    def password() -> str:
+        nonlocal is_encrypted
+        is_encrypted = True
+        return ""
+
+    try:
+        context.load_cert_chain(client.file, client.key, password)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        if is_encrypted:
+            raise RegistryError(
+                f"the private key in {client.key} is encrypted",
+                hint="decrypt it, for example with: openssl pkey -in KEY -out NEW-KEY",
+            ) from error
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            raise RegistryError(
+                f"the private key in {client.key} does not belong to the certificate in "
+                f"{client.file}"
+            ) from error
+        raise RegistryError(
+            f"{client.file} and {client.key} are not a certificate and its private key in PEM"
+        ) from error
+
+
+def _check_pem(path: Path, marker: bytes, what: str) -> None:
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "bad path"
+        raise RegistryError(f"cannot read the {what} in {path}: {reason}") from error
+    if marker not in content:
+        raise RegistryError(f"{path} holds no {what} in PEM")

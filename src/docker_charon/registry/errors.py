@@ -1,0 +1,280 @@
+"""Errors of a registry: from an exception, or from an answer, to one line that says what to do.
+
+Error bodies follow OCI distribution-spec 1.1, "Error Codes"; many servers send something else.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+
+import requests
+import urllib3
+
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError, one_line
+from docker_charon.registry.certificates import ClientCertificate
+from docker_charon.registry.credentials import FoundLogin, is_docker_hub
+from docker_charon.registry.proxies import ProxyRefused, offered_schemes
+from docker_charon.registry.retry import TRANSIENT
+from docker_charon.registry.tls_failure import (
+    NGINX_CLIENT_CERTIFICATE,
+    client_certificate_refusal,
+    tls_failure,
+)
+
+NETWORK_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+)
+"""What sending a request, or reading the body of its answer, raises when the network fails."""
+
+_PROXY_ERRORS = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
+_TLS_ERRORS = (ssl.SSLError, requests.exceptions.SSLError)
+_BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+"""A connection that was there; some systems notice only while making it that it is not."""
+_ADDRESS_ERRORS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    urllib3.exceptions.LocationValueError,
+)
+_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_NO_CONNECTION = (
+    requests.ConnectTimeout,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+    socket.gaierror,
+    ConnectionRefusedError,
+)
+_NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+
+_HINTS = {
+    "NAME_UNKNOWN": "some registries, as ECR, want a repository to be created before a first push",
+    "MANIFEST_BLOB_UNKNOWN": "the registry lost a blob in the meantime: push again",
+    "BLOB_UPLOAD_INVALID": "try again; if it fails again, check the registry's storage",
+    "SIZE_INVALID": "something between here and the registry changes or cuts what is sent",
+    "DIGEST_INVALID": "something between here and the registry changes or cuts what is sent",
+    "UNSUPPORTED": "the registry does not allow this",
+}
+_FULL = ("quota", "insufficient storage", "no space", "exceed")
+"""How registries say that there is no room left; some do so with 403, some with 412 or 413."""
+
+
+def connection_error(
+    error: Exception,
+    host: str,
+    *,
+    secure: bool,
+    prefix: str = "",
+    proxy: str = "",
+    client: ClientCertificate | None = None,
+) -> ConnectionFailed:
+    """Return what one of `NETWORK_ERRORS` on the way to or from ``host`` means.
+
+    ``secure`` is ``False`` where plain HTTP was wanted. ``prefix`` begins the message. ``proxy`` is
+    the ``host:port`` of the proxy that is used, and ``client`` the client certificate.
+    """
+    causes = _causes(error)
+    refusals = [cause for cause in causes if isinstance(cause, ProxyRefused)]
+    no_route = [c for c in causes if isinstance(c, OSError) and c.errno in _NO_ROUTE]
+
+    def caused_by(*types: type[BaseException]) -> bool:
+        return any(isinstance(cause, types) for cause in causes)
+
+    is_broken = caused_by(*_BROKEN)
+    no_connection = not is_broken and (caused_by(*_NO_CONNECTION) or bool(no_route))
+    hint = ""
+    if refusals:
+        message, hint = _proxy_refusal(host, proxy, refusals[0].status, refusals[0].schemes)
+    elif proxy and no_connection:
+        message = f"{_proxy_before(host, proxy)} does not answer, or cannot connect to it"
+        hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+    elif proxy and caused_by(*_PROXY_ERRORS) and caused_by(*_TLS_ERRORS):
+        # There is no tunnel yet: it is the proxy that TLS is spoken with.
+        message, _ = tls_failure(causes, f"the proxy {proxy}", None)
+        hint = "check HTTPS_PROXY and HTTP_PROXY: most proxies want http:// there"
+    elif caused_by(*_TLS_ERRORS):
+        message, hint = tls_failure(causes, host, client)
+    elif caused_by(socket.gaierror):
+        message, hint = f"the name of {host} is unknown", "is it spelled right?"
+    elif caused_by(ConnectionRefusedError):
+        message = f"nothing listens at {host}"
+        hint = "is the registry running, the port right?"
+    elif caused_by(*_TIMEOUTS) and not is_broken:
+        message, hint = f"{host} does not answer in time", "try again later"
+    elif no_route:
+        message = f"{host} cannot be reached: {no_route[0].strerror}"
+    elif caused_by(requests.TooManyRedirects):
+        message = f"{host} redirects in a circle"
+    elif caused_by(*_ADDRESS_ERRORS):
+        message = f"{host} leads to an address that is not valid"
+    else:
+        message = f"the connection to {host} broke"
+        hint = "try again" if secure else "try again; if it speaks TLS, leave --insecure out"
+    failure = ConnectionFailed(prefix + message, hint=hint)
+    failure.unreachable = no_connection
+    failure.permanent = not caused_by(ssl.SSLEOFError) and (
+        caused_by(*_TLS_ERRORS, *_ADDRESS_ERRORS, requests.TooManyRedirects)
+        or any(refusal.status not in TRANSIENT for refusal in refusals)
+    )
+    return failure
+
+
+def _proxy_before(host: str, proxy: str) -> str:
+    return f"the proxy on the way to {host}, {proxy},"
+
+
+def _proxy_refusal(
+    host: str, proxy: str, status: int | None, schemes: Sequence[str]
+) -> tuple[str, str]:
+    """Return message and hint for a proxy that answers in place of ``host``."""
+    who = _proxy_before(host, proxy)
+    if status is None:
+        return f"{who} does not answer as a proxy", "check the address in HTTPS_PROXY"
+    if status != 407:
+        return f"{who} does not let us through: it answers {status}", (
+            f"ask whoever runs it to allow {host}, or name that host in NO_PROXY if it can be "
+            "reached without a proxy"
+        )
+    message = f"{who} wants a login, or another one: it answers 407"
+    if schemes and "basic" not in schemes:
+        offered = ", ".join(one_line(scheme)[:20] for scheme in schemes[:3])
+        return message, (
+            f"it takes logins by {offered} only: run a proxy of your own that can log in to it, "
+            "such as px or cntlm, and name that one"
+        )
+    return message, "write http://USER:PASSWORD@HOST:PORT into HTTPS_PROXY or HTTP_PROXY"
+
+
+def login_hint(login: FoundLogin | None, *, is_known: bool = False) -> str:
+    """Return what to do about a login that was refused, or about the lack of one.
+
+    ``login`` is ``None`` where no login was looked for. ``is_known`` says that the registry knows
+    the user, who may not do what he wants to do.
+    """
+    if login is None or login.credentials is None:
+        hint = "give a username and a password, or log in with docker login"
+    elif is_known:
+        hint = "this user is not allowed to do it"
+        if login.source:
+            hint = f"the user of the login from {login.source} is not allowed to do it"
+    elif login.source:
+        hint = (
+            f"the login from {login.source} is not accepted: log in again, or give a username and "
+            "a password"
+        )
+    else:
+        hint = "check the username and the password, and what this user may do"
+    problems = login.problems if login is not None else ()
+    return "; ".join((hint, *problems))
+
+
+def answer_error(
+    answer: requests.Response,
+    body: bytes,
+    doing: str,
+    registry: str,
+    *,
+    secure: bool,
+    login: FoundLogin | None,
+    other_host: str = "",
+    proxy: str = "",
+    client: ClientCertificate | None = None,
+) -> RegistryError:
+    """Return what an unexpected answer means; ``doing`` names the request in the message.
+
+    ``secure`` is ``False`` where plain HTTP was wanted. ``login`` is what was found for the
+    request, if the registry has asked for a login. ``other_host`` is the host that answered, if the
+    registry sent us to another one: in most cases the storage behind it. ``proxy`` is the
+    ``host:port`` of a proxy that may have answered, and ``client`` the client certificate.
+    """
+    status, (code, message) = answer.status_code, _first_error(body)
+    said = " ".join(part for part in (str(status), code, message) if part)
+    who = f"{other_host}, where {registry} sends us," if other_host else registry
+    kind: type[RegistryError] = RegistryError
+    has_credentials = login is not None and login.credentials is not None
+    if status == 407:
+        schemes = offered_schemes(answer.headers.get("Proxy-Authenticate", ""))
+        message, hint = _proxy_refusal(other_host or registry, proxy, status, schemes)
+        return RegistryError(message, hint=hint, status=status)
+    if status == 400 and NGINX_CLIENT_CERTIFICATE in body:
+        message, hint = client_certificate_refusal(other_host or registry, client)
+        return RegistryError(message, hint=hint, status=status)
+    if status == 429 or code == "TOOMANYREQUESTS":
+        hint = "the limit of requests is reached: wait, and run the same command again"
+        if is_docker_hub(registry) and not has_credentials:
+            hint = "Docker Hub limits anonymous pulls: log in (docker login, or --username)"
+    elif status == 507 or any(word in message.lower() for word in _FULL):
+        hint = "the registry, or this user's quota there, is full"
+    elif status == 403 and proxy and not code:
+        who = f"{who} or the proxy {proxy} on the way to it,"
+        hint = "if it is the proxy, ask whoever runs it to allow this host; else log in"
+    elif status in (401, 403) and other_host:
+        hint = "that host, or something on the way to it, refuses access: a login would not help"
+    elif status in (401, 403):
+        kind = AuthenticationError
+        hint = login_hint(login, is_known=status == 403)
+        if not has_credentials and status == 401:
+            hint = f"it does not exist, or needs a login: {hint}"
+        elif not has_credentials:
+            hint = f"without a login this is not allowed: {hint}"
+    elif code in _HINTS:
+        hint = _HINTS[code]
+    elif status == 400 and not secure and b"HTTPS" in body:
+        hint = "it speaks TLS: leave --insecure (secure=False) out"
+    elif status == 405:
+        hint = "it may be read-only, or a cache of another registry"
+    elif status == 413:
+        hint = "something before the registry limits the size of requests: raise the limit there"
+    elif status >= 500:
+        hint = "try again later, or look into the registry's log"
+    else:
+        hint = ""
+    error = kind(f"{who} answers {said} to {doing}", hint=hint, status=status, code=code)
+    error.retry_after = retry_after(answer.headers)
+    return error
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110, section 10.2.3), if it does."""
+    try:
+        return float(urllib3.Retry().parse_retry_after(headers["Retry-After"]))
+    except (KeyError, urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        return None
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return ``error`` and what caused it, as deep as `requests` and urllib3 wrap it."""
+    causes: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, BaseException) and item not in causes:
+            causes.append(item)
+            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return causes
+
+
+def _first_error(body: bytes) -> tuple[str, str]:
+    """Return code and message of the first error in a body; plain text is all message."""
+    text = body.decode("utf-8", "replace")
+    try:
+        first = json.loads(text)["errors"][0]
+        code, message = first.get("code"), first.get("message")
+        detail = first.get("detail")
+        if not message and isinstance(detail, str):
+            message = detail
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
+    return _shortened(code, 60), _shortened(message, 200)
+
+
+def _shortened(value: object, longest: int) -> str:
+    """Return a server's words, short enough for a part of one line."""
+    text = value if isinstance(value, str) else ""
+    return " ".join(one_line(text[: 4 * longest]).split())[:longest]

@@ -1,0 +1,107 @@
+"""A retry policy: which failures are tried again, how often, and after which pause."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from docker_charon.errors import (
+    ConnectionFailed,
+    DigestMismatch,
+    DockerCharonError,
+    RegistryError,
+)
+
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+"""The statuses after which another try may succeed."""
+
+_LONGEST_SILENCE = 2.0
+"""Seconds of waiting, in one operation, after which each wait is logged."""
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How an operation is tried again: one request, or several that belong together.
+
+    ``tries`` counts the first one. ``backoff`` is the first pause in seconds; each pause is twice
+    as long as the one before, give or take a quarter. ``longest_wait`` are the seconds that one
+    operation waits in all: a registry that asks for more (``Retry-After``) gets no other try.
+    ``statuses`` and ``codes`` are those of answers that are worth another try.
+    ``when_unreachable`` says whether to try again where no connection can be made, and
+    ``when_damaged`` where content that arrives is not what it should be (`DigestMismatch`).
+    """
+
+    tries: int = 5
+    backoff: float = 0.4
+    longest_wait: float = 300.0
+    statuses: frozenset[int] = TRANSIENT
+    codes: frozenset[str] = frozenset()
+    when_unreachable: bool = True
+    when_damaged: bool = False
+
+    def allows(self, error: DockerCharonError) -> bool:
+        """Whether another try may succeed after ``error``."""
+        if isinstance(error, ConnectionFailed):
+            return not error.permanent and (self.when_unreachable or not error.unreachable)
+        if isinstance(error, RegistryError):
+            return error.status in self.statuses or error.code in self.codes
+        return self.when_damaged and isinstance(error, DigestMismatch)
+
+    def pause(self, failures: int) -> float:
+        """Return the seconds to wait after so many failures in a row."""
+        chance = random.uniform(0.75, 1.25)  # noqa: S311  # no secret
+        return float(self.backoff * 2 ** (failures - 1) * chance)
+
+
+ONCE = RetryPolicy(tries=1)
+"""The policy of a request that is part of an operation, which is tried again as a whole."""
+
+
+class Tries:
+    """The tries of one operation. ``failures`` are those since its last progress."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.failures = 0
+        self._policy = policy
+        self._waited = 0.0
+        self._furthest = 0
+
+    def run(self, attempt: Callable[[], _T]) -> _T:
+        """Call ``attempt`` until it returns; raise its error if the policy has no other try."""
+        while True:
+            try:
+                result = attempt()
+            except DockerCharonError as error:
+                self.wait(error)
+            else:
+                self.failures, self._waited = 0, 0.0
+                return result
+
+    def progress(self, position: int) -> None:
+        """Count anew if the operation comes to a ``position``, in bytes, where it never was."""
+        if position > self._furthest:
+            self.failures, self._waited, self._furthest = 0, 0.0, position
+
+    def wait(self, error: DockerCharonError) -> None:
+        """Wait before the next try, as long as the registry wants; raise ``error`` if none is left.
+
+        Waits are logged if they take more than a few seconds in all.
+        """
+        self.failures += 1
+        if self.failures >= self._policy.tries or not self._policy.allows(error):
+            raise error
+        wanted = error.retry_after if isinstance(error, RegistryError) else None
+        seconds = wanted or self._policy.pause(self.failures)
+        if self._waited + seconds > self._policy.longest_wait:
+            raise error
+        self._waited += seconds
+        if self._waited >= _LONGEST_SILENCE:
+            _log.warning("waiting %.0f s: %s", max(seconds, 1), error.message)
+        time.sleep(seconds)

@@ -1,0 +1,89 @@
+"""A connection on which TLS could not be agreed on: why, and what to do, in one line."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from collections.abc import Sequence
+
+from docker_charon.registry.certificates import ClientCertificate
+
+NGINX_CLIENT_CERTIFICATE = b"SSL certificate"
+"""What nginx writes into a 400 about a client certificate; it sends no alert."""
+
+_PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
+"""What OpenSSL says when the answer to its TLS greeting is plain text."""
+
+_NOT_YET_VALID, _EXPIRED, _OTHER_NAMES = 9, 10, (62, 63, 64)
+"""Why a certificate is not trusted: ``X509_V_ERR_*`` of OpenSSL."""
+_NO_CLIENT_CERTIFICATE = ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE")
+_BAD_CLIENT_CERTIFICATE = (
+    *_NO_CLIENT_CERTIFICATE,
+    "TLSV1_ALERT_UNKNOWN_CA",
+    "TLSV1_ALERT_ACCESS_DENIED",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+)
+"""The alerts of a server that gets no client certificate, or one that it does not take."""
+
+
+def tls_failure(
+    causes: Sequence[BaseException], host: str, client: ClientCertificate | None
+) -> tuple[str, str]:
+    """Return message and hint for a connection on which TLS could not be agreed on."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _certificate_failure(getattr(cause, "verify_code", 0), host)
+    found = [getattr(cause, "reason", None) for cause in causes if isinstance(cause, ssl.SSLError)]
+    reasons = [reason for reason in found if reason]
+    text = " ".join(str(cause) for cause in causes)
+    if any(sign in text for sign in _PLAIN_HTTP_SIGNS):
+        hint = "if it is a registry on plain HTTP, use --insecure (secure=False)"
+        return f"{host} does not speak TLS", hint
+    alerts = _NO_CLIENT_CERTIFICATE if client is None else _BAD_CLIENT_CERTIFICATE
+    if any(reason in alerts for reason in reasons):
+        return client_certificate_refusal(host, client)
+    reason = reasons[0].replace("_", " ").lower() if reasons else "the handshake failed"
+    hint = ""
+    if "SSLV3_ALERT_HANDSHAKE_FAILURE" in reasons and client is None:
+        hint = "it may want a client certificate: --cert FILE and --key FILE"
+    return f"cannot agree on TLS with {host}: {reason}", hint
+
+
+def _certificate_failure(verify_code: int, host: str) -> tuple[str, str]:
+    """Return message and hint for a server's certificate; the code is OpenSSL's."""
+    today = f"the clock of this machine says {datetime.date.today()}: if that is right,"
+    if verify_code == _EXPIRED:
+        return (
+            f"the certificate of {host}, or of its authority, has expired",
+            f"{today} the registry needs a new one",
+        )
+    if verify_code == _NOT_YET_VALID:
+        return (
+            f"the certificate of {host}, or of its authority, is not yet valid",
+            f"{today} the clock was wrong where the certificate was made",
+        )
+    if verify_code in _OTHER_NAMES:
+        return (
+            f"the certificate of {host} is for another name",
+            "use the name that it is for, or let this name be added to it",
+        )
+    return (
+        f"the certificate of {host} is not trusted",
+        "name your own authority's certificate with --cacert FILE, or in REQUESTS_CA_BUNDLE",
+    )
+
+
+def client_certificate_refusal(host: str, client: ClientCertificate | None) -> tuple[str, str]:
+    """Return message and hint for a server that does not take us without, or with, ``client``."""
+    if client is None:
+        return (
+            f"{host} wants a client certificate",
+            f"give one with --cert FILE and --key FILE, or put it into certs.d/{host}",
+        )
+    return (
+        f"{host} refuses the client certificate in {client.file}",
+        "check that it is still valid, and from an authority that this server knows",
+    )

@@ -1,0 +1,144 @@
+"""Reports: log lines about choices and dry runs, and the line that sums up a transfer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import NamedImage, PayloadImage
+from docker_charon.oci.platform import Platform
+from docker_charon.payload.contents import Contents
+from docker_charon.progress import counted, shown_size
+from docker_charon.transfer.plan import PushPlan, RepositoryBlob
+
+_log = logging.getLogger(__name__)
+
+
+def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
+    """Log what may surprise: new digests, several platforms, layers that are left out."""
+    for image in contents.images:
+        if image.is_filtered or (len(platforms) > 1 and image.root.is_index):
+            _log.info("%s is carried as %s", image.name, image.root.digest)
+    if not platforms:
+        _log_platforms(contents)
+    for image in contents.images:
+        for blob in image.blobs:
+            if blob.digest in contents.non_distributable:
+                _log.warning(
+                    "%s: the layer %s is left out because the registry does not have it; "
+                    "download it from %s",
+                    image.name,
+                    blob.digest,
+                    blob.urls[0],
+                )
+
+
+def _log_platforms(contents: Contents) -> None:
+    """Log once that images are carried for several platforms, and which option changes it."""
+    platforms_by_name = {
+        image.name: _platforms(image)
+        for image in contents.images
+        if image.name not in contents.skipped and len(_platforms(image)) > 1
+    }
+    if not platforms_by_name:
+        return
+    digests = {
+        blob.digest
+        for image in contents.images
+        if image.name in platforms_by_name
+        for blob in image.image.blobs
+    }
+    names = list(platforms_by_name)
+    platforms = list(dict.fromkeys(p for several in platforms_by_name.values() for p in several))
+    _log.info(
+        "%s carried for %d platforms (%s), with %s of blobs; --platform %s (platforms=) would "
+        "carry one",
+        f"{names[0]} is" if len(names) == 1 else f"{len(names)} images are",
+        len(platforms),
+        ", ".join(platforms),
+        shown_size(sum(blob.size for blob in contents.blobs if blob.digest in digests)),
+        platforms[0],
+    )
+
+
+def _platforms(image: NamedImage) -> list[str]:
+    """Return the platforms that the indexes of an image name, each once."""
+    descriptors = (child for manifest in image.image.manifests for child in manifest.manifests)
+    platforms = (descriptor.platform for descriptor in descriptors)
+    return list(dict.fromkeys(str(p) for p in platforms if p is not None and p.is_known))
+
+
+def log_make(contents: Contents, size: int, volume_size: int | None) -> None:
+    """Log what a payload of ``size`` bytes would carry, and in how many volumes."""
+    for image in contents.images:
+        is_skipped = image.name in contents.skipped
+        state = "was already transferred" if is_skipped else "would be carried"
+        _log.info("%s, %s, %s", image.name, image.root.digest, state)
+        for referrer in image.referrers:
+            _log.info("%s, %s, refers to it", image.name, referrer.manifest.digest)
+    for blob, repository in contents.blobs.items():
+        _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
+    _log.info(
+        "%d manifests and %d blobs would travel, in a payload of %s bytes; the destination has %d "
+        "other blobs",
+        len(contents.manifests),
+        len(contents.blobs),
+        f"{size:,}",
+        len(contents.at_destination),
+    )
+    if volume_size is not None:
+        _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
+
+
+def make_summary(contents: Contents) -> str:
+    """Return what a payload carries, as text."""
+    return (
+        f"{counted(len(contents.images), 'image')}: {shown_size(contents.carried_size)} carried, "
+        f"{shown_size(contents.saved_size)} saved"
+    )
+
+
+def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
+    """Log what a push would write."""
+    for upload in plan.uploads:
+        _log.info(
+            "upload %s to %s, %s bytes", upload.digest, upload.repository, f"{upload.blob.size:,}"
+        )
+    for mount in plan.mounts:
+        target = mount.target
+        _log.info("mount %s from %s to %s", target.digest, mount.source, target.repository)
+    carried = [image for image in images if isinstance(image, NamedImage)]
+    for image in carried:
+        _log.info("put %s, %s", image.reference, image.root.digest)
+    for subject in images:
+        for referrer in subject.referrers:
+            digest = referrer.manifest.digest
+            _log.info("put %s, which refers to %s", digest, subject.reference)
+    _log.info(
+        "%d blobs, %s bytes, would be uploaded, %d mounted, and %d images put",
+        len(plan.uploads),
+        f"{sum(upload.blob.size for upload in plan.uploads):,}",
+        len(plan.mounts),
+        len(carried),
+    )
+
+
+def push_summary(
+    images: Sequence[PayloadImage],
+    uploaded: Sequence[RepositoryBlob],
+    non_distributable: Collection[Digest],
+) -> str:
+    """Return what a push has done, as text.
+
+    A blob that was uploaded to several repositories counts for each; a blob that was there counts
+    once.
+    """
+    sizes = {blob.digest: blob.size for image in images for blob in image.blobs}
+    sent = {upload.digest for upload in uploaded}
+    present = sizes.keys() - sent - set(non_distributable)
+    return (
+        f"{counted(len(images), 'image')}: "
+        f"{shown_size(sum(upload.blob.size for upload in uploaded))} uploaded, "
+        f"{shown_size(sum(sizes[digest] for digest in present))} there already"
+    )

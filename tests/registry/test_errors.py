@@ -1,0 +1,181 @@
+"""Errors of a registry: what an exception or an answer means."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+
+from docker_charon.errors import ConnectionFailed, RegistryError
+from docker_charon.registry.certificates import ClientCertificate
+from docker_charon.registry.credentials import Credentials, FoundLogin
+from docker_charon.registry.errors import answer_error, connection_error, retry_after
+from docker_charon.registry.proxies import ProxyRefused
+from docker_charon.registry.retry import RetryPolicy
+
+BROKEN, UNREACHABLE, PERMANENT = (False, False), (True, False), (False, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "kind"),
+    [
+        (
+            requests.exceptions.SSLError(ssl.SSLCertVerificationError(1, "self-signed")),
+            "certificate of registry.example is not trusted; .*REQUESTS_CA_BUNDLE",
+            PERMANENT,
+        ),
+        (requests.exceptions.SSLError("handshake"), "cannot agree on TLS", PERMANENT),
+        (
+            requests.exceptions.SSLError(ssl.SSLEOFError(8, "[SSL] unexpected eof")),
+            "cannot agree on TLS",
+            BROKEN,
+        ),
+        (requests.TooManyRedirects("Exceeded 30 redirects."), "redirects in a circle", PERMANENT),
+        (requests.exceptions.InvalidURL("Port out of range"), "is not valid", PERMANENT),
+        (requests.exceptions.InvalidSchema("ftp://"), "is not valid", PERMANENT),
+        (requests.ConnectionError(socket.gaierror(-2, "?")), "name of .* unknown", UNREACHABLE),
+        (requests.ConnectionError(ConnectionRefusedError()), "nothing listens at", UNREACHABLE),
+        (OSError(errno.ENETUNREACH, "no network"), "cannot be reached: no network", UNREACHABLE),
+        (requests.ConnectTimeout("slow"), "does not answer in time", UNREACHABLE),
+        (requests.ReadTimeout("slow"), "does not answer in time", BROKEN),
+        (urllib3.exceptions.ProtocolError("cut"), "broke; try again", BROKEN),
+        (requests.exceptions.ChunkedEncodingError("IncompleteRead"), "broke; try again", BROKEN),
+        (ConnectionResetError(104, "reset\nby peer"), "broke; try again", BROKEN),
+    ],
+)
+def test_a_failure_of_the_network_is_one_line_and_says_whether_it_may_pass(
+    error: Exception, words: str, kind: tuple[bool, bool]
+) -> None:
+    with pytest.raises(ConnectionFailed, match=words) as caught:
+        raise connection_error(error, "registry.example", secure=True)
+    assert "\n" not in str(caught.value)
+    assert (caught.value.unreachable, caught.value.permanent) == kind
+
+
+PROXY_REFUSED = urllib3.exceptions.ProxyError("x", ConnectionRefusedError())
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "kind"),
+    [
+        (requests.exceptions.ProxyError(PROXY_REFUSED), "p:3128, does not answer", UNREACHABLE),
+        (requests.ConnectionError(socket.gaierror(-2, "?")), "p:3128, does not", UNREACHABLE),
+        (
+            requests.exceptions.ProxyError(requests.exceptions.SSLError("handshake")),
+            "cannot agree on TLS with the proxy p:3128",
+            PERMANENT,
+        ),
+        (requests.exceptions.SSLError("handshake"), "on TLS with registry.example", PERMANENT),
+        (requests.exceptions.ProxyError(ConnectionResetError()), "the connection to .*", BROKEN),
+        (ProxyRefused(407, ()), "p:3128, wants a login.* 407", PERMANENT),
+        (ProxyRefused(407, ("ntlm",)), "ntlm only", PERMANENT),
+        (ProxyRefused(403, ()), "p:3128, does not let us through.* 403; ask whoever", PERMANENT),
+        (ProxyRefused(503, ()), "p:3128, does not let us through.* 503", BROKEN),
+        (ProxyRefused(None, ()), "p:3128, does not answer as a proxy", PERMANENT),
+    ],
+)
+def test_a_proxy_is_named_where_it_is_the_reason(
+    error: Exception, words: str, kind: tuple[bool, bool]
+) -> None:
+    with pytest.raises(ConnectionFailed, match=words) as caught:
+        raise connection_error(error, "registry.example", secure=True, proxy="p:3128")
+    assert "\n" not in str(caught.value)
+    assert (caught.value.unreachable, caught.value.permanent) == kind
+
+
+USER = Credentials("user", "secret")
+
+
+def refused(
+    status: int, *, login: FoundLogin | None = None, registry: str = "r.example", **options: Any
+) -> str:
+    answer = requests.Response()
+    answer.status_code = status
+    body = options.pop("body", b"")
+    error = answer_error(answer, body, "a request", registry, secure=True, login=login, **options)
+    assert isinstance(error, RegistryError)
+    assert "secret" not in str(error)
+    return str(error)
+
+
+def test_without_a_login_a_login_is_the_next_step() -> None:
+    for login in (None, FoundLogin()):
+        assert "it does not exist, or needs a login: give a username" in refused(401, login=login)
+        assert "log in with docker login" in refused(401, login=login)
+        assert "without a login this is not allowed: give a user" in refused(403, login=login)
+
+
+def test_a_login_that_the_user_gave_is_to_be_checked() -> None:
+    login = FoundLogin(USER)
+    assert "check the username and the password" in refused(401, login=login)
+    assert "this user is not allowed to do it" in refused(403, login=login)
+
+
+def test_a_stored_login_that_is_refused_names_its_file_or_helper() -> None:
+    login = FoundLogin(USER, "/home/me/.docker/config.json")
+    assert "the login from /home/me/.docker/config.json is not accepted" in refused(
+        401, login=login
+    )
+    assert "the user of the login from /home/me/.docker/config.json is not" in refused(
+        403, login=login
+    )
+
+
+@pytest.mark.parametrize("credentials", [None, USER])
+def test_what_went_wrong_in_the_search_for_a_login_is_told(
+    credentials: Credentials | None,
+) -> None:
+    login = FoundLogin(credentials, "a file" if credentials else "", ("x is not installed", "y"))
+    for status in (401, 403):
+        assert refused(status, login=login).endswith("; x is not installed; y")
+
+
+def test_a_client_certificate_is_the_next_step_where_nginx_wants_one() -> None:
+    body = b"<html><center>No required SSL certificate was sent</center></html>"
+    assert "r.example wants a client certificate; give one with --cert" in refused(400, body=body)
+    client = ClientCertificate(Path("me.pem"), Path("me.key"))
+    assert "r.example refuses the client certificate in me.pem" in refused(
+        400, body=body, client=client
+    )
+
+
+def test_a_407_is_of_the_proxy_and_a_bare_403_may_be() -> None:
+    assert refused(407, proxy="p:3128").startswith("the proxy on the way to r.example, p:3128, ")
+    assert "r.example or the proxy p:3128 on the way to it, answers 403" in refused(
+        403, proxy="p:3128"
+    )
+    assert "proxy" not in refused(403, proxy="p:3128", body=b'{"errors": [{"code": "DENIED"}]}')
+
+
+def test_docker_hub_allows_more_to_those_who_log_in() -> None:
+    assert "Docker Hub limits" in refused(429, registry="docker.io")
+    assert "Docker Hub limits" not in refused(429, registry="docker.io", login=FoundLogin(USER))
+    assert "Docker Hub limits" not in refused(429)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("soon", None),
+        ("-1", None),
+        ("", None),
+    ],
+)
+def test_a_wait_is_seconds_or_a_date_and_nonsense_is_none(
+    header: str, seconds: float | None
+) -> None:
+    assert retry_after({"Retry-After": header}) == seconds
+    assert retry_after({}) is None
+
+
+def test_a_wait_of_any_length_is_a_number_that_can_be_compared() -> None:
+    seconds = retry_after({"Retry-After": "9" * 400})
+    assert seconds is None or seconds > RetryPolicy().longest_wait
