@@ -22,7 +22,14 @@ from deltas.layers import (
     text,
     written,
 )
-from docker_charon.deltas import apply_delta, make_delta, open_layer, shared_sectors
+from docker_charon.deltas import (
+    apply_delta,
+    extents,
+    make_delta,
+    open_layer,
+    shared_sectors,
+    structure_file,
+)
 from docker_charon.errors import DeltaError
 
 CHANGED = {**SOURCES, "errors.py": SOURCES["errors.py"].replace(b"payload", b"parcel")}
@@ -68,8 +75,12 @@ def test_several_old_layers_serve_one_new_one(tmp_path: Path) -> None:
     assert delta.size < 0.01 * len(new)
 
 
-def test_a_layer_larger_than_what_one_piece_may_use_comes_back(tmp_path: Path) -> None:
-    parts = {f"file-{n}": noise(1_500_000, n) for n in range(50)}
+def test_a_layer_of_many_pieces_finds_its_content_wherever_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(structure_file, "PIECE_RAW", 1 << 20)
+    monkeypatch.setattr(extents, "MOST_GRANULES", 40)
+    parts = {f"file-{n}": noise(200_000, n) for n in range(40)}
     old = gzip.compress(tar(parts), 0, mtime=0)
     moved = {"new": text(50_000), **dict(reversed(parts.items()))}
     new = gzip.compress(tar(moved), 0, mtime=0)
@@ -171,6 +182,7 @@ import sys
 sys.modules["numpy"] = sys.modules["backports"] = sys.modules["compression"] = None
 from pathlib import Path
 from docker_charon import DockerCharonError
+from docker_charon.deltas import extents, structure_file
 from docker_charon.deltas import apply_delta, make_delta, open_layer, read_header
 for call in (
     lambda: make_delta(Path("new"), [Path("old")], Path("delta")),
