@@ -182,7 +182,6 @@ import sys
 sys.modules["numpy"] = sys.modules["backports"] = sys.modules["compression"] = None
 from pathlib import Path
 from docker_charon import DockerCharonError
-from docker_charon.deltas import extents, structure_file
 from docker_charon.deltas import apply_delta, make_delta, open_layer, read_header
 for call in (
     lambda: make_delta(Path("new"), [Path("old")], Path("delta")),

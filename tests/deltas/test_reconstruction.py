@@ -52,7 +52,7 @@ def rows_of(*rows: Row) -> bytes:
 
 def test_an_old_layer_that_is_missing_is_named(mutants: Mutants, tmp_path: Path) -> None:
     (tmp_path / "delta").write_bytes(mutants.sound)
-    with pytest.raises(DeltaError, match=f"needs the layer {OLDS_DIGEST}, which is not given"):
+    with pytest.raises(DeltaError, match=f"needs the layer {OLDS_DIGEST}, which is missing"):
         apply_delta(tmp_path / "delta", {}, tmp_path / "target")
 
 
@@ -89,20 +89,20 @@ def test_an_old_layer_takes_no_more_room_than_the_delta_says(
 
 def test_a_delta_that_makes_another_layer_is_damaged(mutants: Mutants, tmp_path: Path) -> None:
     delta = mutants.forged(mutants.raw[:-1] + b"?", mutants.structure)
-    assert "damaged: it makes sha256:" in refusal(mutants, tmp_path, delta)
+    assert "damaged: it produces sha256:" in refusal(mutants, tmp_path, delta)
 
 
 def test_a_delta_that_makes_more_than_it_says_is_stopped(mutants: Mutants, tmp_path: Path) -> None:
     delta = mutants.sound + mutants.sound[len(header_bytes(mutants.header)) :]
-    assert "makes more than it says" in refusal(mutants, tmp_path, delta)
+    assert "produces more bytes than its header says" in refusal(mutants, tmp_path, delta)
 
 
 @pytest.mark.parametrize(
     ("extents", "said"),
     [
-        ([Extent(0, 2)], "what the old layers do not have"),
-        ([Extent(1, 0)], "what the old layers do not have"),
-        ([Extent(0, 1), Extent(0, 1)], "what the old layers do not have"),
+        ([Extent(0, 2)], "parts that the old layers do not have"),
+        ([Extent(1, 0)], "parts that the old layers do not have"),
+        ([Extent(0, 1), Extent(0, 1)], "parts that the old layers do not have"),
         ([Extent(0, 0)] * (MOST_GRANULES + 1), "too large"),
     ],
 )
@@ -209,5 +209,5 @@ def test_a_bomb_costs_no_more_than_a_piece_may(mutants: Mutants, tmp_path: Path,
         check=True,
     )
     error, peak = result.stdout.splitlines()
-    assert "damaged: it makes sha256:" in error
+    assert "damaged: it produces sha256:" in error
     assert int(peak) < 400_000

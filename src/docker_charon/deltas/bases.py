@@ -46,13 +46,11 @@ class Bases:
         """Return the structure of extents, each part of it `MOST_PREFIX` bytes at the most."""
         rows, headers, records = bytearray(), bytearray(), bytearray()
         for layer, start, end in self._parts(extents):
-            part = layer.structure.part(layer.structure.rows_within(start, end))
-            rows += part.rows
-            headers += part.headers
-            records += part.records
-        return Structure(
-            bytes(rows[:MOST_PREFIX]), bytes(headers[:MOST_PREFIX]), bytes(records[:MOST_PREFIX])
-        )
+            part = layer.structure.part(layer.structure.rows_within(start, end), MOST_PREFIX)
+            rows += part.rows[: MOST_PREFIX - len(rows)]
+            headers += part.headers[: MOST_PREFIX - len(headers)]
+            records += part.records[: MOST_PREFIX - len(records)]
+        return Structure(bytes(rows), bytes(headers), bytes(records))
 
     def _parts(self, extents: Sequence[Extent]) -> Iterator[tuple[SplitLayer, int, int]]:
         """Yield each layer that extents are in, and which of its raw bytes they are."""

@@ -1,4 +1,4 @@
-"""Makes a delta of a new layer and old ones where that is worth it, and rebuilds it at once."""
+"""Makes a delta from a new layer and old layers if it saves enough, and verifies it at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LEAST_OF_BASE = 0.01
 
 
 class _NotWorthIt(Exception):
-    """The delta would be too large."""
+    """The delta becomes larger than it may be."""
 
 
 def make(
@@ -62,7 +62,7 @@ def make(
             return None
         try:
             header = _write(new_layer, bases, target, int(most * new_layer.size))
-            _prove(target, bases)
+            _verify(target, bases)
         except BaseException as error:
             target.unlink(missing_ok=True)
             if isinstance(error, (_NotWorthIt, UnfitLayer)):
@@ -72,14 +72,14 @@ def make(
 
 
 def _useful(new: SplitLayer, olds: Sequence[SplitLayer]) -> list[SplitLayer]:
-    """Return the old layers that add something to those before them; the first one at least."""
+    """Return the old layers that add content to those before them, or else only the first one."""
     shares = sectors_by_base(new, olds)
     useful = [old for old, share in zip(olds, shares, strict=True) if share >= _LEAST_OF_BASE]
     return useful or list(olds[:1])
 
 
 def _is_promising(new: SplitLayer, bases: Bases) -> bool:
-    """Say whether the old content helps, without a look at any tokens."""
+    """Return whether the old content makes the new content smaller, judged without any tokens."""
     if sectors_by_base(new, bases.layers).sum() >= _LEAST_SHARED:
         return True
     alone = helped = 0
@@ -111,7 +111,7 @@ def _write(new: SplitLayer, bases: Bases, target: Path, most: int) -> DeltaHeade
     return header
 
 
-def _prove(delta: Path, bases: Bases) -> None:
-    """Rebuild the layer; raise `DeltaError` where it is not the right one."""
+def _verify(delta: Path, bases: Bases) -> None:
+    """Rebuild the layer, and raise `DeltaError` if it is not the right one."""
     with delta.open("rb") as file:
         rebuild(file, read_header(file), bases, lambda data: None)

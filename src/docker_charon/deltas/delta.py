@@ -1,12 +1,12 @@
 """Deltas: a layer as its difference to older layers, from which it is rebuilt byte for byte.
 
-A layer that was built again is a new blob, even if nearly all of its content was in the old one. A
-delta carries two differences: that of the content, and that of the choices that the compressor
-made. With both, the very bytes of the new blob come back, without the compressor.
+A layer that is built again is a new blob, even if nearly all of its content was in the old layer. A
+delta contains two differences: the difference of the content, and the difference of the choices
+that the compressor made. Together they give back the exact bytes of the new blob, without the
+compressor.
 
-The functions here need the packages of ``docker-charon[deltas]``, and raise `DeltaError` where they
-are missing. They work on files, use one core, and take 300 MB of memory at the most, however large
-the layer is.
+The functions here need the packages of ``docker-charon[deltas]``, and raise `DeltaError` if one is
+missing. They work on files and use one core and at most 300 MB of memory, for layers of any size.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 
 def open_layer(path: Path, directory: Path | None = None) -> SplitLayer:
-    """Take a layer apart, to be used for several deltas; it is to be closed, or a context.
+    """Take a layer apart once, to use it for several deltas.
 
-    ``path`` is a blob: gzip, of any compressor and any number of members, or a tar. Temporary files
-    in ``directory`` (default: `tempfile.gettempdir`) take about 1.3 times what it holds unpacked.
+    ``path`` is a blob: gzip of any compressor with any number of members, or a tar. Use the result
+    as a context manager, or close it. Its temporary files in ``directory`` (default:
+    `tempfile.gettempdir`) take about 1.3 times the unpacked size of the layer.
 
-    Raises `UnfitLayer`, a `DeltaError`, for what is neither, or damaged.
+    Raises `UnfitLayer`, which is a `DeltaError`, if the blob is neither gzip nor a tar, or damaged.
     """
     require_extra()
     from docker_charon.deltas.layer import SplitLayer
@@ -37,9 +38,9 @@ def open_layer(path: Path, directory: Path | None = None) -> SplitLayer:
 
 
 def shared_sectors(new: SplitLayer, old: SplitLayer) -> float:
-    """Return which share of the content of ``new`` is in ``old`` too, from 0 to 1.
+    """Return the share of the content of ``new`` that ``old`` contains too, from 0 to 1.
 
-    It takes seconds less than a delta does, and is how to choose among old layers.
+    This is much faster than a delta, and tells which of several old layers is the best one.
     """
     from docker_charon.deltas import bases
 
@@ -54,21 +55,22 @@ def make_delta(
     directory: Path | None = None,
     most: float = 0.8,
 ) -> Delta | None:
-    """Write to ``target`` the delta that makes ``new`` of ``olds``.
+    """Write the delta from which ``new`` is rebuilt with the help of ``olds``.
 
     Args:
-        new: the blob to be rebuilt, or what `open_layer` returned for it.
-        olds: blobs that the receiver has, the best one first; those that do not help are left out.
-        target: the file to write; it is not there unless a delta is returned.
-        directory: where temporary files go, about 1.3 times what all layers hold unpacked.
-        most: how large the delta may be, as a share of the blob.
+        new: the new blob, or the result of `open_layer` for it.
+        olds: blobs that the receiver has, the best one first. Blobs that add nothing are left out.
+        target: the file to write. It exists afterwards only if a delta is returned.
+        directory: for temporary files, about 1.3 times the unpacked size of all layers.
+        most: the largest size of the delta, as a share of the size of the new blob.
 
     Returns:
-        The digests and sizes; ``None`` where the blob should travel as it is: the old layers do not
-        help, the delta would be larger than ``most``, or ``new`` is neither gzip nor a tar.
+        The digests and sizes. ``None`` if the blob should travel whole: the old layers share too
+        little, the delta is larger than ``most``, or the blob is neither gzip nor a tar.
 
     Raises:
-        DeltaError: no room for the temporary files, or for the delta.
+        DeltaError: a file cannot be read or written, or the layer that was rebuilt from the delta,
+            to verify it, was not the new one.
     """
     require_extra()
     from docker_charon.deltas import construction
@@ -83,20 +85,21 @@ def apply_delta(
     *,
     directory: Path | None = None,
 ) -> None:
-    """Write to ``target`` the blob that ``delta`` makes of old ones.
+    """Write the new blob to ``target``, rebuilt from a delta and old blobs.
 
-    The digests of the old blobs are checked first, and that of the new one last, against what the
-    delta's header says (`read_header`): it is for the caller to compare that with what was wanted.
+    The digests of the old blobs are checked first and the digest of the new blob is checked last,
+    against the header of the delta. The caller must check that the header names the blob that it
+    wants (`read_header`).
 
     Args:
-        delta: a file that `make_delta` wrote, from whomever it comes.
-        olds: the old blobs by digest; others than the delta's bases may be among them.
-        target: the file to write; it is not there after a failure.
-        directory: where temporary files go, `DeltaHeader.temporary_bytes` of them.
+        delta: a file that `make_delta` wrote. Its origin need not be trusted.
+        olds: the old blobs by digest. There may be more of them than the delta needs.
+        target: the file to write. It does not exist after a failure.
+        directory: for temporary files, `DeltaHeader.temporary_bytes` of them.
 
     Raises:
-        DeltaError: an old blob is missing or is not what its digest says, the delta is damaged, or
-            there is no room.
+        DeltaError: an old blob is missing or does not match its digest, the delta is damaged, or a
+            file cannot be read or written.
     """
     require_extra()
     from docker_charon.deltas import reconstruction

@@ -1,4 +1,4 @@
-"""What goes wrong with files, as our own error."""
+"""What can go wrong with deltas and the files around them, as errors of this package."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from docker_charon.errors import DeltaError
 
 
+def damaged(what: str) -> DeltaError:
+    """Return the error for a delta that does not follow its format, or not its own header."""
+    return DeltaError(f"the delta is damaged: {what}", hint="copy it again, or make it again")
+
+
 @contextlib.contextmanager
 def files_told(what: str) -> Iterator[None]:
-    """Make a `DeltaError` that begins with ``what`` of a file that cannot be read or written."""
+    """Turn ``OSError`` into a `DeltaError` whose message begins with ``what``."""
     try:
         yield
     except OSError as error:
         raise DeltaError(
             f"{what}: {error.strerror or error}",
-            hint="temporary files need about 1.3 times what the layers hold unpacked: where that "
-            "is the trouble, name a directory with more room in TMPDIR",
+            hint="if the disk is full, set TMPDIR to a directory with more room: temporary files "
+            "take about 1.3 times the unpacked size of the layers",
         ) from error

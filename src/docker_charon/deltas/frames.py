@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from docker_charon.errors import DeltaError
+from docker_charon.deltas.failure import damaged
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -65,9 +65,9 @@ def decompress(frame: bytes, prefix: bytes, size: int) -> bytes:
         if not decompressor.eof:  # what the frame ends with may be left
             content += decompressor.decompress(b"", 1)
     except (zstd.ZstdError, EOFError) as error:
-        raise DeltaError(f"the delta is damaged: {error}") from error
+        raise damaged(str(error)) from error
     if len(content) != size or not decompressor.eof or decompressor.unused_data:
-        raise DeltaError("the delta is damaged: a frame has another size than it says")
+        raise damaged("a frame has another size than it says")
     return content
 
 

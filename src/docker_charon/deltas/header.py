@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import IO
 
+from docker_charon.deltas.failure import damaged
 from docker_charon.errors import DeltaError
 
 MAGIC = b"charon delta\r\n\0\1"
@@ -89,7 +90,7 @@ def read_header(file: IO[bytes]) -> DeltaHeader:
     """
     start = file.read(len(MAGIC) + 1)
     if start[: len(MAGIC) - 1] != MAGIC[:-1] or len(start) <= len(MAGIC):
-        raise DeltaError("this is not a delta of docker-charon")
+        raise DeltaError("this is not a delta of docker-charon", hint="check which file it is")
     if start[len(MAGIC) - 1] != MAGIC[-1]:
         raise DeltaError(
             f"the delta is of version {start[len(MAGIC) - 1]} of its format, which is newer than "
@@ -99,12 +100,12 @@ def read_header(file: IO[bytes]) -> DeltaHeader:
     count = start[-1]
     data = file.read((1 + count) * _LAYER.size)
     if len(data) < (1 + count) * _LAYER.size:
-        raise DeltaError("the delta is cut short")
+        raise damaged("it is cut short")
     new, *bases = (
         DeltaLayer(f"sha256:{digest.hex()}", *sizes) for digest, *sizes in _LAYER.iter_unpack(data)
     )
     if not 1 <= count <= MOST_BASES or any(map(_is_impossible, (new, *bases))):
-        raise DeltaError("the delta is damaged: it has a header that no delta has")
+        raise damaged("its header has impossible values")
     return DeltaHeader(new, tuple(bases))
 
 

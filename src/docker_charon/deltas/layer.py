@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from docker_charon.deltas.codes import DeflateError
-from docker_charon.deltas.failure import files_told
+from docker_charon.deltas.failure import damaged, files_told
 from docker_charon.deltas.header import DeltaLayer
 from docker_charon.deltas.inflate import read_structure
 from docker_charon.deltas.raw import is_gzip, raw_chunks
@@ -27,12 +27,12 @@ _CHUNK = 1 << 20
 class SplitLayer:
     """The raw bytes and the structure of a layer, in temporary files that vanish with it.
 
-    The raw bytes are there at once; the structure, which takes far longer, is made when it is first
-    needed, and kept. ``directory`` is where the files go (default: `tempfile.gettempdir`);
-    ``expected`` is what the layer has to be.
+    The raw bytes are unpacked at once. The structure takes much longer to read; it is read when it
+    is first needed, and kept. The files are written to ``directory`` (default:
+    `tempfile.gettempdir`). If ``expected`` is given, the layer must have its digest and sizes.
 
-    Raises `UnfitLayer` for what cannot be taken apart, and `DeltaError` for another layer than the
-    expected one, and where there is no room.
+    Raises `UnfitLayer` if the layer cannot be taken apart, and `DeltaError` if it is not the
+    expected one or if there is no room for the files.
     """
 
     def __init__(
@@ -48,7 +48,8 @@ class SplitLayer:
             if expected and (self.digest, self.size) != (expected.digest, expected.size):
                 raise DeltaError(
                     f"the layer {expected.digest} of {expected.size:,} bytes is damaged: it has "
-                    f"{self.size:,} bytes with the digest {self.digest}"
+                    f"{self.size:,} bytes with the digest {self.digest}",
+                    hint="fetch that layer again",
                 )
             self._raw, self._headers, self._records = (
                 stack.enter_context(tempfile.TemporaryFile(dir=directory)) for _ in range(3)
@@ -68,7 +69,7 @@ class SplitLayer:
         self.close()
 
     def close(self) -> None:
-        """Give the temporary files back."""
+        """Delete the temporary files."""
         self._files.close()
 
     @contextlib.contextmanager
@@ -83,9 +84,9 @@ class SplitLayer:
     def _count(self, size: int) -> None:
         self._kept += size
         if self._expected and self._kept > self._expected.split_size:
-            raise DeltaError(
-                f"the delta is damaged: {self.digest} takes more than the "
-                f"{self._expected.split_size:,} bytes of temporary files that it says"
+            raise damaged(
+                f"{self.digest} takes more than the {self._expected.split_size:,} bytes of "
+                "temporary files that its header says"
             )
 
     def _keep_raw(self) -> None:

@@ -18,10 +18,10 @@ from typing import IO
 
 from docker_charon.deltas.bases import Bases
 from docker_charon.deltas.extents import MOST_GRANULES, Extent
+from docker_charon.deltas.failure import damaged
 from docker_charon.deltas.frames import HIGH_LEVEL, LEVEL, MIDDLE_LEVEL, compress, decompress
 from docker_charon.deltas.structure import MOST_ROW_RAW, RECORD, ROW
 from docker_charon.deltas.structure_file import PIECE_HEADERS, PIECE_RAW, PIECE_ROWS, Structure
-from docker_charon.errors import DeltaError
 
 _HEAD = struct.Struct("<I8I")
 _EXTENT = struct.Struct("<II")
@@ -68,7 +68,7 @@ def read_piece(file: IO[bytes], bases: Bases) -> tuple[bytes, Structure] | None:
         size > most or frame > most + most // 16 + 1024
         for size, frame, most in zip(sizes, frame_sizes, _MOST_SIZES, strict=True)
     ):
-        raise DeltaError("the delta is damaged: a piece of it is too large")
+        raise damaged("a piece of it is too large")
     listed = _whole(file.read(count * _EXTENT.size), count * _EXTENT.size)
     extents = [Extent(start, end) for start, end in _EXTENT.iter_unpack(listed)]
     _check_extents(extents, bases)
@@ -82,7 +82,7 @@ def read_piece(file: IO[bytes], bases: Bases) -> tuple[bytes, Structure] | None:
 
 def _whole(data: bytes, size: int) -> bytes:
     if len(data) < size:
-        raise DeltaError("the delta is cut short")
+        raise damaged("it is cut short")
     return data
 
 
@@ -90,10 +90,10 @@ def _check_extents(extents: list[Extent], bases: Bases) -> None:
     end = 0
     for extent in extents:
         if not end <= extent.start < extent.end <= bases.granules:
-            raise DeltaError("the delta is damaged: it wants what the old layers do not have")
+            raise damaged("it refers to parts that the old layers do not have")
         end = extent.end
     if sum(extent.end - extent.start for extent in extents) > MOST_GRANULES:
-        raise DeltaError("the delta is damaged: it wants too much of the old layers at once")
+        raise damaged("it refers to too much of the old layers at once")
 
 
 def _prefixes(bases: Bases, extents: list[Extent]) -> Iterator[bytes]:

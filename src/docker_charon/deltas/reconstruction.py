@@ -1,4 +1,4 @@
-"""Makes the new layer of a delta and its old layers."""
+"""Rebuilds the new layer from a delta and its old layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 from docker_charon.deltas.bases import Bases
 from docker_charon.deltas.codes import DeflateError
 from docker_charon.deltas.deflate import LayerWriter
-from docker_charon.deltas.failure import files_told
+from docker_charon.deltas.failure import damaged, files_told
 from docker_charon.deltas.header import DeltaHeader, DeltaLayer, read_header
 from docker_charon.deltas.layer import SplitLayer
 from docker_charon.deltas.piece import read_piece
@@ -19,7 +19,7 @@ from docker_charon.errors import DeltaError, UnfitLayer
 
 
 class _Output:
-    """Hashes what is written, and lets no more through than was said."""
+    """Hashes the new layer while it is written, and stops where it becomes too large."""
 
     def __init__(self, expected: DeltaLayer, write: Callable[[bytes], object]) -> None:
         self._expected = expected
@@ -30,25 +30,25 @@ class _Output:
     def write(self, data: bytes) -> None:
         self.size += len(data)
         if self.size > self._expected.size:
-            raise DeltaError("the delta is damaged: it makes more than it says")
+            raise damaged("it produces more bytes than its header says")
         self._hasher.update(data)
         self._write(data)
 
     def check(self) -> None:
         digest = f"sha256:{self._hasher.hexdigest()}"
         if (digest, self.size) != (self._expected.digest, self._expected.size):
-            raise DeltaError(
-                f"the delta is damaged: it makes {digest} of {self.size:,} bytes, "
-                f"and not {self._expected.digest} of {self._expected.size:,}"
+            raise damaged(
+                f"it produces {digest} of {self.size:,} bytes instead of "
+                f"{self._expected.digest} of {self._expected.size:,} bytes"
             )
 
 
 def rebuild(
     delta: IO[bytes], header: DeltaHeader, bases: Bases, write: Callable[[bytes], object]
 ) -> None:
-    """Hand the new layer to ``write``, in order; ``delta`` is at its first piece.
+    """Pass the new layer to ``write`` in order; ``delta`` is at its first piece.
 
-    Raises `DeltaError` unless what was handed over is exactly the layer that the header names.
+    Raises `DeltaError` unless this is exactly the layer that the header names.
     """
     output = _Output(header.new, write)
     layer = LayerWriter(output.write)
@@ -60,9 +60,9 @@ def rebuild(
         try:
             layer.write_rows(structure.rows, structure.headers, structure.records, raw)
         except DeflateError as error:
-            raise DeltaError(f"the delta is damaged: it has {error}") from error
+            raise damaged(f"it has {error}") from error
         if raw_left < 0 or output.size == size:
-            raise DeltaError("the delta is damaged: it has other pieces than it says")
+            raise damaged("it has other pieces than its header says")
     output.check()
 
 
@@ -83,11 +83,14 @@ def apply(
 
 
 def _base(base: DeltaLayer, olds: Mapping[str, Path], directory: Path | None) -> SplitLayer:
-    """Take an old layer apart, once its digest was found to be right."""
+    """Check the digest of an old layer, and take the layer apart."""
     path = olds.get(base.digest)
     if path is None:
-        raise DeltaError(f"the delta needs the layer {base.digest}, which is not given")
+        raise DeltaError(
+            f"the delta needs the layer {base.digest}, which is missing",
+            hint="give that layer as one of the old layers",
+        )
     try:
         return SplitLayer(path, directory, expected=base)
     except UnfitLayer as error:
-        raise DeltaError(f"the delta is damaged: {error.message}") from error
+        raise damaged(error.message) from error

@@ -37,7 +37,7 @@ class Structure:
 class StructureFile:
     """Takes the rows of a layer one after another, and gives any of them back.
 
-    ``count`` is told of the bytes that are kept before they are.
+    ``count`` is called with the number of bytes before they are kept.
     """
 
     def __init__(
@@ -110,16 +110,16 @@ class StructureFile:
             yield range(start, stop)
             start = stop
 
-    def part(self, rows: range) -> Structure:
-        """Return some rows, with what belongs to them."""
+    def part(self, rows: range, most: int | None = None) -> Structure:
+        """Return some rows with their headers and records; of each, the first ``most`` bytes."""
         _, headers, records = self._row_ends
         return Structure(
-            bytes(self._rows[rows.start * _ROW.size : rows.stop * _ROW.size]),
-            _read(self._headers, int(headers[rows.start]), int(headers[rows.stop])),
-            _read(self._records, int(records[rows.start]), int(records[rows.stop])),
+            bytes(self._rows[rows.start * _ROW.size : rows.stop * _ROW.size])[:most],
+            _read(self._headers, int(headers[rows.start]), int(headers[rows.stop]), most),
+            _read(self._records, int(records[rows.start]), int(records[rows.stop]), most),
         )
 
 
-def _read(file: IO[bytes], start: int, end: int) -> bytes:
+def _read(file: IO[bytes], start: int, end: int, most: int | None) -> bytes:
     file.seek(start)
-    return file.read(end - start)
+    return file.read(end - start if most is None else min(end - start, most))
