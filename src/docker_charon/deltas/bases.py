@@ -1,4 +1,4 @@
-"""The old layers of a delta, as one row of granules."""
+"""The old layers of a delta, as one sequence of granules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from docker_charon.deltas.structure_file import Structure
 
 
 class Bases:
-    """Old layers in an order; each begins with a granule of its own."""
+    """Old layers in the order of the delta. Each layer begins with a new granule."""
 
     def __init__(self, layers: Sequence[SplitLayer]) -> None:
         self.layers = tuple(layers)
@@ -26,8 +26,8 @@ class Bases:
     def choose(self, raw: bytes, start: int, share: float) -> list[Extent]:
         """Return the extents that help with a piece.
 
-        ``start`` is where in the new layer its raw bytes begin, and ``share`` which share of that
-        layer comes before them, from 0 to 1.
+        ``start`` is the position of the piece in the raw bytes of the new layer, and ``share`` is
+        that position as a share of the layer, from 0 to 1.
         """
         hits = np.zeros(self.granules, np.int64)
         hashes = hashes_of(raw[-start % SECTOR :])
@@ -63,15 +63,15 @@ class Bases:
 
 
 def shared_sectors(new: SplitLayer, old: SplitLayer) -> float:
-    """Return which share of the sectors of ``new`` is somewhere in ``old`` too, from 0 to 1.
+    """Return the share of the sectors of ``new`` that ``old`` contains too, from 0 to 1.
 
-    Sectors of zeros do not count. Neither layer's structure is needed for it.
+    Sectors of zeros do not count. The structure of the layers is not needed.
     """
     return float(sectors_by_base(new, [old])[0])
 
 
 def sectors_by_base(new: SplitLayer, olds: Sequence[SplitLayer]) -> NDArray[np.float64]:
-    """Return which share of the sectors of ``new`` each old layer has that none before it has."""
+    """Return, for each old layer, its share of the new sectors that no layer before it contains."""
     sampling = max(layer.sectors.sampling for layer in (new, *olds))
     hashes = new.sectors.sampled(sampling)
     shares = np.zeros(len(olds))

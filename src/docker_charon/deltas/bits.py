@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from docker_charon.deltas.codes import MOST_BITS, DeflateError
 
 WINDOW = 64 * 1024
-"""Bytes of a file that are looked at as bits at once; an array entry for each bit is needed."""
+"""The bytes in a window. Each of their bits takes an array element of two bytes."""
 
 _MARGIN = 64
-"""Bytes behind the window that can be peeked at as well: more than the longest token has."""
+"""The bytes after a window that can be peeked at as well, so that the last token is complete."""
 
 
 class BitWindow:
-    """A part of a file, seen as bits; places are counted in bits from the file's first one.
+    """A part of a file as bits. A place is the number of a bit, counted from the start of the file.
 
     ``peeks[n]`` holds the 15 bits from ``start + n`` on, for each bit up to ``end``, and for some
     bits behind it. Behind the end of the file are zeros.
@@ -31,7 +31,7 @@ class BitWindow:
         self.peeks: NDArray[np.uint16] = np.zeros(0, np.uint16)
 
     def require(self, place: int, size: int) -> None:
-        """Move on to ``place``, unless the ``size`` bits from there on are in the window anyhow."""
+        """Move the window to ``place`` unless it already holds ``size`` bits from there on."""
         if place >= self.start and place + size <= self.end:
             return
         if place > 8 * self._size:
@@ -44,17 +44,17 @@ class BitWindow:
         self.peeks = _peeks(data)
 
     def bytes_at(self, place: int, size: int) -> bytes:
-        """Return ``size`` bytes from the byte of ``place`` on, filled up with zeros."""
+        """Return ``size`` bytes, the first of which contains ``place``, padded with zeros."""
         self._file.seek(place // 8)
         return self._file.read(size).ljust(size, b"\0")
 
     def number_at(self, place: int, size: int) -> int:
-        """Return the bits from ``place`` on, of ``size`` bytes, as a number."""
+        """Return the bits from ``place`` to the end of ``size`` bytes, as a number."""
         return int.from_bytes(self.bytes_at(place, size), "little") >> (place % 8)
 
 
 def _peeks(data: bytes) -> NDArray[np.uint16]:
-    """Return the 15 bits from each bit on, save for those of the last two bytes."""
+    """Return the 15 bits that start at each bit, except at those of the last two bytes."""
     octets = np.frombuffer(data, np.uint8).astype(np.uint32)
     words = octets[:-2] | octets[1:-1] << 8 | octets[2:] << 16
     peeks = np.empty((len(words), 8), np.uint16)
@@ -64,7 +64,7 @@ def _peeks(data: bytes) -> NDArray[np.uint16]:
 
 
 class BitWriter:
-    """Packs bits into bytes and hands them on."""
+    """Packs bits into bytes, and passes the bytes on."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write

@@ -10,7 +10,7 @@ order in which they are sent; then one for each operation that gives the lengths
 28-155   symbol 18: zero, 11 to 138 times
 ======== ==================================================
 
-Compressors choose different operations for the same lengths, so the lengths alone do not do.
+Compressors choose different operations for the same lengths, so the lengths are not enough.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from docker_charon.deltas.codes import (
 )
 
 MOST_BYTES = 600
-"""Bytes of the longest header of a block, rounded up: 316 operations of 14 bits at the most."""
+"""The size of the longest header in bytes, rounded up: it has 316 operations of 14 bits."""
 
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 _EXTRA_BITS = {16: 2, 17: 3, 18: 7}
@@ -39,8 +39,8 @@ _OPERATIONS = [(symbol, 0) for symbol in range(16)] + [
 ]
 
 
-def read_header(bits: int) -> tuple[bytes, int]:
-    """Return the header that ``bits`` begin with as our bytes, and how many bits it has."""
+def read_block_header(bits: int) -> tuple[bytes, int]:
+    """Return the header with which ``bits`` begin, as bytes, and its size in bits."""
     counts = (bits & 31, bits >> 5 & 31, bits >> 10 & 15)
     position = 14
     sent = bytes(bits >> position + 3 * n & 7 for n in range(counts[2] + 4))
@@ -65,8 +65,8 @@ def read_header(bits: int) -> tuple[bytes, int]:
     return bytes(counts) + sent + operations, position
 
 
-def write_header(header: bytes) -> tuple[int, int]:
-    """Return the bits of a header that `read_header` returned, and how many there are."""
+def write_block_header(header: bytes) -> tuple[int, int]:
+    """Return the bits of a header that `read_block_header` returned, and their number."""
     sent, operations = _parts(header)
     lengths = _code_lengths(sent)
     code = codes(lengths).tolist()

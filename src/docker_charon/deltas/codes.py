@@ -22,7 +22,7 @@ SYMBOLS = 320
 """The length of tables by symbol: more than either alphabet has."""
 
 NO_SYMBOL = SYMBOLS - 1
-"""What stands for bits that no code begins with."""
+"""The symbol that tables give for bits with which no code begins."""
 
 END_OF_BLOCK = 256
 LONGEST_MATCH = 258
@@ -96,7 +96,7 @@ def _in_order(lengths: Lengths) -> tuple[NDArray[np.intp], int, NDArray[np.int64
 
 
 def symbols_by_peek(lengths: Lengths) -> NDArray[np.uint16]:
-    """Return which symbol the next 15 bits begin with, for each value that they can have."""
+    """Return the symbol with which the next 15 bits begin, for each value of these bits."""
     symbols, longest, shares = _in_order(lengths)
     table = np.full(1 << longest, NO_SYMBOL, np.uint16)
     table[: shares.sum()] = np.repeat(symbols, shares)
@@ -105,7 +105,7 @@ def symbols_by_peek(lengths: Lengths) -> NDArray[np.uint16]:
 
 
 def codes(lengths: Lengths) -> NDArray[np.uint64]:
-    """Return the bits of each symbol's code, zero where it has none."""
+    """Return the bits of the code of each symbol; zero for a symbol without a code."""
     symbols, longest, shares = _in_order(lengths)
     starts = (np.cumsum(shares) - shares) << (MOST_BITS - longest)
     result = np.zeros(len(lengths), np.uint64)

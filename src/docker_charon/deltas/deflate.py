@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docker_charon.deltas.bits import BitWriter
-from docker_charon.deltas.block_header import block_code, write_header
+from docker_charon.deltas.block_header import block_code, write_block_header
 from docker_charon.deltas.codes import (
     DISTANCE_BASE,
     DISTANCE_EXTRA,
@@ -39,17 +39,17 @@ _BLOCK_TYPE: dict[int, int] = {Kind.STORED: 0, Kind.FIXED: 1, Kind.DYNAMIC: 2}
 """BTYPE (RFC 1951, section 3.2.3)."""
 
 _LONG_FORM = LONGEST_MATCH + 1
-"""Where the tables by length have 258 as symbol 284 with 31 extra bits."""
+"""The index of 258 as symbol 284 with extra bits 31, in tables by length."""
 
 
 def _symbols(bases: Integers, largest: int) -> NDArray[np.uint8]:
-    """Return by value which of ``bases`` is the largest one that is not above it."""
+    """Return, for each value, the index of the largest base that is not above it."""
     symbols = np.searchsorted(bases, np.arange(largest + 1), "right") - 1
     return np.maximum(symbols, 0).astype(np.uint8)
 
 
 def _lengths() -> Integers:
-    """Return every length of a match, and 258 once more, at its place in tables by length."""
+    """Return the match length for each index of tables by length."""
     return np.append(np.arange(LONGEST_MATCH + 1), LONGEST_MATCH)
 
 
@@ -88,16 +88,16 @@ class _Tokens:
 
 
 class LayerWriter:
-    """Writes the rows of a layer, one after another, as the bytes that they were read from."""
+    """Writes the rows of a layer one after another, as the bytes from which they were read."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._bits = BitWriter(write)
         self._tokens: _Tokens | None = None
 
     def write_rows(self, rows: bytes, headers: bytes, records: bytes, raw: bytes) -> None:
-        """Write rows that have all these headers, records and raw bytes.
+        """Write rows with their headers, records and raw bytes.
 
-        Raises `DeflateError` for what cannot be the structure of a layer.
+        Raises `DeflateError` if no layer has such a structure.
         """
         if len(rows) % ROW.itemsize:
             raise DeflateError("half a row")
@@ -135,7 +135,7 @@ class LayerWriter:
         if kind != Kind.MORE:
             self._bits.write_number((flags & LAST_BLOCK) | _BLOCK_TYPE[kind] << 1, 3)
         if kind == Kind.DYNAMIC:
-            self._bits.write_number(*write_header(header))
+            self._bits.write_number(*write_block_header(header))
             self._tokens = _Tokens.of(block_code(header))
         elif kind == Kind.FIXED:
             self._tokens = _Tokens.of(fixed_code())

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRANULE = 64 * 1024
-"""Bytes of the old content that are chosen or not, together."""
+"""The unit in bytes in which old content is chosen."""
 
 MOST_GRANULES = 640
-"""Granules for one piece at the most: 40 MiB."""
+"""The most granules for one piece: 40 MiB."""
 
 _AROUND = 2  # granules on both sides of one with hits, where what was changed is likely to be
 

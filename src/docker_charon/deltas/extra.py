@@ -1,4 +1,4 @@
-"""The packages that only deltas need: numpy, and zstd where Python has none."""
+"""The packages that only deltas need: numpy, and zstd for older versions of Python."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 
 from docker_charon.errors import DeltaError
 
-_ZSTD = "compression" if sys.version_info >= (3, 14) else "backports.zstd"
+_ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 _NEEDED = ("numpy", _ZSTD)
 
 
 def require_extra() -> None:
-    """Raise `DeltaError`, which names what to install, where one of the packages is missing."""
+    """Raise `DeltaError`, which says what to install, if one of the packages is missing."""
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
         raise DeltaError(
-            f"differences inside layers need {' and '.join(missing)}, which this Python lacks",
+            f"{' and '.join(missing)} must be installed for differences inside layers",
             hint="pip install docker-charon[deltas]",
         )
 

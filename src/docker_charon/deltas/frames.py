@@ -12,28 +12,28 @@ else:
     from backports import zstd
 
 MOST_PREFIX = 40 * 1024 * 1024
-"""Bytes of a prefix that are used at the most."""
+"""The most bytes of a prefix."""
 
 _LARGEST_WINDOW = 26
-"""The logarithm of the bytes that a frame may look back over, prefix included: 64 MiB."""
+"""The binary logarithm of the largest window: 64 MiB for a prefix and the content after it."""
 
 LEVEL = 3
 MIDDLE_LEVEL = 9
-"""For records, of which it leaves a fifth less than `LEVEL` does."""
+"""For records: a fifth smaller than with `LEVEL`."""
 
 HIGH_LEVEL = 19
-"""For little content; it is slow."""
+"""For small contents, because it is slow."""
 
 _RATE = 4
-"""Of 16 places, one is remembered for matches over long distances.
+"""One of 2 ** 4 places is remembered for matches over long distances.
 
-The table has 8 bytes for each of those in the window: where it is too small, what is remembered of
-the beginning of the prefix gets lost, and with it all of its matches.
+The table has an entry of 8 bytes for each of these places in the window. In a smaller table, the
+first part of the prefix would be forgotten, and no matches would be found there.
 """
 
 
 def compress(content: bytes, prefix: bytes, level: int = LEVEL) -> bytes:
-    """Return ``content`` as a frame, for which the same prefix is needed; nothing for nothing."""
+    """Return ``content`` as a frame that needs the same prefix; empty content gives no frame."""
     if not content:
         return b""
     window = min(max((len(content) + len(prefix)).bit_length(), 17), _LARGEST_WINDOW)
@@ -50,9 +50,9 @@ def compress(content: bytes, prefix: bytes, level: int = LEVEL) -> bytes:
 
 
 def decompress(frame: bytes, prefix: bytes, size: int) -> bytes:
-    """Return the content of a frame, which has to be ``size`` bytes.
+    """Return the content of a frame.
 
-    Raises `DeltaError` otherwise; no more than ``size`` bytes are ever unpacked.
+    Raises `DeltaError` unless it has exactly ``size`` bytes. Not more than that is unpacked.
     """
     if not size and not frame:
         return b""

@@ -1,4 +1,4 @@
-"""The header of a delta: which layer it makes, and of which old ones.
+"""The header of a delta: the new layer, and the old layers that are needed.
 
 A delta is a file of its own format. All numbers are little-endian::
 
@@ -19,13 +19,13 @@ from docker_charon.errors import DeltaError
 
 MAGIC = b"charon delta\r\n\0\1"
 MOST_BASES = 16
-"""Old layers of a delta at the most."""
+"""The most old layers of a delta."""
 
 _LAYER = struct.Struct("<32sQQQ")
 _MOST_RATIO = 1032
-"""Raw bytes that one byte of deflate data can stand for: 258 in two bits."""
+"""The most raw bytes for one byte of deflate data: 258 for two bits."""
 _MOST_STRUCTURE = 48
-"""Bytes of structure for one byte: 32 for matches of two bits, 16 for blocks of ten bits."""
+"""The most bytes of structure for one byte: 32 for matches of two bits, 16 for empty blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,20 @@ class DeltaLayer:
 
 @dataclass(frozen=True, slots=True)
 class DeltaHeader:
-    """The layer that a delta makes, and the old ones that it needs, in the delta's order."""
+    """The new layer of a delta, and the old layers that it needs, in the order of the delta."""
 
     new: DeltaLayer
     bases: tuple[DeltaLayer, ...]
 
     @property
     def temporary_bytes(self) -> int:
-        """The bytes of temporary files when the delta is applied, beside the new layer itself."""
+        """The size of the temporary files that `apply_delta` writes, without the new layer."""
         return sum(base.split_size for base in self.bases)
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A delta that was made: the layer that it makes, the old ones, and its own size in bytes."""
+    """A delta that was made: its new layer, its old layers, and its own size in bytes."""
 
     new: DeltaLayer
     bases: tuple[DeltaLayer, ...]
@@ -65,7 +65,7 @@ class Delta:
 
 
 def header_bytes(header: DeltaHeader) -> bytes:
-    """Return a header as it stands at the beginning of a delta."""
+    """Return the bytes with which a delta begins."""
     layers = (header.new, *header.bases)
     return b"".join(
         [MAGIC, bytes([len(header.bases)])]
@@ -82,11 +82,10 @@ def header_bytes(header: DeltaHeader) -> bytes:
 
 
 def read_header(file: IO[bytes]) -> DeltaHeader:
-    """Read a delta's header; ``file`` is then at its first piece.
+    """Read the header of a delta. Afterwards, ``file`` is at the first piece.
 
-    Only what it says is read: neither the old layers nor the packages of ``docker-charon[deltas]``
-    are needed. Raises `DeltaError` for what is no delta, is one of a later version, or says sizes
-    that cannot be.
+    This needs neither the old layers nor the packages of ``docker-charon[deltas]``. Raises
+    `DeltaError` if the file is not a delta, has a later format, or says impossible sizes.
     """
     start = file.read(len(MAGIC) + 1)
     if start[: len(MAGIC) - 1] != MAGIC[:-1] or len(start) <= len(MAGIC):

@@ -1,8 +1,8 @@
 """Reads the structure of a gzip file: every token of every block (RFC 1951, RFC 1952).
 
-There is no loop over bits. For each bit of a stretch, arrays tell how many bits a literal or a
-length would take if it began there, and how many bits a distance would take. What remains for
-Python is to go from token to token, which is one addition or two for each.
+There is no loop over bits. For each bit of a cell, arrays contain the size of a literal or a length
+that would begin there, and the size of a distance that would begin there. Python only goes from
+token to token, which takes one or two additions for each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docker_charon.deltas.bits import BitWindow
-from docker_charon.deltas.block_header import MOST_BYTES, block_code, read_header
+from docker_charon.deltas.block_header import MOST_BYTES, block_code, read_block_header
 from docker_charon.deltas.codes import (
     DISTANCE_BASE,
     DISTANCE_EXTRA,
@@ -45,16 +45,16 @@ from docker_charon.deltas.structure import (
 
 _SHORTEST_CELL = 1 << 14
 _LONGEST_CELL = 1 << 18
-"""Bits for which the steps are computed at once; those behind the block's end are for nothing."""
+"""The bits for which steps are computed at once; steps after the end of the block are wasted."""
 
 _LOOK_AHEAD = 8 * 1024
-"""Bits that the window holds where the tokens of a block begin, or it moves on."""
+"""The window moves on if it holds fewer bits than this where the tokens of a block begin."""
 
 _LONGEST_TOKEN = 64
-"""More bits than a match has: 15 + 5 for its length, and 15 + 13 for its distance."""
+"""More bits than a match can have, which is 15 + 5 for its length and 15 + 13 for its distance."""
 
 _IS_LENGTH = 32
-"""What the steps of lengths have in addition, to be more than those of literals."""
+"""Added to the steps of lengths, to tell them from the steps of literals."""
 
 _LONG_FORM = 284  # the symbol of lengths to which 31 extra bits add up to 258
 
@@ -97,7 +97,7 @@ class _Tables:
         self.distance_steps = (code.distances + _DISTANCE.sizes)[self.distance_symbols]
 
     def _join_literals(self) -> None:
-        """Take the literal behind the first one as well, where it is within the 15 bits."""
+        """Step over the next literal as well if it fits into the 15 bits."""
         firsts = np.flatnonzero(self.counts)
         steps = self.steps.take(firsts)
         behind = firsts >> steps
@@ -114,10 +114,10 @@ def _fixed_tables() -> _Tables:
 
 
 def read_structure(path: Path, add: Callable[[Row], object]) -> None:
-    """Give the rows of a gzip file to ``add``, in order.
+    """Call ``add`` with each row of a gzip file, in order.
 
-    What stands behind its last member is one plain row. Raises `DeflateError` for what is no gzip
-    file, or a damaged one.
+    Bytes after the last member are one plain row. Raises `DeflateError` if the file is damaged or
+    not gzip.
     """
     with path.open("rb") as file:
         size = path.stat().st_size
@@ -125,7 +125,7 @@ def read_structure(path: Path, add: Callable[[Row], object]) -> None:
 
 
 class _Reader:
-    """Goes through a gzip file; ``_place`` is where it is, in bits."""
+    """Reads a gzip file; ``_place`` is the next bit."""
 
     def __init__(self, window: BitWindow, size: int, add: Callable[[Row], object]) -> None:
         self._window = window
@@ -134,7 +134,7 @@ class _Reader:
         self._place = 0
 
     def read(self) -> None:
-        """Read all members, and what is behind them."""
+        """Read all members, and the bytes after them."""
         while self._place < self._end:
             if self._place and self._window.bytes_at(self._place, 2) != MAGIC:
                 self._add(Row(Kind.PLAIN, raw=(self._end - self._place) // 8))
@@ -172,7 +172,7 @@ class _Reader:
         elif kind == 1:
             self._read_tokens(_fixed_tables(), Row(Kind.FIXED, flags=flags))
         elif kind == 2:
-            header, size = read_header(bits)
+            header, size = read_block_header(bits)
             self._place += size
             row = Row(Kind.DYNAMIC, flags=flags, header=header)
             self._read_tokens(_Tables(block_code(header)), row)
@@ -224,7 +224,7 @@ class _Reader:
         self._add(replace(row, raw=raw, flags=flags, matches=part, trailing=trailing))
 
     def _follow(self, tables: _Tables) -> tuple[Integers, bool]:
-        """Go over the tokens of a block that begin in the window, as far as there are any.
+        """Go over the tokens of a block that begin in the window.
 
         Returns where each match or run of literals begins, in bits of the window, and whether the
         block has ended; the place is then behind its end.

@@ -9,17 +9,17 @@ TRAILER = 8
 """Bytes behind a member's deflate data: CRC32 and ISIZE."""
 
 LONGEST_HEADER = 0xFFFF
-"""Bytes that the header of a member may have here; the format allows names of any length."""
+"""The most bytes of a header here; the format allows names of any length."""
 
 _DEFLATE = 8
 _HAS_CHECKSUM, _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT = 2, 4, 8, 16
 
 
 def header_size(data: bytes) -> int:
-    """Return how many bytes the header has that ``data`` begins with.
+    """Return the size of the header with which ``data`` begins.
 
-    ``data`` holds `LONGEST_HEADER` bytes or all that are left. Raises `DeflateError` where it is
-    not the header of a member, or a longer one.
+    ``data`` has `LONGEST_HEADER` bytes, or all bytes that are left. Raises `DeflateError` unless it
+    begins with the whole header of a member.
     """
     if data[:2] != MAGIC or data[2:3] != bytes([_DEFLATE]) or len(data) < 10:
         raise DeflateError("a gzip file with something else where a member begins")

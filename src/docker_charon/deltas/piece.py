@@ -37,7 +37,7 @@ _LEVELS = (LEVEL, HIGH_LEVEL, HIGH_LEVEL, MIDDLE_LEVEL)
 
 
 def piece_bytes(raw: bytes, structure: Structure, bases: Bases, extents: list[Extent]) -> bytes:
-    """Return a piece: rows with all that belongs to them, described by ``extents``."""
+    """Return the piece for some rows, as differences to ``extents``."""
     contents = (raw, structure.rows, structure.headers, structure.records)
     frames = [
         compress(content, prefix, level)
@@ -97,7 +97,7 @@ def _check_extents(extents: list[Extent], bases: Bases) -> None:
 
 
 def _prefixes(bases: Bases, extents: list[Extent]) -> Iterator[bytes]:
-    """Yield the prefixes of the four frames; that of the raw bytes first, before others exist."""
+    """Yield the prefixes of the four frames; only one of the large ones is in memory at a time."""
     yield bases.raw(extents)
     structure = bases.structure(extents)
     yield structure.rows

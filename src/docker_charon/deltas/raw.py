@@ -1,4 +1,4 @@
-"""The raw bytes of a layer: what its gzip members hold, or the layer itself where it is a tar."""
+"""The raw bytes of a layer: the content of its gzip members, or the layer itself if it is a tar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TAR_MAGIC = slice(257, 262)
 
 
 def is_gzip(path: Path) -> bool:
-    """Say whether a layer is gzip, and not a tar; raise `DeflateError` where it is neither."""
+    """Return whether a layer is gzip or a tar; raise `DeflateError` if it is neither."""
     with path.open("rb") as file:
         start = file.read(512)
     if start[:2] == MAGIC:
@@ -28,8 +28,8 @@ def is_gzip(path: Path) -> bool:
 def raw_chunks(path: Path) -> Iterator[bytes]:
     """Yield the raw bytes of a layer in chunks of up to 256 KiB.
 
-    What stands behind the last gzip member belongs to them as it is. Raises `DeflateError` for a
-    damaged file.
+    Bytes after the last gzip member are included as they are. Raises `DeflateError` if the file is
+    damaged.
     """
     with path.open("rb") as file:
         yield from _inflated(file, path.stat().st_size) if is_gzip(path) else _rest(file)

@@ -13,7 +13,7 @@ SECTOR = 512
 """Bytes of a block of a tar (POSIX.1, pax, "ustar Interchange Format")."""
 
 MOST_SECTORS = 1 << 21
-"""Sectors that an index knows at the most. Of larger layers it knows every 2nd, 4th ... by hash."""
+"""The most sectors in an index. Of larger layers it has a half, a quarter ..., chosen by hash."""
 
 Hashes = NDArray[np.uint64]
 
@@ -34,7 +34,7 @@ def hashes_of(raw: bytes) -> Hashes:
 class SectorIndex:
     """The sectors of a layer by hash, without those of zeros.
 
-    ``sampling`` is how many of the highest bits of a hash are zero for it to be in the index.
+    A hash is in the index if its highest ``sampling`` bits are zero.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class SectorIndex:
         self._sorted = True
 
     def add(self, raw: bytes) -> None:
-        """Take the next raw bytes; all but the last ones are whole sectors."""
+        """Add the next raw bytes; only the last ones may end within a sector."""
         hashes = hashes_of(raw)
         numbers = np.arange(self._next, self._next + len(hashes), dtype=np.uint32)
         self._next += len(hashes)
@@ -79,7 +79,7 @@ class SectorIndex:
         return hashes[_sampled(hashes, sampling)]
 
     def find(self, hashes: Hashes) -> NDArray[np.int64]:
-        """Return the number of the first sector with each hash, -1 where there is none."""
+        """Return the number of the first sector with each hash; -1 if there is none."""
         self._sort()
         known = self._hashes[0]
         if not len(known):

@@ -28,19 +28,19 @@ class Kind(IntEnum):
     """What a row stands for."""
 
     PLAIN = 0
-    """Raw bytes that stand in the layer as they are, on their own."""
+    """Bytes outside of gzip members; the raw bytes are the same."""
     MEMBER = 1
     """The header of a gzip member."""
     STORED = 2
-    """A block that is not compressed; ``padding`` holds the bits before its length."""
+    """A stored block; ``padding`` is the unused bits before its length."""
     FIXED = 3
-    """A block with the fixed code, or its beginning."""
+    """A block with the fixed code, or its first part."""
     DYNAMIC = 4
-    """A block with a code of its own, or its beginning."""
+    """A block with a dynamic code, or its first part."""
     MORE = 5
-    """A further part of the block before."""
+    """Another part of the same block."""
     END = 6
-    """The trailer of a gzip member; ``padding`` holds the bits before it."""
+    """The trailer of a gzip member; ``padding`` is the unused bits before it."""
 
 
 ROW = np.dtype(
@@ -63,13 +63,13 @@ BLOCK_ENDS = 2
 """The flag of a row with which a compressed block ends."""
 
 ROW_RAW = 1 << 19
-"""Raw bytes of a row from which on the rest of its block goes into another row."""
+"""The raw bytes in a row after which the rest of its block goes into another row."""
 
 MOST_ROW_RAW = 1 << 21
-"""Raw bytes that a row has at the most; its last literals may be many."""
+"""The most raw bytes in a row, which may end with many literals."""
 
 RECORD = np.dtype([("literals", "u1"), ("length", "u1"), ("distance", "<u2")])
-"""``length`` is that of the match less 3, ``distance`` is less 1. See `pack` for the escape."""
+"""``length`` is 3 less than in the match, ``distance`` is 1 less. `pack` describes the escape."""
 
 _ESCAPE = 255
 

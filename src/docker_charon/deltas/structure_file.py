@@ -13,14 +13,14 @@ from docker_charon.deltas.codes import DeflateError
 from docker_charon.deltas.structure import RECORD, ROW, Integers, Row, pack
 
 MOST_ROWS = 1 << 20
-"""Rows of a layer; one with more, each a few bytes long, is not taken apart."""
+"""The most rows of a layer. A layer with more of them is not worth a delta."""
 
 PIECE_RAW = 16 * 1024 * 1024
-"""Raw bytes from which on a piece of a layer ends; the last row may add to them."""
+"""A piece of a layer ends with the row in which its raw bytes reach this size."""
 
 PIECE_HEADERS = 4 * 1024 * 1024
 PIECE_ROWS = 1 << 16
-"""The same for its headers and its rows, of which layers with tiny blocks have many."""
+"""The same for its headers, and for the number of its rows."""
 
 _ROW = struct.Struct("<BBHIIII")
 
@@ -35,7 +35,7 @@ class Structure:
 
 
 class StructureFile:
-    """Takes the rows of a layer one after another, and gives any of them back.
+    """Stores the rows of a layer one after another, and returns any of them.
 
     ``count`` is called with the number of bytes before they are kept.
     """
@@ -50,7 +50,7 @@ class StructureFile:
         self._ends: tuple[Integers, Integers, Integers] | None = None
 
     def add(self, row: Row) -> None:
-        """Take one row."""
+        """Add one row."""
         if len(self._rows) >= MOST_ROWS * _ROW.size:
             raise DeflateError("a gzip file of too many tiny blocks")
         records = b"" if row.matches is None else pack(row.matches)
@@ -69,7 +69,7 @@ class StructureFile:
 
     @property
     def _row_ends(self) -> tuple[Integers, Integers, Integers]:
-        """Where each row ends in raw, headers and records; before them a zero."""
+        """Where each row ends in raw, headers and records, after a first zero."""
         if self._ends is None:
             rows = np.frombuffer(self._rows, ROW)
             raw, headers, records = (
