@@ -94,7 +94,14 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "inspect_payload": docker_charon.inspect_payload,
     "serve": _serve,
 }
-FLAGS = ("secure", "strict", "include_referrers", "dry_run", "progress")  # anything is true or not
+FLAGS = (  # anything is true or not
+    "secure",
+    "strict",
+    "include_referrers",
+    "skip_referrers",
+    "dry_run",
+    "progress",
+)
 PARAMETERS = [
     (function, parameter)
     for function in FUNCTIONS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import images
+from conftest import Sent
 from distribution import Api
-from docker_charon import make_payload, serve
-from docker_charon.files import write_durably
+from docker_charon import PayloadError, files, make_payload, serve
+from docker_charon.files import set_size, size_limit, write_durably
+from docker_charon.payload import partial_file
 from images import image, index, layer
 
 
@@ -83,3 +87,87 @@ def test_a_payload_is_on_the_disk(disk: Disk, tmp_path: Path) -> None:
     assert disk.named[-1] == tmp_path / "p.zip"
     assert not disk.unsafe
     assert not disk.forgotten
+
+
+def test_an_error_of_the_disk_is_not_taken_for_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(handle: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="the disk is broken"):
+        write_durably(tmp_path / "document", b"content", tmp_path / "temporary")
+    assert not (tmp_path / "document").exists()
+
+
+def test_what_is_too_long_and_cannot_be_cut_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Uncuttable(io.FileIO):
+        def truncate(self, size: int | None = None) -> int:
+            raise OSError(errno.EPERM, "no")
+
+    (tmp_path / "file").write_bytes(b"content")
+    with Uncuttable(tmp_path / "file", "r+") as file:
+        set_size(file, 7)
+        set_size(file, 9)
+        with pytest.raises(OSError, match="no"):
+            set_size(file, 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("vfat", 2**32 - 1), ("msdos", 2**32 - 1), ("exfat", None), ("ext4", None)]
+)
+def test_the_largest_file_is_known_of_fat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, limit: int | None
+) -> None:
+    monkeypatch.setattr(files, "_MOUNTS", mounts(tmp_path, kind))
+    assert size_limit(tmp_path.stat().st_dev) == limit
+    assert size_limit(os.makedev(4000, 1)) is None
+    monkeypatch.setattr(files, "_MOUNTS", tmp_path / "nowhere")
+    assert size_limit(tmp_path.stat().st_dev) is None
+
+
+def test_a_payload_that_fat_cannot_hold_is_refused_before_a_layer_is_fetched(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[Sent]
+) -> None:
+    images.put(source, "app:1", image(layer(1, 50_000)))
+    monkeypatch.setattr(files, "_MOUNTS", mounts(tmp_path, "vfat"))
+    monkeypatch.setattr(files, "_FAT_LIMIT", 40_000)
+    with pytest.raises(PayloadError, match=r"FAT32.*--volume-size 4G"):
+        make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+    with (
+        (tmp_path / "stdout").open("wb") as file,
+        pytest.raises(PayloadError, match="FAT32"),
+    ):
+        make_payload(source, file, ["app:1"], secure=False)
+    assert not list(tmp_path.glob("p.zip*"))
+    assert not [request for request in sent if request.is_for("GET", "/blobs/")]
+    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False, volume_size=30_000)
+
+
+def test_a_limit_that_nobody_told_of_is_explained(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(handle: int, offset: int, size: int) -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    images.put(source, "app:1", image(layer(1)))
+    monkeypatch.setattr(os, "posix_fallocate", too_large)
+    monkeypatch.setattr(files, "set_size", too_large)
+    monkeypatch.setattr(partial_file, "set_size", lambda file, size: too_large(0, 0, size))
+    with pytest.raises(PayloadError, match="File too large; write it in volumes"):
+        make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
+
+
+def mounts(folder: Path, kind: str) -> Path:
+    """Return a list of mounts as Linux writes it, in which ``folder`` is on such a file system."""
+    device = folder.stat().st_dev
+    file = folder / "mountinfo"
+    file.write_text(
+        "22 1 4000:2 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
+        f"36 22 {os.major(device)}:{os.minor(device)} / /mnt/a\\040b rw,nosuid shared:2 master:1 - "
+        f"{kind} /dev/sdb1 rw,fmask=0022\n"
+    )
+    return file

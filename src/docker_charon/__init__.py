@@ -23,6 +23,7 @@ from docker_charon.errors import (
     InvalidReference,
     ManifestNotFound,
     PayloadError,
+    PushIncomplete,
     RegistryError,
     ServerError,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "ManifestNotFound",
     "PayloadError",
     "PayloadSummary",
+    "PushIncomplete",
     "RegistryError",
     "Server",
     "ServerError",

@@ -16,7 +16,8 @@
         ├── ConnectionFailed      nothing answers at the address, or the connection broke
         ├── AuthenticationError   the registry needs a login, or refuses the given one
         ├── ManifestNotFound      the registry lacks an image, or its tag names another image
-        └── BlobNotFound          the registry lacks a blob of an image
+        ├── BlobNotFound          the registry lacks a blob of an image
+        └── PushIncomplete        some images or referrers of a payload could not be pushed
 
 A caller sees no other exceptions, except ``TypeError`` for arguments of a wrong type and
 ``KeyboardInterrupt``.
@@ -24,9 +25,8 @@ A caller sees no other exceptions, except ``TypeError`` for arguments of a wrong
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-_LONGEST = 1000  # characters of a message; names in it may come from strangers and be very long
 
 
 def one_line(text: str) -> str:
@@ -43,10 +43,13 @@ class DockerCharonError(Exception):
     """
 
     partial: Path | None = None
+    _longest = (
+        1000  # characters of a message; names in it may come from strangers, and be very long
+    )
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        if len(message) > _LONGEST:
-            message = f"{message[: _LONGEST - 3]}..."
+        if len(message) > self._longest:
+            message = f"{message[: self._longest - 3]}..."
         self.message = one_line(message)
         self.hint = one_line(hint)
         super().__init__(self.message)
@@ -96,10 +99,12 @@ class RegistryError(DockerCharonError):
 
     ``status`` is the HTTP status of its answer, if there was an answer, and ``code`` is the error
     code in it (OCI distribution-spec 1.1, "Error Codes"). ``retry_after`` is the number of seconds
-    that it asks to wait before another try, if it asks for a wait.
+    that it asks to wait before another try, if it asks for a wait. ``digests`` are those that its
+    answer names.
     """
 
     retry_after: float | None = None
+    digests: frozenset[str] = frozenset()
 
     def __init__(
         self, message: str, *, hint: str = "", status: int | None = None, code: str | None = None
@@ -113,20 +118,66 @@ class ConnectionFailed(RegistryError):
     """Nothing answers at the address of the registry, or the connection broke repeatedly.
 
     ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
-    fail in the same way, for example because a certificate is not trusted.
+    fail in the same way, for example because a certificate is not trusted. ``elsewhere`` says that
+    it is about another host, to which the registry redirects. ``most_tries`` is how often at most
+    it is worth trying, where that is less than usual.
     """
 
     unreachable = False
     permanent = False
+    elsewhere = False
+    most_tries: int | None = None
 
 
 class AuthenticationError(RegistryError):
-    """The registry or its token service does not allow this user to do this."""
+    """The registry or its token service does not allow this user to do this.
+
+    ``login_refused`` says that the username and the password are wrong, whatever is asked for.
+    """
+
+    login_refused = False
 
 
 class ManifestNotFound(RegistryError):
-    """The registry lacks a manifest, or its tag names another manifest."""
+    """The registry lacks a manifest, or its tag names another manifest.
+
+    If several images of a call cannot be transferred, one such error names them all.
+    """
+
+    _longest = 20_000
 
 
 class BlobNotFound(RegistryError):
     """The registry lacks a blob that an image needs."""
+
+
+class PushIncomplete(RegistryError):
+    """Some images or referrers of a payload could not be pushed; all others have been.
+
+    ``pushed`` are the names of the images that the registry has now, as
+    `push_payload_to_registry` would return them. ``failed`` has the error of each image that
+    failed, by its name. ``failed_referrers`` has those of signatures, SBOMs and other referrers, by
+    ``repository@digest`` or ``repository:tag``; their images are not affected.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        pushed: Sequence[str],
+        failed: Mapping[str, DockerCharonError],
+        failed_referrers: Mapping[str, DockerCharonError],
+    ) -> None:
+        self.pushed = list(pushed)
+        self.failed = dict(failed)
+        self.failed_referrers = dict(failed_referrers)
+        self.errors = {**self.failed, **self.failed_referrers}
+        """Those of ``failed`` and ``failed_referrers``."""
+        counts = ((len(failed), "image"), (len(failed_referrers), "referrer"))
+        self.summary = one_line(
+            f"{len(pushed)} of {len(pushed) + len(failed)} images are at {registry}; "
+            + " and ".join(f"{n} {noun}{'s' * (n > 1)}" for n, noun in counts if n)
+            + " could not be pushed"
+        )
+        """How many failed, and how many images are there, without the reasons."""
+        reasons = "; ".join(f"{name}: {error}" for name, error in self.errors.items())
+        super().__init__(f"{self.summary}: {reasons}")

@@ -1,17 +1,42 @@
-"""Files that survive a power failure, and locks on files that only one process may write."""
+"""Files that survive a power failure, and locks on files that only one process may write.
+
+Network shares, Windows drives in WSL and FUSE refuse some of these operations. Only a rename is
+necessary; whatever else is refused is left out.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
+import stat
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+_REFUSED = frozenset(
+    {
+        errno.EPERM,
+        errno.EACCES,
+        errno.EINVAL,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+        errno.ENOTTY,
+    }
+)
+"""How file systems say that they do not have an operation."""
+_IN_USE = _REFUSED | {errno.EBUSY, errno.ETXTBSY, errno.EEXIST}
+"""How file systems say that they do not rename a file that is open, or over another file."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_FAT = ("msdos", "vfat")
+_FAT_LIMIT = 2**32 - 1  # bytes of a file
 
 _LOCK_OFFSET = 2**62  # Windows locks the byte there, which is never read or written
 
@@ -35,10 +60,19 @@ def lock(file: IO[bytes]) -> None:
             raise BlockingIOError from error
 
 
+def sync(file: IO[bytes]) -> None:
+    """Flush the content of an open file to the disk, if the file system can."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+
+
 def flush(path: Path) -> None:
     """Flush the content of a file to the disk."""
     with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        sync(file)
 
 
 def flush_directory(directory: Path) -> None:
@@ -51,20 +85,86 @@ def flush_directory(directory: Path) -> None:
             os.close(handle)
 
 
-def put_in_place(temporary: Path, target: Path) -> None:
-    """Rename a flushed file to ``target``, which is complete at every moment."""
-    temporary.replace(target)
+def set_size(file: IO[bytes], size: int) -> None:
+    """Cut or extend an open file; a file that cannot be extended grows when it is written."""
+    current = os.fstat(file.fileno()).st_size
+    if current == size:
+        return
+    try:
+        file.truncate(size)
+    except OSError as error:
+        if error.errno not in _REFUSED or current > size:
+            raise
+
+
+def is_same_file(one: Any, other: Any) -> bool:
+    """Return whether two files, each a path or an open file, are the same regular file."""
+    first, second = _status(one), _status(other)
+    return first is not None and second is not None and os.path.samestat(first, second)
+
+
+def _status(file: Any) -> os.stat_result | None:
+    """Return the status of a regular file; ``None`` for a device, a pipe, or a file in memory."""
+    try:
+        path = file if isinstance(file, (str, os.PathLike)) else file.fileno()
+        status = os.stat(path)  # noqa: PTH116  # of a descriptor, too
+    except (AttributeError, OSError, ValueError, TypeError):
+        return None
+    # Some network shares give every file the number 0.
+    return status if stat.S_ISREG(status.st_mode) and status.st_ino else None
+
+
+def copy_mode(source: Path, target: Path) -> None:
+    """Give a file the permissions of another file, if that exists and the file system can."""
+    with contextlib.suppress(OSError):
+        shutil.copymode(source, target)
+
+
+def put_in_place(temporary: Path, target: Path, file: IO[bytes] | None = None) -> None:
+    """Rename a flushed file to ``target``, which is complete at every moment.
+
+    ``file`` is the temporary file if it is still open. It is closed, and the old target is deleted,
+    only where the file system demands this.
+    """
+    if file is not None and sys.platform == "win32":
+        file.close()
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno not in _IN_USE:
+            raise
+        if file is not None:
+            file.close()
+        _replace(temporary, target)
     flush_directory(target.parent)
 
 
-def write_durably(target: Path, content: bytes, temporary: Path) -> None:
-    """Write ``target`` completely or not at all; ``temporary`` is on the same file system.
+def _replace(temporary: Path, target: Path) -> None:
+    """Rename a closed file; delete the file under the other name first if that is in the way."""
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno not in _IN_USE or not target.is_file():
+            raise
+        target.unlink()
+        temporary.replace(target)
 
-    ``temporary`` is always a new file: if it is a link, the link is removed, not followed.
-    """
-    temporary.unlink(missing_ok=True)
-    with temporary.open("xb") as file:
+
+def write_durably(target: Path, content: bytes, temporary: Path) -> None:
+    """Write ``target`` completely or not at all; ``temporary`` is on the same file system."""
+    with temporary.open("wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file)
     put_in_place(temporary, target)
+
+
+def size_limit(device: int) -> int | None:
+    """Return the most bytes of a file on a device (``st_dev``), if it has FAT; else ``None``."""
+    name = f"{os.major(device)}:{os.minor(device)}" if hasattr(os, "major") else ""
+    with contextlib.suppress(OSError, ValueError):
+        for line in _MOUNTS.read_text(errors="replace").splitlines():
+            mount, _, source = line.partition(" - ")
+            if mount.split()[2:3] == [name] and source.split()[:1] and source.split()[0] in _FAT:
+                return _FAT_LIMIT
+    return None

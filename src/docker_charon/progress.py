@@ -92,18 +92,22 @@ class Progress:
 
     ``sizes`` are the bytes that each blob takes, by a key that the caller chooses. ``images`` are
     the names of the images, each with the keys of the blobs that it needs; keys that are not in
-    ``sizes`` are ignored. ``enabled=None`` shows a bar if standard error is a terminal. ``True``
-    also writes lines if it is not one: for each image that is complete, and every half minute.
+    ``sizes`` are ignored. An image with ``None`` is complete when `complete` is called.
+    ``enabled=None`` shows a bar if standard error is a terminal. ``True`` also writes lines if it
+    is not one: for each image that is complete, and every half minute.
     """
 
     def __init__(
         self,
         what: str,
         sizes: Mapping[_Key, int],
-        images: Mapping[str, Iterable[_Key]],
+        images: Mapping[str, Iterable[_Key] | None],
         enabled: bool | None,
     ) -> None:
-        needed = {name: sizes.keys() & set(keys) for name, keys in images.items()}
+        needed = {
+            name: sizes.keys() & set(keys) for name, keys in images.items() if keys is not None
+        }
+        self._image_count = len(images)
         self._needed_by: dict[Hashable, list[str]] = {}
         for name, keys in needed.items():
             for key in keys:
@@ -141,6 +145,13 @@ class Progress:
                 self._missing[name] -= 1
                 self._say_if_complete(name)
 
+    def complete(self, name: str) -> None:
+        """Count an image that is complete."""
+        with self._lock:
+            self._complete += 1
+            if self._has_lines:
+                _say(f"{name} is complete ({self._complete} of {self._image_count} images)")
+
     def sum_up(self, text: str) -> None:
         """End the progress, and show ``text`` with the time that it took."""
         self._close()
@@ -167,9 +178,7 @@ class Progress:
 
     def _say_if_complete(self, name: str) -> None:
         if self._missing[name] == 0:
-            self._complete += 1
-            if self._has_lines:
-                _say(f"{name} is complete ({self._complete} of {len(self._missing)} images)")
+            self.complete(name)
 
     def _blob_count(self) -> str:
         resumed = f", {shown_size(self._reused)} resumed" if self._reused else ""

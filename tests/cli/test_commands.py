@@ -79,7 +79,7 @@ def test_words_and_comma_lists_mix(source: str, tmp_path: Path) -> None:
     assert strict.stdout.decode().split() == ["app:0", "app:1", "app:2"]
 
 
-def test_a_warning_is_one_line_and_the_status_is_0(
+def test_a_warning_is_one_line_and_the_status_is_3(
     source: str, destination: str, tmp_path: Path
 ) -> None:
     images.put(source, "app:1", image(layer(1)))
@@ -87,7 +87,7 @@ def test_a_warning_is_one_line_and_the_status_is_0(
     payload = tmp_path / "p.zip"
     run("make-payload", "-r", source, "-i", "-f", payload, "-a", "app:1", "app:2")
     lenient = run("push-payload", "-r", destination, "-i", "-q", "-f", payload)
-    assert (lenient.returncode, lenient.stdout) == (0, b"")
+    assert (lenient.returncode, lenient.stdout) == (3, b"")
     assert lenient.stderr.decode().count("\n") == 1
     assert lenient.stderr.startswith(b"docker-charon: warning: left out: ")
     strict = run("push-payload", "-r", destination, "-i", "-f", payload, "-s")
@@ -100,11 +100,11 @@ def test_what_is_wrong_is_one_line_and_leaves_no_file(source: str, tmp_path: Pat
     make = ["make-payload", "-f", target, "-r", source]
     target.parent.mkdir()
     assert_fails(run(*make, "-i", "nope:1"), source, "nope:1")
-    assert_fails(run(*make, "-i", "App:1"), "App:1", "lower case")
+    assert_fails(run(*make, "-i", "App:1"), "App:1", "lower case", status=2)
     assert_fails(run(*make, "app:1"), "TLS", "--insecure")
     assert_fails(run(*make[:-1], "127.0.0.1:1", "-i", "app:1"), "127.0.0.1:1")
-    assert_fails(run(*make[:-1], f"http://{source}", "-i", "app:1"), "without https://")
-    assert_fails(run(*make, "-i", "-u", "me", "app:1"), "password")
+    assert_fails(run(*make[:-1], f"http://{source}", "-i", "app:1"), "without https://", status=2)
+    assert_fails(run(*make, "-i", "-u", "me", "app:1"), "password", status=2)
     assert not list(target.parent.iterdir())
     nowhere = tmp_path / "no/such/p.zip"
     assert_fails(run("make-payload", "-r", source, "-i", "-f", nowhere, "app:1"), str(nowhere))
@@ -226,7 +226,7 @@ def test_a_dry_run_of_a_push_is_as_strict(source: str, destination: str, tmp_pat
     payload = tmp_path / "p.zip"
     run("make-payload", "-r", source, "-i", "-f", payload, "-a", "base:1", "app:2")
     push = ["push-payload", "-r", destination, "-i", "-f", payload, "--dry-run"]
-    assert run(*push).returncode == 0
+    assert run(*push).returncode == 3
     assert_fails(run(*push, "-s"), images.digest_of(layer(1)))
 
 

@@ -27,7 +27,8 @@ def test_a_descriptor_is_refused_or_well_formed(value: Any) -> None:
     except InvalidManifest as error:
         check_line(error)
         return
-    assert (descriptor.media_type, descriptor.digest) == (value["mediaType"], value["digest"])
+    assert descriptor.digest == value["digest"]
+    assert descriptor.media_type in ("", value.get("mediaType"))
     assert type(descriptor.size) is int
     assert 0 <= descriptor.size < 2**63
     str(descriptor.platform)
@@ -48,7 +49,7 @@ def test_a_manifest_is_refused_or_says_what_stands_in_it(
     document = json.loads(content)
     parts = [*manifest.manifests, *manifest.blobs]
     listed = document.get("manifests" if manifest.is_index else "layers") or []
-    assert len(parts) == len(listed) + (not manifest.is_index)
+    assert len(parts) == len(listed) + (manifest.config is not None)
     assert {part.digest for part in parts} >= {one["digest"] for one in listed}
 
 
@@ -101,7 +102,7 @@ HARD = {
     "UTF-16": '{"a":1}'.encode("utf-16"),
     "half a character": b'{"schemaVersion":2,"mediaType":"\\ud800"}',
     "infinity": b'{"schemaVersion":2,"config":{"mediaType":"a","digest":"x","size":1e999}}',
-    "a version of 2.0": b'{"schemaVersion":2.0,"layers":[]}',
+    "a layer of 1.0": b'{"schemaVersion":2,"layers":[1.0]}',
     "true": b'{"schemaVersion":true,"layers":[]}',
 }
 

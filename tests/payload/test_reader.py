@@ -25,6 +25,7 @@ from docker_charon.payload.format import (
     INDEX_PATH,
 )
 from docker_charon.payload.reader import open_payload
+from docker_charon.payload.verify import verify_payload
 from images import TestImage, digest_of, image, index, layer
 from payloads import edited, older_payload, path_of, payload_of, unzipped, with_json, zipped
 
@@ -176,7 +177,7 @@ def test_what_is_missing_or_wrong_is_reported(changes: dict[str, bytes | None], 
         (DESCRIPTOR_PATH, lambda d: d["blobs_paths"].update({L1: {"zip_path": "x"}}), "incomplete"),
         (INDEX_PATH, lambda d: d["manifests"].pop(), "name different images"),
         (INDEX_PATH, lambda d: d["manifests"][0].update(size=1), "damaged: a manifest of app:1"),
-        (INDEX_PATH, lambda d: d["manifests"][0].pop("mediaType"), "index.json is malformed"),
+        (INDEX_PATH, lambda d: d["manifests"][0].pop("digest"), "index.json is malformed"),
     ],
 )
 def test_documents_that_contradict_each_other_are_reported(
@@ -341,7 +342,8 @@ def test_a_path_that_cannot_be_read_is_reported(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PayloadError, match="cannot read"), open_payload(path):
+    problem = "is not a payload" if path == "." else "cannot read"
+    with pytest.raises(PayloadError, match=problem), open_payload(path):
         pass
 
 
@@ -356,3 +358,28 @@ def test_a_closed_file_is_reported() -> None:
 def test_an_object_that_gives_no_bytes_is_a_type_error(source: Any) -> None:
     with pytest.raises(TypeError, match="opened for reading bytes"), open_payload(source):
         pass
+
+
+@pytest.mark.parametrize("prefix", ["./", "././"])
+def test_names_may_begin_with_a_dot_and_a_slash(prefix: str) -> None:
+    content = payload_of({"app:1": APP, "base:1": BASE})
+    entries = {f"{prefix}{path}": value for path, value in unzipped(content).items()}
+    content = zipped({prefix: b"", **entries}, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+    assert read(content).keys() == blobs_of(APP, BASE).keys()
+    assert verify_payload(io.BytesIO(content)) == []
+
+
+def test_names_may_have_backslashes_as_some_programs_write_on_windows() -> None:
+    content = payload_of({"app:1": APP})
+    entries = {path.replace("/", "\\"): value for path, value in unzipped(content).items()}
+    content = zipped(entries, (zipfile.ZIP_DEFLATED,))
+    assert read(content).keys() == blobs_of(APP).keys()
+    assert verify_payload(io.BytesIO(content)) == []
+    outside = zipped({**entries, "..\\..\\x": b""})
+    assert "could lead outside" in problem(outside)
+
+
+def test_a_name_with_and_without_a_dot_is_there_twice() -> None:
+    content = payload_of({"app:1": APP})
+    entries = {**unzipped(content), f"./{DESCRIPTOR_PATH}": b"{}"}
+    assert f"two entries {DESCRIPTOR_PATH}" in problem(zipped(entries))

@@ -104,6 +104,7 @@ def test_what_is_exported_is_a_promise() -> None:
         "ManifestNotFound",
         "PayloadError",
         "PayloadSummary",
+        "PushIncomplete",
         "RegistryError",
         "Server",
         "ServerError",

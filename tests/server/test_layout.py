@@ -448,17 +448,23 @@ def test_a_blob_that_is_being_read_can_be_stored_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, where a file that is open cannot be replaced."""
-    replace = Path.replace
+    replace, unlink = Path.replace, Path.unlink
 
     def refuse(self: Path, target: Path) -> Path:
         if target.exists() and target.parent.name == "sha256":
             raise PermissionError(13, "Access is denied", str(target))
         return replace(self, target)
 
+    def refuse_to_delete(self: Path, missing_ok: bool = False) -> None:
+        if self.parent.name == "sha256":
+            raise PermissionError(13, "Access is denied", str(self))
+        unlink(self, missing_ok)
+
     with serve(storage=tmp_path) as server:
         api = Api(server.address)
         digest = api.blob(b"content")
         monkeypatch.setattr(Path, "replace", refuse)
+        monkeypatch.setattr(Path, "unlink", refuse_to_delete)
         for path in (f"app/blobs/uploads/?digest={digest}", f"new/blobs/uploads/?digest={digest}"):
             assert api("POST", path, b"content").status_code == 201
         assert images.read_blob(server.address, "new", digest) == b"content"

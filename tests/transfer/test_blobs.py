@@ -11,13 +11,16 @@ from typing import cast
 import pytest
 
 import images
-from docker_charon import RegistryError, make_payload, push_payload_to_registry
+from docker_charon import ConnectionFailed, make_payload, push_payload_to_registry
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import Image, SkippedImage
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import Progress
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.blobs import BlobSender
+from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
 from docker_charon.workers import Stopped, Workers
 from images import image, layer
@@ -76,7 +79,7 @@ LONG, SHORT = (Descriptor("x", digest, 1000) for digest in CONTENTS)
 
 
 class OneFails:
-    """A registry that refuses mounts, and one upload while another one is under way."""
+    """A registry that refuses mounts, and that is lost in one upload while another one goes on."""
 
     def __init__(self) -> None:
         self.long_is_read = threading.Event()
@@ -91,7 +94,7 @@ class OneFails:
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         if blob == SHORT:
             self.long_is_read.wait(10)
-            raise RegistryError("it refuses that blob")
+            raise ConnectionFailed("the connection broke")
         try:
             for _ in body:
                 self.long_is_read.set()
@@ -99,6 +102,12 @@ class OneFails:
         except Stopped:
             self.long_is_stopped.set()
             raise
+
+
+class Graph:
+    """An image of both blobs."""
+
+    blobs = (LONG, SHORT)
 
 
 class RegistryStream:
@@ -135,19 +144,23 @@ class SlowBody:
 
 
 @pytest.mark.parametrize("carried", [(), tuple(CONTENTS)], ids=["at the registry", "carried"])
-def test_an_upload_after_a_refused_mount_ends_when_another_one_fails(
+def test_an_upload_after_a_refused_mount_ends_when_the_connection_is_lost(
     carried: tuple[Digest, ...],
 ) -> None:
     registry = OneFails()
     targets = [RepositoryBlob("app", blob) for blob in (LONG, SHORT)]
-    plan = PushPlan((), tuple(Mount(target, "base") for target in targets), {})
+    mounts = tuple(Mount(target, "base") for target in targets)
+    plan = PushPlan((), mounts, {}, {digest: ["base"] for digest in CONTENTS})
+    reference = Reference.parse("app:1")
+    part = Part(SkippedImage("app:1", reference, None), None, reference, cast(Image, Graph()))
     with Progress("Pushing", dict.fromkeys(targets, 0), {}, False) as watch:
         sender = BlobSender(
             cast(RegistryClient, registry),
             cast(Payload, SlowPayload(*carried)),
             Workers(2),
             watch,
+            Outcome(cast(RegistryClient, registry), [part]),
         )
-        with pytest.raises(RegistryError, match="refuses that blob"):
+        with pytest.raises(ConnectionFailed, match="the connection broke"):
             sender.send(plan)
     assert registry.long_is_stopped.wait(10)

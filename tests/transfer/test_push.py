@@ -144,7 +144,9 @@ def test_a_blob_of_another_size_is_not_taken_for_the_one_that_is_needed(
     app = images.put(source, "app:1", image(layer(1)))
     images.put(destination, "app:0", app)
     blob = f"/v2/app/blobs/{images.digest_of(layer(1))}"
-    with Proxy(destination, [Rule("HEAD", blob, SetHeader("Content-Length", "5"))]) as proxy:
+    with Proxy(
+        destination, [Rule("GET", blob, SetHeader("Content-Range", "bytes 4-4/5"))]
+    ) as proxy:
         payload = ferry(source, tmp_path / "p.zip", ["app:1"])
         push_payload_to_registry(proxy.address, payload, strict=True, secure=False)
         assert len(proxy.matching("PUT", "/blobs/uploads/")) == 1
@@ -154,7 +156,7 @@ def test_a_blob_of_another_size_is_not_taken_for_the_one_that_is_needed(
 def test_strict_names_a_missing_blob_and_writes_nothing(
     incomplete: Path, destination: str, sent: list[Sent]
 ) -> None:
-    with pytest.raises(BlobNotFound, match=rf"{images.digest_of(layer(2))} of app:2"):
+    with pytest.raises(BlobNotFound, match=rf"app:2 needs 1 blob .*{images.digest_of(layer(2))}"):
         push_payload_to_registry(destination, incomplete, strict=True, secure=False)
     assert {request.method for request in sent} <= {"GET", "HEAD"}
     assert images.read(destination, "fine:1") is None
@@ -249,7 +251,8 @@ def test_a_refused_mount_becomes_an_upload(
     for name, content in wanted.items():
         assert images.read(destination, name) == content.contents()
     # Only the destination has the base's layer: it is read from there and uploaded again.
-    assert sum(request.is_for("GET", "/v2/base/blobs/") for request in sent) == 2
+    whole = [request for request in sent if "Range" not in request.headers]
+    assert sum(request.is_for("GET", "/v2/base/blobs/") for request in whole) == 2
     assert len(uploads(sent)) == 6
 
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 import responses
 
 import images
+from conftest import require
 from docker_charon import (
     BlobNotFound,
     InvalidManifest,
     ManifestNotFound,
     PayloadError,
+    PushIncomplete,
     RegistryError,
     inspect_payload,
     make_payload,
@@ -30,7 +35,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
-from payloads import carried, changed
+from payloads import carried, changed, with_json
 
 WITH_BOTH_REGISTRIES = True
 
@@ -145,9 +150,11 @@ def test_a_tag_that_is_no_list_is_not_overwritten(
     only_docker_registry: None, signed: str, destination: str
 ) -> None:
     images.put(destination, f"app:{tag_of(APP)}", AMD)
-    with pytest.raises(RegistryError, match="where the list of referrers belongs"):
+    with pytest.raises(PushIncomplete, match="where the list of referrers belongs") as raised:
         push_payload_to_registry(destination, make(signed, "app:1"), True, secure=False)
-    assert images.read(destination, "app:1") is None
+    assert raised.value.pushed == ["app:1"]
+    assert list(raised.value.failed_referrers) == [f"app@{SBOM.digest}"]
+    assert images.read(destination, "app:1") == APP.contents()
 
 
 def test_what_else_the_destinations_list_says_stays(
@@ -273,16 +280,67 @@ def test_an_inspection_names_their_types(signed: str) -> None:
     assert summary.as_table().count("  + application/vnd.example.thing") == 3
 
 
-def test_an_unzipped_payload_lists_them_without_a_name(signed: str) -> None:
+def test_an_unzipped_payload_lists_them_and_names_those_under_cosigns_tags(signed: str) -> None:
     with zipfile.ZipFile(make(signed, "app:1")) as archive:
         entries = json.loads(archive.read("index.json"))["manifests"]
-    named = [
-        entry
+    names = {
+        entry["digest"]: entry["annotations"]["org.opencontainers.image.ref.name"]
         for entry in entries
         if "org.opencontainers.image.ref.name" in entry.get("annotations", {})
-    ]
-    assert [entry["digest"] for entry in named] == [APP.digest]
+    }
+    tagged = {
+        signature(subject).digest: f"app:{tag_of(subject, suffix)}"
+        for subject, suffix in ((APP, ".sig"), (AMD, ".att"), (SBOM, ".sig"))
+    }
+    assert names == {APP.digest: "app:1", **tagged}
     assert SBOM.digest in [entry["digest"] for entry in entries]
+
+
+def test_other_tools_copy_a_signature_out_of_an_unzipped_payload(
+    signed: str, destination: str, tmp_path: Path
+) -> None:
+    require(shutil.which("skopeo") is not None, "skopeo")
+    with zipfile.ZipFile(make(signed, "app:1")) as archive:
+        archive.extractall(tmp_path / "layout")
+    tag = tag_of(APP, ".sig")
+    copy = ["skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false"]
+    layout, target = f"oci:{tmp_path}/layout:app:{tag}", f"docker://{destination}/app:{tag}"
+    subprocess.run([*copy, layout, target], check=True, capture_output=True)
+    assert images.read(destination, f"app:{tag}") == COSIGNED.contents()
+
+
+def test_a_signature_that_is_named_as_an_image_too_has_one_name(
+    signed: str, destination: str
+) -> None:
+    name = f"app:{tag_of(APP, '.sig')}"
+    file = make(signed, "app:1", name)
+    assert verify_payload(file) == []
+    assert push_payload_to_registry(destination, file, True, secure=False) == ["app:1", name]
+
+
+def test_a_name_in_the_index_that_nothing_has_is_refused(signed: str) -> None:
+    def rename(index: Any) -> None:
+        for entry in index["manifests"]:
+            if entry["digest"] == COSIGNED.digest:
+                entry["annotations"]["org.opencontainers.image.ref.name"] = "app:other"
+
+    content = with_json(make(signed, "app:1").getvalue(), "index.json", rename)
+    with pytest.raises(PayloadError, match="name different images"):
+        inspect_payload(io.BytesIO(content))
+
+
+def test_a_payload_that_lists_a_signature_without_a_name_is_read(
+    signed: str, destination: str
+) -> None:
+    def unname(index: Any) -> None:
+        for entry in index["manifests"]:
+            if entry["digest"] == COSIGNED.digest:
+                del entry["annotations"]
+
+    content = with_json(make(signed, "app:1").getvalue(), "index.json", unname)
+    file = io.BytesIO(content)
+    assert push_payload_to_registry(destination, file, True, secure=False) == ["app:1"]
+    assert images.read(destination, f"app:{tag_of(APP, '.sig')}") == COSIGNED.contents()
 
 
 @pytest.mark.parametrize(
@@ -373,13 +431,10 @@ def test_a_list_that_ends_half_way_is_an_error() -> None:
             client.referrers("app", subject)
 
 
-@pytest.mark.parametrize(
-    ("body", "error"),
-    [("[]", RegistryError), ("x", RegistryError), ('{"manifests": [1]}', InvalidManifest)],
-)
-def test_nonsense_is_no_list(body: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize("body", ["[]", "x", '{"manifests": [1]}'])
+def test_nonsense_is_no_list(body: str) -> None:
     subject = Digest(APP.digest)
     with api() as (client, web):
         web.get(f"{API}/{subject}", body=body)
-        with pytest.raises(error, match="the referrers of app@sha256"):
+        with pytest.raises(RegistryError, match="the referrers of app@sha256"):
             client.referrers("app", subject)

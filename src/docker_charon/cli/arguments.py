@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypedDict
 
 import typer
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.files import is_same_file
 
 if TYPE_CHECKING:
     from docker_charon.payload.joined_volumes import Ask, VolumePath
@@ -66,30 +67,43 @@ def password_of(password: str | None, from_stdin: bool) -> str | None:
     return text
 
 
-def login_of(
-    context: typer.Context,
-    username: str | None,
-    password: str | None,
-    *,
-    from_stdin: bool,
-    anonymous: bool,
-) -> tuple[str | None, str | None]:
-    """Return the username and the password; ``anonymous`` leaves those of the environment out."""
-    if not anonymous:
-        return username, password_of(password, from_stdin)
-    sources = [context.get_parameter_source(name) for name in ("username", "password")]
-    if from_stdin or any(source is not None and source.name == "COMMANDLINE" for source in sources):
-        raise typer.BadParameter("--anonymous goes without --username and a password")
-    return None, None
+class AccessArguments(TypedDict):
+    """How to reach a registry and as whom: the same arguments of several functions."""
+
+    secure: bool
+    username: str | None
+    password: str | None
+    cacert: str | None
+    cert: str | tuple[str, str] | None
+    anonymous: bool
 
 
-def certificate_of(cert: str | None, key: str | None) -> str | tuple[str, str] | None:
-    """Return the client certificate: a file that holds its key, or a pair of two files."""
-    if key is None:
-        return cert
-    if cert is None:
+def access_of(context: typer.Context) -> AccessArguments:
+    """Return what the options of a command say of the access to its registry.
+
+    ``--anonymous`` wins over the login in environment variables, and excludes one in options.
+    """
+    options = context.params
+    username, password, anonymous = options["username"], options["password"], options["anonymous"]
+    cert, key, from_stdin = options["cert"], options["key"], options["password_stdin"]
+    if key is not None and cert is None:
         raise typer.BadParameter("--key is the key of a client certificate: name that with --cert")
-    return cert, key
+    if anonymous:
+        sources = [context.get_parameter_source(name) for name in ("username", "password")]
+        if from_stdin or any(source and source.name == "COMMANDLINE" for source in sources):
+            raise typer.BadParameter("--anonymous goes without --username and a password")
+        username = password = None
+    password = password_of(password, from_stdin)
+    if (username is None) != (password is None):
+        raise typer.BadParameter("a login takes --username and a password, and one is missing")
+    return {
+        "secure": not options["insecure"],
+        "username": username,
+        "password": password,
+        "cacert": options["cacert"],
+        "cert": cert if key is None else (cert, key),
+        "anonymous": anonymous,
+    }
 
 
 def _standard_input() -> str:
@@ -119,6 +133,13 @@ def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = Non
     return VolumePath(Path(file), tuple(volume_dirs or ()), ask)
 
 
+def file_of(argument: str | None, option: str | None) -> str:
+    """Return the file that is named as an argument or as an option, or - if it is not named."""
+    if argument is not None and option is not None:
+        raise typer.BadParameter(f"the payload is named twice: as {argument}, and with -f {option}")
+    return argument or option or "-"
+
+
 def source_of(
     file: str, volume_dirs: Iterable[Path] | None = None, ask: Ask | None = None
 ) -> VolumePath | IO[bytes]:
@@ -141,3 +162,10 @@ def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> 
     if sys.stdout.isatty() and not dry_run:
         raise typer.BadParameter("a payload cannot be written to a terminal: use -f PATH or a pipe")
     return sys.stdout.buffer
+
+
+def not_the_target(target: str | IO[bytes], lists: Iterable[str]) -> None:
+    """Refuse to write a payload over a file that lists the images."""
+    for file in lists:
+        if is_same_file(file, target):
+            raise typer.BadParameter(f"the payload would replace {file}, which lists the images")

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from importlib import metadata
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, terminal
-from docker_charon.cli.help import Command, Group
+from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
-    AllowHost,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     Anonymous,
     CACert,
     Cert,
     DryRun,
-    Host,
     Images,
     ImagesFrom,
     IncludeReferrers,
@@ -34,17 +31,18 @@ from docker_charon.cli.options import (
     Jobs,
     Keep,
     Key,
+    Names,
     Password,
     PasswordStdin,
+    PayloadArgument,
     PayloadFile,
-    Payloads,
     Platforms,
-    Port,
+    PrintedNames,
     Quiet,
     Registry,
     RepositoryPrefix,
     Sign,
-    Storage,
+    SkipReferrers,
     Strict,
     TargetFile,
     Username,
@@ -58,28 +56,11 @@ from docker_charon.registry.credentials import DOCKER_HUB
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 _UserError = cast(type[Exception], _UsageError.__base__)
 
-_COMMON = """\
-A first delivery, and an update that carries only what is new:
-  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
-  docker-charon push-payload -r registry.lan -f payload.zip
-  docker-charon make-payload -r registry.example.com -f update.zip \\
-      --already-transferred-payload payload.zip my-image:1.8
-
-Environment:
-  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
-  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
-  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
-  TMPDIR                                          where a payload from a pipe is stored
-
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-
 app = typer.Typer(
     name="docker-charon",
     help="Transfer Docker images to an air-gapped system efficiently.",
     cls=Group,
-    epilog=_COMMON,
+    epilog=COMMON,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
     rich_markup_mode=None,
@@ -160,28 +141,21 @@ def make_payload_command(
         )
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
+    arguments.not_the_target(target, lists)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         make_payload(
             registry,
             target,
             [*arguments.names_of(images or ()), *arguments.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            secure=not insecure,
-            username=username,
-            password=password,
+            **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -194,16 +168,19 @@ def make_payload_command(
     short_help="Push the images of a payload to a registry.",
     epilog="""\
 Examples:
-  docker-charon push-payload -r localhost:5000 --insecure -f payload.zip
+  docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
     context: typer.Context,
+    payload: PayloadArgument = None,
     registry: Registry = DOCKER_HUB,
-    file: PayloadFile = "-",
+    file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    skip_referrers: SkipReferrers = False,
+    names: PrintedNames = Names.DESTINATION,
     allowed_signers: AllowedSigners = None,
     volume_dir: VolumeDirs = None,
     insecure: Insecure = False,
@@ -222,38 +199,39 @@ def push_payload_command(
 
     Everything is checked before the first upload, and tags are set last. If the command is
     interrupted, run it again: it uploads only what is missing.
-    """
-    from docker_charon.transfer.push import push_payload_to_registry
 
+    If the registry refuses an image, the others are pushed, and the exit status is 1. If it lacks
+    what an image needs beside the payload, that image is left out, and the exit status is 3.
+    """
+    from docker_charon.registry.session import Access
+    from docker_charon.transfer.push import push_payload
+
+    path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": file == "-", "the password": password_stdin}, "use -f PATH"
+        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
     ask = terminal.ask_for_medium if terminal.can_ask() else None
-    source = arguments.source_of(file, volume_dir, ask)
+    source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
-        pushed = push_payload_to_registry(
+        pushed = push_payload(
             registry,
             source,
-            strict,
-            secure=not insecure,
-            username=username,
-            password=password,
+            Access(**arguments.access_of(context)),
+            strict=strict,
             repository_prefix=repository_prefix,
+            skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
         )
-    if pushed:
-        terminal.print_data("\n".join(pushed))
+    sys.exit(
+        result.report_push(
+            pushed, with_new_names=bool(repository_prefix) and names is Names.DESTINATION
+        )
+    )
 
 
 inspection.register(app)
@@ -285,7 +263,7 @@ def make_inventory_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write an inventory: a small file that lists what the air-gapped registry has.
+    """Write an inventory, a small file that lists what a registry has, and print the images in it.
 
     Take the inventory to the connected side and give it to make-payload with
     --already-transferred-payload: the payload then leaves out what the registry already has. An
@@ -295,73 +273,21 @@ def make_inventory_command(
 
     target = arguments.target_of(file)
     with terminal.exit_on_error():
-        username, password = arguments.login_of(
-            context, username, password, from_stdin=password_stdin, anonymous=anonymous
-        )
         listed = make_inventory(
             registry,
             target,
             arguments.names_of(images or ()),
-            secure=not insecure,
-            username=username,
-            password=password,
-            cacert=cacert,
-            cert=arguments.certificate_of(cert, key),
-            anonymous=anonymous,
+            **arguments.access_of(context),
             jobs=jobs,
             progress=not quiet,
         )
+    if listed and isinstance(target, str):  # otherwise standard output has the inventory
+        terminal.print_data("\n".join(listed))
     if not quiet:
         terminal.say(f"{counted(len(listed), 'image')} in the inventory")
 
 
-@app.command(
-    "serve",
-    cls=Command,
-    short_help="Run a small registry from payloads or a directory.",
-    epilog="""\
-Examples:
-  docker-charon serve payload.zip update.zip
-  docker-charon serve --storage ./registry""",
-)
-def serve_command(
-    payloads: Payloads = None,
-    storage: Storage = None,
-    host: Host = "127.0.0.1",
-    port: Port = 5000,
-    allow_host: AllowHost = None,
-    allowed_signers: AllowedSigners = None,
-    volume_dir: VolumeDirs = None,
-) -> None:
-    """Run a small registry: read-only from payloads, or read-write from a directory.
-
-    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
-    exit status is then 0.
-    """
-    from docker_charon.server import serve
-
-    if allowed_signers is not None:
-        terminal.show_info_messages()
-    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
-    with (
-        terminal.exit_on_error(),
-        serve(
-            sources,
-            storage=storage,
-            host=host,
-            port=port,
-            allow_hosts=allow_host or (),
-            allowed_signers=allowed_signers,
-        ) as server,
-    ):
-        try:
-            terminal.print_data(server.address)
-            mode = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
-            while True:
-                time.sleep(3600)
-        except (KeyboardInterrupt, _Terminated):
-            terminal.say("the server has stopped")
+serving.register(app)
 
 
 @app.command(
@@ -385,7 +311,7 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, serving.terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -404,11 +330,3 @@ def main() -> None:
 def _message(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)()
     return " ".join(str(message).split())
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise _Terminated(128 + signal.SIGTERM)
-
-
-class _Terminated(SystemExit):
-    """The process was asked to end by SIGTERM."""

@@ -13,6 +13,26 @@ RUN = "General"
 _ORDER = (IMAGES, ALREADY_THERE, REGISTRY, RUN)
 
 
+COMMON = """\
+A first delivery, and an update that carries only what is new:
+  docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
+  docker-charon push-payload -r registry.lan -f payload.zip
+  docker-charon make-payload -r registry.example.com -f update.zip \\
+      --already-transferred-payload payload.zip my-image:1.8
+
+Environment:
+  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
+  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
+  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
+  TMPDIR                                          where a payload from a pipe is stored
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out, 130
+interrupted."""
+"""What the help of the program says below its commands."""
+
+
 class Command(TyperCommand):
     """A command whose help shows the options in groups."""
 

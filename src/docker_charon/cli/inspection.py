@@ -8,11 +8,20 @@ import typer
 
 from docker_charon.cli import arguments, terminal
 from docker_charon.cli.help import Command
-from docker_charon.cli.options import AllowedSigners, AsJSON, Jobs, PayloadFile, Quiet, VolumeDirs
+from docker_charon.cli.options import (
+    AllowedSigners,
+    AsJSON,
+    Jobs,
+    PayloadArgument,
+    PayloadFile,
+    Quiet,
+    VolumeDirs,
+)
 
 
 def verify_payload_command(
-    file: PayloadFile = "-",
+    payload: PayloadArgument = None,
+    file: PayloadFile = None,
     allowed_signers: AllowedSigners = None,
     volume_dir: VolumeDirs = None,
     jobs: Jobs = 4,
@@ -26,7 +35,8 @@ def verify_payload_command(
     from docker_charon.payload.joined_volumes import VolumePath
     from docker_charon.payload.verify import verify_payload
 
-    source = arguments.source_of(file, volume_dir)
+    path = arguments.file_of(payload, file)
+    source = arguments.source_of(path, volume_dir)
     with terminal.exit_on_error():
         if not quiet:
             terminal.show_info_messages()
@@ -38,13 +48,14 @@ def verify_payload_command(
     if findings:
         sys.exit(1)
     if not quiet and isinstance(source, VolumePath) and (listed := source.listed_alone()):
-        terminal.say(f"{file} is complete and undamaged; to check all volumes, verify {listed}")
+        terminal.say(f"{path} is complete and undamaged; to check all volumes, verify {listed}")
     elif not quiet:
         terminal.say("the payload is complete and undamaged")
 
 
 def inspect_payload_command(
-    file: PayloadFile = "-",
+    payload: PayloadArgument = None,
+    file: PayloadFile = None,
     as_json: AsJSON = False,
     allowed_signers: AllowedSigners = None,
     volume_dir: VolumeDirs = None,
@@ -52,7 +63,8 @@ def inspect_payload_command(
     """Show which images a payload contains and what it expects the destination to have."""
     from docker_charon.payload.inspect import inspect_payload
 
-    source = arguments.source_of(file, volume_dir)
+    path = arguments.file_of(payload, file)
+    source = arguments.source_of(path, volume_dir)
     with terminal.exit_on_error():
         summary = inspect_payload(source, allowed_signers=allowed_signers)
     terminal.print_data(summary.as_json() if as_json else summary.as_table())
@@ -66,7 +78,7 @@ def register(app: typer.Typer) -> None:
         short_help="Check every byte of a payload.",
         epilog="""\
 Example:
-  docker-charon verify-payload -f payload.zip""",
+  docker-charon verify-payload payload.zip""",
     )(verify_payload_command)
     app.command(
         "inspect-payload",
@@ -74,6 +86,6 @@ Example:
         short_help="Show the contents of a payload.",
         epilog="""\
 Examples:
-  docker-charon inspect-payload -f payload.zip
-  docker-charon inspect-payload -f payload.zip --json""",
+  docker-charon inspect-payload payload.zip
+  docker-charon inspect-payload payload.zip --json""",
     )(inspect_payload_command)

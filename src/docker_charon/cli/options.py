@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from docker_charon.cli.help import ALREADY_THERE, IMAGES, REGISTRY, RUN
+from docker_charon.workers import MOST_JOBS
 
 Registry = Annotated[
     str,
@@ -93,20 +95,31 @@ Anonymous = Annotated[
         rich_help_panel=REGISTRY,
     ),
 ]
-PayloadFile = Annotated[
-    str,
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="PATH",
-        help="The payload to read; - is standard input.",
+PayloadArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PATH]",
+        help="The payload to read: a file, or the directory that it was unzipped to. - is "
+        "standard input, which is the default.",
         rich_help_panel=RUN,
+    ),
+]
+PayloadFile = Annotated[
+    str | None,
+    typer.Option(
+        "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=RUN
     ),
 ]
 Jobs = Annotated[
     int,
     typer.Option(
-        "--jobs", "-j", metavar="N", help="How many blobs to process at once.", rich_help_panel=RUN
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        max=MOST_JOBS,
+        help="How many blobs to process at once.",
+        rich_help_panel=RUN,
     ),
 ]
 DryRun = Annotated[
@@ -250,6 +263,32 @@ RepositoryPrefix = Annotated[
         help="Push each image into a repository below this prefix: my-image:1 becomes "
         "PREFIX/my-image:1.",
         rich_help_panel=REGISTRY,
+    ),
+]
+SkipReferrers = Annotated[
+    bool,
+    typer.Option(
+        "--skip-referrers",
+        help="Leave out the signatures, SBOMs and attestations in the payload.",
+        rich_help_panel=IMAGES,
+    ),
+]
+
+
+class Names(str, enum.Enum):
+    """Which names of the images are printed."""
+
+    DESTINATION = "destination"
+    SOURCE = "source"
+
+
+PrintedNames = Annotated[
+    Names,
+    typer.Option(
+        "--names",
+        help="With --repository-prefix: print the names that the images have in this registry, or "
+        "those in the payload.",
+        rich_help_panel=RUN,
     ),
 ]
 AsJSON = Annotated[

@@ -11,8 +11,14 @@ import warnings
 from collections.abc import Iterator
 from typing import NoReturn
 
-from docker_charon.errors import DockerCharonError
+from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
 
+FAILED = 1
+"""The exit status after an error."""
+WRONG_USAGE = 2
+"""The exit status if the command cannot be run with these options and arguments."""
+LEFT_OUT = 3
+"""The exit status if some images were left out, and all others are done."""
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
@@ -39,14 +45,20 @@ class _MessageHandler(logging.Handler):
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn an error into one line on standard error and an exit status."""
+    """Turn an error into one line on standard error and an exit status.
+
+    A name or a platform that is not valid comes from the user: it is wrong usage.
+    """
     try:
         yield
     except (DockerCharonError, KeyboardInterrupt) as error:
         message = str(error) or "interrupted"
         if partial := getattr(error, "partial", None):
             message += f"; run the same command again to continue from {partial}"
-        fail(message, INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+        if isinstance(error, KeyboardInterrupt):
+            fail(message, INTERRUPTED)
+        is_usage = isinstance(error, (InvalidReference, InvalidPlatform))
+        fail(message, WRONG_USAGE if is_usage else FAILED)
 
 
 def print_data(text: str) -> None:

@@ -30,7 +30,7 @@ class Descriptor:
 
     ``urls`` are where a non-distributable layer can be downloaded, and ``annotations`` are those
     of the descriptor, not of the content. Two descriptors of the same content have the same digest
-    and size; all else may differ.
+    and size; all else may differ. ``media_type`` is ``""`` where a document names none.
     """
 
     media_type: str
@@ -44,13 +44,13 @@ class Descriptor:
     def parse(cls, value: Any, where: str) -> Descriptor:
         """Parse a JSON value; ``where`` says in error messages which part of a document it is.
 
-        Raises `InvalidManifest` if it is not a valid descriptor.
+        Registries accept descriptors with missing or malformed members, and content is carried as
+        it is, so only the digest and the size have to be right; other members that do not follow
+        the specification count as missing. Raises `InvalidManifest` for everything else.
         """
         if not isinstance(value, dict):
             raise InvalidManifest(f"{where} is not a descriptor (a JSON object)")
         media_type = value.get("mediaType")
-        if not isinstance(media_type, str) or not media_type:
-            raise InvalidManifest(f"{where} has no mediaType")
         try:
             digest = Digest(value.get("digest"))
         except InvalidDigest as error:
@@ -59,12 +59,13 @@ class Descriptor:
         if type(size) is not int or not 0 <= size <= _LARGEST:
             raise InvalidManifest(f"{where}: the size is not a number of bytes")
         return cls(
-            media_type=sys.intern(media_type),  # few different values, in many descriptors
+            # Few different values, in many descriptors.
+            media_type=sys.intern(media_type) if isinstance(media_type, str) else "",
             digest=digest,
             size=size,
-            urls=tuple(_strings(value.get("urls"), f"{where}: urls")),
-            platform=_platform(value.get("platform"), f"{where}: platform"),
-            annotations=_annotations(value.get("annotations"), f"{where}: annotations"),
+            urls=_urls(value.get("urls")),
+            platform=_platform(value.get("platform")),
+            annotations=annotations_of(value),
         )
 
     @property
@@ -140,27 +141,17 @@ class Verifier:
             )
 
 
-def _strings(value: Any, where: str) -> list[str]:
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InvalidManifest(f"{where} is not a list of strings")
-    return value
-
-
-def _annotations(value: Any, where: str) -> dict[str, str]:
-    if value is None:
+def annotations_of(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return the annotations of a descriptor or a manifest, without those that are not strings."""
+    annotations = value.get("annotations")
+    if not isinstance(annotations, dict):
         return {}
-    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        raise InvalidManifest(f"{where} is not a map of strings")
-    return value
+    return {key: text for key, text in annotations.items() if isinstance(text, str)}
 
 
-def _platform(value: Any, where: str) -> Platform | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise InvalidManifest(f"{where} is not a JSON object")
-    if not all(isinstance(value.get(key) or "", str) for key in ("os", "architecture", "variant")):
-        raise InvalidManifest(f"{where} has a part that is not a string")
-    return Platform.of(value)
+def _urls(value: Any) -> tuple[str, ...]:
+    return tuple(url for url in value if isinstance(url, str)) if isinstance(value, list) else ()
+
+
+def _platform(value: Any) -> Platform | None:
+    return Platform.of(value) if isinstance(value, dict) else None

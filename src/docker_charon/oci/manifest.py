@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from docker_charon.errors import DigestMismatch, InvalidManifest
-from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.descriptor import Descriptor, annotations_of
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import parse_json
 
@@ -19,7 +19,14 @@ DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+jso
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_MANIFEST_LIST})
+_IMAGE_MEMBERS = ("config", "layers")
+_INDEX_MEMBERS = ("manifests",)
+_OTHERS_MEMBERS = {True: _IMAGE_MEMBERS, False: _INDEX_MEMBERS}
+"""The members that an index cannot have, and those that an image manifest cannot have."""
 MANIFEST_TYPES = (OCI_INDEX, DOCKER_MANIFEST_LIST, OCI_MANIFEST, DOCKER_MANIFEST)
+
+_GZIP = b"\x1f\x8b"
+"""How a file that `gzip` made begins."""
 
 MAX_SIZE = 4 * 1024 * 1024
 """Bytes. Registries have to accept this much (distribution-spec 1.1); most accept no more."""
@@ -29,14 +36,16 @@ MAX_SIZE = 4 * 1024 * 1024
 class Manifest:
     """An image manifest or an index: its exact bytes, and what they refer to.
 
-    ``manifests`` are the manifests that an index lists. ``blobs`` are all other content: the
-    config and the layers, in the document's order, repeated where the document repeats them.
+    ``manifests`` are the manifests that an index lists, also those without a media type. ``config``
+    is ``None`` for an index, and for a manifest without one. ``layers`` are all other content, in
+    the document's order, repeated where the document repeats them.
     """
 
     content: bytes
     descriptor: Descriptor
     manifests: tuple[Descriptor, ...]
-    blobs: tuple[Descriptor, ...]
+    config: Descriptor | None
+    layers: tuple[Descriptor, ...]
     subject: Descriptor | None
 
     @classmethod
@@ -54,6 +63,9 @@ class Manifest:
         ``mediaType`` in the document takes precedence. ``digest`` is the expected digest.
         ``document`` is the result of `parse_object` for these bytes, if the caller has it already.
 
+        Content is carried as it is. Members that are missing or malformed are no error, as long as
+        the digests and sizes of everything that the document refers to are known.
+
         Raises `DigestMismatch` if the bytes have another digest, and `InvalidManifest` if they are
         not an OCI or Docker schema 2 manifest or index.
         """
@@ -63,29 +75,29 @@ class Manifest:
         if digest is not None and actual != digest:
             raise DigestMismatch(f"the manifest {digest} is damaged: its bytes have {actual}")
         document = parse_object(content) if document is None else document
-        version = document.get("schemaVersion")
-        if version != 2 or type(version) is not int:
-            raise InvalidManifest("its schemaVersion is not 2")
         kind = _media_type(document, media_type)
         # Another tool could read a document that is both as a different image.
-        if "manifests" in document and ("layers" in document or "config" in document):
+        if not document.keys().isdisjoint(_OTHERS_MEMBERS[kind in INDEX_TYPES]):
             raise InvalidManifest("it is both an image manifest and an index")
         children: list[Descriptor] = []
-        blobs: list[Descriptor] = []
+        layers: list[Descriptor] = []
+        config = None
         if kind in INDEX_TYPES:
             for child in _descriptors(document, "manifests"):
                 # An index may list content of any type; build caches list layers.
-                (children if child.media_type in MANIFEST_TYPES else blobs).append(child)
+                is_manifest = not child.media_type or child.media_type in MANIFEST_TYPES
+                (children if is_manifest else layers).append(child)
         else:
-            blobs.append(Descriptor.parse(document.get("config"), "config"))
-            blobs.extend(_descriptors(document, "layers"))
-        subject = document.get("subject")
+            if document.get("config") is not None:
+                config = Descriptor.parse(document["config"], "config")
+            layers = _descriptors(document, "layers")
         return cls(
             content=content,
             descriptor=Descriptor(kind, actual, len(content)),
             manifests=tuple(children),
-            blobs=tuple(blobs),
-            subject=None if subject is None else Descriptor.parse(subject, "subject"),
+            config=config,
+            layers=tuple(layers),
+            subject=subject_of(document),
         )
 
     @classmethod
@@ -111,6 +123,11 @@ class Manifest:
         """The digest of its bytes."""
         return self.descriptor.digest
 
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """The digests that others may know it by: its own, and the sha256 one."""
+        return tuple(dict.fromkeys((self.digest, Digest.of(self.content))))
+
     def has_digest(self, digest: Digest) -> bool:
         """Whether ``digest``, of any algorithm, is the digest of its bytes."""
         return digest == self.digest or digest == Digest.of(self.content, digest.algorithm)
@@ -126,9 +143,9 @@ class Manifest:
         return self.subject.digest if self.subject else None
 
     @property
-    def config(self) -> Descriptor | None:
-        """The config of an image manifest; ``None`` for an index."""
-        return None if self.is_index else self.blobs[0]
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The config, if there is one, and the layers."""
+        return self.layers if self.config is None else (self.config, *self.layers)
 
     @property
     def artifact_type(self) -> str:
@@ -160,12 +177,13 @@ def artifact_type_of(document: Mapping[str, Any], media_type: str) -> str:
     return config_type if isinstance(config_type, str) else ""
 
 
-def annotations_of(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the annotations of a manifest; those whose value is not a string are left out."""
-    annotations = document.get("annotations")
-    if not isinstance(annotations, dict):
-        return {}
-    return {key: text for key, text in annotations.items() if isinstance(text, str)}
+def subject_of(document: Mapping[str, Any]) -> Descriptor | None:
+    """Return the subject of a manifest, or ``None`` if it names none, or one without a digest."""
+    subject = document.get("subject")
+    try:
+        return None if subject is None else Descriptor.parse(subject, "subject")
+    except InvalidManifest:
+        return None  # it is not part of the content
 
 
 def encode_index(entries: Iterable[Any], members: Mapping[str, Any] | None = None) -> bytes:
@@ -183,6 +201,10 @@ def parse_object(content: bytes) -> dict[str, Any]:
     """
     if content.lstrip()[:1] == b"<":
         raise InvalidManifest("it is a web page, not a manifest")
+    if content[:2] == _GZIP:
+        raise InvalidManifest(
+            "it is compressed", hint="something on the way to the registry compresses its answers"
+        )
     try:
         document = parse_json(content)
     except ValueError as error:
@@ -199,24 +221,27 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
 def _media_type(document: dict[str, Any], given: str | None) -> str:
     own = document.get("mediaType")
-    if own is not None:
+    if own and isinstance(own, str):
         if own not in MANIFEST_TYPES:
-            raise InvalidManifest(f"its media type is {str(own)[:100]!r}")
-        return str(own)
-    if given in MANIFEST_TYPES:
-        return given
+            raise InvalidManifest(f"its media type is {own[:100]!r}")
+        return own
     # OCI 1.0 has no such field, and a proxy may drop the header: go by the other members.
-    if "manifests" in document:
-        return OCI_INDEX
-    if "config" in document:
-        return OCI_MANIFEST
-    raise InvalidManifest("it has neither manifests nor a config")
+    guessed = (
+        OCI_INDEX
+        if not document.keys().isdisjoint(_INDEX_MEMBERS)
+        else OCI_MANIFEST
+        if not document.keys().isdisjoint(_IMAGE_MEMBERS)
+        else None
+    )
+    if guessed is None:
+        raise InvalidManifest("it has neither manifests nor a config nor layers")
+    return given if given in MANIFEST_TYPES else guessed
 
 
 def _descriptors(document: dict[str, Any], key: str) -> list[Descriptor]:
-    values = document.get(key, ())
-    if values is None and key in document:
-        return []  # Go writes an empty list as null
+    values = document.get(key)
+    if values is None:
+        return []  # Go writes an empty list as null, and other tools leave it out
     if not isinstance(values, list):
         raise InvalidManifest(f"{key} is not a list")
     return [Descriptor.parse(value, f"{key}[{n}]") for n, value in enumerate(values)]

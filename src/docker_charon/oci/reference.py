@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from docker_charon.errors import InvalidDigest, InvalidReference
@@ -31,17 +31,25 @@ class Reference:
     @classmethod
     def parse(cls, name: str) -> Reference:
         """Parse a name that a user gives; raise `InvalidReference` if it is not valid."""
+        if _has_login(name):
+            raise InvalidReference(
+                f"{_shown(name)} is not an image name",
+                hint="write it as repository:tag, without https:// and without a login",
+            )
         rest, at, digest_text = name.partition("@")
+        first, slash, _ = rest.partition("/")
+        if slash and ":" in first:
+            raise InvalidReference(
+                f"{_shown(name)} is not an image name",
+                hint="leave out the registry: it is a separate argument",
+            )
         repository, colon, tag = rest.partition(":")
         check_repository(repository, name)
         if colon:
             try:
                 check_tag(tag)
             except InvalidReference as error:
-                hint = "leave out the registry: it is a separate argument" if "/" in tag else ""
-                raise InvalidReference(
-                    f"{_shown(name)} is not an image name: {error}", hint=hint
-                ) from None
+                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
         digest = None
         if at:
             try:
@@ -74,18 +82,21 @@ class Reference:
         return self.tag or self.digest or "latest"
 
 
-def parse_references(names: Iterable[str], parameter: str) -> dict[str, Reference]:
+def parse_references(
+    names: Iterable[str], parameter: str, shortened: Callable[[str], str] = str
+) -> dict[str, Reference]:
     """Return the references of ``names`` in their order, without repetitions.
 
-    Raises `InvalidReference` for a name that is not valid, and ``TypeError``, which names
-    ``parameter``, for anything that is not a list of ``str``.
+    ``shortened`` returns the part of a name that counts. Raises `InvalidReference` for a name that
+    is not valid, and ``TypeError``, which names ``parameter``, for anything that is not a list of
+    ``str``.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
     names = list(names)
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"{parameter} must be a list of str")
-    return {name: Reference.parse(name) for name in names}
+    return {name: Reference.parse(name) for name in map(shortened, names)}
 
 
 def checked_prefix(prefix: str) -> str:
@@ -133,6 +144,14 @@ def check_tag(tag: object) -> str:
     return tag
 
 
+def _has_login(text: str) -> bool:
+    """Whether a login may stand before an ``@``, as in a URL; a digest has no ``/``."""
+    before, _, after = text.rpartition("@")
+    return bool(before) and ("://" in before or "/" in after)
+
+
 def _shown(text: object) -> str:
+    if isinstance(text, str) and _has_login(text):
+        text = f"***@{text.rpartition('@')[2]}"
     shown = repr(text)
     return shown if len(shown) <= 120 else f"{shown[:117]}..."

@@ -15,7 +15,7 @@ layout it has ``payload_descriptor.json``, in the form that docker-charon 0.4 re
 A signed payload also has the entry ``signature`` (see the module of that name).
 
 The last three keys are present only if they have content. ``index.json`` lists the referrers too,
-without names, so that other tools find them by their subjects.
+so that other tools find them: by their subjects, or those under a cosign tag by that name.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
-from docker_charon.oci.manifest import encode_index
-from docker_charon.oci.reference import check_repository, check_tag
+from docker_charon.oci.manifest import Manifest, encode_index
+from docker_charon.oci.reference import Reference, check_repository, check_tag
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
 from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
@@ -130,14 +130,35 @@ def _encode_index(contents: Contents) -> bytes:
         named.image.root.descriptor.index_entry(annotations={REF_NAME: named.name})
         for named in contents.images
     ]
-    referrers = {
-        referrer.manifest.digest: referrer.manifest.as_referrer()
-        for named in contents.images
-        for referrer in named.referrers
-    }
-    for entry in referrers.values():
-        entry.get("annotations", {}).pop(REF_NAME, None)  # here it would be the name of an image
-    return encode_index([*images, *referrers.values()])
+    image_names = {named.name for named in contents.images}
+    referrers: dict[Digest, dict[str | None, Manifest]] = {}
+    for named in contents.images:
+        for referrer in named.referrers:
+            name = cosign_name(named.reference, referrer.tag) if referrer.tag else None
+            by_name = referrers.setdefault(referrer.manifest.digest, {})
+            by_name[None if name in image_names else name] = referrer.manifest
+    entries = [
+        _referrer_entry(manifest, name)
+        for by_name in referrers.values()
+        for name, manifest in by_name.items()
+        if name is not None or len(by_name) == 1
+    ]
+    return encode_index([*images, *entries])
+
+
+def _referrer_entry(manifest: Manifest, name: str | None) -> dict[str, Any]:
+    """Return the entry of a referrer in ``index.json``, with its own annotations."""
+    entry = manifest.as_referrer()
+    annotations = entry.get("annotations", {})
+    annotations.pop(REF_NAME, None)  # here it would be the name of an image
+    if name is not None:
+        entry["annotations"] = {**annotations, REF_NAME: name}
+    return entry
+
+
+def cosign_name(image: Reference, tag: str) -> str:
+    """Return the name in ``index.json`` of what refers to ``image`` under one of cosign's tags."""
+    return f"{image.repository}:{tag}"
 
 
 def _encode_descriptor(contents: Contents) -> bytes:

@@ -19,10 +19,15 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import BlobNotFound, DigestMismatch, DockerCharonError, PayloadError
-from docker_charon.files import flush_directory, lock
+from docker_charon.files import copy_mode, lock, put_in_place, set_size, size_limit, sync
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.payload.format import DESCRIPTOR_PATH, LAYOUT_PATH, PayloadDescriptor, blob_path
-from docker_charon.payload.random_access import RandomAccess, write_all
+from docker_charon.payload.random_access import (
+    SMALLER_FILES,
+    RandomAccess,
+    file_errors,
+    write_all,
+)
 from docker_charon.payload.zip_records import Record, parse_local_header
 
 _LONGEST_HEADER = 512  # bytes; a path has at most 142
@@ -119,9 +124,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
         if start.strip(b"\0") and start != front:
             _check_room(file, size, path, beside=True)
             if not old.exists() or _finished(old) <= Leftover(file).finished:
-                if sys.platform == "win32":
-                    file.close()
-                partial.replace(old)
+                put_in_place(partial, old, file)
                 file.close()
                 file = open_locked(partial, path)
             else:
@@ -144,17 +147,19 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 elif isinstance(error, (DockerCharonError, KeyboardInterrupt)):
                     error.partial = partial  # type: ignore[union-attr]  # KeyboardInterrupt declares no such attribute
                 raise
-        file.truncate(size)
-        os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, partial)
-        if sys.platform == "win32":
-            file.close()
-        partial.replace(path)
+        set_size(file, size)
+        sync(file)
+        copy_mode(path, partial)
+        try:
+            put_in_place(partial, path, file)
+        except OSError as error:
+            raise PayloadError(
+                f"cannot rename {partial} to {path}: {error.strerror or error}",
+                hint=f"the payload is complete in {partial}: rename that file",
+            ) from error
         old.unlink(missing_ok=True)
     finally:
         file.close()
-    flush_directory(path.parent)
 
 
 def _is_payload(start: bytes, front: bytes) -> bool:
@@ -207,6 +212,7 @@ def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None
 
 def reserve(file: IO[bytes], size: int, path: Path) -> None:
     """Allocate the disk space of the payload; raise `PayloadError` if there is not enough."""
+    check_limit(file, size, path)
     _check_room(file, size, path, beside=False)
     if hasattr(os, "posix_fallocate"):
         try:
@@ -219,7 +225,18 @@ def reserve(file: IO[bytes], size: int, path: Path) -> None:
                     hint=_MAKE_SPACE,
                 ) from error
     if os.fstat(file.fileno()).st_size < size:
-        file.truncate(size)
+        with file_errors(f"cannot write {path}"):
+            set_size(file, size)
+
+
+def check_limit(file: IO[bytes], size: int, name: object) -> None:
+    """Raise `PayloadError` if a file of ``size`` bytes is too large for its file system."""
+    limit = size_limit(os.fstat(file.fileno()).st_dev)
+    if limit is not None and size > limit:
+        raise PayloadError(
+            f"{name} needs {size:,} bytes, and a file on its disk can have {limit:,} bytes (FAT32)",
+            hint=SMALLER_FILES,
+        )
 
 
 def _remove(file: IO[bytes], *paths: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.files import flush_directory, write_durably
+from docker_charon.files import put_in_place, sync, write_durably
 from docker_charon.payload.partial_file import (
     PERMANENT,
     Leftover,
@@ -170,7 +170,7 @@ class PartialVolumes(PositionalFile):
             # The power may have failed after a volume was renamed, before it was in the journal.
             volume = self._volumes[min(len(finished), len(self._volumes) - 1)]
             if volume.path.is_file() and volume.number not in finished:
-                volume.path.replace(partial_path(volume.path))
+                put_in_place(volume.path, partial_path(volume.path))
         for volume in self._volumes:
             line = finished.get(volume.number)
             is_next = volume.number == self._hashed + 1
@@ -243,13 +243,12 @@ class PartialVolumes(PositionalFile):
         digest, self._whole = self._hash(volume)
         if volume.finished is None and digest is not None and volume.file is not None:
             content = sample(self._open(volume), volume.size)
-            os.fsync(volume.file.fileno())
+            sync(volume.file)
             self._close(volume)
             for path in self._outdated:  # they are incomplete from now on
                 path.unlink(missing_ok=True)
             self._outdated = ()
-            partial_path(volume.path).replace(volume.path)
-            flush_directory(volume.path.parent)
+            put_in_place(partial_path(volume.path), volume.path)
             volume.finished = Volume(volume.path.name, volume.size, digest, content)
             self._journal.add(FinishedVolume(volume.number, volume.finished, volume.crcs))
             _log.info("%s is complete and can be moved", volume.path)

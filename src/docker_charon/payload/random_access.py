@@ -14,6 +14,9 @@ from typing import IO
 
 from docker_charon.errors import PayloadError
 
+SMALLER_FILES = "write it in volumes (--volume-size 4G), or to another disk"
+"""The hint if a file system does not have files that are so large."""
+
 _WRITE_BEHIND = 4 * 1024 * 1024  # bytes that are sent to the disk at a time
 
 
@@ -83,7 +86,8 @@ class RandomAccess(PositionalFile):
         end = offset + len(data)
         if self._write_behind and offset // _WRITE_BEHIND != end // _WRITE_BEHIND:
             start = max(0, end // _WRITE_BEHIND - 1) * _WRITE_BEHIND
-            os.posix_fadvise(self._file.fileno(), start, _WRITE_BEHIND, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):  # it only saves time
+                os.posix_fadvise(self._file.fileno(), start, _WRITE_BEHIND, os.POSIX_FADV_DONTNEED)
 
 
 class StoredContent:
@@ -133,6 +137,7 @@ def file_errors(action: str, *others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PayloadError(f"{action}: {error.strerror or error}") from error
+        hint = SMALLER_FILES if error.errno == errno.EFBIG else ""
+        raise PayloadError(f"{action}: {error.strerror or error}", hint=hint) from error
     except kinds as error:
         raise PayloadError(f"{action}: {error}") from error

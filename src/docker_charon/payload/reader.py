@@ -21,17 +21,20 @@ from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, S
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
-from docker_charon.payload.archive import Archive, Report, open_archive, raise_it
+from docker_charon.payload.archive import Archive, Report, raise_it
+from docker_charon.payload.diagnosis import what_archive_is
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
     PayloadDescriptor,
     blob_path,
+    cosign_name,
     parse_index,
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.signed_archive import read_signature, verify_signature
+from docker_charon.payload.source import open_archive
 
 
 class Payload:
@@ -114,6 +117,11 @@ class Payload:
         batches = self._archive.batches(self._archive.entries[path] for path in digest_of)
         return [[digest_of[info.filename] for info in batch] for batch in batches]
 
+    @property
+    def carries_nothing(self) -> bool:
+        """Whether it only lists what the destination has, as an inventory does."""
+        return not self.images and not self.carried
+
     def body(self, blob: Descriptor) -> Body:
         """Return the content of a carried blob, which is verified while it is read.
 
@@ -149,7 +157,7 @@ class Payload:
     def _images(
         self, descriptor: PayloadDescriptor, report: Report
     ) -> Iterator[NamedImage | SkippedImage]:
-        roots, referrer_roots = self._roots(descriptor)
+        roots, referrer_roots, other_names = self._roots(descriptor)
         for name, path in descriptor.manifests.items():
             try:
                 reference = Reference.parse(name)
@@ -169,19 +177,25 @@ class Payload:
                     yield NamedImage(name, reference, image, referrers)
                 else:
                     yield SkippedImage(name, reference, image, referrers)
+        if not other_names <= _cosign_names(descriptor):
+            raise _different_names()
 
     def _roots(
         self, descriptor: PayloadDescriptor
-    ) -> tuple[dict[str, Descriptor], dict[Digest, Descriptor]]:
-        """Return the roots of images by name, and of referrers by digest; both may be empty."""
+    ) -> tuple[dict[str, Descriptor], dict[Digest, Descriptor], set[str]]:
+        """Return the roots of images by name, those of referrers by digest, and other names.
+
+        All three may be empty.
+        """
         if not descriptor.has_layout:
-            return {}, {}
+            return {}, {}, set()
         index = parse_index(self._content(INDEX_PATH))
-        named = [(name, root) for name, root in index if name is not None]
-        roots = dict(named)
-        if len(roots) != len(named) or roots.keys() != descriptor.manifests.keys():
-            raise PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} name different images")
-        return roots, {root.digest: root for name, root in index if name is None}
+        images = [(name, root) for name, root in index if name in descriptor.manifests]
+        roots = {name: root for name, root in images if name is not None}
+        if len(roots) != len(images) or roots.keys() != descriptor.manifests.keys():
+            raise _different_names()
+        referrers = {root.digest: root for name, root in index if name not in roots}
+        return roots, referrers, {name for name, _ in index if name is not None} - roots.keys()
 
     def _referrers(
         self,
@@ -191,7 +205,8 @@ class Payload:
         roots: Mapping[Digest, Descriptor],
     ) -> tuple[Referrer, ...]:
         """Return the referrers of an image, and the referrers of these."""
-        subjects = {manifest.digest for manifest in image.manifests} if image else set()
+        manifests = image.manifests if image else ()
+        subjects = {digest for manifest in manifests for digest in manifest.digests}
         tags = {tag for subject in subjects for tag in cosign_tags(subject)}
         referrers = []
         for digest, tag in descriptor.referrers.get(name, ()):
@@ -201,8 +216,8 @@ class Payload:
             if tag not in tags if tag else graph.root.subject_digest not in subjects:
                 raise PayloadError(f"{DESCRIPTOR_PATH}: {digest} does not refer to {name}")
             for manifest in graph.manifests:
-                subjects.add(manifest.digest)
-                tags.update(cosign_tags(manifest.digest))
+                subjects.update(manifest.digests)
+                tags.update(tag for known in manifest.digests for tag in cosign_tags(known))
             referrers.append(Referrer(graph, tag))
         return tuple(referrers)
 
@@ -273,7 +288,7 @@ class Payload:
         if info is None and name is not None:
             raise PayloadError(f"the payload is incomplete: it lacks {path} of {name}")
         if info is None:
-            raise PayloadError(f"this zip is not a payload: it has no {path}")
+            raise what_archive_is(self._archive, path)
         return info
 
     def _content(
@@ -284,6 +299,20 @@ class Payload:
         if info.file_size > longest:
             raise PayloadError(f"{path} is too large: {info.file_size} bytes")
         return self._archive.read(info)
+
+
+def _different_names() -> PayloadError:
+    return PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} name different images")
+
+
+def _cosign_names(descriptor: PayloadDescriptor) -> set[str]:
+    """Return the names in ``index.json`` of the referrers under cosign's tags."""
+    names: set[str] = set()
+    for name, referrers in descriptor.referrers.items():
+        with contextlib.suppress(InvalidReference):  # it is reported with its image
+            image = Reference.parse(name)
+            names.update(cosign_name(image, tag) for _, tag in referrers if tag is not None)
+    return names
 
 
 def _with_digest_of(

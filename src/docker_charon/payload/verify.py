@@ -9,10 +9,11 @@ from typing import IO
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.archive import Archive, open_archive
+from docker_charon.payload.archive import Archive
 from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.reader import Payload
 from docker_charon.payload.signed_archive import verify_signature
+from docker_charon.payload.source import open_archive
 from docker_charon.payload.volumes import verify_volume
 from docker_charon.progress import Bar
 from docker_charon.workers import Workers

@@ -10,13 +10,13 @@ finished volume, as the list of volumes has it, with the CRC-32 of every entry t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from docker_charon.errors import PayloadError
+from docker_charon.files import sync
 from docker_charon.payload.random_access import write_all
 from docker_charon.payload.volumes import Volume, VolumeList
 
@@ -75,7 +75,7 @@ class VolumeJournal:
 
     def _write(self, values: list[dict[str, Any]]) -> None:
         write_all(self._file, b"".join(json.dumps(value).encode() + b"\n" for value in values))
-        os.fsync(self._file.fileno())
+        sync(self._file)
 
 
 def _line(finished: FinishedVolume) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import IO, Protocol
 from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import PartialFile, partial_file
+from docker_charon.payload.partial_file import PartialFile, check_limit, partial_file
 from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
 from docker_charon.payload.random_access import (
     PositionalFile,
@@ -173,6 +173,8 @@ class _Writing:
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
         base = file.tell()
+        with contextlib.suppress(AttributeError, OSError):  # a file object in memory
+            check_limit(file, base + layout.size, "the payload")
         target = RandomAccess(file, base)
         target.write(layout.front, 0)
         self._write_blobs(layout, target)

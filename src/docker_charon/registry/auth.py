@@ -5,6 +5,7 @@ Docker registry token authentication; RFC 9110, section 11.6.1, for the challeng
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -21,15 +22,20 @@ from docker_charon.registry.credentials import FoundLogin
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
+    first_error,
     login_hint,
     retry_after,
 )
 from docker_charon.registry.http import HTTPSession, origin
+from docker_charon.registry.response import read_document
+from docker_charon.registry.secrets import sent_secrets, without_login
 
 _LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
 _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
 _LONGEST_LIFETIME = 3600
 _USED = 0.8  # the part of its lifetime for which a token is used
+
+_MOST_SCOPES = 10  # of a challenge that are asked for besides those that a request needs
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CHALLENGE_PART = re.compile(
@@ -159,9 +165,19 @@ class Login:
         if challenge is not None and (scopes or challenge.scheme == "basic"):
             header = self._header_of_login(challenge, scopes)
             if header is None and challenge.scheme == "bearer":
-                grant = self._fetch_token(challenge, scopes)
+                grant = self._answer_with_token(challenge, scopes, used)
                 return grant if grant.header != used else None
         return _Grant(header, math.inf) if header not in (None, used) else None
+
+    def _answer_with_token(
+        self, challenge: Challenge, scopes: tuple[str, ...], used: str | None
+    ) -> _Grant:
+        """Fetch a token, also for the scopes that the refusal of another token names."""
+        if _is_token(used) and (others := _other_scopes(challenge, scopes)):
+            # Some registries name scopes that their token service refuses.
+            with contextlib.suppress(RegistryError):
+                return self._fetch_token(challenge, (*scopes, *others))
+        return self._fetch_token(challenge, scopes)
 
     def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
         """Use a token that one request has used for those that follow."""
@@ -180,7 +196,7 @@ class Login:
 
     def _fetch_token(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Grant:
         realm = challenge.parameters.get("realm", "")
-        service = realm.split("?")[0]
+        service = without_login(realm.partition("?")[0])
         scheme = realm.partition("://")[0].lower()
         if scheme not in ("https", "http"):
             raise RegistryError(f"{self._registry} names no token service to log in at")
@@ -190,7 +206,7 @@ class Login:
             )
         try:
             with self._ask(realm, challenge.parameters.get("service"), scopes) as response:
-                content = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
+                content = read_document(response, _LONGEST_ANSWER)
         except NETWORK_ERRORS as error:
             raise connection_error(
                 error,
@@ -202,14 +218,21 @@ class Login:
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
+        login = self.found(scopes)
+        code, words = first_error(content, _secrets(response, login))
+        said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
-            raise AuthenticationError(
+            refusal = AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
-                f"{status})",
-                hint=login_hint(self.found(scopes)),
+                f"{said})",
+                hint=login_hint(login),
                 status=status,
             )
-        failure = RegistryError(f"{who} answered {status}", status=status)
+            refusal.login_refused = (
+                status == 401 and login is not None and login.credentials is not None
+            )
+            raise refusal
+        failure = RegistryError(f"{who} answered {said}", status=status)
         failure.retry_after = retry_after(response.headers)
         raise failure
 
@@ -235,7 +258,10 @@ class Login:
 
 
 class ScopedAuth(requests.auth.AuthBase):
-    """Signs one request to the registry, and answers one 401 of the registry's own."""
+    """Signs one request to the registry, and answers one 401 of the registry's own.
+
+    A second one is answered if it refuses the token because another scope is needed.
+    """
 
     def __init__(self, login: Login, scopes: tuple[str, ...]) -> None:
         self._login = login
@@ -251,6 +277,13 @@ class ScopedAuth(requests.auth.AuthBase):
         return request
 
     def _answer(self, response: requests.Response, **options: Any) -> requests.Response:
+        used = response.request.headers.get("Authorization")
+        answer = self._answer_once(response, **options)
+        if answer is response or _is_token(used) or not _needs_other_scopes(answer, self._scopes):
+            return answer
+        return self._answer_once(answer, **options)
+
+    def _answer_once(self, response: requests.Response, **options: Any) -> requests.Response:
         # The hook is called after a redirect too: another host's challenge is not answered.
         if response.status_code != 401 or not self._login.covers(response.url):
             return response
@@ -258,7 +291,8 @@ class ScopedAuth(requests.auth.AuthBase):
         try:
             grant = self._login.challenged(response, self._scopes, used)
             if grant is not None:
-                response.raw.read(_LONGEST_ANSWER, decode_content=False)
+                with contextlib.suppress(requests.exceptions.ContentDecodingError):
+                    read_document(response, _LONGEST_ANSWER)
         except BaseException:
             response.close()
             raise
@@ -268,7 +302,7 @@ class ScopedAuth(requests.auth.AuthBase):
         again = response.request.copy()
         again.headers["Authorization"] = grant.header
         answer: requests.Response = response.connection.send(again, **options)
-        answer.history.append(response)
+        answer.history += [*response.history, response]
         answer.request = again
         if answer.status_code != 401:
             self._login.keep(self._scopes, grant)
@@ -282,10 +316,33 @@ def _choose(response: requests.Response) -> Challenge | None:
     return first.get("bearer") or first.get("basic")
 
 
+def _is_token(authorization: str | None) -> bool:
+    """Whether an ``Authorization`` is a token."""
+    return authorization is not None and authorization.startswith("Bearer ")
+
+
+def _needs_other_scopes(response: requests.Response, scopes: tuple[str, ...]) -> bool:
+    """Whether an answer refuses a token, and names scopes that the token was not asked for."""
+    challenge = _choose(response) if response.status_code == 401 else None
+    return challenge is not None and bool(scopes and _other_scopes(challenge, scopes))
+
+
+def _other_scopes(challenge: Challenge, scopes: tuple[str, ...]) -> list[str]:
+    named = challenge.parameters.get("scope", "").split()
+    return [scope for scope in dict.fromkeys(named) if scope not in scopes][:_MOST_SCOPES]
+
+
 def _repository(scopes: Sequence[str]) -> str | None:
     """Return the repository of the main scope, ``repository:NAME:ACTIONS``; others have none."""
     kind, _, rest = (scopes[0] if scopes else "").partition(":")
     return rest.rpartition(":")[0] if kind == "repository" else None
+
+
+def _secrets(response: requests.Response, login: FoundLogin | None) -> list[str]:
+    """Return what a token service may repeat of the request for a token."""
+    credentials = login.credentials if login is not None else None
+    token = credentials.identity_token if credentials is not None else None
+    return [*sent_secrets(response), *([token] if token else [])]
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -5,6 +5,7 @@ OCI distribution-spec 1.1, "Pulling blobs" (end-2).
 
 from __future__ import annotations
 
+import enum
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,17 +13,140 @@ from typing import Any
 
 import requests
 
-from docker_charon.errors import BlobNotFound, DigestMismatch, RegistryError
+from docker_charon.errors import (
+    BlobNotFound,
+    ConnectionFailed,
+    DigestMismatch,
+    RegistryError,
+)
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry.errors import NETWORK_ERRORS
+from docker_charon.registry.errors import NETWORK_ERRORS, ends_all
 from docker_charon.registry.http import parse_number, read_body
-from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
-from docker_charon.registry.session import Repository, Session
+from docker_charon.registry.response import content_encoding
+from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy, Tries
+from docker_charon.registry.session import Repository, Session, is_html
 
 _BUFFER = 256 * 1024
 
+_SHORT = 64 * 1024  # bytes of an answer that is read to its end, to use its connection again
+
 _log = logging.getLogger(__name__)
+
+
+class BlobState(enum.Enum):
+    """What a repository has of a blob, as far as the registry's answers tell."""
+
+    PRESENT = enum.auto()
+    ABSENT = enum.auto()
+    DAMAGED = enum.auto()
+    """The registry has something under the digest that is not the blob, or cannot be read."""
+    UNKNOWN = enum.auto()
+
+
+class BlobLooks:
+    """Looks at the blobs of one registry: reads their last byte.
+
+    A ``HEAD`` request may be answered from a cache, for a blob that is gone or damaged, or without
+    the right length. ``HEAD`` is used where nothing can be read.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._is_storage_unreachable = False
+
+    def state(
+        self, repository: Repository, blob: Descriptor, *, to_push: bool = False
+    ) -> BlobState:
+        """Return what a repository has of a blob; ``to_push`` asks with the rights of a push.
+
+        Raises `ConnectionFailed`, and `AuthenticationError` if the login itself is refused. All
+        other failures mean that the state is unknown.
+        """
+        options: Any = {
+            "doing": f"the blob {blob.digest} of {repository.name}",
+            "scopes": [repository.push if to_push else repository.pull],
+            "retry": replace(self._session.retry, statuses=WHEN_ASKING),
+        }
+        state = None if self._is_storage_unreachable else self._read(repository, blob, options)
+        return state or self._head(repository, blob, options)
+
+    def check(self, repository: Repository, blob: Descriptor) -> None:
+        """Raise `BlobNotFound` unless a blob can be read that a repository has just taken."""
+        registry = self._session.registry
+
+        def attempt() -> None:
+            state = self.state(repository, blob, to_push=True)
+            if state in (BlobState.ABSENT, BlobState.DAMAGED):
+                problem = "keeps a damaged copy of" if state is BlobState.DAMAGED else "has lost"
+                folder = f"blobs/{blob.digest.algorithm}/{blob.digest.encoded[:2]}/"
+                raise BlobNotFound(
+                    f"{registry} {problem} the blob {blob.digest} in {repository.name}, although "
+                    "it has just taken it",
+                    hint="delete the file of that blob in the registry's storage (distribution has "
+                    f"it below {folder}), restart the registry, and push again",
+                    status=404,
+                )
+
+        # Reads may lag behind writes.
+        Tries(replace(self._session.retry, statuses=frozenset({404}))).run(attempt)
+
+    def _read(self, repository: Repository, blob: Descriptor, options: Any) -> BlobState | None:
+        """Read the last byte of a blob; ``None`` if the answer does not tell its state."""
+        last = blob.size - 1
+        try:
+            with self._session.request(
+                "GET",
+                repository.path("blobs", blob.digest),
+                headers={"Range": f"bytes={last}-{last}"} if blob.size else None,
+                expect=(200, 206, 404, 416),
+                may_be_html=True,
+                **options,
+            ) as response:
+                return None if is_html(response) else self._state_in(response, blob)
+        except RegistryError as error:
+            if _ends_all(error):
+                raise
+            self._is_storage_unreachable |= isinstance(error, ConnectionFailed)
+            return None
+
+    def _state_in(self, response: requests.Response, blob: Descriptor) -> BlobState | None:
+        if response.status_code == 404:
+            self._session.read_short(response)
+            return BlobState.ABSENT
+        name = "Content-Length" if response.status_code == 200 else "Content-Range"
+        size = parse_number(response.headers.get(name, "").rpartition("/")[2])
+        if size is not None and size != blob.size:
+            return BlobState.DAMAGED
+        if response.status_code == 416 or (response.status_code == 200 and size is None):
+            return None
+        expected = 1 if response.status_code == 206 else blob.size
+        if expected > _SHORT:
+            return BlobState.PRESENT
+        try:
+            content = self._session.read(response, expected)
+        except ConnectionFailed:
+            return BlobState.DAMAGED  # its storage has fewer bytes than the registry announces
+        return BlobState.PRESENT if len(content) == expected else BlobState.DAMAGED
+
+    def _head(self, repository: Repository, blob: Descriptor, options: Any) -> BlobState:
+        try:
+            head = self._session.head(repository.path("blobs", blob.digest), **options)
+        except RegistryError as error:
+            if _ends_all(error):
+                raise
+            return BlobState.UNKNOWN
+        if head is None:
+            return BlobState.UNKNOWN
+        if head.status_code == 404:
+            return BlobState.ABSENT
+        size = parse_number(head.headers.get("Content-Length", ""))
+        return BlobState.PRESENT if size == blob.size else BlobState.UNKNOWN
+
+
+def _ends_all(error: RegistryError) -> bool:
+    """Whether no other question to the registry would be answered either."""
+    return ends_all(error) and not (isinstance(error, ConnectionFailed) and error.elsewhere)
 
 
 def blob_size(
@@ -43,7 +167,7 @@ def blob_size(
     if head is not None and head.status_code == 404:
         return None
     size = parse_number(head.headers.get("Content-Length", "")) if head is not None else None
-    if size is None:
+    if not size:  # some proxies answer 0 to every HEAD
         expect, headers = (200, 206, 404, 416), {"Range": "bytes=0-0"}
         with session.request(
             "GET", path, expect=expect, headers=headers, retry=retry, **options
@@ -131,9 +255,16 @@ class BlobStream:
             response = self._request(0)
         self._offset = start if response.status_code == 206 else 0
         expected = str(blob.size - self._offset)
-        length = response.headers.get("Content-Length", expected)
+        encoding = content_encoding(response)
+        length = response.headers.get("Content-Length", "" if encoding else expected)
         if length != expected:
             response.close()
+            if encoding:  # some servers say this of layers that are stored in that form
+                raise RegistryError(
+                    f"{self._session.registry} sends the blob {blob.digest} compressed "
+                    f"({encoding[:20]}), which was not asked for",
+                    hint="something on the way to it compresses: switch that off there",
+                )
             raise DigestMismatch(
                 f"{self._session.registry} announces {length} bytes for {blob.digest} in "
                 f"{self._repository.name}, where it should have {expected}"

@@ -6,8 +6,10 @@ What to do when something is missing, and in which order to push, is decided by 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import requests
 
@@ -21,21 +23,23 @@ from docker_charon.errors import (
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
-from docker_charon.registry.blobs import BlobStream, blob_size
+from docker_charon.registry.blobs import BlobLooks, BlobState, BlobStream, blob_size
 from docker_charon.registry.http import origin
-from docker_charon.registry.retry import ONCE, Tries
-from docker_charon.registry.session import Access, Session, is_html
+from docker_charon.registry.listing import Listing
+from docker_charon.registry.referrers import read_referrers
+from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
+from docker_charon.registry.session import Access, Session
 from docker_charon.registry.uploads import BlobUploads
 
+_log = logging.getLogger(__name__)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _CATALOG = "registry:catalog:*"
-_NO_API = (400, 404, 405, 406, 501)
-"""How registries without a referrers API answer; the spec has 404."""
-_MOST_NAMES = 1_000_000  # of repositories or tags, before it is taken for a list without an end
-_UNSETTLED = frozenset(
-    {"DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}
-)
+UNKNOWN_PART = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
+"""The codes with which a registry refuses a manifest because it lacks a part of it."""
+_DAMAGED_ON_ITS_WAY = frozenset({"DIGEST_INVALID", "MANIFEST_INVALID"})
 """The codes with which a registry may refuse a manifest that it takes a moment later."""
+_MORE_TRIES = 2
+"""Tries beyond the usual ones for a read that lags behind a write: on some registries, seconds."""
 
 
 class RegistryClient:
@@ -51,7 +55,10 @@ class RegistryClient:
     ) -> None:
         self._session = Session(registry, access or Access(), connections)
         self._uploads = BlobUploads(self._session)
+        self._looks = BlobLooks(self._session)
         self.registry = registry
+        self.doubt: RegistryError | None = None
+        """Why this may not be a registry, if its answer to the check of its API is unusual."""
 
     def __repr__(self) -> str:
         return f"<RegistryClient {self._session.url}>"
@@ -61,6 +68,10 @@ class RegistryClient:
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
+
+    def tries(self, **changes: Any) -> Tries:
+        """Return the tries of an operation of several requests: those of `Access`, changed."""
+        return Tries(replace(self._session.retry, **changes))
 
     def check_api(self) -> None:
         """Check that a registry answers here (end-1), and learn how its users log in."""
@@ -83,16 +94,71 @@ class RegistryClient:
                 raise error
             if response.status_code == 401 and not self._session.login.needs_scopes(response):
                 login = self._session.login.found()
+                # Without a login, some registries refuse this request and no other.
                 if login is not None and login.credentials is not None:
                     raise self._session.answer_error(response, doing)
             self._session.read_short(response)
 
-    def get_manifest(self, repository: str, reference: str) -> Manifest:
+    def get_manifest(
+        self,
+        repository: str,
+        reference: str,
+        *,
+        to_push: bool = False,
+        statuses: frozenset[int] = TRANSIENT,
+    ) -> Manifest:
         """Fetch a manifest by tag or digest (end-3), its bytes as they are stored.
+
+        ``to_push`` asks with the rights of a push, which a new repository may need. ``statuses``
+        are those of answers that are worth another try.
 
         Raises `ManifestNotFound`, `DigestMismatch` when it was asked for by digest and is
         something else, and `InvalidManifest`.
         """
+        attempt = self._reading(repository, reference, to_push=to_push)
+        return self.tries(statuses=statuses, when_damaged=True).run(attempt)
+
+    def check_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
+        """Check that a manifest, which has just been put, is what the registry has now (end-3).
+
+        Reads that lag behind writes are waited for. A registry that does not let this user read is
+        believed. Raises `RegistryError` if it does not have the manifest, or another one.
+        """
+        attempt, name = (
+            self._reading(repository, reference, to_push=True),
+            _name(repository, reference),
+        )
+
+        def check() -> None:
+            try:
+                content = attempt().content
+            except ManifestNotFound:
+                raise RegistryError(
+                    f"{self.registry} has taken {name}, but does not show it",
+                    hint="a cache in front of it may be out of date: look again later",
+                    status=404,
+                ) from None
+            if content != manifest.content:
+                raise DigestMismatch(
+                    f"{self.registry} has taken {manifest.digest} as {name}, but shows "
+                    f"{Digest.of(content)}",
+                    hint="a cache in front of it, or another client that pushes, may be the cause",
+                )
+
+        retry = self._session.retry
+        tries = retry.tries + _MORE_TRIES if retry.tries > 1 else 1
+        statuses = TRANSIENT | {404}
+        try:
+            self.tries(tries=tries, statuses=statuses, when_damaged=True).run(check)
+        except DigestMismatch as error:
+            raise RegistryError(error.message, hint=error.hint) from None
+        except RegistryError as error:
+            if error.status is None or error.status in statuses:
+                raise
+            _log.warning("%s cannot be looked at: %s", name, error)
+
+    def _reading(self, repository: str, reference: str, *, to_push: bool) -> Callable[[], Manifest]:
+        """Return a function that fetches a manifest with one request."""
         name, place = _name(repository, reference), self._session.repository(repository)
         digest = Digest(reference) if ":" in reference else None
         previous: bytes | None = None
@@ -102,7 +168,7 @@ class RegistryClient:
             with self._session.request(
                 "GET",
                 place.path("manifests", reference),
-                scopes=[place.pull],
+                scopes=[place.push if to_push else place.pull],
                 headers=_ACCEPT,
                 expect=(200, 404),
                 doing=f"the manifest of {name}",
@@ -111,21 +177,25 @@ class RegistryClient:
                 if response.status_code == 404:
                     raise self._manifest_not_found(name)
                 content = self._session.read(response, MAX_SIZE)
-            stated, actual = _stated_digest(response), Digest.of(content)
-            # If the header and the content differ, one is wrong. The same content twice is right.
-            is_wrong = stated and stated.algorithm == actual.algorithm and stated != actual
-            if is_wrong and content != previous:
-                previous = content
-                raise DigestMismatch(
-                    f"{self.registry} says that {name} is {stated}, and sends {actual}"
-                )
+            stated = _stated_digest(response)
+            if stated is not None and stated != Digest.of(content, stated.algorithm):
+                # One of the two is wrong. If the same content comes twice, it is right.
+                if content != previous:
+                    previous = content
+                    raise DigestMismatch(
+                        f"{self.registry} says that {name} is {stated}, and sends "
+                        f"{Digest.of(content, stated.algorithm)}"
+                    )
+                stated = None
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
             try:
-                return Manifest.parse(content, media_type, digest)
+                return Manifest.parse(content, media_type, digest or stated)
             except (InvalidManifest, DigestMismatch) as error:
-                raise type(error)(f"{name} on {self.registry}: {error}") from None
+                raise type(error)(
+                    f"{name} on {self.registry}: {error.message}", hint=error.hint
+                ) from None
 
-        return Tries(replace(self._session.retry, when_damaged=True)).run(attempt)
+        return attempt
 
     def head_manifest(
         self, repository: str, reference: str, *, to_push: bool = False
@@ -148,7 +218,7 @@ class RegistryClient:
             if stated := _stated_digest(response):
                 return stated
         try:
-            return self.get_manifest(repository, reference).digest
+            return self.get_manifest(repository, reference, to_push=to_push).digest
         except ManifestNotFound:
             return None
 
@@ -172,6 +242,22 @@ class RegistryClient:
         place = self._session.repository(repository)
         return blob_size(self._session, place, digest, to_push=to_push)
 
+    def blob_state(self, repository: str, blob: Descriptor, *, to_push: bool = False) -> BlobState:
+        """Return what a repository has of a blob (end-2): its last byte is read.
+
+        ``to_push`` asks with the rights of a push. Raises only for what every other question
+        would meet too: `ConnectionFailed`, and an `AuthenticationError` of the login itself.
+        """
+        return self._looks.state(self._session.repository(repository), blob, to_push=to_push)
+
+    def check_blob(self, repository: str, blob: Descriptor) -> None:
+        """Check that a blob, which has just been stored, can be read.
+
+        Reads that lag behind writes are waited for. Raises `BlobNotFound` if the registry does not
+        have the blob, or has something else instead.
+        """
+        self._looks.check(self._session.repository(repository), blob)
+
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         """Store a blob (end-4a to end-6), in one request or, where those are limited, in chunks."""
         self._uploads.upload(self._session.repository(repository), blob, body)
@@ -183,7 +269,14 @@ class RegistryClient:
             session.repository(repository), digest, session.repository(source)
         )
 
-    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> bool:
+    def put_manifest(
+        self,
+        repository: str,
+        reference: str,
+        manifest: Manifest,
+        *,
+        waits_for_parts: bool = True,
+    ) -> bool:
         """Store a manifest under a tag or its digest (end-7), byte for byte.
 
         Return whether the registry lists it among the referrers of its subject (distribution-spec
@@ -191,93 +284,84 @@ class RegistryClient:
 
         The bytes are known to be right. If the registry says that they are wrong, they were damaged
         on their way, or another client stores something at the same time; if it does not know a
-        part, it may be slow to see what it has just taken. The manifest is then sent again.
+        part, it may be slow to see what it has just taken. The manifest is then sent again; the
+        latter only if ``waits_for_parts``.
         """
+        codes = _DAMAGED_ON_ITS_WAY | (UNKNOWN_PART if waits_for_parts else frozenset())
         name, place = _name(repository, reference), self._session.repository(repository)
-        with self._session.request(
-            "PUT",
-            place.path("manifests", reference),
-            scopes=[place.push],
-            headers={"Content-Type": manifest.media_type},
-            body=manifest.content,
-            expect=(200, 201, 202),
-            doing=f"the manifest of {name}",
-            retry=replace(self._session.retry, codes=_UNSETTLED),
-        ) as response:
+        with (
+            _explaining_urls(manifest),
+            self._session.request(
+                "PUT",
+                place.path("manifests", reference),
+                scopes=[place.push],
+                headers={"Content-Type": manifest.media_type},
+                body=manifest.content,
+                expect=(200, 201, 202),
+                doing=f"the manifest of {name}",
+                retry=replace(self._session.retry, codes=codes),
+            ) as response,
+        ):
             stored = response.headers.get("Docker-Content-Digest", manifest.digest)
             lists_referrers = "OCI-Subject" in response.headers
-        # The header can be wrong; the bytes cannot.
-        if stored != manifest.digest and (
-            self.get_manifest(repository, reference).content != manifest.content
-        ):
-            raise RegistryError(f"{self.registry} stored something else as {name}")
+        if stored != manifest.digest:  # the header can be wrong; the bytes cannot
+            self.check_manifest(repository, reference, manifest)
         return lists_referrers
 
     def tags(self, repository: str) -> list[str]:
         """Return every tag of a repository (end-8a), however many pages they fill.
 
-        Raises `ManifestNotFound` when there is no such repository.
+        Raises `ManifestNotFound` when there is no such repository, and `IncompleteListing`.
         """
         place, doing = self._session.repository(repository), f"the tags of {repository}"
-        return self._list(place.path("tags", "list"), "tags", doing, place.pull, repository)
+        path = place.path("tags", "list")
+        try:
+            return Listing(self._session, path, "tags", doing=doing, scope=place.pull).read()
+        except RegistryError as error:
+            if error.status == 404:
+                raise self._manifest_not_found(repository) from None
+            raise
 
     def repositories(self) -> list[str]:
         """Return every repository that this user may see, however many pages they fill.
 
         ``_catalog`` is not part of the distribution-spec, and not every registry has it. Raises
-        `ManifestNotFound` where it is missing.
+        `IncompleteListing` where a page of it cannot be read.
         """
         doing = "the list of its repositories"
-        return self._list("_catalog", "repositories", doing, _CATALOG, "such list")
-
-    def _list(self, path: str, key: str, doing: str, scope: str, name: str) -> list[str]:
-        """Return the strings under ``key`` of all pages."""
-        names: list[str] = []
-        for response, document in self._session.pages(
-            path, doing=doing, scopes=[scope], expect=(200, 404)
-        ):
-            if response.status_code == 404:
-                raise self._manifest_not_found(name)
-            listed = document.get(key) or [] if document is not None else None
-            if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-            names += listed
-            if len(names) > _MOST_NAMES:
-                raise RegistryError(f"{self.registry} finds no end of {doing}")
-        return names
+        return Listing(
+            self._session, "_catalog", "repositories", doing=doing, scope=_CATALOG
+        ).read()
 
     def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:
         """Return what refers to a manifest (end-12a), however many pages it fills.
 
-        ``None`` means that the registry has no referrers API.
+        ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` when
+        only the first pages of the list arrive.
         """
-        place = self._session.repository(repository)
-        doing = f"the referrers of {_name(repository, subject)}"
-        referrers: list[Descriptor] = []
-        for response, document in self._session.pages(
-            place.path("referrers", subject),
-            doing=doing,
-            scopes=[place.pull],
-            expect=(200, *_NO_API),
-            may_be_html=True,
-        ):
-            if response.status_code != 200 or is_html(response):
-                if referrers:
-                    raise self._session.answer_error(response, doing, [place.pull])
-                return None
-            listed = document.get("manifests") or [] if document is not None else None
-            if not isinstance(listed, list):
-                raise RegistryError(f"{self.registry} answers nonsense for {doing}")
-            try:
-                referrers += [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(listed)]
-            except InvalidManifest as error:
-                raise InvalidManifest(f"{doing} on {self.registry}: {error}") from None
-        return referrers
+        return read_referrers(self._session, self._session.repository(repository), subject)
 
     def _manifest_not_found(self, name: str) -> ManifestNotFound:
         return ManifestNotFound(
             f"{self.registry} has no {name}", hint="is the name spelled right?", status=404
         )
+
+
+@contextlib.contextmanager
+def open_source(registry: str, access: Access, jobs: int) -> Iterator[RegistryClient]:
+    """Open a client for ``jobs`` threads that only reads.
+
+    Raises as `RegistryClient.check_api` does when no registry answers there, and when it refuses
+    the login. Some refuse no more than this check: its error is then the client's ``doubt``.
+    """
+    with RegistryClient(registry, access, connections=jobs) as client:
+        try:
+            client.check_api()
+        except RegistryError as error:
+            if error.status in (None, 401, 429):
+                raise
+            client.doubt = error
+        yield client
 
 
 @contextlib.contextmanager
@@ -289,6 +373,23 @@ def open_registry(registry: str, access: Access, jobs: int) -> Iterator[Registry
     with RegistryClient(registry, access, connections=jobs) as client:
         client.check_api()
         yield client
+
+
+@contextlib.contextmanager
+def _explaining_urls(manifest: Manifest) -> Iterator[None]:
+    """Say what to do where a manifest may be refused because its layers have ``urls``.
+
+    distribution answers 400 or 500 unless its configuration allows them.
+    """
+    try:
+        yield
+    except RegistryError as error:
+        if error.status in (400, 500) and any(blob.urls for blob in manifest.blobs):
+            error.hint = (
+                "the manifest has layers with urls, which distribution refuses unless "
+                "validation.manifests.urls.allow is set in its configuration"
+            )
+        raise
 
 
 def _stated_digest(response: requests.Response) -> Digest | None:

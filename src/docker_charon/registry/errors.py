@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import http.client
 import json
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,9 @@ from docker_charon.errors import AuthenticationError, ConnectionFailed, Registry
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import FoundLogin, is_docker_hub
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
+from docker_charon.registry.response import SLOWEST, TooSlow
 from docker_charon.registry.retry import TRANSIENT
+from docker_charon.registry.secrets import redacted, sent_secrets
 from docker_charon.registry.tls_failure import (
     NGINX_CLIENT_CERTIFICATE,
     client_certificate_refusal,
@@ -43,6 +46,13 @@ _ADDRESS_ERRORS = (
     requests.exceptions.InvalidSchema,
     urllib3.exceptions.LocationValueError,
 )
+_PERMANENT_ERRORS = (
+    *_ADDRESS_ERRORS,
+    requests.TooManyRedirects,
+    requests.exceptions.ContentDecodingError,
+)
+FEW_TRIES = 2
+"""Tries of what hardly ever succeeds after a failure, and takes long to fail."""
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _NO_CONNECTION = (
     requests.ConnectTimeout,
@@ -54,13 +64,23 @@ _NO_CONNECTION = (
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 _HINTS = {
-    "NAME_UNKNOWN": "some registries, as ECR, want a repository to be created before a first push",
     "MANIFEST_BLOB_UNKNOWN": "the registry lost a blob in the meantime: push again",
     "BLOB_UPLOAD_INVALID": "try again; if it fails again, check the registry's storage",
     "SIZE_INVALID": "something between here and the registry changes or cuts what is sent",
     "DIGEST_INVALID": "something between here and the registry changes or cuts what is sent",
     "UNSUPPORTED": "the registry does not allow this",
 }
+_NO_PUSHES = (
+    "it is a pull-through cache of another registry, or read-only: push to another registry"
+)
+_NO_PROJECT = (
+    "some registries, as Harbor and ECR, want a project or a repository to be created before a "
+    "first push: create it, or name another one with --repository-prefix"
+)
+_MESSAGES = ("detail", "error_description", "details")
+_NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
+"""The codes of a 404 to a push into a project or a repository that does not exist."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
 
@@ -105,6 +125,12 @@ def connection_error(
     elif caused_by(ConnectionRefusedError):
         message = f"nothing listens at {host}"
         hint = "is the registry running, the port right?"
+    elif caused_by(TooSlow):
+        message = f"{host} sends its answer too slowly, less than {SLOWEST} bytes a second"
+        hint = "try again later"
+    elif caused_by(requests.exceptions.ContentDecodingError):
+        message = f"{host} sends an answer that is compressed, which was not asked for"
+        hint = "something on the way to it compresses: switch that off there"
     elif caused_by(*_TIMEOUTS) and not is_broken:
         message, hint = f"{host} does not answer in time", "try again later"
     elif no_route:
@@ -119,9 +145,11 @@ def connection_error(
     failure = ConnectionFailed(prefix + message, hint=hint)
     failure.unreachable = no_connection
     failure.permanent = not caused_by(ssl.SSLEOFError) and (
-        caused_by(*_TLS_ERRORS, *_ADDRESS_ERRORS, requests.TooManyRedirects)
+        caused_by(*_TLS_ERRORS, *_PERMANENT_ERRORS)
         or any(refusal.status not in TRANSIENT for refusal in refusals)
     )
+    if caused_by(TooSlow):
+        failure.most_tries = FEW_TRIES
     return failure
 
 
@@ -193,7 +221,9 @@ def answer_error(
     registry sent us to another one: in most cases the storage behind it. ``proxy`` is the
     ``host:port`` of a proxy that may have answered, and ``client`` the client certificate.
     """
-    status, (code, message) = answer.status_code, _first_error(body)
+    status = answer.status_code
+    is_push = getattr(answer.request, "method", None) in ("POST", "PUT", "PATCH")
+    code, message = first_error(body, sent_secrets(answer))
     said = " ".join(part for part in (str(status), code, message) if part)
     who = f"{other_host}, where {registry} sends us," if other_host else registry
     kind: type[RegistryError] = RegistryError
@@ -223,6 +253,12 @@ def answer_error(
             hint = f"it does not exist, or needs a login: {hint}"
         elif not has_credentials:
             hint = f"without a login this is not allowed: {hint}"
+        elif is_push:
+            hint += "; some registries answer so where there is no such project"
+    elif is_push and status == 405:
+        hint = _NO_PUSHES
+    elif (is_push and status == 404 and code in _NOT_FOUND) or code == "NAME_UNKNOWN":
+        hint = _NO_PROJECT
     elif code in _HINTS:
         hint = _HINTS[code]
     elif status == 400 and not secure and b"HTTPS" in body:
@@ -237,7 +273,15 @@ def answer_error(
         hint = ""
     error = kind(f"{who} answers {said} to {doing}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
+    error.digests = frozenset(_DIGEST.findall(body.decode("utf-8", "replace")))
     return error
+
+
+def ends_all(error: Exception) -> bool:
+    """Whether every other request to the registry would fail in the same way as one did."""
+    if isinstance(error, AuthenticationError):
+        return error.login_refused
+    return isinstance(error, ConnectionFailed)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -260,21 +304,26 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _first_error(body: bytes) -> tuple[str, str]:
-    """Return code and message of the first error in a body; plain text is all message."""
+def first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
+    """Return code and message of the first error in a body; plain text is all message.
+
+    Token services have other keys than registries: those of OAuth 2 (RFC 6749, section 5.2), or
+    ``details``. Some servers repeat the request, so ``secrets`` are hidden.
+    """
     text = body.decode("utf-8", "replace")
     try:
-        first = json.loads(text)["errors"][0]
-        code, message = first.get("code"), first.get("message")
-        detail = first.get("detail")
-        if not message and isinstance(detail, str):
-            message = detail
+        document = json.loads(text)
+        first = document["errors"][0] if "errors" in document else document
+        code, message = first.get("code", first.get("error")), first.get("message")
+        for key in _MESSAGES:
+            if not message and isinstance(first.get(key), str):
+                message = first[key]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _shortened(code, 60), _shortened(message, 200)
+    return _shortened(code, 60, secrets), _shortened(message, 200, secrets)
 
 
-def _shortened(value: object, longest: int) -> str:
-    """Return a server's words, short enough for a part of one line."""
-    text = value if isinstance(value, str) else ""
+def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
+    """Return a server's words without ``secrets``, short enough for a part of one line."""
+    text = redacted(value, secrets) if isinstance(value, str) else ""
     return " ".join(one_line(text[: 4 * longest]).split())[:longest]

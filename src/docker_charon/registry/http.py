@@ -20,6 +20,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from docker_charon.errors import InvalidReference
 from docker_charon.registry.certificates import Certificates, StrPath, tls_context
 from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
+from docker_charon.registry.response import FinalResponse
 
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
@@ -27,6 +28,9 @@ READ_TIMEOUT = 60.0
 
 STORE_TIMEOUT = 900.0
 """Seconds that a registry has to answer a ``PUT``: some hash or move all of the content first."""
+
+MOST_REDIRECTS = 10
+"""As many as other clients follow; more are taken for a circle."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(
@@ -57,6 +61,7 @@ class HTTPSession(requests.Session):
         self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
         self.headers["Accept-Encoding"] = "identity"
+        self.max_redirects = MOST_REDIRECTS
         self._origin = origin(url)
         self._proxies = ProxyRules.from_environment(os.environ)
         own = certificates or Certificates()
@@ -96,6 +101,7 @@ class HTTPSession(requests.Session):
             if target is not None:
                 origin(urljoin(resp.url, target))
         except ValueError as error:
+            resp.close()
             raise requests.exceptions.InvalidURL(str(error), request=resp.request) from error
         return target
 
@@ -175,6 +181,8 @@ class _Connection:
     _tunnel_host: str
     _tunnel_port: int
     _tunnel_headers: dict[str, str]
+
+    response_class: Any = FinalResponse
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
@@ -260,10 +268,16 @@ def check_host(registry: str) -> str:
     if not isinstance(registry, str):
         raise TypeError(f"a registry is a str, not {type(registry).__name__}")
     if not _is_host(registry):
-        raise InvalidReference(
-            f"{registry[:120]!r} is not a registry",
-            hint="write host or host:port, without https:// and without a path",
-        )
+        _, at, host = registry.rpartition("@")
+        shown = f"***@{host}" if at else registry  # a login may stand before it
+        hint = "write host or host:port, without https://, without a path and without a login"
+        host, slash, path = host.removeprefix("https://").removeprefix("http://").partition("/")
+        if slash and path.strip("/") not in ("", "v1", "v2") and _is_host(host):
+            hint = (
+                f"write {host}, and {path.strip('/')[:120]} as a part of the images' names (for a "
+                "push: --repository-prefix)"
+            )
+        raise InvalidReference(f"{shown[:120]!r} is not a registry", hint=hint)
     return registry
 
 

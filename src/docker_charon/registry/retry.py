@@ -19,6 +19,9 @@ from docker_charon.errors import (
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 """The statuses after which another try may succeed."""
 
+WHEN_ASKING = TRANSIENT - {500}
+"""Those of a question that only saves work: 500 may be about one damaged blob or manifest."""
+
 _LONGEST_SILENCE = 2.0
 """Seconds of waiting, in one operation, after which each wait is logged."""
 
@@ -95,7 +98,9 @@ class Tries:
         Waits are logged if they take more than a few seconds in all.
         """
         self.failures += 1
-        if self.failures >= self._policy.tries or not self._policy.allows(error):
+        most_tries = error.most_tries if isinstance(error, ConnectionFailed) else None
+        tries = min(self._policy.tries, most_tries or self._policy.tries)
+        if self.failures >= tries or not self._policy.allows(error):
             raise error
         wanted = error.retry_after if isinstance(error, RegistryError) else None
         seconds = wanted or self._policy.pause(self.failures)

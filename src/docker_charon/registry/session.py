@@ -34,9 +34,16 @@ from docker_charon.registry.credentials import (
     Keychain,
     is_docker_hub,
 )
-from docker_charon.registry.errors import NETWORK_ERRORS, answer_error, connection_error
+from docker_charon.registry.errors import (
+    FEW_TRIES,
+    NETWORK_ERRORS,
+    answer_error,
+    connection_error,
+)
 from docker_charon.registry.http import HTTPSession, check_host, origin
+from docker_charon.registry.response import read_document
 from docker_charon.registry.retry import RetryPolicy, Tries
+from docker_charon.registry.secrets import without_login
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
@@ -156,14 +163,18 @@ class Session:
                 )
             except NETWORK_ERRORS as error:
                 raise self.connection_error(error) from error
-            _log.debug("%s %s: %s", method, url.partition("?")[0], response.status_code)
+            shown_url = without_login(url.partition("?")[0])
+            _log.debug("%s %s: %s", method, shown_url, response.status_code)
             try:
                 if expect is not None and response.status_code not in expect:
+                    if response.request.method != method:
+                        raise self._method_lost(response, method, doing)
                     raise self.answer_error(response, doing, scopes)
                 if response.status_code == 200 and is_html(response) and not may_be_html:
                     raise RegistryError(
                         f"{self.registry} answers with a web page to {doing}: it is not a "
-                        "registry, or something before it wants a login"
+                        "registry, or something before it wants a login",
+                        status=200,
                     )
                 if method != "GET":
                     self.read_short(response)
@@ -197,28 +208,35 @@ class Session:
         The ``Link`` of an answer leads to the next page (distribution-spec 1.1, "Listing Tags").
         ``options`` are those of `request`.
         """
-        page: str | None = path
+        target: str | None = path
         seen = set()
-        while page is not None and page not in seen:
-            seen.add(page)
+        while target is not None and target not in seen:
+            seen.add(target)
             if len(seen) > _MOST_PAGES:
                 raise RegistryError(f"{self.registry} finds no end of {doing}")
-            with self.request("GET", page, doing=doing, **options) as response:
-                document = None
-                if response.status_code == 200:
-                    with contextlib.suppress(ValueError):
-                        document = parse_json(self.read(response, _LONGEST_PAGE))
-                yield response, document if isinstance(document, dict) else None
-                next_page = _next_page(response)
-                page = self.resolve(response, next_page, doing) if next_page else None
+            with self.page(target, doing=doing, **options) as (response, document):
+                yield response, document
+            link = next_link(response)
+            target = self.resolve(response, link, doing) if link else None
+
+    @contextlib.contextmanager
+    def page(
+        self, target: str, *, doing: str, **options: Any
+    ) -> Iterator[tuple[requests.Response, Any]]:
+        """Open one page of a list: the answer, and its JSON object or ``None``."""
+        with self.request("GET", target, doing=doing, **options) as response:
+            document = None
+            if response.status_code == 200:
+                with contextlib.suppress(ValueError):
+                    document = parse_json(self.read(response, _LONGEST_PAGE))
+            yield response, document if isinstance(document, dict) else None
 
     def read(self, response: requests.Response, limit: int) -> bytes:
         """Return an answer's body; one byte more than ``limit`` tells that there is more."""
         try:
-            content: bytes = response.raw.read(limit + 1, decode_content=True)
+            return read_document(response, limit)
         except NETWORK_ERRORS as error:
-            raise self.connection_error(error) from error
-        return content
+            raise self.connection_error(error, response.url) from error
 
     def read_short(self, response: requests.Response) -> bytes:
         """Return a body that may be cut; if it is read to its end, the connection is used again."""
@@ -259,9 +277,28 @@ class Session:
             client=None if other_host else self._certificates.client,
         )
 
-    def connection_error(self, error: Exception) -> ConnectionFailed:
-        """Return what a failure on the way to this registry, or to its storage, means."""
-        url = getattr(getattr(error, "request", None), "url", None) or self.url
+    def _method_lost(self, response: requests.Response, method: str, doing: str) -> RegistryError:
+        """Return the error for a redirect after which a request is another one (301, 302, 303)."""
+        redirects = [answer.status_code for answer in response.history if answer.is_redirect]
+        scheme, host, port = origin(response.url)
+        if (scheme, host, port) == origin(self.url):
+            hint = "something before the registry redirects: let it answer 308, or not redirect"
+        else:
+            option = "without --insecure" if scheme == "https" else "with --insecure"
+            hint = f"name the registry as {host}:{port}, {option}"
+        return RegistryError(
+            f"{self.registry} answers {redirects[-1]} to {doing}, which turns {method} into "
+            f"{response.request.method}",
+            hint=hint,
+            status=redirects[-1],
+        )
+
+    def connection_error(self, error: Exception, url: str | None = None) -> ConnectionFailed:
+        """Return what a failure on the way to this registry, or to its storage, means.
+
+        ``url`` is that of the answer, if there was one already.
+        """
+        url = getattr(getattr(error, "request", None), "url", None) or url or self.url
         proxy = self._http.proxy_of(url)
         other_host = self._other_host(url)
         if not other_host:
@@ -280,6 +317,9 @@ class Session:
             proxy=proxy,
         )
         failure.hint = "can that one be reached from here?"
+        failure.elsewhere = True
+        if failure.unreachable:
+            failure.most_tries = FEW_TRIES
         return failure
 
     def _other_host(self, url: str) -> str:
@@ -328,7 +368,7 @@ def is_html(response: requests.Response) -> bool:
     return response.headers.get("Content-Type", "").lower().startswith("text/html")
 
 
-def _next_page(response: requests.Response) -> str | None:
+def next_link(response: requests.Response) -> str | None:
     """Return the ``next`` link (RFC 8288), in upper or lower case, alone or among others."""
     for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
         parameters = {name.lower(): value for name, value in link.items()}

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docker_charon.errors import InvalidManifest
-from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.descriptor import Descriptor, annotations_of
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import (
     MANIFEST_TYPES,
     Manifest,
-    annotations_of,
     artifact_type_of,
     parse_object,
+    subject_of,
 )
 
 # RFC 6838, "Naming Requirements". The server sends it in a header, as it is.
@@ -58,7 +58,7 @@ class StoredManifest:
         """
         document = parse_object(content)
         own = document.get("mediaType")
-        if own is not None and media_type is not None and own != media_type:
+        if own and media_type is not None and own != media_type:
             raise InvalidManifest(
                 f"its mediaType is {str(own)[:100]!r}, and it was sent as {media_type[:100]!r}"
             )
@@ -70,8 +70,7 @@ class StoredManifest:
             manifests, blobs = _references(document)
         else:
             raise InvalidManifest(f"{str(kind)[:100]!r} is not a media type")
-        subject = document.get("subject")
-        described = None if subject is None else Descriptor.parse(subject, "subject")
+        subject = subject_of(document)
         return cls(
             media_type=kind,
             digest=Digest.of(content, algorithm),
@@ -83,9 +82,9 @@ class StoredManifest:
             non_distributable_blobs=tuple(
                 dict.fromkeys(blob.digest for blob in blobs if blob.is_non_distributable)
             ),
-            subject=described.digest if described else None,
+            subject=subject.digest if subject else None,
             artifact_type=artifact_type_of(document, kind) or None,
-            annotations=annotations_of(document) if described else {},
+            annotations=annotations_of(document) if subject else {},
         )
 
     def as_referrer(self) -> dict[str, Any]:

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
-from typing import IO
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, TypeVar
 
 from docker_charon.errors import (
     AuthenticationError,
     BlobNotFound,
-    DigestMismatch,
-    InvalidManifest,
+    ConnectionFailed,
+    DockerCharonError,
     InvalidReference,
     ManifestNotFound,
+    RegistryError,
 )
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, parse_references
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
+from docker_charon.registry.listing import IncompleteListing
 from docker_charon.registry.session import Access
+from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.survey import PresentBlobs
 from docker_charon.workers import Workers
 
-_BROKEN = (ManifestNotFound, BlobNotFound, InvalidManifest, DigestMismatch)
-"""The errors that concern a single image."""
+_TOO_MANY_REQUESTS = 429
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -73,18 +76,19 @@ def make_inventory(
         progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
 
     Returns:
-        The names of the images in the inventory. If no images are given, broken images and
-        repositories that this user may not see are left out, each with a logged warning.
+        The names of the images in the inventory; none if the registry has none. If no images are
+        given, images that cannot be read or lack a blob, and repositories that this user may not
+        see, are left out, each with a logged warning.
 
     Raises:
         InvalidReference: The name of an image or of the registry is not valid.
-        ManifestNotFound: The registry does not have an image, or cannot list its images.
+        ManifestNotFound: The registry does not have an image.
         BlobNotFound: The registry lacks a blob of an image.
         RegistryError: The registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file`` cannot be written.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    references = parse_references(docker_images, "docker_images")
+    references = source_references(docker_images, "docker_images", registry, secure=secure)
     workers = Workers(jobs)
     access = Access(secure, username, password, cacert, cert, anonymous)
     with open_registry(registry, access, jobs) as client:
@@ -113,65 +117,109 @@ class _Inventory:
         self._workers = workers
         self._resolver = Resolver(client, workers)
         self._present = PresentBlobs(client, workers)
+        self._left_out: list[DockerCharonError] = []
         self.absent: set[RepositoryBlob] = set()
 
     def every_image(self, progress: bool | None) -> list[NamedImage]:
-        """Return every complete image of the registry; log a warning for each of the others."""
-        return self.images(self._every_reference(), progress, leave_out_broken=True)
+        """Return every complete image of the registry; log a warning for each of the others.
+
+        Raises the first of these problems if nothing is left.
+        """
+
+        def image(name: str, reference: Reference) -> NamedImage | None:
+            try:
+                return self._image(name, reference)
+            except DockerCharonError as error:
+                self._leave_out(error)
+                return None
+
+        references = self._every_reference()
+        images = [i for i in self._look(references, image, progress) if i is not None]
+        if self._left_out and not images:
+            raise self._left_out[0]
+        if not images:
+            _log.warning("%s has no images that this user may see", self._client.registry)
+        return images
 
     def images(
+        self, references: Mapping[str, Reference], progress: bool | None
+    ) -> list[NamedImage]:
+        """Return the images for ``references`` by name.
+
+        One error names all of those that are missing or incomplete, as `Resolver.check` says.
+        """
+
+        def image(name: str, reference: Reference) -> NamedImage | None:
+            return self._resolver.attempt(reference, lambda: self._image(name, reference))
+
+        images = self._look(references, image, progress)
+        self._resolver.check()
+        return [image for image in images if image is not None]
+
+    def _look(
         self,
         references: Mapping[str, Reference],
+        look: Callable[[str, Reference], _T],
         progress: bool | None,
-        *,
-        leave_out_broken: bool = False,
-    ) -> list[NamedImage]:
-        """Return the images for ``references`` by name."""
+    ) -> list[_T]:
+        """Call ``look`` for every name, and show how many are done."""
         with Bar("Looking", len(references), progress, unit=" images") as bar:
 
-            def look(name: str) -> NamedImage | None:
+            def look_at(name: str) -> _T:
                 try:
-                    return self._image(name, references[name])
-                except _BROKEN as error:
-                    if not leave_out_broken:
-                        raise
-                    _log.warning("left out: %s", error)
-                    return None
+                    return look(name, references[name])
                 finally:
                     bar.update(1)
 
-            images = self._workers.map(look, references)
-        return [image for image in images if image is not None]
+            return self._workers.map(look_at, references)
+
+    def _leave_out(self, error: DockerCharonError) -> None:
+        """Log what is left out because of ``error``; raise it if the rest would fail as well."""
+        if isinstance(error, ConnectionFailed) and (error.unreachable or error.permanent):
+            raise error
+        if isinstance(error, RegistryError) and error.status == _TOO_MANY_REQUESTS:
+            raise error
+        self._left_out.append(error)
+        _log.warning("left out: %s", error)
 
     def _every_reference(self) -> dict[str, Reference]:
         """Return every tag of every repository, by name."""
-        try:
-            repositories = self._client.repositories()
-        except (ManifestNotFound, AuthenticationError) as error:
-            raise type(error)(
-                f"{self._client.registry} does not list its repositories",
-                hint="name the images",
-                status=error.status,
-            ) from error
         references = {}
-        tags_by_repository = self._workers.map(self._tags, repositories)
-        for repository, tags in zip(repositories, tags_by_repository, strict=True):
+        repositories = self._repositories()
+        for repository, tags in zip(
+            repositories, self._workers.map(self._tags, repositories), strict=True
+        ):
             for name in (f"{repository}:{tag}" for tag in tags):
                 try:
                     references[name] = Reference.parse(name)
                 except InvalidReference as error:
-                    _log.warning("left out: %s", error)
-        if not references:
-            raise ManifestNotFound(f"{self._client.registry} has no images")
+                    self._leave_out(error)
         return references
+
+    def _repositories(self) -> list[str]:
+        try:
+            return self._client.repositories()
+        except IncompleteListing as error:
+            self._leave_out(error)
+            return list(error.names)
+        except ConnectionFailed:
+            raise
+        except RegistryError as error:
+            error.hint = "name the images"
+            if isinstance(error, AuthenticationError):
+                error.hint = "log in as a user who may list them, or name the images"
+            raise
 
     def _tags(self, repository: str) -> list[str]:
         try:
             return self._client.tags(repository)
         except ManifestNotFound:
             return []  # registries may list a repository after its last image was deleted
-        except AuthenticationError as error:
-            _log.warning("left out: %s", error)  # some list repositories that the user may not see
+        except IncompleteListing as error:
+            self._leave_out(error)
+            return list(error.names)
+        except DockerCharonError as error:  # some list repositories that the user may not see
+            self._leave_out(error)
             return []
 
     def _image(self, name: str, reference: Reference) -> NamedImage:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from functools import partial
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
-from docker_charon.errors import DockerCharonError
+from docker_charon.errors import DockerCharonError, PayloadError, RegistryError
+from docker_charon.files import is_same_file
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
-from docker_charon.oci.reference import parse_references
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.signature import sign as sign_text
-from docker_charon.payload.volumes import checked_size, parse_size
+from docker_charon.payload.volumes import (
+    base_and_number,
+    checked_size,
+    list_path,
+    parse_size,
+    volume_path,
+)
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
-from docker_charon.registry.client import RegistryClient, open_registry
+from docker_charon.registry.client import RegistryClient, open_source
 from docker_charon.registry.session import Access
+from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.resolve import Resolver
@@ -59,8 +67,8 @@ def make_payload(
         zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
             open and does not need to seek. A path gets the whole payload or stays unchanged. An
             interrupted call leaves what it fetched in ``PATH.partial``, and the next call uses it.
-        docker_images_to_transfer: The images, without the name of the registry:
-            ``repository[:tag][@digest]``.
+        docker_images_to_transfer: The images: ``repository[:tag][@digest]``. The name of the
+            registry may stand before it, and is left out in the payload.
         docker_images_already_transferred: Images that the air-gapped registry has. Blobs that they
             share with the other images are left out. An image in both lists is not carried, but
             the push checks that it is there. Their tags are looked up in ``registry`` now.
@@ -97,24 +105,35 @@ def make_payload(
         InvalidPlatform: The name of a platform is not valid.
         ManifestNotFound: The registry does not have an image, or not for a platform.
         RegistryError: The registry cannot be reached, refuses, or sends wrong content.
-        PayloadError: ``zip_file`` cannot be written, or an earlier payload cannot be read.
+        PayloadError: ``zip_file`` cannot be written or is one of the files that the payload is
+            made from, or an earlier payload cannot be read.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    to_transfer = parse_references(docker_images_to_transfer, "docker_images_to_transfer")
-    already_transferred = parse_references(
-        docker_images_already_transferred, "docker_images_already_transferred"
+    to_transfer = source_references(
+        docker_images_to_transfer, "docker_images_to_transfer", registry, secure=secure
+    )
+    already_transferred = source_references(
+        docker_images_already_transferred,
+        "docker_images_already_transferred",
+        registry,
+        secure=secure,
     )
     if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
-    delivered = _delivered_blobs(payloads_already_transferred)
+    earlier_payloads = _payload_list(payloads_already_transferred)
+    _refuse_own_inputs(zip_file, checked_volume_size, [*earlier_payloads, sign, cacert])
+    delivered = _delivered_blobs(earlier_payloads)
     access = Access(secure, username, password, cacert, cert, anonymous)
-    with open_registry(registry, access, jobs) as client:
+    with open_source(registry, access, jobs) as client:
         resolver = Resolver(client, workers, chosen_platforms)
-        images = resolver.images(to_transfer, include_referrers=include_referrers)
+        images = resolver.images(to_transfer)
         skipped = resolver.images(already_transferred, skip_missing_platforms=True)
+        resolver.check()
+        if include_referrers:
+            images = resolver.with_referrers(images)
         absent = _absent_layers(client, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent)
         log_choices(contents, chosen_platforms)
@@ -159,10 +178,35 @@ def _parse_volume_size(size: int | str | None) -> int | None:
     return checked_size(size)
 
 
-def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
-    """Return the blobs that earlier payloads brought, each with its repositories."""
+def _payload_list(payloads: Iterable[_PayloadFile]) -> list[_PayloadFile]:
     if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
         raise TypeError("payloads_already_transferred is a list of payloads, not a single one")
+    return list(payloads)
+
+
+def _refuse_own_inputs(
+    target: _PayloadFile, volume_size: int | None, inputs: Iterable[object]
+) -> None:
+    """Raise `PayloadError` if the new payload would replace a file that it is made from."""
+    in_volumes = volume_size is not None and isinstance(target, (str, os.PathLike))
+    targets = _volumes(target) if in_volumes else [target]
+    for file in inputs:
+        files = [file, *(_volumes(file) if isinstance(file, (str, os.PathLike)) else ())]
+        if any(is_same_file(one, other) for one in files for other in targets):
+            raise PayloadError(
+                f"{file} is used to make the new payload, which would replace it",
+                hint="write the new payload to another file",
+            )
+
+
+def _volumes(path: Any) -> list[Path]:
+    """Return the list and the first volume of the payload that a path belongs to."""
+    base, _ = base_and_number(Path(path))
+    return [list_path(base), volume_path(base, 1)] if base.name else []
+
+
+def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
+    """Return the blobs that earlier payloads brought, each with its repositories."""
     repositories: dict[Digest, dict[str, None]] = {}
     for file in payloads:
         with open_payload(file) as payload:
@@ -184,5 +228,14 @@ def _absent_layers(
         for needed in RepositoryBlob.of(image)
         if needed.blob.is_non_distributable
     )
-    sizes = workers.map(lambda layer: client.head_blob(layer.repository, layer.digest), layers)
-    return {layer for layer, size in zip(layers, sizes, strict=True) if size is None}
+
+    def is_absent(layer: RepositoryBlob) -> bool:
+        try:
+            return client.head_blob(layer.repository, layer.digest) != layer.blob.size
+        except RegistryError as error:
+            if error.status is None:
+                raise
+            return True  # some registries refuse to answer for these layers
+
+    answers = workers.map(is_absent, layers)
+    return {layer for layer, absent in zip(layers, answers, strict=True) if absent}

@@ -3,111 +3,197 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from docker_charon.errors import ManifestNotFound, RegistryError
+from docker_charon.errors import DockerCharonError, ManifestNotFound, RegistryError
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
-from docker_charon.oci.referrers import fallback_tag, with_referrers
-from docker_charon.registry.client import RegistryClient
+from docker_charon.oci.referrers import cosign_tags
+from docker_charon.registry.client import UNKNOWN_PART, RegistryClient
+from docker_charon.registry.errors import ends_all
+from docker_charon.registry.retry import WHEN_ASKING
+from docker_charon.transfer.blobs import BlobSender
+from docker_charon.transfer.outcome import Outcome, Part
+from docker_charon.transfer.plan import RepositoryBlob
+from docker_charon.transfer.referrer_lists import ReferrerLists
 from docker_charon.workers import Workers
 
-_TRIES = 3  # to change a list of referrers that another client may change at the same time
 
-
-def put_manifests(client: RegistryClient, images: Sequence[PayloadImage], workers: Workers) -> None:
-    """Put the manifests of images and of their referrers; their blobs must be there.
+class ManifestSender:
+    """Puts manifests; their blobs must be there. Nothing is put that is there already.
 
     A tag is set after everything below the image, and after all its referrers: a client that finds
-    the image also finds its signatures.
+    the image also finds its signatures. A manifest that the registry refuses is a failure of the
+    parts that it belongs to. ``arrived`` is called with the name of each image whose tag is set.
     """
-    sender = _ManifestSender(client, workers)
-    carried = [image for image in images if isinstance(image, NamedImage)]
-    sender.put_children(images)
-    sender.put_subjects(carried)
-    sender.put_referrers(images)
-    sender.set_tags(carried)
 
-
-class _ManifestSender:
-    """Puts manifests. It keeps the lists of referrers for a registry that does not do so."""
-
-    def __init__(self, client: RegistryClient, workers: Workers) -> None:
+    def __init__(
+        self,
+        client: RegistryClient,
+        workers: Workers,
+        outcome: Outcome,
+        blobs: BlobSender,
+        arrived: Callable[[str], None],
+    ) -> None:
         self._client = client
         self._workers = workers
-        self._unlisted: dict[Reference, list[Manifest]] = {}
-        """Referrers that the registry does not list, by their subject."""
+        self._outcome = outcome
+        self._blobs = blobs
+        self._arrived = arrived
+        self._lists = ReferrerLists(client)
+        self._manifests = {
+            _by_digest(part, manifest): manifest
+            for part in outcome.parts
+            for manifest in part.graph.manifests
+        }
 
-    def put_children(self, images: Sequence[PayloadImage]) -> None:
+    def put_all(self) -> None:
+        """Put the manifests of all parts that have not failed."""
+        parts = self._outcome.parts
+        images = [part for part in parts if part.referrer is None]
+        referrers = [part for part in parts if part.referrer is not None]
+        self._put_children(parts)
+        subjects = {referrer.image.name for referrer in referrers}
+        self._each(self._put_root, [part for part in images if part.image.name in subjects])
+        for level in _levels(referrers):
+            self._each(self._put_referrer, level)
+            self._add_to_lists(level)
+        self._each(self._set_tag, images)
+        self._add_to_lists(images)
+
+    def _each(self, put: Callable[[Part], None], parts: Sequence[Part]) -> None:
+        """Call ``put`` for the parts that have not failed; its errors are failures of the part."""
+
+        def attempt(part: Part) -> None:
+            try:
+                put(part)
+            except DockerCharonError as error:
+                self._outcome.fail([part], error)
+
+        self._workers.map(attempt, self._outcome.remaining(parts))
+
+    def _put_children(self, parts: Sequence[Part]) -> None:
         """Put the manifests below images and referrers."""
-        children = {
-            _by_digest(image, manifest): manifest
-            for image in images
-            for graph in image.graphs
-            for manifest in graph.manifests[:-1]
-        }
-        self._put_all({r: manifest for r, manifest in children.items() if not manifest.is_index})
-        for reference, manifest in children.items():
-            if manifest.is_index:
-                self._put(reference, manifest)  # one after the other: an index may contain another
-
-    def put_subjects(self, images: Sequence[NamedImage]) -> None:
-        """Put the images that have referrers by their digest."""
-        subjects = [image for image in images if image.referrers]
-        self._put_all({_by_digest(image, image.root): image.root for image in subjects})
-
-    def put_referrers(self, images: Sequence[PayloadImage]) -> None:
-        """Put the referrers by digest or, as cosign does, by tag."""
-        referrers = {
-            Reference(image.reference.repository, referrer.tag, referrer.manifest.digest): (
-                referrer.manifest
-            )
-            for image in images
-            for referrer in image.referrers
-        }
+        owners: dict[Reference, list[Part]] = {}
+        for part in parts:
+            for manifest in part.graph.manifests[:-1]:
+                owners.setdefault(_by_digest(part, manifest), []).append(part)
 
         def put(reference: Reference) -> None:
-            manifest = referrers[reference]
-            if reference.tag is None or self._may_replace(reference, manifest):
-                self._put(reference, manifest)
+            if self._outcome.remaining(owners[reference]):
+                try:
+                    self._ensure(reference, self._manifests[reference])
+                except DockerCharonError as error:
+                    self._outcome.fail(owners[reference], error)
 
-        self._workers.map(put, referrers)
-        self._list_referrers()
+        self._workers.map(put, [r for r in owners if not self._manifests[r].is_index])
+        for reference in owners:
+            if self._manifests[reference].is_index:
+                put(reference)  # one after the other: an index may contain another
 
-    def set_tags(self, images: Sequence[NamedImage]) -> None:
-        """Put the images under their tags."""
-        self._workers.map(self._set_tag, images)
-        self._list_referrers()
+    def _put_root(self, part: Part) -> None:
+        """Put an image by its digest, for the referrers."""
+        root = part.graph.root
+        self._ensure(_by_digest(part, root), root)
 
-    def _set_tag(self, image: NamedImage) -> None:
-        reference, root = image.reference, image.root
-        digest = self._client.head_manifest(reference.repository, reference.target, to_push=True)
-        if digest != root.digest:  # a tag that is right may be immutable
+    def _put_referrer(self, part: Part) -> None:
+        """Put a referrer by digest or, as cosign does, by tag."""
+        root = part.graph.root
+        if part.reference.tag is None:
+            self._ensure(part.reference, root)
+        elif self._may_replace(part.reference, root):
+            self._put(part.reference, root)
+
+    def _set_tag(self, part: Part) -> None:
+        """Put an image under its tag, and check that the registry has it there."""
+        reference, root = part.reference, part.graph.root
+        # A tag that is right may be immutable. If blobs were missing, it can hardly be there.
+        has_sent_blobs = any(map(self._blobs.has_stored, part.blobs))
+        if has_sent_blobs or not self._is_right(reference, root):
             self._put(reference, root)
+            self._client.check_manifest(reference.repository, reference.target, root)
+        self._arrived(part.image.name)
 
-    def _put_all(self, manifests: Mapping[Reference, Manifest]) -> None:
-        self._workers.map(lambda reference: self._put(reference, manifests[reference]), manifests)
+    def _ensure(self, reference: Reference, manifest: Manifest) -> None:
+        """Put a manifest by its digest unless it is there."""
+        if self._is_there(reference):
+            self._lists.check(reference.repository, manifest)
+        else:
+            self._put(reference, manifest)
+
+    def _is_there(self, reference: Reference) -> bool:
+        try:
+            repository, digest = reference.repository, reference.target
+            return self._client.head_manifest(repository, digest, to_push=True) is not None
+        except DockerCharonError as error:
+            if ends_all(error):
+                raise
+            return False  # a question that fails is no answer
+
+    def _is_right(self, reference: Reference, manifest: Manifest) -> bool:
+        """Whether the registry has this manifest under this tag or digest."""
+        try:
+            present = self._client.get_manifest(
+                reference.repository, reference.target, to_push=True, statuses=WHEN_ASKING
+            )
+        except DockerCharonError as error:
+            if ends_all(error):
+                raise
+            return False
+        return present.content == manifest.content
 
     def _put(self, reference: Reference, manifest: Manifest) -> None:
-        """Put a manifest by tag or digest; remember it if the registry must be told its subject."""
-        repository = reference.repository
-        is_listed = self._client.put_manifest(repository, reference.target, manifest)
-        if manifest.subject is not None and not is_listed:
-            subject = Reference(repository, None, manifest.subject.digest)
-            self._unlisted.setdefault(subject, []).append(manifest)
+        """Put a manifest by tag or digest, with what the registry says to lack of it."""
+        repository, target = reference.repository, reference.target
+        try:
+            try:
+                is_listed = self._client.put_manifest(
+                    repository, target, manifest, waits_for_parts=False
+                )
+            except RegistryError as error:
+                if not self._send_parts(repository, manifest, error):
+                    raise
+                is_listed = self._client.put_manifest(repository, target, manifest)
+        except RegistryError as error:
+            # Another client may have put it first, which some registries answer with an error.
+            if ends_all(error) or not self._is_right(reference, manifest):
+                raise
+            self._lists.check(repository, manifest)
+        else:
+            if not is_listed:
+                self._lists.add(repository, manifest)
+
+    def _send_parts(self, repository: str, manifest: Manifest, error: RegistryError) -> bool:
+        """Send what the registry lacks of a manifest, which it has refused with ``error``.
+
+        Return whether the manifest is worth another try. The registry may have said to have what it
+        lacks, or it may be slow to see what it has just taken.
+        """
+        blobs = [blob for blob in manifest.blobs if blob.digest in error.digests]
+        children = [child for child in manifest.manifests if child.digest in error.digests]
+        if error.code not in UNKNOWN_PART and not (blobs or children):
+            return False
+        if not (blobs or children):  # the answer does not name them
+            blobs, children = list(manifest.blobs), list(manifest.manifests)
+        for needed in dict.fromkeys(RepositoryBlob(repository, blob) for blob in blobs):
+            if not self._blobs.has_stored(needed) and not self._blobs.send_again(needed):
+                return False
+        for child in children:
+            reference = Reference(repository, None, child.digest)
+            self._put(reference, self._manifests[reference])
+        return True
 
     def _may_replace(self, reference: Reference, new: Manifest) -> bool:
         """Whether one of cosign's tags may be set: other signatures under it must not be lost."""
         repository, tag = reference.repository, reference.target
         try:
-            present = self._client.get_manifest(repository, tag)
+            present = self._client.get_manifest(repository, tag, to_push=True)
         except ManifestNotFound:
             return True
         if present.digest == new.digest:
             return False
-        lost = {blob.digest for blob in present.blobs[1:]} - {blob.digest for blob in new.blobs}
+        lost = {blob.digest for blob in present.layers} - {blob.digest for blob in new.blobs}
         if lost:
             warnings.warn(
                 f"{self._client.registry} has content under {repository}:{tag} that the payload "
@@ -117,39 +203,39 @@ class _ManifestSender:
             )
         return not lost
 
-    def _list_referrers(self) -> None:
-        """Add referrers to the lists that the registry does not keep itself.
+    def _add_to_lists(self, parts: Sequence[Part]) -> None:
+        """Add referrers to the lists that the registry does not keep itself."""
+        by_root: dict[tuple[str, Digest], list[Part]] = {}
+        for part in parts:
+            by_root.setdefault((part.repository, part.graph.root.digest), []).append(part)
 
-        Distribution-spec 1.1, "Pushing Manifests with Subject", for registries without the API.
-        """
-        unlisted, self._unlisted = self._unlisted, {}
-        self._workers.map(lambda subject: self._list(subject, unlisted[subject]), unlisted)
-
-    def _list(self, subject: Reference, referrers: Sequence[Manifest]) -> None:
-        """Add referrers to the list of one subject, which other clients may change too."""
-        repository, tag = subject.repository, fallback_tag(Digest(subject.target))
-        for _ in range(_TRIES):
+        def update(item: tuple[Reference, Mapping[Digest, Manifest]]) -> None:
+            subject, referrers = item
             try:
-                present = self._client.get_manifest(repository, tag)
-            except ManifestNotFound:
-                present = None
-            if present is not None and not present.is_index:
-                raise RegistryError(
-                    f"{self._client.registry} has an image under {repository}:{tag}, where the "
-                    "list of referrers belongs",
-                    hint="give that image another tag",
-                )
-            new_list = with_referrers(present, referrers)
-            if new_list is None:
-                return
-            self._client.put_manifest(repository, tag, new_list)
-        if with_referrers(self._client.get_manifest(repository, tag), referrers) is not None:
-            raise RegistryError(
-                f"{self._client.registry} does not keep what is put under {repository}:{tag}",
-                hint="push again when no other client writes to that repository",
-            )
+                self._lists.update(subject, list(referrers.values()))
+            except DockerCharonError as error:
+                owners = (by_root.get((subject.repository, digest), []) for digest in referrers)
+                self._outcome.fail([part for several in owners for part in several], error)
+
+        self._workers.map(update, self._lists.take().items())
 
 
-def _by_digest(image: PayloadImage, manifest: Manifest) -> Reference:
-    """Return how a manifest is named by its digest in an image's repository."""
-    return Reference(image.reference.repository, None, manifest.digest)
+def _levels(referrers: Sequence[Part]) -> list[list[Part]]:
+    """Return referrers level by level: those of images, those of these referrers, and so on."""
+    levels: list[list[Part]] = []
+    level_of: dict[tuple[str, str], int] = {}
+    for part in referrers:
+        subject, name = part.graph.root.subject_digest, part.image.name
+        level = level_of.get((name, part.reference.tag or subject or ""), 0)
+        for manifest in part.graph.manifests:
+            for target in (manifest.digest, *cosign_tags(manifest.digest)):
+                level_of[name, target] = level + 1
+        if level == len(levels):
+            levels.append([])
+        levels[level].append(part)
+    return levels
+
+
+def _by_digest(part: Part, manifest: Manifest) -> Reference:
+    """Return how a manifest is named by its digest in the repository of a part."""
+    return Reference(part.repository, None, manifest.digest)

@@ -118,12 +118,14 @@ class PushPlan:
 
     Every blob is uploaded to one repository at most. The ``mounts`` follow the ``uploads``, since
     their source may be the target of an upload. ``missing`` has, for each image that cannot be
-    completed, its name and the blobs that neither the payload nor the registry has.
+    completed, its name and the blobs that neither the payload nor the registry has. ``holders``
+    are the repositories that had a blob before the push.
     """
 
     uploads: tuple[RepositoryBlob, ...]
     mounts: tuple[Mount, ...]
     missing: Mapping[str, tuple[Descriptor, ...]]
+    holders: Mapping[Digest, Collection[str]] = field(default_factory=dict)
 
 
 def needed_blobs(images: Iterable[PayloadImage]) -> list[RepositoryBlob]:
@@ -136,12 +138,14 @@ def plan_push(
     carried: frozenset[Digest],
     holders: Mapping[Digest, Collection[str]],
     non_distributable: frozenset[Digest] = frozenset(),
+    unknown: Collection[RepositoryBlob] = frozenset(),
 ) -> PushPlan:
     """Decide which blobs are uploaded and which are mounted.
 
     ``carried`` are the blobs of the payload, ``holders`` the repositories that have a blob already,
     and ``non_distributable`` the layers that a registry may lack. An image that needs any other
-    blob is left out, and nothing is uploaded for it.
+    blob is left out, and nothing is uploaded for it. ``unknown`` are the blobs about which the
+    registry gave no answer: where nobody else has one, it is taken for present.
     """
     available = carried | non_distributable
     missing: dict[str, tuple[Descriptor, ...]] = {}
@@ -150,7 +154,9 @@ def plan_push(
         unavailable = tuple(
             blob
             for blob in image.blobs
-            if blob.digest not in available and not holders.get(blob.digest)
+            if blob.digest not in available
+            and not holders.get(blob.digest)
+            and RepositoryBlob(image.reference.repository, blob) not in unknown
         )
         if unavailable:
             missing[image.name] = unavailable
@@ -168,4 +174,4 @@ def plan_push(
             mounts.append(Mount(needed, uploads[needed.digest].repository))
         elif needed.digest in carried:
             uploads[needed.digest] = needed
-    return PushPlan(tuple(uploads.values()), tuple(mounts), missing)
+    return PushPlan(tuple(uploads.values()), tuple(mounts), missing, holders)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
-from typing import IO
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import IO, TypeVar
 
-from docker_charon.errors import RegistryError
-from docker_charon.oci.image import PayloadImage
+from docker_charon.errors import PushIncomplete, RegistryError
+from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress
@@ -15,11 +18,15 @@ from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.session import Access
 from docker_charon.transfer.blobs import BlobSender
-from docker_charon.transfer.manifests import put_manifests
-from docker_charon.transfer.plan import PushPlan, RepositoryBlob, plan_push
+from docker_charon.transfer.manifests import ManifestSender
+from docker_charon.transfer.outcome import Outcome, parts_of
+from docker_charon.transfer.plan import PushPlan, plan_push
 from docker_charon.transfer.report import log_push, push_summary
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
+
+_log = logging.getLogger(__name__)
+_PayloadImage = TypeVar("_PayloadImage", bound=PayloadImage)
 
 
 def push_payload_to_registry(
@@ -31,6 +38,7 @@ def push_payload_to_registry(
     password: str | None = None,
     *,
     repository_prefix: str = "",
+    skip_referrers: bool = False,
     allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
@@ -42,7 +50,8 @@ def push_payload_to_registry(
     """Push the images of a payload to a registry.
 
     The payload is checked, and the registry is asked what it has, before anything is written. Tags
-    are set last, so that no tag ever points to an incomplete image.
+    are set last, so that no tag ever points to an incomplete image; then the registry is asked
+    again for each of them. If the registry refuses an image, all others are pushed all the same.
 
     Args:
         registry: The registry to push to: ``host`` or ``host:port``.
@@ -57,6 +66,7 @@ def push_payload_to_registry(
         password: The password of that user. Without both, the logins of Docker or Podman are used.
         repository_prefix: Put before every repository: ``my-image:1`` arrives as
             ``PREFIX/my-image:1``. The returned names do not have it.
+        skip_referrers: Leave out the signatures, SBOMs and other referrers in the payload.
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them, who is logged at level ``INFO``. This is checked first.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
@@ -79,40 +89,112 @@ def push_payload_to_registry(
         DigestMismatch: The payload is damaged.
         ManifestNotFound: With ``strict``: an image that should be there is missing or different.
         BlobNotFound: With ``strict``: a blob that should be there is missing.
-        RegistryError: The registry cannot be reached, or refuses.
+        PushIncomplete: Some images or referrers could not be pushed, for example because a tag is
+            immutable or a blob in the payload is damaged. All others have been pushed.
+        RegistryError: The registry cannot be reached, or refuses everything. If the payload has a
+            single image that cannot be pushed, the error is the reason itself.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
+    """
+    pushed = push_payload(
+        registry,
+        zip_file,
+        Access(secure, username, password, cacert, cert, anonymous),
+        strict=strict,
+        repository_prefix=repository_prefix,
+        skip_referrers=skip_referrers,
+        allowed_signers=allowed_signers,
+        dry_run=dry_run,
+        jobs=jobs,
+        progress=progress,
+        warning_level=3,
+    )
+    if pushed.incomplete is not None:
+        raise pushed.incomplete
+    return [*pushed.destinations]
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The images of a push, by the names that the user gave.
+
+    ``destinations`` are the images that the registry has now, each with its name there.
+    ``left_out`` are those that need something that the registry lacks, each with the reason.
+    ``incomplete`` has those that could not be pushed, if there are any.
+    """
+
+    destinations: Mapping[str, str]
+    left_out: Mapping[str, RegistryError]
+    incomplete: PushIncomplete | None
+
+
+def push_payload(
+    registry: str,
+    zip_file: str | os.PathLike[str] | IO[bytes],
+    access: Access,
+    *,
+    strict: bool,
+    repository_prefix: str,
+    skip_referrers: bool,
+    allowed_signers: str | os.PathLike[str] | None,
+    dry_run: bool,
+    jobs: int,
+    progress: bool | None,
+    warning_level: int = 2,
+) -> Pushed:
+    """Push as `push_payload_to_registry` does, and also return what was left out or has failed.
+
+    ``warning_level`` is the number of calls between a warning and the code that it is for.
     """
     workers = Workers(jobs)
     prefix = checked_prefix(repository_prefix)
-    access = Access(secure, username, password, cacert, cert, anonymous)
     with (
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
         open_registry(registry, access, jobs) as client,
     ):
-        push = _Push(client, payload, prefix, workers)
+        if payload.carries_nothing:
+            _log.warning(
+                "the payload carries nothing to push: it is an inventory, or all its images were "
+                "given as already transferred; give an inventory to make-payload "
+                "(--already-transferred-payload)"
+            )
+        push = _Push(client, payload, prefix, workers, with_referrers=not skip_referrers)
         push.ask_registry()
         for error in push.errors.values():
             if strict:
                 raise error
-            warnings.warn(f"left out: {error}", UserWarning, stacklevel=2)
+            warnings.warn(f"left out: {error}", UserWarning, stacklevel=warning_level)
+        incomplete = None
         if dry_run:
             log_push(push.plan, push.images)
         else:
-            push.write(progress)
-        return push.names
+            incomplete = push.write(progress)
+        failed = incomplete.failed if incomplete is not None else ()
+        destinations = {n: d for n, d in push.destinations.items() if n not in failed}
+        return Pushed(destinations, push.errors, incomplete)
 
 
 class _Push:
     """One push. Each step works on the images that no earlier step has left out."""
 
     def __init__(
-        self, client: RegistryClient, payload: Payload, prefix: str, workers: Workers
+        self,
+        client: RegistryClient,
+        payload: Payload,
+        prefix: str,
+        workers: Workers,
+        *,
+        with_referrers: bool,
     ) -> None:
         self._client = client
         self._payload = payload
         self._workers = workers
-        self._images = [image.under(prefix) for image in payload.all_images]
-        self._skipped = [image.under(prefix) for image in payload.skipped]
+
+        def at_destination(image: _PayloadImage) -> _PayloadImage:
+            image = image.under(prefix)
+            return image if with_referrers else replace(image, referrers=())
+
+        self._skipped = [at_destination(image) for image in payload.skipped]
+        self._images = [*(at_destination(image) for image in payload.images), *self._skipped]
         self._survey = Survey(client, payload, prefix, workers)
         self.plan = PushPlan((), (), {})
         self.errors: dict[str, RegistryError] = {}
@@ -124,9 +206,10 @@ class _Push:
         return [image for image in self._images if image.name not in self.errors]
 
     @property
-    def names(self) -> list[str]:
-        """The names of the images that are not left out, in the order of the payload."""
-        return [name for name in self._payload.names if name not in self.errors]
+    def destinations(self) -> dict[str, str]:
+        """The names at the destination of the images that are not left out, in their order."""
+        references = {image.name: str(image.reference) for image in self.images}
+        return {name: references[name] for name in self._payload.names if name in references}
 
     def ask_registry(self) -> None:
         """Ask what the registry has, plan the rest, and find the images that it cannot get."""
@@ -137,18 +220,37 @@ class _Push:
             self._payload.carried,
             self._survey.holders(images),
             self._payload.non_distributable,
+            self._survey.unknown,
         )
         for name, blobs in self.plan.missing.items():
             self.errors[name] = self._survey.incomplete(name, blobs)
 
-    def write(self, progress: bool | None) -> None:
-        """Send the blobs, then put the manifests and set the tags."""
-        images, plan = self.images, self.plan
+    def write(self, progress: bool | None) -> PushIncomplete | None:
+        """Send the blobs, put the manifests and set the tags; return what has failed of it."""
+        images, plan, names = self.images, self.plan, list(self.destinations)
         sizes = {upload: upload.blob.size for upload in plan.uploads}
         sizes |= {mount.target: 0 for mount in plan.mounts}  # a mount transfers no bytes
-        needed = {image.name: RepositoryBlob.of(image) for image in images}
-        with Progress("Pushing", sizes, needed, progress) as shown_progress:
-            sender = BlobSender(self._client, self._payload, self._workers, shown_progress)
-            uploaded = sender.send(plan)
-            put_manifests(self._client, images, self._workers)
-            shown_progress.sum_up(push_summary(images, uploaded, self._payload.non_distributable))
+        outcome = Outcome(self._client, parts_of(images))
+        with Progress("Pushing", sizes, dict.fromkeys(names), progress) as shown_progress:
+            for image in images:
+                if isinstance(image, SkippedImage):
+                    shown_progress.complete(image.name)
+            blobs = BlobSender(
+                self._client,
+                self._payload,
+                self._workers,
+                shown_progress,
+                outcome,
+                self._survey.doubtful,
+            )
+            blobs.send(plan)
+            manifests = ManifestSender(
+                self._client, self._workers, outcome, blobs, shown_progress.complete
+            )
+            manifests.put_all()
+            incomplete = outcome.incomplete(names)
+            if incomplete is None:
+                shown_progress.sum_up(
+                    push_summary(images, blobs.uploaded, self._payload.non_distributable)
+                )
+        return incomplete

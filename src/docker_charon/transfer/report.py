@@ -126,7 +126,7 @@ def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
 
 def push_summary(
     images: Sequence[PayloadImage],
-    uploaded: Sequence[RepositoryBlob],
+    uploaded: Collection[RepositoryBlob],
     non_distributable: Collection[Digest],
 ) -> str:
     """Return what a push has done, as text.

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from docker_charon.errors import InvalidManifest, ManifestNotFound
+from docker_charon.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    DigestMismatch,
+    DockerCharonError,
+    InvalidManifest,
+    ManifestNotFound,
+    RegistryError,
+)
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image, NamedImage, Referrer, config_platform
+from docker_charon.oci.image import Image, NamedImage, config_platform
 from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.registry.client import RegistryClient
+from docker_charon.transfer.names import hint_for_missing
 from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
+from docker_charon.transfer.referrers import ReferrerFinder
 from docker_charon.workers import Workers
 
-_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_REFUSED = (400, 403, 404, 405)
+"""How registries answer to a digest where they know only tags."""
+_MOST_HINTS = 10
+"""Missing images for which the registry is asked for other names."""
 
 
 class Resolver:
@@ -35,25 +49,24 @@ class Resolver:
         self._platforms = platforms
         self._roots: dict[Reference, Manifest] = {}
         self._manifests: dict[Digest, Manifest] = {}
+        self._failures: dict[Reference, DockerCharonError] = {}
+        self._asked: dict[Reference, None] = {}
+        self._missing: set[Reference] = set()
+        """The images that the registry does not have at all."""
 
     def images(
-        self,
-        references: Mapping[str, Reference],
-        *,
-        include_referrers: bool = False,
-        skip_missing_platforms: bool = False,
+        self, references: Mapping[str, Reference], *, skip_missing_platforms: bool = False
     ) -> list[NamedImage]:
         """Return the images for ``references`` by name, in that order.
 
-        ``include_referrers`` adds what refers to the images. ``skip_missing_platforms`` leaves out
-        the platforms that an image does not have, and images without any.
-
-        Raises `ManifestNotFound` for an image, a platform or a referrer that is missing.
+        ``skip_missing_platforms`` leaves out the platforms that an image does not have, and images
+        without any. Images that cannot be transferred are left out as well: `check` tells them.
         """
         unique = list(dict.fromkeys(references.values()))
+        self._asked.update(dict.fromkeys(unique))
         new = [reference for reference in unique if reference not in self._roots]
-        self._roots.update(zip(new, self._workers.map(self._root, new), strict=True))
-        roots = {reference: self._roots[reference] for reference in unique}
+        self._roots.update(self._of_each(self._root, new))
+        roots = {ref: self._roots[ref] for ref in unique if ref in self._roots}
         if self._platforms:
 
             def select(reference: Reference) -> Manifest | None:
@@ -61,140 +74,172 @@ class Resolver:
                     reference, roots[reference], skip_missing=skip_missing_platforms
                 )
 
-            selected = zip(unique, self._workers.map(select, unique), strict=True)
-            roots = {reference: root for reference, root in selected if root is not None}
+            selected = self._of_each(select, roots)
+            roots = {ref: root for ref, root in selected.items() if root is not None}
         self._fetch_below(roots)
-        images = {
-            reference: Image.collect(root, self._child(reference.repository))
-            for reference, root in roots.items()
-        }
-        referrers = self._referrers(images) if include_referrers else {}
+        images = self._of_each(lambda ref: Image.collect(roots[ref], self._child(ref)), roots)
         return [
-            NamedImage(name, reference, images[reference], referrers.get(reference, ()))
+            NamedImage(name, reference, images[reference])
             for name, reference in references.items()
             if reference in images
         ]
 
+    def check(self) -> None:
+        """Raise an error that names every image that cannot be transferred, if there is one.
+
+        It is the image's own error, or `ManifestNotFound` for several images.
+        """
+        failures = {ref: self._failures[ref] for ref in self._asked if ref in self._failures}
+        if not failures:
+            return
+        if self._client.doubt is not None and len(failures) == len(self._asked):
+            raise self._client.doubt
+        for reference in [ref for ref in failures if ref in self._missing][:_MOST_HINTS]:
+            error = failures[reference]
+            error.hint = hint_for_missing(self._client, reference) or error.hint
+        if len(failures) == 1:
+            raise next(iter(failures.values()))
+        reasons = "; ".join(_reason(reference, error) for reference, error in failures.items())
+        raise ManifestNotFound(
+            f"{len(failures)} of {len(self._asked)} images cannot be transferred from "
+            f"{self._client.registry}: {reasons}",
+            hint="correct the list of images, and run the same command again",
+        )
+
     def image(self, name: str, reference: Reference) -> NamedImage:
         """Return one image, for every platform, with one request after the other."""
         root = self._root(reference)
-        return NamedImage(name, reference, Image.collect(root, self._child(reference.repository)))
+        return NamedImage(name, reference, Image.collect(root, self._child(reference)))
 
-    def _referrers(
-        self, images: Mapping[Reference, Image]
-    ) -> dict[Reference, tuple[Referrer, ...]]:
-        """Return what refers to the images or to manifests below them, and what refers to that."""
-        referrers: dict[Reference, list[Referrer]] = {}  # by subject
-        subjects = [s for reference, image in images.items() for s in _subjects(reference, image)]
-        while new := [subject for subject in dict.fromkeys(subjects) if subject not in referrers]:
-            referrers.update(zip(new, self._workers.map(self._direct_referrers, new), strict=True))
-            subjects = [
-                subject_below
-                for subject in new
-                for referrer in referrers[subject]
-                for subject_below in _subjects(subject, referrer.image)
-            ]
+    def with_referrers(self, images: Iterable[NamedImage]) -> list[NamedImage]:
+        """Return images with what refers to them; raises as `ReferrerFinder.find` does."""
+        images = list(images)
+        finder = ReferrerFinder(
+            self._client,
+            self._workers,
+            lambda repository: self._child(Reference(repository, None, None)),
+        )
+        referrers = finder.find({image.reference: image.image for image in images})
+        return [replace(image, referrers=referrers[image.reference]) for image in images]
 
-        def all_referrers(reference: Reference, image: Image) -> tuple[Referrer, ...]:
-            unique: dict[tuple[Digest, str | None], Referrer] = {}
-            graphs = [image]
-            for graph in graphs:  # it grows meanwhile
-                for subject in _subjects(reference, graph):
-                    for referrer in referrers[subject]:
-                        key = referrer.manifest.digest, referrer.tag
-                        if key not in unique:
-                            unique[key] = referrer
-                            graphs.append(referrer.image)
-            return tuple(unique.values())
+    def _of_each(
+        self, function: Callable[[Reference], _T], references: Iterable[Reference]
+    ) -> dict[Reference, _T]:
+        """Return the results for references, without those that fail: `check` tells them."""
+        references = list(references)
+        results = self._workers.map(
+            lambda reference: self.attempt(reference, lambda: (function(reference),)), references
+        )
+        pairs = zip(references, results, strict=True)
+        return {reference: result[0] for reference, result in pairs if result is not None}
 
-        return {reference: all_referrers(reference, image) for reference, image in images.items()}
+    def attempt(self, reference: Reference, task: Callable[[], _T]) -> _T | None:
+        """Return the result of a task for one image, or ``None`` if it fails: `check` tells it.
 
-    def _direct_referrers(self, subject: Reference) -> list[Referrer]:
-        """Fetch what refers to one manifest: what the registry lists, and cosign's tags."""
-        repository, digest = subject.repository, Digest(subject.target)
-        child = self._child(repository)
-        descriptors = self._client.referrers(repository, digest)
-        manifests: list[tuple[Manifest, str | None]] = []
-        for descriptor in self._fallback(subject) if descriptors is None else descriptors:
-            try:
-                manifest = child(descriptor)
-            except ManifestNotFound:
-                raise ManifestNotFound(
-                    f"{self._client.registry} lists {descriptor.digest} among the referrers of "
-                    f"{subject}, and does not have it",
-                    hint="make the payload without referrers, or push that referrer again",
-                ) from None
-            if manifest.subject_digest == digest:
-                manifests.append((manifest, None))
-            else:
-                _log.warning(
-                    "%s@%s is left out: it is listed among the referrers of %s but does not refer "
-                    "to it",
-                    repository,
-                    descriptor.digest,
-                    digest,
-                )
-        for tag in cosign_tags(digest):
-            try:
-                manifest = self._client.get_manifest(repository, tag)
-            except ManifestNotFound:
-                continue
-            manifests.append((self._manifests.setdefault(manifest.digest, manifest), tag))
-        return [Referrer(Image.collect(manifest, child), tag) for manifest, tag in manifests]
-
-    def _fallback(self, subject: Reference) -> Sequence[Descriptor]:
-        """Return the list of referrers in a registry that has no API for them."""
+        Raises an error that would concern the other images as well.
+        """
+        self._asked[reference] = None
         try:
-            index = self._client.get_manifest(
-                subject.repository, fallback_tag(Digest(subject.target))
-            )
-        except ManifestNotFound:
-            return ()
-        return (*index.manifests, *(index.blobs if index.is_index else ()))
+            return task()
+        except DockerCharonError as error:
+            if not _is_of_one_image(error):
+                raise
+            self._failures.setdefault(reference, error)
+            return None
 
     def _root(self, reference: Reference) -> Manifest:
-        manifest = self._client.get_manifest(reference.repository, reference.source)
+        try:
+            manifest = self._client.get_manifest(reference.repository, reference.source)
+        except RegistryError as error:
+            if isinstance(error, ManifestNotFound):
+                self._missing.add(reference)
+            if error.status not in _REFUSED or reference.digest is None or reference.tag is None:
+                raise
+            manifest = self._by_tag(reference, reference.tag, reference.digest, error)
         return self._manifests.setdefault(manifest.digest, manifest)
 
-    def _child(self, repository: str) -> Callable[[Descriptor], Manifest]:
-        """Return a function that fetches manifests below an index of ``repository``."""
+    def _by_tag(
+        self, reference: Reference, tag: str, digest: Digest, error: RegistryError
+    ) -> Manifest:
+        """Return an image by its tag: caches may know a tag, and not yet its digest."""
+        try:
+            manifest = self._client.get_manifest(reference.repository, tag)
+        except RegistryError:
+            raise error from None
+        if not manifest.has_digest(digest):
+            raise ManifestNotFound(
+                f"{self._client.registry} has no {reference}: its tag {tag} is {manifest.digest}",
+                hint="leave out the digest to carry what the tag names now",
+                status=404,
+            )
+        return Manifest.parse(manifest.content, manifest.media_type, digest)
+
+    def _child(self, parent: Reference) -> Callable[[Descriptor], Manifest]:
+        """Return a function that fetches manifests below ``parent``, from its repository."""
+        repository = parent.repository
 
         def fetch(descriptor: Descriptor) -> Manifest:
             known = self._manifests.get(descriptor.digest)
             if known is not None and known.descriptor.size == descriptor.size:
                 return known
-            if descriptor.media_type not in MANIFEST_TYPES:
+            if descriptor.media_type and descriptor.media_type not in MANIFEST_TYPES:
                 raise InvalidManifest(
                     f"{repository}@{descriptor.digest} on {self._client.registry}: its media "
                     f"type is {descriptor.media_type[:100]!r}"
                 )
-            manifest = known or self._client.get_manifest(repository, descriptor.digest)
+            try:
+                manifest = known or self._client.get_manifest(repository, descriptor.digest)
+            except ManifestNotFound:
+                raise self._part_not_found(parent, descriptor) from None
             manifest = Manifest.of(descriptor, manifest.content)
             return self._manifests.setdefault(descriptor.digest, manifest)
 
         return fetch
 
+    def _part_not_found(self, parent: Reference, part: Descriptor) -> ManifestNotFound:
+        platform = part.platform
+        purpose = f" for {platform}" if platform is not None and platform.is_known else ""
+        return ManifestNotFound(
+            f"{self._client.registry} lacks a part of {parent}: the manifest {part.digest}"
+            f"{purpose}",
+            hint="choose platforms that it has with --platform OS/ARCH (platforms=)",
+            status=404,
+        )
+
     def _fetch_below(self, roots: Mapping[Reference, Manifest]) -> None:
-        """Fetch all manifests below the roots, level by level."""
-        level = [(reference.repository, root) for reference, root in roots.items()]
+        """Fetch all manifests below the roots, level by level.
+
+        A manifest that cannot be fetched is left out: its index is fetched again for each image.
+        """
+        level = list(roots.items())
         seen = {root.digest for root in roots.values()}
         while level:
-            children: dict[Digest, tuple[str, Descriptor]] = {}
-            for repository, manifest in level:
+            children: dict[Digest, tuple[Reference, Descriptor]] = {}
+            for parent, manifest in level:
                 for descriptor in manifest.manifests:
                     if descriptor.digest not in seen:
-                        children.setdefault(descriptor.digest, (repository, descriptor))
+                        children.setdefault(descriptor.digest, (parent, descriptor))
             seen.update(children)
-            level = self._workers.map(
-                lambda child: (child[0], self._child(child[0])(child[1])), children.values()
-            )
+            fetched = self._workers.map(self._fetch_child, children.values())
+            level = [child for child in fetched if child is not None]
+
+    def _fetch_child(
+        self, child: tuple[Reference, Descriptor]
+    ) -> tuple[Reference, Manifest] | None:
+        parent, descriptor = child
+        try:
+            return parent, self._child(parent)(descriptor)
+        except DockerCharonError as error:
+            if not _is_of_one_image(error):
+                raise
+            return None
 
     def _select_platforms(
         self, reference: Reference, root: Manifest, *, skip_missing: bool
     ) -> Manifest | None:
         """Return what the platforms need of an image; ``None`` if it has nothing for them."""
         repository, name = reference.repository, str(reference)
-        child = self._child(repository)
+        child = self._child(reference)
         if not root.is_index:
             platform = self._platform_of(repository, root)
             if platform is None:  # an artifact has no platform
@@ -226,6 +271,18 @@ class Resolver:
             ) from None
 
 
-def _subjects(reference: Reference, image: Image) -> list[Reference]:
-    """Return the manifests of an image, by digest: each may be the subject of referrers."""
-    return [Reference(reference.repository, None, m.digest) for m in image.manifests]
+def _is_of_one_image(error: DockerCharonError) -> bool:
+    """Whether an error concerns one image, so that the others can be asked for."""
+    if isinstance(error, ConnectionFailed):
+        return False
+    if isinstance(error, AuthenticationError):
+        return not error.login_refused
+    if isinstance(error, RegistryError):
+        return error.status is None or (error.status < 500 and error.status != 429)
+    return isinstance(error, (InvalidManifest, DigestMismatch))
+
+
+def _reason(reference: Reference, error: DockerCharonError) -> str:
+    """Return why an image cannot be transferred, as a part of one line."""
+    name = "" if isinstance(error, ManifestNotFound) else f"{reference}: "  # that names it itself
+    return f"{name}{error.message}{f' ({error.hint})' if error.hint else ''}"

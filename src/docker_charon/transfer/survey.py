@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from docker_charon.errors import (
-    AuthenticationError,
     BlobNotFound,
+    DigestMismatch,
     InvalidManifest,
     ManifestNotFound,
     RegistryError,
@@ -16,32 +16,43 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
+from docker_charon.progress import counted
+from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
-_HINT = "make the payload again without giving that image as already transferred"
+_HINT = (
+    "push the earlier payload first, under the same --repository-prefix, or make this payload "
+    "again from an inventory of that registry (make-inventory)"
+)
 
 
 class PresentBlobs:
-    """Which blobs the repositories of a registry have; the registry is asked once for each."""
+    """What the repositories of a registry have of blobs; the registry is asked once for each."""
 
     def __init__(self, client: RegistryClient, workers: Workers) -> None:
         self._client = client
         self._workers = workers
-        self._is_present: dict[RepositoryBlob, bool] = {}
+        self._states: dict[RepositoryBlob, BlobState] = {}
 
-    def has(self, needed: RepositoryBlob, *, to_push: bool = False) -> bool:
-        """Whether a repository has a blob of the right size; ``to_push`` as in `head_blob`."""
-        if needed not in self._is_present:
-            size = self._client.head_blob(needed.repository, needed.digest, to_push=to_push)
-            self._is_present[needed] = size == needed.blob.size
-        return self._is_present[needed]
+    def state(self, needed: RepositoryBlob, *, to_push: bool = False) -> BlobState:
+        """Return what a repository has of a blob; ``to_push`` as in `blob_state`."""
+        if needed not in self._states:
+            self._states[needed] = self._client.blob_state(
+                needed.repository, needed.blob, to_push=to_push
+            )
+        return self._states[needed]
+
+    def has(self, needed: RepositoryBlob) -> bool:
+        """Whether a repository has a blob."""
+        return self.state(needed) is BlobState.PRESENT
 
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers."""
-        unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._is_present]
-        self._workers.map(lambda needed: self.has(needed, to_push=to_push), unknown)
+        unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
+        self._workers.map(lambda needed: self.state(needed, to_push=to_push), unknown)
 
 
 class Survey:
@@ -55,6 +66,10 @@ class Survey:
         self._prefix = prefix
         self._workers = workers
         self._present = PresentBlobs(client, workers)
+        self.doubtful: frozenset[RepositoryBlob] = frozenset()
+        """Blobs that the registry has damaged, or about which it gave no answer."""
+        self.unknown: frozenset[RepositoryBlob] = frozenset()
+        """Those of ``doubtful`` about which it gave no answer."""
 
     def missing_images(self, skipped: Sequence[SkippedImage]) -> dict[str, RegistryError]:
         """Return an error for each skipped image that the registry lacks, by the image's name."""
@@ -92,6 +107,11 @@ class Survey:
             repositories = holders.setdefault(needed.digest, [])
             if self._present.has(needed):
                 repositories.append(needed.repository)
+        states = {needed: self._present.state(needed) for needed in needed_by_images}
+        self.unknown = frozenset(n for n, state in states.items() if state is BlobState.UNKNOWN)
+        self.doubtful = self.unknown | {
+            needed for needed, state in states.items() if state is BlobState.DAMAGED
+        }
         unavailable = [
             blob
             for digest, blob in blobs.items()
@@ -109,15 +129,22 @@ class Survey:
         # An inventory has the registry's own names, which contain the prefix already.
         with_prefix = (prefixed(self._prefix, repository) for repository in named)
         for repository in dict.fromkeys((*with_prefix, *named)):
-            try:
-                if self._present.has(RepositoryBlob(repository, blob)):
-                    return repository
-            except AuthenticationError:
-                continue  # it belongs to another user, or does not exist
+            if self._present.has(RepositoryBlob(repository, blob)):
+                return repository
         return None
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
         """Return an error if the registry does not have a skipped image as it was at the source."""
+        try:
+            return self._compare(skipped)
+        except RegistryError as error:
+            if ends_all(error):
+                raise
+            return error
+        except (InvalidManifest, DigestMismatch) as error:
+            return self._not_found(f"has a damaged manifest in {skipped.name}: {error}")
+
+    def _compare(self, skipped: SkippedImage) -> RegistryError | None:
         client, repository = self._client, skipped.reference.repository
         try:
             root = client.get_manifest(repository, skipped.reference.target)
@@ -147,9 +174,10 @@ class Survey:
 
     def incomplete(self, name: str, missing: Sequence[Descriptor]) -> BlobNotFound:
         """Return the error for an image whose ``missing`` blobs nobody has."""
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        registry, count = self._client.registry, len(missing)
+        more = f" and {count - 1} more" if count > 1 else ""
         return BlobNotFound(
-            f"{self._client.registry} lacks the blob {missing[0].digest}{more} of {name}, and the "
-            "payload does not carry it",
+            f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
+            f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
             hint=_HINT,
         )

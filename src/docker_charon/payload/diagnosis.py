@@ -1,0 +1,146 @@
+"""A diagnosis: what a file or a directory is that was taken for a payload."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tarfile
+import zipfile
+from collections.abc import Collection
+from typing import IO
+
+from docker_charon.errors import PayloadError
+from docker_charon.payload.archive import Archive
+from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH
+
+_COPY_AGAIN = "copy it again from where it was made"
+_UNZIP = "unzip the file, and name the directory"
+_DOCKER_SAVE = ("manifest.json", "repositories")
+_MOST_MEMBERS = 10_000  # of a tar that are looked at
+_LONGEST_END = 66 * 1024  # bytes of the end of a zip in which its last record is
+_END_OF_ZIP = b"PK\5\6"
+
+_STARTS = {
+    b"\x1f\x8b": "compressed with gzip",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ\0": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a RAR archive",
+}
+"""What files are that begin with these bytes: something has packed the payload again."""
+_METHODS = {
+    9: "Deflate64",
+    12: "bzip2",
+    14: "LZMA",
+    93: "Zstandard",
+    95: "xz",
+    98: "PPMd",
+    99: "AES encryption",
+}
+"""The names of methods of compression (APPNOTE 6.3, section 4.4.5)."""
+_READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # deflated if it was zipped again
+_ENCRYPTED = 0x1
+
+
+def unusual_compression(info: zipfile.ZipInfo) -> str | None:
+    """Return why the content of an entry cannot be read; ``None`` if it can be."""
+    if info.flag_bits & _ENCRYPTED:
+        return "is encrypted with a password"
+    if info.compress_type not in _READABLE:
+        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
+        return f"is compressed with {method}, which is not supported"
+    return None
+
+
+def what_file_is(file: IO[bytes], name: str, problem: str) -> PayloadError:
+    """Return an error that says what a seekable file is that cannot be read as a zip."""
+    damaged = f"{name} is not a payload, or was cut short on its way"
+    start, end = b"", b""
+    with contextlib.suppress(OSError, ValueError):
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LONGEST_END))
+        end = file.read(_LONGEST_END)
+        file.seek(0)
+        start = file.read(512)
+        if not size:
+            return PayloadError(
+                f"{damaged}: it is empty", hint="look for an error where it was made"
+            )
+    if not start.strip(b"\0"):
+        return PayloadError(f"{damaged}: it begins with zeros", hint=_COPY_AGAIN)
+    if start.startswith(b"PK\3\4") and _END_OF_ZIP not in end:
+        return PayloadError(
+            f"{damaged}: its end is missing",
+            hint=f"{_COPY_AGAIN}, or make it again if that was interrupted",
+        )
+    if _END_OF_ZIP in end and not start.startswith(b"PK"):
+        return PayloadError(
+            f"{name} is the end of a zip: it was cut, and its beginning is missing",
+            hint=_COPY_AGAIN,
+        )
+    for magic, kind in _STARTS.items():
+        if start.startswith(magic):
+            return PayloadError(
+                f"{name} is not a payload: it is {kind}", hint="unpack it, and name what is inside"
+            )
+    if start[257:262] == b"ustar":
+        return _what_tar_is(file, name)
+    if start.lstrip().startswith(b"<"):
+        return PayloadError(
+            f"{name} is not a payload: it is a web page, perhaps the answer to a failed download",
+            hint="download the payload again",
+        )
+    return PayloadError(f"{damaged}: {problem}", hint=_COPY_AGAIN)
+
+
+def _what_tar_is(file: IO[bytes], name: str) -> PayloadError:
+    paths: list[str] = []
+    with contextlib.suppress(tarfile.TarError, OSError, ValueError, OverflowError, EOFError):
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            paths = [member.name for member in itertools.islice(tar, _MOST_MEMBERS)]
+    kind, hint = _what_paths_are(paths, "tar", "unpack it, and name the directory")
+    return PayloadError(f"{name} is not a payload: {kind or 'it is a tar'}", hint=hint)
+
+
+def what_archive_is(archive: Archive, missing: str) -> PayloadError:
+    """Return an error that says what an archive is that lacks the entry ``missing``."""
+    problem = f"this {archive.kind} is not a payload: it has no {missing}"
+    if missing != DESCRIPTOR_PATH:
+        return PayloadError(problem)
+    unpack = _UNZIP if archive.kind == "zip" else ""
+    kind, hint = _what_paths_are(archive.entries, archive.kind, unpack)
+    return PayloadError(f"{problem}; {kind}" if kind else problem, hint=hint if kind else "")
+
+
+def _what_paths_are(paths: Collection[str], container: str, unpack: str) -> tuple[str, str]:
+    """Return what an archive with these paths is, or nothing, and a hint."""
+    plain = {path.removeprefix("./") for path in paths}
+    folders = [
+        path.removesuffix(DESCRIPTOR_PATH)
+        for path in plain
+        if f"/{path}".endswith(f"/{DESCRIPTOR_PATH}")
+    ]
+    zips = sorted(path for path in plain if path.endswith((".zip", ".zip.001")))
+    if folders:
+        folder = min(folders, key=len)
+        if not folder:
+            return f"it is a {container} of an unzipped payload", unpack
+        first = "unpack it, and name" if unpack else "name"
+        return f"the payload is in the folder {folder} inside", f"{first} that folder"
+    if zips:
+        first = "unzip it, and name" if unpack else "name"
+        return f"it has the file {zips[0]} inside", f"{first} that file"
+    if any(path in plain for path in _DOCKER_SAVE):
+        return (
+            f"it is a {container} of docker save",
+            "load it with docker load, or copy it with skopeo copy docker-archive:FILE",
+        )
+    if LAYOUT_PATH in plain and INDEX_PATH in plain:
+        return (
+            f"it is an OCI image layout in a {container}, of another program",
+            "copy it with skopeo copy oci-archive:FILE, or oci:DIRECTORY",
+        )
+    return "", unpack

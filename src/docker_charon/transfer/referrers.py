@@ -1,0 +1,189 @@
+"""The referrers of images: signatures, SBOMs and other artifacts that a registry lists or tags.
+
+They are optional: a registry that does not answer the question does not end a transfer. A referrer
+that it lists and cannot deliver does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from docker_charon.errors import (
+    ConnectionFailed,
+    DockerCharonError,
+    InvalidManifest,
+    ManifestNotFound,
+    RegistryError,
+)
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import Image, Referrer
+from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.reference import Reference
+from docker_charon.oci.referrers import cosign_tags, fallback_tag
+from docker_charon.registry.client import RegistryClient
+from docker_charon.workers import Workers
+
+Child = Callable[[Descriptor], Manifest]
+"""Fetches a manifest by its descriptor."""
+
+_T = TypeVar("_T")
+_API = "the list of referrers"
+_TAG = "the tag of the list of referrers"
+_COSIGN = "the tags of cosign's signatures and attestations"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A manifest that may have referrers: its repository, and the digests that it is known by."""
+
+    repository: str
+    digests: tuple[Digest, ...]
+
+    @classmethod
+    def of(cls, repository: str, image: Image) -> list[_Subject]:
+        """Return the manifests of an image: each may be the subject of referrers."""
+        return [cls(repository, manifest.digests) for manifest in image.manifests]
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digests[0]}"
+
+
+class ReferrerFinder:
+    """Finds the referrers of images at one registry. ``child`` fetches from a repository."""
+
+    def __init__(
+        self, client: RegistryClient, workers: Workers, child: Callable[[str], Child]
+    ) -> None:
+        self._client = client
+        self._workers = workers
+        self._child = child
+        self._warned: set[tuple[str, str]] = set()
+        self._unavailable: set[tuple[str, str]] = set()
+
+    def find(self, images: Mapping[Reference, Image]) -> dict[Reference, tuple[Referrer, ...]]:
+        """Return what refers to the images or to manifests below them, and what refers to that.
+
+        A question that the registry refuses is logged as a warning. Raises `ManifestNotFound` for a
+        referrer that it lists and does not have, and for a list of which only a part arrives.
+        """
+        referrers: dict[_Subject, list[Referrer]] = {}
+        subjects = [
+            subject
+            for reference, image in images.items()
+            for subject in _Subject.of(reference.repository, image)
+        ]
+        while new := [subject for subject in dict.fromkeys(subjects) if subject not in referrers]:
+            referrers.update(zip(new, self._workers.map(self._direct, new), strict=True))
+            subjects = [
+                subject_below
+                for subject in new
+                for referrer in referrers[subject]
+                for subject_below in _Subject.of(subject.repository, referrer.image)
+            ]
+
+        def all_referrers(repository: str, image: Image) -> tuple[Referrer, ...]:
+            unique: dict[tuple[Digest, str | None], Referrer] = {}
+            graphs = [image]
+            for graph in graphs:  # it grows meanwhile
+                for subject in _Subject.of(repository, graph):
+                    for referrer in referrers[subject]:
+                        key = referrer.manifest.digest, referrer.tag
+                        if key not in unique:
+                            unique[key] = referrer
+                            graphs.append(referrer.image)
+            return tuple(unique.values())
+
+        return {
+            reference: all_referrers(reference.repository, image)
+            for reference, image in images.items()
+        }
+
+    def _direct(self, subject: _Subject) -> list[Referrer]:
+        """Fetch what refers to one manifest: what the registry lists, and cosign's tags."""
+        child = self._child(subject.repository)
+        listed = [self._listed(subject, digest) for digest in subject.digests]
+        unique = {descriptor.digest: descriptor for several in listed for descriptor in several}
+        manifests: list[tuple[Manifest, str | None]] = []
+        for descriptor in unique.values():
+            manifest = self._announced(subject, descriptor, child)
+            if manifest.subject_digest in subject.digests:
+                manifests.append((manifest, None))
+            else:
+                _log.warning(
+                    "%s@%s is left out: it is listed among the referrers of %s but does not refer "
+                    "to it",
+                    subject.repository,
+                    descriptor.digest,
+                    subject.digests[0],
+                )
+        for tag in (tag for digest in subject.digests for tag in cosign_tags(digest)):
+            tagged = self._tagged(subject.repository, tag, _COSIGN)
+            if tagged is not None:
+                manifests.append((tagged, tag))
+        return [Referrer(Image.collect(manifest, child), tag) for manifest, tag in manifests]
+
+    def _announced(self, subject: _Subject, descriptor: Descriptor, child: Child) -> Manifest:
+        """Fetch a referrer that is on the list."""
+        try:
+            return child(descriptor)
+        except ManifestNotFound:
+            raise ManifestNotFound(
+                f"{self._client.registry} lists {descriptor.digest} among the referrers of "
+                f"{subject}, and does not have it",
+                hint="make the payload without referrers, or push that referrer again",
+            ) from None
+
+    def _listed(self, subject: _Subject, digest: Digest) -> Iterable[Descriptor]:
+        """Return the list of referrers: the registry's, or that of clients where it has none."""
+        repository = subject.repository
+        listed = self._ask(repository, _API, lambda: self._client.referrers(repository, digest))
+        if listed is not None:
+            return listed
+        index = self._tagged(repository, fallback_tag(digest), _TAG)
+        # Some registries take this tag for the digest of the subject.
+        if index is None or index.digest in subject.digests or not index.is_index:
+            return ()
+        return (*index.manifests, *index.layers)
+
+    def _tagged(self, repository: str, tag: str, question: str) -> Manifest | None:
+        """Return the manifest under a tag, or ``None`` if none is there, or none can be read."""
+        try:
+            return self._ask(
+                repository, question, lambda: self._client.get_manifest(repository, tag)
+            )
+        except ManifestNotFound:
+            return None
+        except InvalidManifest as error:
+            self._warn(repository, question, error)
+            return None
+
+    def _ask(self, repository: str, question: str, ask: Callable[[], _T]) -> _T | None:
+        """Return an answer, or ``None`` if the registry refuses one; a warning says so once."""
+        if (repository, question) in self._unavailable:
+            return None
+        try:
+            return ask()
+        except ManifestNotFound:
+            raise
+        except RegistryError as error:
+            refusal = error
+        if isinstance(refusal, ConnectionFailed) or (refusal.status or 0) >= 500:
+            self._unavailable.add((repository, question))  # each try would take long
+        self._warn(repository, question, refusal)
+        return None
+
+    def _warn(self, repository: str, question: str, error: DockerCharonError) -> None:
+        if (repository, question) not in self._warned:
+            self._warned.add((repository, question))
+            _log.warning(
+                "%s: %s cannot be read, so there may be referrers that are not carried: %s",
+                repository,
+                question,
+                error.message,
+            )
