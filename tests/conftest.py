@@ -55,8 +55,8 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait between two tries for almost no time."""
-    monkeypatch.setattr(session, "RETRY", RetryPolicy(backoff=0.001))
+    """Wait for almost no time between two tries, and for no registry that is away."""
+    monkeypatch.setattr(session, "RETRY", RetryPolicy(backoff=0.001, when_away=False))
 
 
 @pytest.fixture

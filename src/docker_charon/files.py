@@ -10,9 +10,10 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 if sys.platform == "win32":
     import msvcrt
@@ -94,6 +95,23 @@ def set_size(file: IO[bytes], size: int) -> None:
     except OSError as error:
         if error.errno not in _REFUSED or current > size:
             raise
+
+
+def is_same_file(one: Any, other: Any) -> bool:
+    """Return whether two files, each a path or an open file, are the same regular file."""
+    first, second = _status(one), _status(other)
+    return first is not None and second is not None and os.path.samestat(first, second)
+
+
+def _status(file: Any) -> os.stat_result | None:
+    """Return the status of a regular file; ``None`` for a device, a pipe, or a file in memory."""
+    try:
+        path = file if isinstance(file, (str, os.PathLike)) else file.fileno()
+        status = os.stat(path)  # noqa: PTH116  # of a descriptor, too
+    except (AttributeError, OSError, ValueError, TypeError):
+        return None
+    # Some network shares give every file the number 0.
+    return status if stat.S_ISREG(status.st_mode) and status.st_ino else None
 
 
 def copy_mode(source: Path, target: Path) -> None:

@@ -369,6 +369,16 @@ def test_names_may_begin_with_a_dot_and_a_slash(prefix: str) -> None:
     assert verify_payload(io.BytesIO(content)) == []
 
 
+def test_names_may_have_backslashes_as_some_programs_write_on_windows() -> None:
+    content = payload_of({"app:1": APP})
+    entries = {path.replace("/", "\\"): value for path, value in unzipped(content).items()}
+    content = zipped(entries, (zipfile.ZIP_DEFLATED,))
+    assert read(content).keys() == blobs_of(APP).keys()
+    assert verify_payload(io.BytesIO(content)) == []
+    outside = zipped({**entries, "..\\..\\x": b""})
+    assert "could lead outside" in problem(outside)
+
+
 def test_a_name_with_and_without_a_dot_is_there_twice() -> None:
     content = payload_of({"app:1": APP})
     entries = {**unzipped(content), f"./{DESCRIPTOR_PATH}": b"{}"}

@@ -321,6 +321,22 @@ def test_a_challenge_without_a_token_service_is_refused(
     [
         ({"status": 401}, AuthenticationError, "401.*; check the username and the password"),
         ({"status": 403}, AuthenticationError, "403.*; check the username and the password"),
+        (
+            {"status": 401, "json": {"details": "incorrect username or password"}},
+            AuthenticationError,
+            "answered 401 incorrect username or password",
+        ),
+        (
+            {"status": 403, "json": {"errors": [{"code": "DENIED", "message": "blocked"}]}},
+            AuthenticationError,
+            "answered 403 DENIED blocked",
+        ),
+        (
+            {"status": 400, "json": {"error": "invalid_grant", "error_description": "it is old"}},
+            RegistryError,
+            "answered 400 invalid_grant it is old",
+        ),
+        ({"status": 503, "body": "in maintenance"}, RegistryError, "answered 503 in maintenance"),
         ({"status": 500}, RegistryError, "answered 500"),
         ({"status": 404, "body": "<html>"}, RegistryError, "answered 404"),
         ({"body": "<html>", "content_type": "text/html"}, RegistryError, "without a token"),

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from operator import methodcaller
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 import requests
@@ -148,6 +148,10 @@ def sent(web: RequestsMock) -> list[tuple[str | None, str | None, bool]]:
         (GET_BLOB, at("https://[bad/1"), errors.ConnectionFailed, HOST),
         (GET_BLOB, at("https://other.example:99999/1"), errors.ConnectionFailed, HOST),
         (GET_BLOB, at("ftp://other.example/1"), errors.ConnectionFailed, HOST),
+        (UPLOAD, refusal(404, "NOT_FOUND", ""), errors.RegistryError, "--repository-prefix"),
+        (UPLOAD, {"status": 404, **PAGE}, errors.RegistryError, "a project or a repository"),
+        (UPLOAD, refusal(405, "UNSUPPORTED", ""), errors.RegistryError, "a pull-through cache"),
+        (UPLOAD, {"status": 405, **PAGE}, errors.RegistryError, "a pull-through cache"),
         (UPLOAD, {"status": 202}, errors.RegistryError, "names no place for the upload"),
         (UPLOAD, at("https://[bad/1", 202), errors.RegistryError, HOST),
         (UPLOAD, at("https://other.example:99999/1", 202), errors.RegistryError, HOST),
@@ -446,7 +450,7 @@ def test_a_wrong_digest_header_is_checked_against_the_bytes(
         web.put(PUT.url, status=201, headers={"Docker-Content-Digest": NOTHING})
         web.get(PUT.url, body=stored)
     PUT.on(client)
-    with pytest.raises(errors.RegistryError, match=r"stored something else as team/app:1\.0"):
+    with pytest.raises(errors.RegistryError, match=r"as team/app:1\.0, but shows sha256:"):
         PUT.on(client)
 
 
@@ -499,3 +503,36 @@ def test_a_mount_on_docker_hub_has_the_long_name_of_its_source(web: RequestsMock
     assert MOUNT.on(RegistryClient("docker.io")) is True
     query = parse_qs(urlsplit(web.calls[0].request.url or "").query)
     assert query["from"] == ["library/base"]
+
+
+@each(
+    ("location", "hint"),
+    [
+        ("https://other.example/v2/x", "name the registry as other.example:443, without"),
+        ("http://registry.example/v2/x", "name the registry as registry.example:80, with"),
+        ("/somewhere", "let it answer 308"),
+    ],
+)
+@each("status", [301, 302, 303])
+def test_a_redirect_that_makes_a_get_of_a_post_is_told(
+    web: RequestsMock, client: RegistryClient, status: int, location: str, hint: str
+) -> None:
+    web.post(UPLOADS, **at(location, status))
+    web.get(urljoin(UPLOADS, location), status=405)
+    with pytest.raises(errors.RegistryError) as caught:
+        UPLOAD.on(client)
+    assert f"{HOST} answers {status} to the upload" in caught.value.message
+    assert "which turns POST into GET" in caught.value.message
+    assert hint in caught.value.hint
+
+
+@each("refused", [refusal(500, "UNKNOWN", "unknown error"), refusal(400, "MANIFEST_INVALID", "")])
+def test_a_manifest_with_urls_that_is_refused_says_which_setting_allows_it(
+    web: RequestsMock, client: RegistryClient, refused: Answer
+) -> None:
+    document = json.loads(IMAGE.manifest)
+    document["layers"][0]["urls"] = ["https://example.com/layer"]
+    manifest = Manifest.parse(json.dumps(document).encode())
+    web.put(PUT.url, **refused)
+    with pytest.raises(errors.RegistryError, match=r"validation\.manifests\.urls\.allow"):
+        client.put_manifest("team/app", "1.0", manifest)

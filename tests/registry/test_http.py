@@ -139,7 +139,7 @@ def test_a_host_is_a_registry(registry: str) -> None:
         "",
         "https://registry.example",
         "registry.example/",
-        "registry.example/team",
+        "registry.example/v2/",
         "registry.example:",
         "registry.example:port",
         "registry.example:65536",
@@ -169,6 +169,15 @@ def test_what_is_no_host_is_no_registry(registry: str) -> None:
         check_host(registry)
     assert len(str(caught.value)) < 300
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["", "https://", "http://", "https://me:secret@"])
+def test_a_path_after_the_host_belongs_to_the_names(scheme: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        check_host(f"{scheme}registry.example:8443/docker/team/")
+    assert caught.value.hint.startswith("write registry.example:8443, and docker/team as a part")
+    assert "--repository-prefix" in caught.value.hint
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("registry", [None, 5000, b"localhost"])

@@ -125,7 +125,7 @@ def test_what_never_arrived_is_missed_at_the_push(
     images.put(source, "app:2", version(2))
     lost = make(source, tmp_path / "lost.zip", ["app:1"], [])
     delta = make(source, tmp_path / "delta.zip", ["app:2"], [lost])
-    with pytest.raises(BlobNotFound, match="the payload does not carry it"):
+    with pytest.raises(BlobNotFound, match="the payload was made as if"):
         push(destination, delta)
 
 
@@ -187,6 +187,25 @@ def test_a_delta_from_an_inventory_carries_what_one_from_the_payloads_does(
     assert carried(by_inventory) == carried(by_payloads)
     push(destination, by_inventory)
     assert images.read(destination, "app:4") == version(5).contents()
+
+
+def test_a_base_under_another_prefix_leads_to_the_prefix(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    images.put(source, "app:1", version(2))
+    images.put(source, "app:2", version(3))
+    first = make(source, tmp_path / "first.zip", ["app:1"], [])
+    delta = make(source, tmp_path / "delta.zip", ["app:2"], [first])
+    push_payload_to_registry(destination, first, secure=False, repository_prefix="site")
+    with pytest.raises(BlobNotFound) as caught:
+        push(destination, delta)
+    assert f"app:2 needs 2 blobs that {destination} lacks" in caught.value.message
+    assert f"made as if {destination} had them" in caught.value.message
+    assert "push the earlier payload first" in caught.value.hint
+    assert "the same --repository-prefix" in caught.value.hint
+    assert "inventory" in caught.value.hint
+    names = push_payload_to_registry(destination, delta, secure=False, repository_prefix="site")
+    assert names == ["app:2"]
 
 
 def test_the_command_line_does_the_same(source: str, destination: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import images
+from command_line import charon
 from conftest import Sent
 from docker_charon import (
     BlobNotFound,
@@ -20,6 +22,7 @@ from docker_charon import (
     DockerCharonError,
     InvalidReference,
     ManifestNotFound,
+    PayloadError,
     RegistryError,
     make_payload,
 )
@@ -274,3 +277,66 @@ def test_a_payload_keeps_the_mode_of_the_one_that_it_replaces(source: str, tmp_p
     (tmp_path / "p.zip").touch(mode=0o600)
     make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
     assert (tmp_path / "p.zip").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("way", ["path", "another path", "symbolic link", "hard link", "file"])
+def test_a_payload_is_not_written_over_one_that_it_builds_on(
+    source: str, tmp_path: Path, way: str
+) -> None:
+    images.put(source, "app:1", image(layer(1)))
+    images.put(source, "app:2", image(layer(1), layer(2)))
+    base = tmp_path / "base.zip"
+    make_payload(source, base, ["app:1"], secure=False)
+    before = base.read_bytes()
+    (tmp_path / "folder").mkdir()
+    target = {
+        "path": base,
+        "another path": tmp_path / "folder" / ".." / "base.zip",
+        "symbolic link": tmp_path / "symbolic",
+        "hard link": tmp_path / "hard",
+        "file": base,
+    }[way]
+    (tmp_path / "symbolic").symlink_to(base)
+    (tmp_path / "hard").hardlink_to(base)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(base.open("r+b")) if way == "file" else target
+        with pytest.raises(PayloadError, match=r"base\.zip is used to make the new payload"):
+            make_payload(
+                source, file, ["app:2"], secure=False, payloads_already_transferred=iter([base])
+            )
+    assert base.read_bytes() == before
+
+
+@pytest.mark.parametrize("earlier", ["p.zip", "p.zip.001", "p.zip.003", "p.zip.volumes.json"])
+def test_volumes_are_not_written_over_those_that_they_build_on(
+    source: str, tmp_path: Path, earlier: str
+) -> None:
+    images.put(source, "app:1", image(layer(1, 200_000)))
+    target, size = tmp_path / "p.zip", 70_000
+    make_payload(source, target, ["app:1"], secure=False, volume_size=size)
+    with pytest.raises(PayloadError, match="which would replace it"):
+        make_payload(
+            source,
+            target,
+            ["app:1"],
+            secure=False,
+            volume_size=size,
+            payloads_already_transferred=[tmp_path / earlier],
+        )
+
+
+def test_a_payload_is_not_written_over_a_key_or_a_certificate(source: str, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a private key")
+    with pytest.raises(PayloadError, match="key is used to make the new payload"):
+        make_payload(source, key, ["app:1"], secure=False, sign=key)
+    assert key.read_text() == "a private key"
+
+
+def test_a_payload_is_not_written_over_the_list_of_its_images(source: str, tmp_path: Path) -> None:
+    names = tmp_path / "names"
+    names.write_text("app:1\n")
+    done = charon("make-payload", "-r", source, "-i", "-f", names, "--images-from", names)
+    assert done.status == 2
+    assert "which lists the images" in done.stderr
+    assert names.read_text() == "app:1\n"

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, TypedDict
 import typer
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.files import is_same_file
 
 if TYPE_CHECKING:
     from docker_charon.payload.joined_volumes import Ask, VolumePath
@@ -161,3 +162,10 @@ def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> 
     if sys.stdout.isatty() and not dry_run:
         raise typer.BadParameter("a payload cannot be written to a terminal: use -f PATH or a pipe")
     return sys.stdout.buffer
+
+
+def not_the_target(target: str | IO[bytes], lists: Iterable[str]) -> None:
+    """Refuse to write a payload over a file that lists the images."""
+    for file in lists:
+        if is_same_file(file, target):
+            raise typer.BadParameter(f"the payload would replace {file}, which lists the images")

@@ -45,7 +45,7 @@ _ZIP_ERRORS = (
 
 
 class ZipArchive(Archive):
-    """The entries of a zip by path, without the ``./`` that some programs put before each.
+    """The entries of a zip by path.
 
     Raises `PayloadError` if the file is not a zip; other problems go to ``report``.
     """
@@ -66,9 +66,7 @@ class ZipArchive(Archive):
         self._volumes = file if isinstance(file, JoinedVolumes) else None
         self._misplaced: dict[zipfile.ZipInfo, str] = {}
         for info in self._zip.infolist():
-            info.filename = info.orig_filename
-            while info.filename.startswith("./"):
-                info.filename = info.filename.removeprefix("./")
+            info.filename = _path_of(info)
             if not info.filename:
                 continue  # the directory itself
             for problem in _problems(info):
@@ -212,6 +210,17 @@ def _without_first(size: int, chunks: Iterator[memoryview]) -> Iterator[memoryvi
         size = max(0, size - len(chunk))
 
 
+def _path_of(info: zipfile.ZipInfo) -> str:
+    """Return the path of an entry as a payload has it.
+
+    Some programs put ``./`` before every name, and some on Windows write backslashes.
+    """
+    path = info.orig_filename.replace("\\", "/")
+    while path.startswith("./"):
+        path = path.removeprefix("./")
+    return path
+
+
 def _problems(info: zipfile.ZipInfo) -> Iterator[PayloadError]:
     """Yield what is wrong with an entry, as the central directory describes it."""
     subject = f"the entry {info.filename!r} of the payload"
@@ -220,6 +229,6 @@ def _problems(info: zipfile.ZipInfo) -> Iterator[PayloadError]:
         yield PayloadError(f"{subject} {problem}", hint="unzip the file, and name the directory")
     elif info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
         yield PayloadError(f"{subject} has two different sizes")
-    parts = info.orig_filename.split("/")
-    if not parts[0] or ".." in parts or "\\" in info.orig_filename or "\0" in info.orig_filename:
+    parts = info.filename.split("/")
+    if not parts[0] or ".." in parts or "\0" in info.filename:
         yield PayloadError(f"{subject} has a name that could lead outside of a directory")

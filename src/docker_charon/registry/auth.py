@@ -22,12 +22,13 @@ from docker_charon.registry.credentials import FoundLogin
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
+    first_error,
     login_hint,
     retry_after,
 )
 from docker_charon.registry.http import HTTPSession, origin
 from docker_charon.registry.response import read_document
-from docker_charon.registry.secrets import without_login
+from docker_charon.registry.secrets import sent_secrets, without_login
 
 _LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
 _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
@@ -217,11 +218,13 @@ class Login:
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
+        login = self.found(scopes)
+        code, words = first_error(content, _secrets(response, login))
+        said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
-            login = self.found(scopes)
             refusal = AuthenticationError(
                 f"{self._registry} refuses the login (its token service at {service} answered "
-                f"{status})",
+                f"{said})",
                 hint=login_hint(login),
                 status=status,
             )
@@ -229,7 +232,7 @@ class Login:
                 status == 401 and login is not None and login.credentials is not None
             )
             raise refusal
-        failure = RegistryError(f"{who} answered {status}", status=status)
+        failure = RegistryError(f"{who} answered {said}", status=status)
         failure.retry_after = retry_after(response.headers)
         raise failure
 
@@ -333,6 +336,13 @@ def _repository(scopes: Sequence[str]) -> str | None:
     """Return the repository of the main scope, ``repository:NAME:ACTIONS``; others have none."""
     kind, _, rest = (scopes[0] if scopes else "").partition(":")
     return rest.rpartition(":")[0] if kind == "repository" else None
+
+
+def _secrets(response: requests.Response, login: FoundLogin | None) -> list[str]:
+    """Return what a token service may repeat of the request for a token."""
+    credentials = login.credentials if login is not None else None
+    token = credentials.identity_token if credentials is not None else None
+    return [*sent_secrets(response), *([token] if token else [])]
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

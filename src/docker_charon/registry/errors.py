@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 import requests
 import urllib3
 
-from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError, one_line
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
+from docker_charon.messages import one_line
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import FoundLogin, is_docker_hub
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
@@ -64,13 +65,22 @@ _NO_CONNECTION = (
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 _HINTS = {
-    "NAME_UNKNOWN": "some registries, as ECR, want a repository to be created before a first push",
     "MANIFEST_BLOB_UNKNOWN": "the registry lost a blob in the meantime: push again",
     "BLOB_UPLOAD_INVALID": "try again; if it fails again, check the registry's storage",
     "SIZE_INVALID": "something between here and the registry changes or cuts what is sent",
     "DIGEST_INVALID": "something between here and the registry changes or cuts what is sent",
     "UNSUPPORTED": "the registry does not allow this",
 }
+_NO_PUSHES = (
+    "it is a pull-through cache of another registry, or read-only: push to another registry"
+)
+_NO_PROJECT = (
+    "some registries, as Harbor and ECR, want a project or a repository to be created before a "
+    "first push: create it, or name another one with --repository-prefix"
+)
+_MESSAGES = ("detail", "error_description", "details")
+_NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
+"""The codes of a 404 to a push into a project or a repository that does not exist."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
@@ -213,7 +223,8 @@ def answer_error(
     ``host:port`` of a proxy that may have answered, and ``client`` the client certificate.
     """
     status = answer.status_code
-    code, message = _first_error(body, sent_secrets(answer))
+    is_push = getattr(answer.request, "method", None) in ("POST", "PUT", "PATCH")
+    code, message = first_error(body, sent_secrets(answer))
     said = " ".join(part for part in (str(status), code, message) if part)
     who = f"{other_host}, where {registry} sends us," if other_host else registry
     kind: type[RegistryError] = RegistryError
@@ -243,6 +254,12 @@ def answer_error(
             hint = f"it does not exist, or needs a login: {hint}"
         elif not has_credentials:
             hint = f"without a login this is not allowed: {hint}"
+        elif is_push:
+            hint += "; some registries answer so where there is no such project"
+    elif is_push and status == 405:
+        hint = _NO_PUSHES
+    elif (is_push and status == 404 and code in _NOT_FOUND) or code == "NAME_UNKNOWN":
+        hint = _NO_PROJECT
     elif code in _HINTS:
         hint = _HINTS[code]
     elif status == 400 and not secure and b"HTTPS" in body:
@@ -288,18 +305,20 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
+def first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
     """Return code and message of the first error in a body; plain text is all message.
 
-    Some servers repeat the request, so ``secrets`` are hidden.
+    Token services have other keys than registries: those of OAuth 2 (RFC 6749, section 5.2), or
+    ``details``. Some servers repeat the request, so ``secrets`` are hidden.
     """
     text = body.decode("utf-8", "replace")
     try:
-        first = json.loads(text)["errors"][0]
-        code, message = first.get("code"), first.get("message")
-        detail = first.get("detail")
-        if not message and isinstance(detail, str):
-            message = detail
+        document = json.loads(text)
+        first = document["errors"][0] if "errors" in document else document
+        code, message = first.get("code", first.get("error")), first.get("message")
+        for key in _MESSAGES:
+            if not message and isinstance(first.get(key), str):
+                message = first[key]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
     return _shortened(code, 60, secrets), _shortened(message, 200, secrets)

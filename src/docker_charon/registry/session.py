@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +17,7 @@ from docker_charon.errors import (
     DockerCharonError,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
 from docker_charon.registry.auth import Login
@@ -40,19 +41,29 @@ from docker_charon.registry.errors import (
     answer_error,
     connection_error,
 )
-from docker_charon.registry.http import HTTPSession, check_host, origin
+from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, check_host, origin
+from docker_charon.registry.outage import Outages
 from docker_charon.registry.response import read_document
-from docker_charon.registry.retry import RetryPolicy, Tries
+from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from docker_charon.registry.secrets import without_login
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
 
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
-_MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
+MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
+
+
+def waiting_for(seconds: float) -> RetryPolicy:
+    """Return the usual policy, with which an operation waits that long for a registry."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"retry_for is a number of seconds, not {type(seconds).__name__}")
+    if not 0 <= seconds < math.inf:
+        raise DockerCharonError(f"retry_for must be a number of seconds from 0 on, not {seconds}")
+    return replace(RETRY, longest_wait=float(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +129,23 @@ class Session:
         find = _finder(registry, access)
         self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
         self.login = Login(self._http, self.url, registry, find)
+        self._outages = Outages(registry, self._ask)
 
     def close(self) -> None:
         """Close the connections to the registry."""
         self._http.close()
+
+    def tries(self, policy: RetryPolicy) -> Tries:
+        """Return the tries of an operation on this registry."""
+        return Tries(policy, self._outages)
+
+    def _ask(self) -> int:
+        """Ask whether the API is there (end-1); return the status of the answer."""
+        doing = "the check of its API"
+        with self.request(
+            "GET", "", doing=doing, may_be_html=True, retry=ONCE, timeout=CONNECT_TIMEOUT
+        ) as response:
+            return response.status_code
 
     def repository(self, name: str) -> Repository:
         """Return the repository that the user calls ``name``."""
@@ -141,12 +165,14 @@ class Session:
         body: Body | bytes | None = None,
         may_be_html: bool = False,
         retry: RetryPolicy | None = None,
+        timeout: float | None = None,
     ) -> requests.Response:
         """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
 
         ``expect`` are the statuses that the caller deals with (``None``: all), and every other one
         raises `RegistryError`. ``doing`` names the request in messages. Without ``may_be_html``, a
-        web page is an error. ``retry`` is `Access.retry` where none is given.
+        web page is an error. ``retry`` is `Access.retry` where none is given. ``timeout`` is the
+        number of seconds without a byte, if it is not the usual one.
         """
         url = urljoin(self.url, target)
 
@@ -160,6 +186,7 @@ class Session:
                     data=body,  # type: ignore[arg-type]  # requests takes any sized iterable
                     auth=self.login.scoped(*scopes),
                     stream=True,
+                    timeout=timeout,
                 )
             except NETWORK_ERRORS as error:
                 raise self.connection_error(error) from error
@@ -167,6 +194,8 @@ class Session:
             _log.debug("%s %s: %s", method, shown_url, response.status_code)
             try:
                 if expect is not None and response.status_code not in expect:
+                    if response.request.method != method:
+                        raise self._method_lost(response, method, doing)
                     raise self.answer_error(response, doing, scopes)
                 if response.status_code == 200 and is_html(response) and not may_be_html:
                     raise RegistryError(
@@ -181,7 +210,7 @@ class Session:
                 raise
             return response
 
-        return Tries(retry or self.retry).run(attempt)
+        return self.tries(retry or self.retry).run(attempt)
 
     def head(self, path: str, **options: Any) -> requests.Response | None:
         """Send a ``HEAD`` request; return its answer if that is 200 or 404.
@@ -210,7 +239,7 @@ class Session:
         seen = set()
         while target is not None and target not in seen:
             seen.add(target)
-            if len(seen) > _MOST_PAGES:
+            if len(seen) > MOST_PAGES:
                 raise RegistryError(f"{self.registry} finds no end of {doing}")
             with self.page(target, doing=doing, **options) as (response, document):
                 yield response, document
@@ -243,7 +272,10 @@ class Session:
         return b""
 
     def resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
-        """Return the URL of a ``link`` in an answer, which may be relative."""
+        """Return the URL of a ``link`` in an answer, which may be relative.
+
+        Raises `RegistryError` where it leads from HTTPS to plain HTTP on another host.
+        """
         try:
             target = urlsplit(urljoin(response.url, link))
             scheme, host, _ = origin(target.geturl())
@@ -252,7 +284,12 @@ class Session:
         if not link:
             raise RegistryError(f"{self.registry} names no place for {doing}")
         own = urlsplit(self.url)
-        if host == origin(self.url)[1] and (scheme, own.scheme) == ("http", "https"):
+        if own.scheme == "https" and scheme != "https":
+            if host != origin(self.url)[1]:
+                raise RegistryError(
+                    f"{self.registry} wants to continue {doing} without encryption, on {host}: "
+                    "refused"
+                )
             # Behind a proxy that ends the TLS, a registry may not know its own address.
             target = target._replace(scheme=own.scheme, netloc=own.netloc)
         return target.geturl()
@@ -273,6 +310,22 @@ class Session:
             other_host=other_host,
             proxy=self._http.proxy_of(response.url) if is_plain else "",
             client=None if other_host else self._certificates.client,
+        )
+
+    def _method_lost(self, response: requests.Response, method: str, doing: str) -> RegistryError:
+        """Return the error for a redirect after which a request is another one (301, 302, 303)."""
+        redirects = [answer.status_code for answer in response.history if answer.is_redirect]
+        scheme, host, port = origin(response.url)
+        if (scheme, host, port) == origin(self.url):
+            hint = "something before the registry redirects: let it answer 308, or not redirect"
+        else:
+            option = "without --insecure" if scheme == "https" else "with --insecure"
+            hint = f"name the registry as {host}:{port}, {option}"
+        return RegistryError(
+            f"{self.registry} answers {redirects[-1]} to {doing}, which turns {method} into "
+            f"{response.request.method}",
+            hint=hint,
+            status=redirects[-1],
         )
 
     def connection_error(self, error: Exception, url: str | None = None) -> ConnectionFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from docker_charon.errors import (
@@ -9,6 +10,7 @@ from docker_charon.errors import (
     DigestMismatch,
     InvalidManifest,
     ManifestNotFound,
+    PayloadError,
     RegistryError,
 )
 from docker_charon.oci.descriptor import Descriptor
@@ -16,13 +18,24 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
+from docker_charon.progress import counted
 from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
-_HINT = "make the payload again without giving that image as already transferred"
+_QUESTIONS = 2000
+"""Blobs of repositories that the registry is asked for, whatever the payload."""
+_QUESTIONS_EACH = 4
+"""Repositories that each blob may be asked for, on average, in a larger payload."""
+_MOST_HOMES = 20
+"""Other repositories that are asked for one blob."""
+
+_HINT = (
+    "push the earlier payload first, under the same --repository-prefix, or make this payload "
+    "again from an inventory of that registry (make-inventory)"
+)
 
 
 class PresentBlobs:
@@ -45,10 +58,28 @@ class PresentBlobs:
         """Whether a repository has a blob."""
         return self.state(needed) is BlobState.PRESENT
 
+    def knows(self, needed: RepositoryBlob) -> bool | None:
+        """Return whether a repository has a blob; ``None`` if there was no answer yet."""
+        state = self._states.get(needed, BlobState.UNKNOWN)
+        return None if state is BlobState.UNKNOWN else state is BlobState.PRESENT
+
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers."""
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
+        self._check(unknown)
         self._workers.map(lambda needed: self.state(needed, to_push=to_push), unknown)
+
+    def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
+        """Refuse a payload that shares its blobs among so many names that nothing would end."""
+        most = max(_QUESTIONS, _QUESTIONS_EACH * len({needed.digest for needed in unknown}))
+        if len(unknown) > most:
+            repositories = {needed.repository for needed in unknown}
+            raise PayloadError(
+                f"the payload needs {len(unknown):,} answers of {self._client.registry}, because "
+                f"{len(repositories):,} repositories share its blobs, and at most {most:,} are "
+                "asked for",
+                hint="make several payloads with fewer names each",
+            )
 
 
 class Survey:
@@ -66,6 +97,10 @@ class Survey:
         """Blobs that the registry has damaged, or about which it gave no answer."""
         self.unknown: frozenset[RepositoryBlob] = frozenset()
         """Those of ``doubtful`` about which it gave no answer."""
+
+    def knows(self, needed: RepositoryBlob) -> bool | None:
+        """Return whether a repository had a blob; ``None`` if there was no answer."""
+        return self._present.knows(needed)
 
     def missing_images(self, skipped: Sequence[SkippedImage]) -> dict[str, RegistryError]:
         """Return an error for each skipped image that the registry lacks, by the image's name."""
@@ -121,10 +156,10 @@ class Survey:
 
     def _other_repository(self, blob: Descriptor) -> str | None:
         """Return a repository that has the blob, of those that the payload names."""
-        named = self._payload.at_destination.get(blob.digest, ())
+        named = self._payload.at_destination.get(blob.digest, ())[:_MOST_HOMES]
         # An inventory has the registry's own names, which contain the prefix already.
         with_prefix = (prefixed(self._prefix, repository) for repository in named)
-        for repository in dict.fromkeys((*with_prefix, *named)):
+        for repository in itertools.islice(dict.fromkeys((*with_prefix, *named)), _MOST_HOMES):
             if self._present.has(RepositoryBlob(repository, blob)):
                 return repository
         return None
@@ -165,14 +200,29 @@ class Survey:
         ]
         return self.incomplete(skipped.name, missing) if missing else None
 
+    def _hint(self, missing: Sequence[Descriptor]) -> str:
+        """Return what to do about missing blobs: the payload may say which delivery had them."""
+        delivery = self._payload.delivery
+        if delivery is None:
+            return _HINT
+        numbers = {delivery.brought[b.digest] for b in missing if b.digest in delivery.brought}
+        if not numbers:
+            return _HINT
+        lost = " and ".join(f"delivery {number}" for number in sorted(numbers))
+        return (
+            f"this is delivery {delivery.number}, and {lost} has not arrived there: push it first, "
+            "or take the receipt of this push (--receipt) back to where payloads are made"
+        )
+
     def _not_found(self, problem: str) -> ManifestNotFound:
         return ManifestNotFound(f"{self._client.registry} {problem}", hint=_HINT)
 
     def incomplete(self, name: str, missing: Sequence[Descriptor]) -> BlobNotFound:
         """Return the error for an image whose ``missing`` blobs nobody has."""
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        registry, count = self._client.registry, len(missing)
+        more = f" and {count - 1} more" if count > 1 else ""
         return BlobNotFound(
-            f"{self._client.registry} lacks the blob {missing[0].digest}{more} of {name}, and the "
-            "payload does not carry it",
-            hint=_HINT,
+            f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
+            f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
+            hint=self._hint(missing),
         )
