@@ -362,7 +362,7 @@ def open_source(registry: str, access: Access, jobs: int) -> Iterator[RegistryCl
         try:
             client.check_api()
         except RegistryError as error:
-            if error.status in (None, 401, 429):
+            if error.status in (None, 401, 407, 429):  # 407 is the answer of a proxy
                 raise
             client.doubt = error
         yield client
