@@ -12,11 +12,17 @@ from typing import Annotated, cast
 import typer
 
 from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli.delivery_options import (
+    AlreadyTransferred,
+    AlreadyTransferredPayload,
+    Ledger,
+    ReceiptFile,
+    Receipts,
+    Report,
+)
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
-    AlreadyTransferred,
-    AlreadyTransferredPayload,
     Anonymous,
     CACert,
     Cert,
@@ -96,6 +102,8 @@ Examples:
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
   docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -r registry.example.com -f week-7.zip \\
+      --ledger site-a.zip --receipt receipt-6.zip my-image:1.8
   docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
       docker-charon push-payload -r registry.lan""",
 )
@@ -107,6 +115,8 @@ def make_payload_command(
     file: TargetFile = "-",
     already_transferred: AlreadyTransferred = None,
     already_transferred_payload: AlreadyTransferredPayload = None,
+    ledger: Ledger = None,
+    receipt: Receipts = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
     volume_size: VolumeSize = None,
@@ -120,6 +130,7 @@ def make_payload_command(
     cert: Cert = None,
     key: Key = None,
     retry_for: RetryFor = 300,
+    report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -141,6 +152,8 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
+    if receipt and ledger is None:
+        raise typer.BadParameter("--receipt corrects a ledger: give its file with --ledger")
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     arguments.not_the_target(target, lists)
@@ -154,11 +167,14 @@ def make_payload_command(
             arguments.names_of(already_transferred or ()),
             **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
+            ledger=ledger,
+            receipts=receipt or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
             retry_for=retry_for,
+            report=report,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -173,6 +189,7 @@ def make_payload_command(
 Examples:
   docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
+  docker-charon push-payload -r registry.lan -f week-7.zip --receipt receipt-7.zip
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
@@ -195,6 +212,8 @@ def push_payload_command(
     cert: Cert = None,
     key: Key = None,
     retry_for: RetryFor = 300,
+    receipt: ReceiptFile = None,
+    report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -214,6 +233,8 @@ def push_payload_command(
     arguments.only_one_stdin(
         {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
+    if receipt and dry_run:
+        raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
     ask = terminal.ask_for_medium if terminal.can_ask() else None
     source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
@@ -227,6 +248,8 @@ def push_payload_command(
             repository_prefix=repository_prefix,
             skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
+            receipt=receipt,
+            report=report,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,

@@ -176,29 +176,6 @@ TargetFile = Annotated[
         rich_help_panel=RUN,
     ),
 ]
-AlreadyTransferred = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--already-transferred",
-        "-a",
-        metavar="IMAGE",
-        help="An image that the air-gapped registry already has: its layers are left out of "
-        "the payload. The tag is looked up in the source registry now. Can be repeated, or be "
-        "a list separated by commas.",
-        rich_help_panel=ALREADY_THERE,
-    ),
-]
-AlreadyTransferredPayload = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--already-transferred-payload",
-        metavar="FILE",
-        help="A payload that was pushed to the air-gapped registry, or an inventory of that "
-        "registry: all that it lists is left out, even if tags have moved since. Can be "
-        "repeated.",
-        rich_help_panel=ALREADY_THERE,
-    ),
-]
 Platforms = Annotated[
     list[str] | None,
     typer.Option(

@@ -48,8 +48,9 @@ def prepare() -> None:
 
 
 def show_info_messages() -> None:
-    """Also show INFO messages."""
+    """Also show INFO messages, but not the reports of transfers: the progress says the same."""
     logging.getLogger("docker_charon").setLevel(logging.INFO)
+    logging.getLogger("docker_charon.transfer.report_file").setLevel(logging.WARNING)
 
 
 class _MessageHandler(logging.Handler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -20,6 +21,7 @@ from docker_charon.payload.zip_archive import ZipArchive
 
 _BUFFER = 256 * 1024
 _SPOOL_CHECK = 64 * 1024 * 1024  # bytes that are copied between two checks of the free space
+_OTHER_FOLDER = "set TMPDIR to a directory with more space, or use a file"
 
 
 @contextlib.contextmanager
@@ -71,6 +73,14 @@ def _spool(file: IO[bytes], copy: IO[bytes], folder: str) -> None:
         ):
             raise PayloadError(
                 f"{folder} has no space left for the payload after {copy.tell():,} bytes",
-                hint="set TMPDIR to a directory with more space, or use a file",
+                hint=_OTHER_FOLDER,
             )
-        copy.write(chunk)
+        try:
+            copy.write(chunk)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            raise PayloadError(
+                f"{folder} cannot hold a file of more than {copy.tell():,} bytes",
+                hint=_OTHER_FOLDER,
+            ) from error

@@ -213,7 +213,7 @@ def _without_first(size: int, chunks: Iterator[memoryview]) -> Iterator[memoryvi
 def _path_of(info: zipfile.ZipInfo) -> str:
     """Return the path of an entry as a payload has it.
 
-    Some programs put ``./`` before every name, and some on Windows write backslashes for slashes.
+    Some programs put ``./`` before every name, and some on Windows write backslashes.
     """
     path = info.orig_filename.replace("\\", "/")
     while path.startswith("./"):

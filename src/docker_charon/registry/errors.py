@@ -71,7 +71,6 @@ _HINTS = {
     "DIGEST_INVALID": "something between here and the registry changes or cuts what is sent",
     "UNSUPPORTED": "the registry does not allow this",
 }
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _NO_PUSHES = (
     "it is a pull-through cache of another registry, or read-only: push to another registry"
 )
@@ -82,6 +81,7 @@ _NO_PROJECT = (
 _MESSAGES = ("detail", "error_description", "details")
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
 

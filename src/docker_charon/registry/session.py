@@ -51,7 +51,7 @@ RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
 
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
-_MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
+MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
 _log = get_logger(__name__)
@@ -239,7 +239,7 @@ class Session:
         seen = set()
         while target is not None and target not in seen:
             seen.add(target)
-            if len(seen) > _MOST_PAGES:
+            if len(seen) > MOST_PAGES:
                 raise RegistryError(f"{self.registry} finds no end of {doing}")
             with self.page(target, doing=doing, **options) as (response, document):
                 yield response, document

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from docker_charon.errors import DockerCharonError, RegistryError
@@ -68,8 +68,8 @@ class BlobSender:
             uploads.setdefault(upload.digest, []).append(upload)
         for batch in self._payload.batches(uploads):
             targets = [target for digest in batch for target in uploads[digest]]
-            self._workers.map(self._upload_needed, targets)
-        self._workers.map(self._mount_needed, plan.mounts)
+            self._workers.map(lambda t: self._attempt(t, lambda: self._upload(t)), targets)
+        self._workers.map(lambda m: self._attempt(m.target, lambda: self._mount(m)), plan.mounts)
 
     def send_again(self, needed: RepositoryBlob) -> bool:
         """Upload a blob that the registry said to have; ``False`` if nobody else has it.
@@ -86,27 +86,17 @@ class BlobSender:
             self._mount(Mount(needed, sources[0]))
         return bool(sources)
 
-    def _upload_needed(self, target: RepositoryBlob) -> None:
+    def _attempt(self, target: RepositoryBlob, send: Callable[[], None]) -> None:
+        """Send a blob unless all parts that need it have failed; they fail if it is refused."""
         parts = self._needed_by.get(target, [])
         if not self._outcome.remaining(parts):
             return  # the registry refuses its repository, for example
         try:
-            self._upload(target)
+            send()
         except DockerCharonError as error:
             self._outcome.fail(parts, error)
         else:
             self._progress.finished(target)
-
-    def _mount_needed(self, mount: Mount) -> None:
-        parts = self._needed_by.get(mount.target, [])
-        if not self._outcome.remaining(parts):
-            return
-        try:
-            self._mount(mount)
-        except DockerCharonError as error:
-            self._outcome.fail(parts, error)
-        else:
-            self._progress.finished(mount.target)
 
     def _mount(self, mount: Mount) -> None:
         """Mount a blob, or upload it if it cannot be mounted."""

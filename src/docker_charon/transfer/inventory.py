@@ -19,7 +19,7 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, check_repository
-from docker_charon.payload.format import payload_entries
+from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
 from docker_charon.registry.blobs import BlobStream
@@ -98,8 +98,13 @@ def make_inventory(
         else:
             images = inventory.every_image(progress)
         contents = plan_make(images, images, absent=inventory.absent)
-        write_payload(zip_file, payload_entries(contents), _no_blob)
+        write_inventory(zip_file, payload_entries(contents))
         return [image.name for image in images]
+
+
+def write_inventory(zip_file: str | os.PathLike[str] | IO[bytes], entries: Iterable[Entry]) -> None:
+    """Write the entries of a payload without layers (see `write_payload`)."""
+    write_payload(zip_file, entries, _no_blob)
 
 
 def _no_blob(blob: Descriptor, repository: str, _: int) -> BlobStream:

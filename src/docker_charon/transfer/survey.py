@@ -58,6 +58,11 @@ class PresentBlobs:
         """Whether a repository has a blob."""
         return self.state(needed) is BlobState.PRESENT
 
+    def knows(self, needed: RepositoryBlob) -> bool | None:
+        """Return whether a repository has a blob; ``None`` if there was no answer yet."""
+        state = self._states.get(needed, BlobState.UNKNOWN)
+        return None if state is BlobState.UNKNOWN else state is BlobState.PRESENT
+
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers."""
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
@@ -92,6 +97,10 @@ class Survey:
         """Blobs that the registry has damaged, or about which it gave no answer."""
         self.unknown: frozenset[RepositoryBlob] = frozenset()
         """Those of ``doubtful`` about which it gave no answer."""
+
+    def knows(self, needed: RepositoryBlob) -> bool | None:
+        """Return whether a repository had a blob; ``None`` if there was no answer."""
+        return self._present.knows(needed)
 
     def missing_images(self, skipped: Sequence[SkippedImage]) -> dict[str, RegistryError]:
         """Return an error for each skipped image that the registry lacks, by the image's name."""
@@ -194,6 +203,20 @@ class Survey:
         ]
         return self.incomplete(skipped.name, missing) if missing else None
 
+    def _hint(self, missing: Sequence[Descriptor]) -> str:
+        """Return what to do about missing blobs: the payload may say which delivery had them."""
+        delivery = self._payload.delivery
+        if delivery is None:
+            return _HINT
+        numbers = {delivery.brought[b.digest] for b in missing if b.digest in delivery.brought}
+        if not numbers:
+            return _HINT
+        lost = " and ".join(f"delivery {number}" for number in sorted(numbers))
+        return (
+            f"this is delivery {delivery.number}, and {lost} has not arrived there: push it first, "
+            "or take the receipt of this push (--receipt) back to where payloads are made"
+        )
+
     def _not_found(self, problem: str) -> ManifestNotFound:
         return ManifestNotFound(f"{self._client.registry} {problem}", hint=_HINT)
 
@@ -204,5 +227,5 @@ class Survey:
         return BlobNotFound(
             f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
             f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
-            hint=_HINT,
+            hint=self._hint(missing),
         )

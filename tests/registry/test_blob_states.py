@@ -1,0 +1,118 @@
+"""The state of a blob in a repository: what reading one byte tells that a question does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import images
+from docker_charon.errors import AuthenticationError, BlobNotFound
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.digest import Digest
+from docker_charon.registry.blobs import BlobState
+from docker_charon.registry.client import RegistryClient
+from docker_charon.registry.session import Access
+from images import image, layer
+from odd_registry import Answer, Call, OddRegistry, refusal
+
+CONTENT = layer(1, 100_000)
+BLOB = Descriptor("x", Digest.of(CONTENT), len(CONTENT))
+
+
+@pytest.fixture
+def registry() -> Iterator[OddRegistry]:
+    """Run a registry that has the blob in ``app``."""
+    with OddRegistry() as registry:
+        images.put(registry.address, "app:1", image(CONTENT))
+        registry.calls.clear()
+        yield registry
+
+
+def state(registry: OddRegistry, repository: str = "app", blob: Descriptor = BLOB) -> BlobState:
+    with RegistryClient(registry.address, Access(secure=False)) as client:
+        return client.blob_state(repository, blob)
+
+
+def replace_answers(registry: OddRegistry, **answers: Answer) -> None:
+    """Answer questions about the blob, by their methods."""
+
+    def rule(call: Call) -> Answer | None:
+        return answers.get(call.method) if call.reference == BLOB.digest else None
+
+    registry.rules.append(rule)
+
+
+def test_one_request_reads_one_byte(registry: OddRegistry) -> None:
+    assert state(registry) is BlobState.PRESENT
+    assert state(registry, "other") is BlobState.ABSENT
+    assert [call.method for call in registry.calls] == ["GET", "GET"]
+    assert {call.headers["Range"] for call in registry.calls} == {
+        f"bytes={BLOB.size - 1}-{BLOB.size - 1}"
+    }
+
+
+def test_an_empty_blob_has_no_last_byte(registry: OddRegistry) -> None:
+    empty = Descriptor("x", Digest.of(b""), 0)
+    assert state(registry, blob=empty) is BlobState.ABSENT
+    registry.blobs["app", empty.digest] = b""
+    assert state(registry, blob=empty) is BlobState.PRESENT
+
+
+@pytest.mark.parametrize("size", [0, 1, len(CONTENT) - 1])
+def test_a_blob_that_was_cut_is_damaged(registry: OddRegistry, size: int) -> None:
+    registry.blobs["app", BLOB.digest] = CONTENT[:size]
+    assert state(registry) is BlobState.DAMAGED
+
+
+def test_a_blob_whose_bytes_do_not_come_is_damaged(registry: OddRegistry) -> None:
+    last = BLOB.size - 1
+    span = {"Content-Range": f"bytes {last}-{last}/{BLOB.size}", "Content-Length": "1"}
+    replace_answers(registry, GET=Answer(206, b"", {**span, "Connection": "close"}))
+    assert state(registry) is BlobState.DAMAGED
+
+
+def test_a_registry_without_ranges_answers_with_the_whole(registry: OddRegistry) -> None:
+    replace_answers(registry, GET=Answer(200, CONTENT))
+    assert state(registry) is BlobState.PRESENT
+
+
+def test_storage_that_cannot_be_reached_from_here_is_not_asked_again(
+    registry: OddRegistry,
+) -> None:
+    replace_answers(registry, GET=Answer(307, headers={"Location": "http://localhost:1/blob"}))
+    with RegistryClient(registry.address, Access(secure=False)) as client:
+        for _ in range(3):
+            assert client.blob_state("app", BLOB) is BlobState.PRESENT
+    methods = [call.method for call in registry.calls]
+    assert methods.count("HEAD") == 3
+    assert methods[-2:] == ["HEAD", "HEAD"]
+
+
+def test_a_login_that_is_refused_is_an_error() -> None:
+    with OddRegistry() as registry:
+        realm = f'Bearer realm="http://{registry.address}/token"'
+        registry.rules.append(
+            lambda call: (
+                Answer(401)
+                if call.url.startswith("/token")
+                else Answer(401, headers={"WWW-Authenticate": realm})
+            )
+        )
+        access = Access(secure=False, username="me", password="wrong")
+        with (
+            RegistryClient(registry.address, access) as client,
+            pytest.raises(AuthenticationError) as raised,
+        ):
+            client.blob_state("app", BLOB)
+        assert raised.value.login_refused
+
+
+def test_a_blob_that_was_taken_and_is_lost_is_named(registry: OddRegistry) -> None:
+    replace_answers(registry, GET=refusal(404, "BLOB_UNKNOWN"))
+    with (
+        RegistryClient(registry.address, Access(secure=False)) as client,
+        pytest.raises(BlobNotFound, match="has lost the blob") as raised,
+    ):
+        client.check_blob("app", BLOB)
+    assert "push again" in raised.value.hint
