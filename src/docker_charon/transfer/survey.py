@@ -148,18 +148,21 @@ class Survey:
             for digest, blob in blobs.items()
             if not holders[digest] and digest not in self._payload.carried
         ]
-        others = self._workers.map(self._other_repository, unavailable)
+        most_homes = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(unavailable))))
+        others = self._workers.map(
+            lambda blob: self._other_repository(blob, most_homes), unavailable
+        )
         for blob, repository in zip(unavailable, others, strict=True):
             if repository is not None:
                 holders[blob.digest].append(repository)
         return holders
 
-    def _other_repository(self, blob: Descriptor) -> str | None:
-        """Return a repository that has the blob, of those that the payload names."""
-        named = self._payload.at_destination.get(blob.digest, ())[:_MOST_HOMES]
+    def _other_repository(self, blob: Descriptor, most: int) -> str | None:
+        """Return a repository that has the blob, of the first ``most`` that the payload names."""
+        named = self._payload.at_destination.get(blob.digest, ())[:most]
         # An inventory has the registry's own names, which contain the prefix already.
         with_prefix = (prefixed(self._prefix, repository) for repository in named)
-        for repository in itertools.islice(dict.fromkeys((*with_prefix, *named)), _MOST_HOMES):
+        for repository in itertools.islice(dict.fromkeys((*with_prefix, *named)), most):
             if self._present.has(RepositoryBlob(repository, blob)):
                 return repository
         return None
