@@ -9,6 +9,8 @@
     ├── InvalidManifest       a document is not a manifest or an index that can be transferred
     ├── DigestMismatch        content does not match its digest or its size
     ├── PayloadError          a payload cannot be read or written, or is incomplete
+    ├── DeltaError            a difference between layers cannot be made, read or applied
+    │   └── UnfitLayer        no difference can be made of a layer
     ├── ServerError           an embedded registry cannot start
     └── RegistryError         a registry cannot be reached, refuses, or sends an invalid answer
         ├── ConnectionFailed      nothing answers at the address, or the connection broke
@@ -85,6 +87,14 @@ class DigestMismatch(DockerCharonError):
 
 class PayloadError(DockerCharonError):
     """A payload cannot be read or written, or it is incomplete."""
+
+
+class DeltaError(DockerCharonError):
+    """A difference between layers cannot be made, read or applied."""
+
+
+class UnfitLayer(DeltaError):
+    """A layer is neither gzip nor a tar, is damaged, or consists of too many tiny blocks."""
 
 
 class ServerError(DockerCharonError):

@@ -20,8 +20,8 @@ from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
+from docker_charon.registry import access, retry
 from docker_charon.registry import http as transport
-from docker_charon.registry import retry, session
 from docker_charon.transfer.plan import plan_make
 from faults.operations import APP, BASE
 from images import TestImage
@@ -43,7 +43,7 @@ def quickly(read_timeout: float) -> Iterator[None]:
     There are as few tries as "twice" needs.
     """
     with (
-        mock.patch.object(session, "RETRY", QUICK),
+        mock.patch.object(access, "RETRY", QUICK),
         mock.patch.object(transport, "READ_TIMEOUT", read_timeout),
         mock.patch.object(transport, "STORE_TIMEOUT", read_timeout),
         mock.patch.object(retry, "time", SimpleNamespace(sleep=lambda _: None)),

@@ -14,7 +14,7 @@ import images
 import registries
 from conftest import require_registry
 from docker_charon import make_payload, push_payload_to_registry
-from docker_charon.registry import session
+from docker_charon.registry import access
 from docker_charon.registry.retry import RetryPolicy
 from faults.cells import payload_of
 from faults.processes import wait_until
@@ -46,7 +46,7 @@ def test_a_push_survives_that_its_registry_restarts(
     # Without a secret of its own, a registry signs the state of uploads with a new one each time:
     # what was begun before is unknown to it afterwards.
     require_registry()
-    monkeypatch.setattr(session, "RETRY", RetryPolicy())
+    monkeypatch.setattr(access, "RETRY", RetryPolicy())
     root, port = tmp_path / "registry", registries.free_port()
     http = {"secret": secret} if secret else {}
     payload = SlowFile(payload_of({"app:1": APP}).getvalue())
@@ -68,7 +68,7 @@ def test_a_registry_that_is_away_for_longer_than_all_tries_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, flow: str
 ) -> None:
     require_registry()
-    monkeypatch.setattr(session, "RETRY", RetryPolicy(tries=3, backoff=0.01))
+    monkeypatch.setattr(access, "RETRY", RetryPolicy(tries=3, backoff=0.01))
     root, port = tmp_path / "registry", registries.free_port()
     payload = SlowFile(payload_of({"app:1": APP}).getvalue())
     payload.is_slow = True

@@ -17,10 +17,11 @@ MAY_IMPORT = {
     "oci": set(),
     "registry": {"oci"},
     "payload": {"oci"},
-    "transfer": {"oci", "registry", "payload"},
-    "server": {"oci", "payload"},
-    "demo": {"oci", "registry", "payload", "transfer", "server"},
-    "cli": {"oci", "registry", "payload", "transfer", "server", "demo"},
+    "deltas": set(),
+    "transfer": {"oci", "registry", "payload", "deltas"},
+    "server": {"oci", "payload", "deltas"},
+    "demo": {"oci", "registry", "payload", "deltas", "transfer", "server"},
+    "cli": {"oci", "registry", "payload", "deltas", "transfer", "server", "demo"},
 }
 TOP = {"errors", "files", "messages", "progress", "workers"}
 """Modules that every package may import; among them, only ``errors`` and ``messages`` are."""

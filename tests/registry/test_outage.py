@@ -12,9 +12,9 @@ import pytest
 
 from docker_charon import ConnectionFailed, DockerCharonError, RegistryError, make_payload
 from docker_charon.registry import outage
+from docker_charon.registry.access import waiting_for
 from docker_charon.registry.outage import Outages
 from docker_charon.registry.retry import RetryPolicy, Tries
-from docker_charon.registry.session import waiting_for
 from faults.processes import wait_until
 
 

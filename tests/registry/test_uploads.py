@@ -17,8 +17,8 @@ from conftest import Sent, require
 from docker_charon import ConnectionFailed, RegistryError, make_payload, push_payload_to_registry
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.session import Access
 from guarded_registry import LOGIN, PASSWORD, USER, guarded, htpasswd, htpasswd_is_installed
 from images import image, layer
 from nginx import PROGRAM, is_installed, nginx, server

@@ -226,7 +226,7 @@ def push_payload_command(
     If the registry refuses an image, the others are pushed, and the exit status is 1. If it lacks
     what an image needs beside the payload, that image is left out, and the exit status is 3.
     """
-    from docker_charon.registry.session import Access, waiting_for
+    from docker_charon.registry.access import Access, waiting_for
     from docker_charon.transfer.push import push_payload
 
     path = arguments.file_of(payload, file)

@@ -23,12 +23,14 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
+from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobLooks, BlobState, BlobStream, blob_size
+from docker_charon.registry.errors import explaining_urls
 from docker_charon.registry.http import origin
 from docker_charon.registry.listing import Listing
 from docker_charon.registry.referrers import read_referrers
 from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
-from docker_charon.registry.session import Access, Session
+from docker_charon.registry.session import Session
 from docker_charon.registry.uploads import BlobUploads
 
 _log = get_logger(__name__)
@@ -292,7 +294,7 @@ class RegistryClient:
         codes = _DAMAGED_ON_ITS_WAY | (UNKNOWN_PART if waits_for_parts else frozenset())
         name, place = _name(repository, reference), self._session.repository(repository)
         with (
-            _explaining_urls(manifest),
+            explaining_urls(manifest),
             self._session.request(
                 "PUT",
                 place.path("manifests", reference),
@@ -360,7 +362,7 @@ def open_source(registry: str, access: Access, jobs: int) -> Iterator[RegistryCl
         try:
             client.check_api()
         except RegistryError as error:
-            if error.status in (None, 401, 429):
+            if error.status in (None, 401, 407, 429):  # 407 is the answer of a proxy
                 raise
             client.doubt = error
         yield client
@@ -375,23 +377,6 @@ def open_registry(registry: str, access: Access, jobs: int) -> Iterator[Registry
     with RegistryClient(registry, access, connections=jobs) as client:
         client.check_api()
         yield client
-
-
-@contextlib.contextmanager
-def _explaining_urls(manifest: Manifest) -> Iterator[None]:
-    """Say what to do where a manifest may be refused because its layers have ``urls``.
-
-    distribution answers 400 or 500 unless its configuration allows them.
-    """
-    try:
-        yield
-    except RegistryError as error:
-        if error.status in (400, 500) and any(blob.urls for blob in manifest.blobs):
-            error.hint = (
-                "the manifest has layers with urls, which distribution refuses unless "
-                "validation.manifests.urls.allow is set in its configuration"
-            )
-        raise
 
 
 def _stated_digest(response: requests.Response) -> Digest | None:

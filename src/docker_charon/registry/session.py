@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from docker_charon.errors import (
-    AuthenticationError,
     ConnectionFailed,
     DockerCharonError,
     RegistryError,
@@ -20,19 +18,10 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
+from docker_charon.registry.access import Access, certificates_for, login_finder
 from docker_charon.registry.auth import Login
-from docker_charon.registry.certificates import (
-    CertificateArgument,
-    Certificates,
-    ClientCertificate,
-    StrPath,
-    find_certificates,
-)
 from docker_charon.registry.credentials import (
     DOCKER_HUB,
-    Credentials,
-    FoundLogin,
-    Keychain,
     is_docker_hub,
 )
 from docker_charon.registry.errors import (
@@ -47,43 +36,11 @@ from docker_charon.registry.response import read_document
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from docker_charon.registry.secrets import without_login
 
-RETRY = RetryPolicy()
-"""The policy of an `Access` that names no other."""
-
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
 _log = get_logger(__name__)
-
-
-def waiting_for(seconds: float) -> RetryPolicy:
-    """Return the usual policy, with which an operation waits that long for a registry."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"retry_for is a number of seconds, not {type(seconds).__name__}")
-    if not 0 <= seconds < math.inf:
-        raise DockerCharonError(f"retry_for must be a number of seconds from 0 on, not {seconds}")
-    return replace(RETRY, longest_wait=float(seconds))
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to reach a registry, and as whom.
-
-    ``secure`` is ``False`` for plain HTTP. Without a username and a password, those that Docker or
-    Podman know are used, unless ``anonymous`` is set. ``cacert`` is a file of certificates to trust
-    besides the usual ones and those of ``certs.d``. ``cert`` is a client certificate: a file that
-    holds its key as well, or a pair of two files; without it, that of ``certs.d`` is used.
-    ``retry`` says how often and for how long a failing request is tried again.
-    """
-
-    secure: bool = True
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    cacert: StrPath | None = None
-    cert: CertificateArgument | None = None
-    anonymous: bool = False
-    retry: RetryPolicy = field(default_factory=lambda: RETRY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +82,8 @@ class Session:
         host = DOCKER_HUB if is_docker_hub(registry) else registry
         self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
         self._secure = access.secure
-        self._certificates = _certificates(registry, access)
-        find = _finder(registry, access)
+        self._certificates = certificates_for(registry, access)
+        find = login_finder(registry, access)
         self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
         self.login = Login(self._http, self.url, registry, find)
         self._outages = Outages(registry, self._ask)
@@ -360,42 +317,6 @@ class Session:
     def _other_host(self, url: str) -> str:
         """Return the host of ``url`` if it is not the registry's own; else nothing."""
         return "" if self.login.covers(url) else urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _certificates(registry: str, access: Access) -> Certificates:
-    """Return the certificates for a registry: those that the caller names come first."""
-    if not access.secure:
-        if access.cert is not None:
-            raise RegistryError(
-                f"a client certificate is of no use with plain HTTP to {registry}",
-                hint="leave --insecure (secure=False) out, or the certificate",
-            )
-        return Certificates()
-    certificates = find_certificates(registry)
-    if access.cert is None:
-        return certificates
-    return replace(certificates, client=ClientCertificate.of(access.cert))
-
-
-def _finder(registry: str, access: Access) -> Callable[[str | None], FoundLogin]:
-    """Return what finds the login for a repository of ``registry``."""
-    username, password = access.username, access.password
-    if not all(value is None or isinstance(value, str) for value in (username, password)):
-        raise TypeError("a username and a password are a str")
-    if access.anonymous and (username is not None or password is not None):
-        raise AuthenticationError(
-            f"access to {registry} is either anonymous or with a username and a password"
-        )
-    if access.anonymous:
-        return lambda repository: FoundLogin()
-    if username is not None and password is not None:
-        login = FoundLogin(Credentials(username, password))
-        return lambda repository: login
-    if username is not None or password is not None:
-        raise AuthenticationError(
-            f"a login to {registry} takes a username and a password, and one is missing"
-        )
-    return Keychain(registry).find
 
 
 def is_html(response: requests.Response) -> bool:

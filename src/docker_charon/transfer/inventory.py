@@ -22,11 +22,11 @@ from docker_charon.oci.reference import Reference, check_repository
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
+from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.listing import IncompleteListing
-from docker_charon.registry.session import Access
 from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver

@@ -28,10 +28,10 @@ from docker_charon.payload.volumes import (
 )
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
+from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_source
-from docker_charon.registry.session import Access, waiting_for
 from docker_charon.transfer.ledger import LedgerFile, open_ledger
 from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make

@@ -14,9 +14,9 @@ from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import Progress
+from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
-from docker_charon.registry.session import Access, waiting_for
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.manifests import ManifestSender
 from docker_charon.transfer.outcome import Outcome, parts_of

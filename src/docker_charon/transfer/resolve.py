@@ -287,7 +287,7 @@ def _is_of_one_image(error: DockerCharonError) -> bool:
     if isinstance(error, AuthenticationError):
         return not error.login_refused
     if isinstance(error, RegistryError):
-        return error.status is None or (error.status < 500 and error.status != 429)
+        return error.status is None or (error.status < 500 and error.status not in (407, 429))
     return isinstance(error, (InvalidManifest, DigestMismatch))
 
 

@@ -1,0 +1,28 @@
+"""The packages that only deltas need: numpy, and zstd for older versions of Python."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+from docker_charon.errors import DeltaError
+
+_ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+_NEEDED = ("numpy", _ZSTD)
+
+
+def require_extra() -> None:
+    """Raise `DeltaError`, which says what to install, if one of the packages is missing."""
+    missing = [name for name in _NEEDED if not _is_installed(name)]
+    if missing:
+        raise DeltaError(
+            f"{' and '.join(missing)} must be installed for differences inside layers",
+            hint="pip install docker-charon[deltas]",
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package that it would be in
+        return False

@@ -1,0 +1,137 @@
+"""A layer, taken apart into temporary files: its raw bytes and its structure."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+from docker_charon.deltas.codes import DeflateError
+from docker_charon.deltas.failure import damaged, files_told
+from docker_charon.deltas.header import DeltaLayer
+from docker_charon.deltas.inflate import read_structure
+from docker_charon.deltas.raw import is_gzip, raw_chunks
+from docker_charon.deltas.sectors import SectorIndex
+from docker_charon.deltas.structure import ROW_RAW, Kind, Row
+from docker_charon.deltas.structure_file import StructureFile
+from docker_charon.errors import DeltaError, UnfitLayer
+
+_CHUNK = 1 << 20
+
+
+class SplitLayer:
+    """The raw bytes and the structure of a layer, in temporary files that vanish with it.
+
+    The raw bytes are unpacked at once. The structure takes much longer to read; it is read when it
+    is first needed, and kept. The files are written to ``directory`` (default:
+    `tempfile.gettempdir`). If ``expected`` is given, the layer must have its digest and sizes.
+
+    Raises `UnfitLayer` if the layer cannot be taken apart, and `DeltaError` if it is not the
+    expected one or if there is no room for the files.
+    """
+
+    def __init__(
+        self, path: Path, directory: Path | None = None, expected: DeltaLayer | None = None
+    ) -> None:
+        self.path = path
+        self.raw_size = 0
+        self.sectors = SectorIndex()
+        self._expected = expected
+        self._kept = 0
+        with self._failures_told(), ExitStack() as stack:
+            self.digest, self.size = _digest_and_size(path)
+            if expected and (self.digest, self.size) != (expected.digest, expected.size):
+                raise DeltaError(
+                    f"the layer {expected.digest} of {expected.size:,} bytes is damaged: it has "
+                    f"{self.size:,} bytes with the digest {self.digest}",
+                    hint="fetch that layer again",
+                )
+            self._raw, self._headers, self._records = (
+                stack.enter_context(tempfile.TemporaryFile(dir=directory)) for _ in range(3)
+            )
+            self._keep_raw()
+            self._files = stack.pop_all()
+
+    def __enter__(self) -> SplitLayer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the temporary files."""
+        self._files.close()
+
+    @contextlib.contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        what = f"cannot take the layer {self.path.name} apart"
+        try:
+            with files_told(what):
+                yield
+        except DeflateError as error:
+            raise UnfitLayer(f"{what}: it is {error}") from error
+
+    def _count(self, size: int) -> None:
+        self._kept += size
+        if self._expected and self._kept > self._expected.split_size:
+            raise damaged(
+                f"{self.digest} takes more than the {self._expected.split_size:,} bytes of "
+                "temporary files that its header says"
+            )
+
+    def _keep_raw(self) -> None:
+        waiting = bytearray()
+        for chunk in raw_chunks(self.path):
+            self._count(len(chunk))
+            self.raw_size += len(chunk)
+            self._raw.write(chunk)
+            waiting += chunk
+            if len(waiting) >= _CHUNK:
+                self.sectors.add(bytes(waiting[:_CHUNK]))
+                del waiting[:_CHUNK]
+        self.sectors.add(bytes(waiting))
+
+    @cached_property
+    def structure(self) -> StructureFile:
+        """The layer's structure."""
+        structure = StructureFile(self._headers, self._records, self._count)
+        with self._failures_told():
+            if is_gzip(self.path):
+                read_structure(self.path, structure.add)
+            else:
+                for start in range(0, self.raw_size, ROW_RAW):
+                    structure.add(Row(Kind.PLAIN, raw=min(ROW_RAW, self.raw_size - start)))
+            if structure.raw_size != self.raw_size:
+                raise DeflateError("a gzip file whose tokens do not give its content")
+        return structure
+
+    @property
+    def description(self) -> DeltaLayer:
+        """The layer's digest and sizes."""
+        _ = self.structure  # whose size is part of it
+        return DeltaLayer(self.digest, self.size, self.raw_size, self._kept)
+
+    def raw(self, start: int, end: int) -> bytes:
+        """Return raw bytes."""
+        self._raw.seek(start)
+        return self._raw.read(end - start)
+
+
+def _digest_and_size(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 digest of a file, as ``sha256:...``, and its size."""
+    hasher, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+            size += len(chunk)
+    return f"sha256:{hasher.hexdigest()}", size
