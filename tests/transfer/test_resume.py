@@ -244,6 +244,10 @@ def interrupted_inside(source: str, payload: Path, how: signal.Signals, *options
         return max(request.sent for request in proxy.requests)
 
 
+def sent_of(proxy: Proxy, app: TestImage) -> int:
+    return sum(request.sent for request in proxy.matching("GET", blob_url(app)))
+
+
 def went_on(proxy: Proxy, app: TestImage, before: int) -> None:
     """See that one request fetched what was missing, where ``before`` bytes had been sent."""
     (rest,) = proxy.matching("GET", blob_url(app))
@@ -320,6 +324,23 @@ def test_a_beginning_that_a_crash_damaged_is_fetched_again_once(
         rest, again = proxy.matching("GET", blob_url(large))
     assert "range" in rest.headers
     assert "range" not in again.headers
+    assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
+
+
+def test_a_large_layer_arrives_over_a_line_that_is_cut_by_runs_that_are_killed(
+    source: str, large: TestImage, tmp_path: Path
+) -> None:
+    payload, kills = tmp_path / "p.zip", 4
+    rules = [Rule("GET", blob_url(large), Reset(after=LARGE // 6), times=None)]
+    with Proxy(source, rules, bytes_per_second=8_000_000) as proxy:
+        for kill in range(1, kills + 1):
+            process = make_in_process(proxy.address, payload, "large:1")
+            goal = kill * LARGE // (kills + 1)
+            wait_until(lambda goal=goal: sent_of(proxy, large) > goal)  # type: ignore[misc]
+            process.kill()
+            process.communicate()
+        make_payload(proxy.address, payload, ["large:1"], secure=False)
+        assert sent_of(proxy, large) < len(large.blobs[-1]) * 2
     assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
 
 
