@@ -176,7 +176,7 @@ def test_a_payload_that_shares_its_blobs_among_many_names_is_refused_before_a_qu
     registry = FakeRegistry()
     blobs = [Descriptor("a/b", Digest(f"sha256:{n:064x}"), 2) for n in range(300)]
     needed = [RepositoryBlob(f"app{n}", blob) for n in range(1000) for blob in blobs]
-    present = PresentBlobs(registry, Workers(1))  # type: ignore[arg-type]
+    present = PresentBlobs(registry, Workers(1), 2000)  # type: ignore[arg-type]
     with pytest.raises(PayloadError, match=r"needs 300,000 answers .* at most 2,000"):
         present.ask(needed, to_push=True)
     assert not registry.questions
@@ -185,7 +185,7 @@ def test_a_payload_that_shares_its_blobs_among_many_names_is_refused_before_a_qu
 def test_a_large_payload_has_all_its_questions() -> None:
     registry = FakeRegistry()
     blobs = [Descriptor("a/b", Digest(f"sha256:{n:064x}"), 2) for n in range(2500)]
-    present = PresentBlobs(registry, Workers(1))  # type: ignore[arg-type]
+    present = PresentBlobs(registry, Workers(1), 2500)  # type: ignore[arg-type]
     present.ask([RepositoryBlob("app", blob) for blob in blobs], to_push=True)
     assert registry.questions == 2500
 

@@ -26,9 +26,10 @@ from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
 _QUESTIONS = 2000
-"""Blobs of repositories that the registry is asked for, whatever the payload."""
-_QUESTIONS_EACH = 4
-"""Repositories that each blob may be asked for, on average, in a larger payload."""
+"""Blobs of repositories that the registry is asked for, whatever the payload.
+
+A larger payload may cause as many questions as its manifests refer to blobs, each manifest once.
+"""
 _MOST_HOMES = 20
 """Other repositories that are asked for one blob."""
 
@@ -39,11 +40,15 @@ _HINT = (
 
 
 class PresentBlobs:
-    """What the repositories of a registry have of blobs; the registry is asked once for each."""
+    """What the repositories of a registry have of blobs; the registry is asked once for each.
 
-    def __init__(self, client: RegistryClient, workers: Workers) -> None:
+    ``most`` is the number of questions that `ask` takes at once.
+    """
+
+    def __init__(self, client: RegistryClient, workers: Workers, most: int | None = None) -> None:
         self._client = client
         self._workers = workers
+        self._most = most
         self._states: dict[RepositoryBlob, BlobState] = {}
 
     def state(self, needed: RepositoryBlob, *, to_push: bool = False) -> BlobState:
@@ -71,13 +76,12 @@ class PresentBlobs:
 
     def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
         """Refuse a payload that shares its blobs among so many names that nothing would end."""
-        most = max(_QUESTIONS, _QUESTIONS_EACH * len({needed.digest for needed in unknown}))
-        if len(unknown) > most:
+        if self._most is not None and len(unknown) > self._most:
             repositories = {needed.repository for needed in unknown}
             raise PayloadError(
                 f"the payload needs {len(unknown):,} answers of {self._client.registry}, because "
-                f"{len(repositories):,} repositories share its blobs, and at most {most:,} are "
-                "asked for",
+                f"{len(repositories):,} repositories share its blobs, and at most {self._most:,} "
+                "are asked for",
                 hint="make several payloads with fewer names each",
             )
 
@@ -92,7 +96,14 @@ class Survey:
         self._payload = payload
         self._prefix = prefix
         self._workers = workers
-        self._present = PresentBlobs(client, workers)
+        manifests = {
+            manifest.digest: manifest
+            for image in payload.all_images
+            for graph in image.known_graphs
+            for manifest in graph.manifests
+        }
+        references = sum(len(manifest.blobs) for manifest in manifests.values())
+        self._present = PresentBlobs(client, workers, max(_QUESTIONS, references))
         self.doubtful: frozenset[RepositoryBlob] = frozenset()
         """Blobs that the registry has damaged, or about which it gave no answer."""
         self.unknown: frozenset[RepositoryBlob] = frozenset()
