@@ -68,7 +68,9 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 def client_of(address: str) -> RegistryClient:
-    return RegistryClient(address, Access(secure=False, retry=RetryPolicy(backoff=0.001)))
+    return RegistryClient(
+        address, Access(secure=False, retry=RetryPolicy(backoff=0.001, when_away=False))
+    )
 
 
 def drip(content: bytes) -> Iterator[bytes]:

@@ -76,5 +76,5 @@ class Outages:
 def could_be_outage(error: DockerCharonError) -> bool:
     """Whether an error is one that requests meet while a registry is away."""
     if isinstance(error, ConnectionFailed):
-        return not error.permanent
+        return not error.permanent and not error.elsewhere
     return isinstance(error, RegistryError) and error.status in _GATEWAY
