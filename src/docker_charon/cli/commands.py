@@ -13,12 +13,14 @@ import typer
 
 from docker_charon.cli import arguments, inspection, result, serving, terminal
 from docker_charon.cli.delivery_options import (
+    AllowedInputs,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     Ledger,
     ReceiptFile,
     Receipts,
     Report,
+    SignReceipt,
 )
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
@@ -121,6 +123,7 @@ def make_payload_command(
     include_referrers: IncludeReferrers = False,
     volume_size: VolumeSize = None,
     sign: Sign = None,
+    allowed_signers: AllowedInputs = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -173,6 +176,7 @@ def make_payload_command(
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
+            allowed_signers=allowed_signers,
             retry_for=retry_for,
             report=report,
             dry_run=dry_run,
@@ -213,6 +217,7 @@ def push_payload_command(
     key: Key = None,
     retry_for: RetryFor = 300,
     receipt: ReceiptFile = None,
+    sign: SignReceipt = None,
     report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
@@ -235,6 +240,8 @@ def push_payload_command(
     )
     if receipt and dry_run:
         raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
+    if sign and not receipt:
+        raise typer.BadParameter("--sign signs the receipt: name its file with --receipt")
     ask = terminal.ask_for_medium if terminal.can_ask() else None
     source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
@@ -249,6 +256,7 @@ def push_payload_command(
             skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
             receipt=receipt,
+            sign=sign,
             report=report,
             dry_run=dry_run,
             jobs=jobs,

@@ -65,6 +65,25 @@ ReceiptFile = Annotated[
         rich_help_panel=ALREADY_THERE,
     ),
 ]
+SignReceipt = Annotated[
+    str | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY",
+        help="Sign the receipt with this SSH key.",
+        rich_help_panel=ALREADY_THERE,
+    ),
+]
+AllowedInputs = Annotated[
+    str | None,
+    typer.Option(
+        "--allowed-signers",
+        metavar="FILE",
+        help="Accept only earlier payloads, ledgers and receipts that are signed by a person in "
+        "this file, as described in ssh-keygen(1).",
+        rich_help_panel=ALREADY_THERE,
+    ),
+]
 Report = Annotated[
     str | None,
     typer.Option(

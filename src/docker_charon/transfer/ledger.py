@@ -255,24 +255,26 @@ def open_ledger(
     receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     *,
     read_only: bool = False,
+    allowed_signers: str | os.PathLike[str] | None = None,
 ) -> Iterator[LedgerFile]:
     """Open a ledger that may not exist yet, and correct what it says by receipts.
 
     It is locked until the block ends, unless it is only read. The lock is on ``PATH.new``, the file
     that takes its place, so that reading it needs no lock.
 
-    Raises `PayloadError` if another process is making a payload with it, if it carries layers, or
-    if a receipt is not one of its deliveries.
+    Raises `PayloadError` if another process is making a payload with it, if it carries layers, if
+    a receipt is not one of its deliveries, or if one of the files is not signed by a person in
+    ``allowed_signers``, where that is given.
     """
     if not isinstance(file, (str, os.PathLike)):
         raise TypeError("a ledger must be a path")
     path = Path(os.path.realpath(file))  # the target of a symbolic link is replaced, not the link
     with contextlib.ExitStack() as stack:
         locked = None if read_only else stack.enter_context(_locked(path))
-        ledger = _read(path)
+        ledger = _read(path, allowed_signers)
         for receipt in receipts:
             name = str(getattr(receipt, "name", receipt))
-            with open_payload(receipt) as payload:
+            with open_payload(receipt, allowed_signers=allowed_signers) as payload:
                 ledger = ledger.corrected(payload, name)
         yield LedgerFile(path, ledger, locked)
 
@@ -298,7 +300,7 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
         file.close()
 
 
-def _read(path: Path) -> Ledger:
+def _read(path: Path, allowed_signers: str | os.PathLike[str] | None) -> Ledger:
     """Read a ledger, or an inventory that has taken its place; it may not exist yet."""
     if not path.exists():
         _log.info("%s does not exist yet: this is the first delivery of a new ledger", path)
@@ -308,7 +310,7 @@ def _read(path: Path) -> Ledger:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
         file.seek(0)
-        with open_payload(file) as payload:
+        with open_payload(file, allowed_signers=allowed_signers) as payload:
             if payload.arrival is not None:
                 raise PayloadError(
                     f"{path} is a receipt, not a ledger", hint="give it as a receipt instead"

@@ -59,6 +59,7 @@ def make_payload(
     include_referrers: bool = False,
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
+    allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
     anonymous: bool = False,
@@ -103,7 +104,9 @@ def make_payload(
             ``"700MiB"``. 4 GiB is one byte less, which FAT32 can hold.
         sign: Sign the payload with this key: the file of a private SSH key, or of a public one
             whose private one an agent has. ``ssh-keygen`` (OpenSSH) asks for a passphrase if the
-            key has one.
+            key has one. The ledger is signed with it too.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The ledger, the
+            receipts and the earlier payloads must each be signed by one of them.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
         cert: A client certificate: one PEM file that also holds its key, or a pair of the
             certificate's file and the key's. Without it, the one in Docker's or Podman's
@@ -159,14 +162,16 @@ def make_payload(
         site = None
         if ledger is not None:
             _check_paths(zip_file, ledger)
-            opened = open_ledger(ledger, returned_receipts, read_only=dry_run)
+            opened = open_ledger(
+                ledger, returned_receipts, read_only=dry_run, allowed_signers=allowed_signers
+            )
             site = stack.enter_context(opened)
         elif returned_receipts:
             raise DockerCharonError(
                 "a receipt corrects a ledger, and no ledger is given",
                 hint="give the ledger of the site too",
             )
-        delivered = _delivered_blobs(earlier_payloads, site)
+        delivered = _delivered_blobs(earlier_payloads, site, allowed_signers)
         client = stack.enter_context(open_source(registry, access, jobs))
         resolver = Resolver(client, workers, chosen_platforms)
         images = resolver.images(to_transfer)
@@ -263,14 +268,16 @@ def _volumes(path: Any) -> list[Path]:
 
 
 def _delivered_blobs(
-    payloads: list[_PayloadFile], site: LedgerFile | None
+    payloads: list[_PayloadFile],
+    site: LedgerFile | None,
+    allowed_signers: str | os.PathLike[str] | None,
 ) -> dict[Digest, dict[str, None]]:
     """Return the blobs that the ledger and earlier payloads list, each with its repositories."""
     repositories: dict[Digest, dict[str, None]] = {}
     if site is not None:
         repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
     for file in payloads:
-        with open_payload(file) as payload:
+        with open_payload(file, allowed_signers=allowed_signers) as payload:
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, TypeVar
 
 from docker_charon.errors import DockerCharonError, PushIncomplete, RegistryError
@@ -13,6 +14,7 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
+from docker_charon.payload.signature import sign as sign_text
 from docker_charon.progress import Progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
@@ -47,6 +49,7 @@ def push_payload_to_registry(
     anonymous: bool = False,
     retry_for: float = 300,
     receipt: str | os.PathLike[str] | None = None,
+    sign: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
@@ -83,6 +86,7 @@ def push_payload_to_registry(
             wait. With 0, it is tried again a few times within seconds only.
         receipt: The path of a file to write about what the registry has of this payload and what it
             lacks, also after a failure. `make_payload` corrects a ledger by it.
+        sign: Sign the receipt with this SSH key, as `make_payload` signs a payload.
         report: The path of a JSON file to write about what happened, also after a failure: images,
             digests, bytes, seconds. The same is logged at level ``INFO``.
         dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
@@ -115,6 +119,7 @@ def push_payload_to_registry(
         skip_referrers=skip_referrers,
         allowed_signers=allowed_signers,
         receipt=receipt,
+        sign=sign,
         report=report,
         dry_run=dry_run,
         jobs=jobs,
@@ -150,6 +155,7 @@ def push_payload(
     skip_referrers: bool,
     allowed_signers: str | os.PathLike[str] | None,
     receipt: str | os.PathLike[str] | None,
+    sign: str | os.PathLike[str] | None,
     report: str | os.PathLike[str] | None,
     dry_run: bool,
     jobs: int,
@@ -166,13 +172,16 @@ def push_payload(
         raise DockerCharonError(
             "a dry run writes no receipt", hint="push first, or leave the receipt out"
         )
+    if sign is not None and receipt is None:
+        raise DockerCharonError("a push signs its receipt", hint="name a file for the receipt")
+    signer = None if sign is None else partial(sign_text, key=sign)
     with (
         reporting(report, "push-payload", registry, zip_file, dry_run=dry_run) as written_report,
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
     ):
         written_report.pushing(payload)
         with (
-            writing_receipt(receipt, payload, registry, prefix) as written_receipt,
+            writing_receipt(receipt, payload, registry, prefix, signer) as written_receipt,
             open_registry(registry, access, jobs) as client,
         ):
             if payload.carries_nothing:

@@ -144,12 +144,16 @@ class Receipt:
 
 @contextlib.contextmanager
 def writing_receipt(
-    path: str | os.PathLike[str] | None, payload: Payload, registry: str, prefix: str
+    path: str | os.PathLike[str] | None,
+    payload: Payload,
+    registry: str,
+    prefix: str,
+    sign: Callable[[bytes], bytes] | None = None,
 ) -> Iterator[Receipt]:
     """Yield a receipt to fill in, and write it to ``path`` after the block, whatever happens in it.
 
-    Without a path nothing is written. Raises `PayloadError` before the block if the directory of
-    ``path`` does not exist.
+    Without a path nothing is written. ``sign`` signs it (see `payload_entries`). Raises
+    `PayloadError` before the block if the directory of ``path`` does not exist.
     """
     receipt = Receipt(payload, registry, prefix)
     if path is None:
@@ -165,6 +169,6 @@ def writing_receipt(
             for name in payload.names:
                 receipt.reasons.setdefault(name, str(error))
         with contextlib.suppress(PayloadError):  # the failure of the push is more important
-            write_inventory(target, payload_entries(receipt.contents()))
+            write_inventory(target, payload_entries(receipt.contents(), sign))
         raise
-    write_inventory(target, payload_entries(receipt.contents()))
+    write_inventory(target, payload_entries(receipt.contents(), sign))
