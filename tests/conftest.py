@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 import registries
 from docker_charon import serve
-from docker_charon.registry import credentials, session
+from docker_charon.registry import access, credentials
 from docker_charon.registry.retry import ONCE, RetryPolicy
 from repetition import repeated
 
@@ -55,14 +55,14 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait between two tries for almost no time."""
-    monkeypatch.setattr(session, "RETRY", RetryPolicy(backoff=0.001))
+    """Wait for almost no time between two tries, and for no registry that is away."""
+    monkeypatch.setattr(access, "RETRY", RetryPolicy(backoff=0.001, when_away=False))
 
 
 @pytest.fixture
 def _one_try(_short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Try nothing twice."""
-    monkeypatch.setattr(session, "RETRY", ONCE)
+    monkeypatch.setattr(access, "RETRY", ONCE)
 
 
 def require(present: bool, what: str) -> None:

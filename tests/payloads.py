@@ -43,8 +43,8 @@ def payload_of(
     blobs = {key: value for image in wanted.values() for key, value in image.contents().items()}
 
     @contextmanager
-    def fetch(blob: Descriptor, _: str) -> Iterator[io.BytesIO]:
-        yield io.BytesIO(blobs[blob.digest])
+    def fetch(blob: Descriptor, _: str, start: int) -> Iterator[io.BytesIO]:
+        yield io.BytesIO(blobs[blob.digest][start:])
 
     target = io.BytesIO()
     write_payload(target, payload_entries(contents, sign), fetch)

@@ -134,8 +134,8 @@ def test_now_and_then_a_line_says_how_far_it_is(
     with Progress(
         "Making", {b.digest: b.size for b in BLOBS}, {"app:1": [BLOBS[0].digest]}, True
     ) as watch:
-        watch.moved(1000)
-        watch.finished(BLOBS[0].digest, reused=True)
+        watch.moved(1000, reused=1000)
+        watch.finished(BLOBS[0].digest)
         watch.moved(300)
         text = shown_until("1.3 kB of", capsys)
     assert "app:1 is complete (1 of 1 images)" in text
@@ -160,7 +160,7 @@ def test_bytes_that_are_added_later_belong_to_the_total(
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
     with Progress("Pushing", {"mount": 0}, {"app:1": ["mount"]}, True) as watch:
         watch.grow(3000)
-        watch.moved(1000)
+        watch.moved(1000, reused=1000)
         text = shown_until("1.0 kB of 3.0 kB, 0/1 blobs", capsys)
         assert "is complete" not in text
         watch.moved(2000)

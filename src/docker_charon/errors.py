@@ -28,10 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-
-def one_line(text: str) -> str:
-    """Return ``text`` with a space for each character that could break a line of a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+from docker_charon.messages import one_line
 
 
 class DockerCharonError(Exception):
@@ -43,6 +40,8 @@ class DockerCharonError(Exception):
     """
 
     partial: Path | None = None
+    partial_size: tuple[int, int] | None = None
+    """How many bytes are in ``partial``, and how many the whole payload has."""
     _longest = (
         1000  # characters of a message; names in it may come from strangers, and be very long
     )
@@ -56,6 +55,14 @@ class DockerCharonError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+def note_partial(error: BaseException, partial: Path, present: int, size: int) -> None:
+    """Set ``partial`` and ``partial_size`` of an error, or of what interrupts the program."""
+    if isinstance(error, DockerCharonError):
+        error.partial, error.partial_size = partial, (present, size)
+    else:
+        vars(error).update(partial=partial, partial_size=(present, size))
 
 
 class InvalidReference(DockerCharonError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from docker_charon.messages import STANDARD_ERROR, say
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -33,7 +34,7 @@ class Bar:
     def __init__(self, what: str, total: int, enabled: bool | None, unit: str = "B") -> None:
         self._lock = threading.Lock()
         self._what, self._unit = what, unit
-        self._is_shown = enabled is not False and _is_terminal()
+        self._is_shown = enabled is not False and STANDARD_ERROR.isatty()
         self._bar: tqdm[Any] | None = None
         self.grow(total)
 
@@ -58,7 +59,7 @@ class Bar:
             dynamic_ncols=True,
             bar_format=_NARROW_FORMAT if narrow else _WIDE_FORMAT,
             leave=False,
-            file=sys.stderr,
+            file=STANDARD_ERROR,
         )
 
     def update(self, size: int) -> None:
@@ -119,8 +120,8 @@ class Progress:
         self._started = time.monotonic()
         self._lock = threading.RLock()
         self._ended = threading.Event()
-        self._has_lines = enabled is True and not _is_terminal()
-        self._is_shown = self._has_lines or (enabled is not False and _is_terminal())
+        self._has_lines = enabled is True and not STANDARD_ERROR.isatty()
+        self._is_shown = self._has_lines or (enabled is not False and STANDARD_ERROR.isatty())
         self._bar = Bar(what, self._total, enabled)
 
     def grow(self, size: int) -> None:
@@ -129,17 +130,20 @@ class Progress:
             self._total += size
         self._bar.grow(size)
 
-    def moved(self, size: int) -> None:
-        """Count ``size`` more transferred bytes; a negative number takes some back."""
+    def moved(self, size: int, *, reused: int = 0) -> None:
+        """Count ``size`` more transferred bytes; a negative number takes some back.
+
+        ``reused`` of them had been transferred by an earlier run.
+        """
         with self._lock:
             self._moved += size
+            self._reused += reused
         self._bar.update(size)
 
-    def finished(self, key: Hashable, *, reused: bool = False) -> None:
-        """Count a finished blob; ``reused`` if an earlier run had already transferred it."""
+    def finished(self, key: Hashable) -> None:
+        """Count a finished blob."""
         with self._lock:
             self._done += 1
-            self._reused += self._sizes[key] if reused else 0
             self._bar.note(self._blob_count())
             for name in self._needed_by.pop(key, ()):
                 self._missing[name] -= 1
@@ -150,7 +154,7 @@ class Progress:
         with self._lock:
             self._complete += 1
             if self._has_lines:
-                _say(f"{name} is complete ({self._complete} of {self._image_count} images)")
+                say(f"{name} is complete ({self._complete} of {self._image_count} images)")
 
     def sum_up(self, text: str) -> None:
         """End the progress, and show ``text`` with the time that it took."""
@@ -158,7 +162,7 @@ class Progress:
         if self._is_shown:
             seconds = time.monotonic() - self._started
             resumed = f", {shown_size(self._reused)} of it resumed" if self._reused else ""
-            _say(f"{text}{resumed}, in {seconds:.1f} s")
+            say(f"{text}{resumed}, in {seconds:.1f} s")
 
     def __enter__(self) -> Progress:
         """Begin; images that need no blob are complete at once."""
@@ -190,19 +194,10 @@ class Progress:
                 seconds = time.monotonic() - self._started
                 rate = max(0, self._moved - self._reused) / seconds
                 left = f", {(self._total - self._moved) / rate:.0f} s left" if rate else ""
-                _say(
+                say(
                     f"{self._what}: {shown_size(self._moved)} of {shown_size(self._total)}, "
                     f"{self._blob_count()}, {shown_size(rate)}/s{left}"
                 )
-
-
-def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _say(text: str) -> None:
-    if sys.stderr is not None:
-        print(f"docker-charon: {text}", file=sys.stderr, flush=True)
 
 
 def shown_size(size: float) -> str:

@@ -20,8 +20,8 @@ from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
+from docker_charon.registry import access, retry
 from docker_charon.registry import http as transport
-from docker_charon.registry import retry, session
 from docker_charon.transfer.plan import plan_make
 from faults.operations import APP, BASE
 from images import TestImage
@@ -31,6 +31,7 @@ SURVIVED = "survived"
 TOLD = "clear error"
 TOLD_AND_THERE = "clear error, yet all is there"
 """The registry did what it was asked for, and only its answer was lost."""
+QUICK = retry.RetryPolicy(tries=3, backoff=0.001, when_away=False)
 HANG = 20.0
 """Seconds; what takes longer is taken for something that never ends."""
 
@@ -42,7 +43,7 @@ def quickly(read_timeout: float) -> Iterator[None]:
     There are as few tries as "twice" needs.
     """
     with (
-        mock.patch.object(session, "RETRY", retry.RetryPolicy(tries=3, backoff=0.001)),
+        mock.patch.object(access, "RETRY", QUICK),
         mock.patch.object(transport, "READ_TIMEOUT", read_timeout),
         mock.patch.object(transport, "STORE_TIMEOUT", read_timeout),
         mock.patch.object(retry, "time", SimpleNamespace(sleep=lambda _: None)),
@@ -166,7 +167,7 @@ def payload_of(wanted: dict[str, TestImage], already: Sequence[str] = ()) -> io.
     write_payload(
         file,
         payload_entries(plan),
-        lambda blob, _: contextlib.nullcontext(_Content(contents[blob.digest])),
+        lambda blob, _, __: contextlib.nullcontext(_Content(contents[blob.digest])),
     )
     file.seek(0)
     return file

@@ -1,4 +1,4 @@
-"""kill -9 at random moments, then the same command again: a right end, and little work twice.
+"""Signals at random moments, then the same command again: a right end, and little work twice.
 
 ``KILLS=30`` tries more moments.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from proxy import Proxy, Request
 from repetition import repeated
 
 MOMENTS = range(int(os.environ.get("KILLS", "10")))
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 JOBS = 2
 RATE = 1_500_000.0
 """Bytes a second of each connection."""
@@ -44,13 +46,17 @@ def whole(sides: Sides, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return payload.read_bytes()
 
 
-def kill_at_a_moment(seed: int, proxy: Proxy, begin: Callable[[], subprocess.Popen[str]]) -> None:
-    """Begin, and kill it at a moment that comes of the seed; it may have ended by then."""
+def end_at_a_moment(
+    seed: int, how: signal.Signals, proxy: Proxy, begin: Callable[[], subprocess.Popen[str]]
+) -> None:
+    """Begin, and end it at a moment that comes of the seed; it may have ended by then."""
     process = begin()
     processes.wait_until(lambda: proxy.requests)
     time.sleep(random.Random(seed).uniform(0, DURATION))  # noqa: S311  # repeatable on purpose
-    process.kill()
-    process.communicate()
+    process.send_signal(how)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode in (0, -how if how == signal.SIGKILL else 128 + how), stderr
+    assert stderr.count("\n") <= 1
 
 
 def digest_in(request: Request) -> str:
@@ -68,14 +74,17 @@ def uploaded(proxy: Proxy) -> set[str]:
     return {digest_in(each) for each in proxy.matching("PUT", "/uploads/") if each.status == 201}
 
 
+@pytest.mark.parametrize("how", SIGNALS)
 @pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
 def test_make_goes_on_with_what_it_had(
-    sides: Sides, whole: bytes, tmp_path: Path, seed: int
+    sides: Sides, whole: bytes, tmp_path: Path, seed: int, how: signal.Signals
 ) -> None:
     payload = tmp_path / "out" / "p.zip"
     payload.parent.mkdir()
     with Proxy(sides.source, bytes_per_second=RATE) as proxy:
-        kill_at_a_moment(seed, proxy, lambda: processes.make(proxy.address, payload, "killed:1"))
+        end_at_a_moment(
+            seed, how, proxy, lambda: processes.make(proxy.address, payload, "killed:1")
+        )
         before = fetched(proxy)
     assert not payload.exists() or payload.read_bytes() == whole
     was_whole = payload.exists()
@@ -88,12 +97,15 @@ def test_make_goes_on_with_what_it_had(
     assert was_whole or len(before & again) <= JOBS
 
 
+@pytest.mark.parametrize("how", SIGNALS)
 @pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
-def test_push_goes_on_with_what_it_had(sides: Sides, tmp_path: Path, seed: int) -> None:
-    name, payload = f"killed{seed}:1", tmp_path / "p.zip"
+def test_push_goes_on_with_what_it_had(
+    sides: Sides, tmp_path: Path, seed: int, how: signal.Signals
+) -> None:
+    name, payload = f"ended{seed}-{how.value}:1", tmp_path / "p.zip"
     payload.write_bytes(payload_of({name: APP}).getvalue())
     with Proxy(sides.destination, bytes_per_second=RATE) as proxy:
-        kill_at_a_moment(seed, proxy, lambda: processes.push(proxy.address, payload))
+        end_at_a_moment(seed, how, proxy, lambda: processes.push(proxy.address, payload))
         before = uploaded(proxy)
     assert images.read(sides.destination, name) in (None, APP.contents())
     with Proxy(sides.destination) as proxy:

@@ -1,4 +1,4 @@
-"""kill -9 of a server at random moments of pushes: what its directory lists can be pulled.
+"""A server that signals end at random moments: what its directory lists can be pulled.
 
 ``SERVER_KILLS=100`` tries more pairs of moments.
 """
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -98,9 +99,10 @@ def check_layout(storage: Path) -> int:
     return len(entries)
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
-def test_what_is_listed_can_be_pulled_whenever_the_server_is_killed(
-    tmp_path: Path, seed: int
+def test_what_is_listed_can_be_pulled_whenever_the_server_is_ended(
+    tmp_path: Path, seed: int, how: signal.Signals
 ) -> None:
     rng = random.Random(seed)  # noqa: S311  # repeatable on purpose
     for _ in range(2):  # the second one goes on with what the first one has left
@@ -110,7 +112,7 @@ def test_what_is_listed_can_be_pulled_whenever_the_server_is_killed(
         ):
             pushing = [clients.submit(push_on, address, client) for client in range(CLIENTS)]
             time.sleep(rng.uniform(0, LONGEST))
-            process.kill()
+            process.send_signal(how)
             counts = [each.result() for each in pushing]
         listed = check_layout(tmp_path / "storage")
         assert listed >= (1 if any(counts) else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import pytest
 import images
 import registries
 from conftest import require_registry
-from docker_charon import push_payload_to_registry
-from docker_charon.registry import session
+from docker_charon import make_payload, push_payload_to_registry
+from docker_charon.registry import access
 from docker_charon.registry.retry import RetryPolicy
 from faults.cells import payload_of
 from faults.processes import wait_until
 from images import TestImage, image, layer
+from proxy import Proxy
 
 APP: TestImage = image(*(layer(n, 300_000) for n in range(20, 28)))
 PAUSE = 0.03
@@ -45,7 +46,7 @@ def test_a_push_survives_that_its_registry_restarts(
     # Without a secret of its own, a registry signs the state of uploads with a new one each time:
     # what was begun before is unknown to it afterwards.
     require_registry()
-    monkeypatch.setattr(session, "RETRY", RetryPolicy())
+    monkeypatch.setattr(access, "RETRY", RetryPolicy())
     root, port = tmp_path / "registry", registries.free_port()
     http = {"secret": secret} if secret else {}
     payload = SlowFile(payload_of({"app:1": APP}).getvalue())
@@ -60,3 +61,40 @@ def test_a_push_survives_that_its_registry_restarts(
         with registries.docker_registry(root, port=port, http=http):
             assert push.result(60) == ["app:1"]
             assert images.read(address, "app:1") == APP.contents()
+
+
+@pytest.mark.parametrize("flow", ["make", "push"])
+def test_a_registry_that_is_away_for_longer_than_all_tries_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, flow: str
+) -> None:
+    require_registry()
+    monkeypatch.setattr(access, "RETRY", RetryPolicy(tries=3, backoff=0.01))
+    root, port = tmp_path / "registry", registries.free_port()
+    payload = SlowFile(payload_of({"app:1": APP}).getvalue())
+    payload.is_slow = True
+    made = tmp_path / "p.zip"
+    with (
+        ThreadPoolExecutor() as pool,
+        Proxy(f"127.0.0.1:{port}", bytes_per_second=1_000_000) as proxy,
+    ):
+        with registries.docker_registry(root, port=port) as address:
+            transfer: Future[Any]
+            if flow == "make":
+                images.put(address, "app:1", APP)
+                transfer = pool.submit(make_payload, proxy.address, made, ["app:1"], secure=False)
+                wait_until(lambda: sum(request.sent for request in proxy.requests) > 500_000)
+            else:
+                transfer = pool.submit(
+                    push_payload_to_registry, proxy.address, payload, secure=False
+                )
+                wait_until(lambda: payload.given > 1_000_000)
+        assert not transfer.done()
+        wait_until(lambda: "waiting up to" in caplog.text)
+        with registries.docker_registry(root, port=port):
+            transfer.result(90)
+            assert images.read(address, "app:1") == APP.contents()
+    lines = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len([line for line in lines if "waiting up to" in line]) == 1
+    assert len([line for line in lines if "answers again" in line]) == 1
+    if flow == "make":
+        assert made.read_bytes() == payload.getvalue()

@@ -13,6 +13,7 @@ from docker_charon.errors import BlobNotFound, ManifestNotFound
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import Manifest
+from docker_charon.registry.blobs import BlobState
 from images import TestImage, digest_of
 
 
@@ -45,7 +46,7 @@ class Destination:
             return self.contents.get((repository, reference))
         return self.tags.get((repository, reference))
 
-    def get_manifest(self, repository: str, reference: str) -> Manifest:
+    def get_manifest(self, repository: str, reference: str, *, to_push: bool = False) -> Manifest:
         content = self._manifest(repository, reference)
         if content is None:
             raise ManifestNotFound(f"no {repository}:{reference}")
@@ -60,6 +61,18 @@ class Destination:
     def head_blob(self, repository: str, digest: Digest, *, to_push: bool = False) -> int | None:
         content = self.contents.get((repository, digest))
         return None if content is None else len(content)
+
+    def blob_state(self, repository: str, blob: Descriptor, *, to_push: bool = False) -> BlobState:
+        content = self.contents.get((repository, blob.digest))
+        if content is None:
+            return BlobState.ABSENT
+        return BlobState.PRESENT if len(content) == blob.size else BlobState.DAMAGED
+
+    def check_blob(self, repository: str, blob: Descriptor) -> None:
+        assert self.blob_state(repository, blob) is BlobState.PRESENT
+
+    def check_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
+        assert self._manifest(repository, reference) == manifest.content
 
     def get_blob(self, repository: str, blob: Descriptor) -> _Stream:
         if (repository, blob.digest) not in self.contents:
@@ -76,11 +89,14 @@ class Destination:
         assert len(content) == len(body) == blob.size, "a body of another length"
         self._keep(repository, blob.digest, content)
 
-    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
+    def put_manifest(
+        self, repository: str, reference: str, manifest: Manifest, *, waits_for_parts: bool = True
+    ) -> bool:
         document = json.loads(manifest.content)
         children = document.get("manifests") or []
-        blobs = [document["config"], *(document.get("layers") or ())] if not children else []
-        for part in [*children, *(blobs if "config" in document else ())]:
+        config = document.get("config")
+        blobs = [] if children else [*([config] if config else ()), *(document.get("layers") or ())]
+        for part in [*children, *blobs]:
             stored = self.contents.get((repository, part["digest"]))
             assert stored is not None, "a manifest of what is not there"
             assert len(stored) == part["size"], "a manifest of something else"
@@ -89,6 +105,7 @@ class Destination:
             assert reference == manifest.digest
         else:
             self.tags[repository, reference] = manifest.content
+        return True
 
     def _keep(self, repository: str, digest: Digest, content: bytes) -> None:
         algorithm, _, encoded = digest.partition(":")

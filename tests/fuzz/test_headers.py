@@ -14,7 +14,7 @@ from requests import PreparedRequest, Response
 from docker_charon.errors import RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry import session
+from docker_charon.registry import listing
 from docker_charon.registry.auth import _granted, parse_challenges
 from docker_charon.registry.blobs import _is_rest
 from docker_charon.registry.client import RegistryClient
@@ -131,7 +131,7 @@ def test_hard_answers_of_a_token_service_hold_no_token(content: bytes) -> None:
 
 
 def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_MOST_PAGES", 20)
+    monkeypatch.setattr(listing, "MOST_PAGES", 20)
     pages = 0
 
     def page(request: PreparedRequest) -> tuple[int, dict[str, str], str]:

@@ -86,6 +86,7 @@ def flagged(content: bytes, flag: int = 0, method: int = 0) -> bytes:
         (flagged(PAYLOAD, method=93), "compressed with Zstandard", "unzip the file"),
         (flagged(PAYLOAD, method=99), "compressed with AES encryption", "unzip the file"),
     ],
+    ids=lambda value: "file" if isinstance(value, bytes) else None,  # zips hold the time
 )
 def test_a_file_that_is_no_payload_is_called_what_it_is(
     tmp_path: Path, content: bytes, words: str, hint: str

@@ -142,3 +142,39 @@ def test_without_reservation_the_file_is_only_made_long(
     monkeypatch.delattr(os, "posix_fallocate")
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
         assert os.fstat(growing.descriptor or -1).st_size == SIZE
+
+
+@pytest.mark.parametrize("kind", ["a link", "a link to nothing", "a pipe"])
+def test_what_is_no_regular_file_is_not_written_to(tmp_path: Path, kind: str) -> None:
+    precious, partial = tmp_path / "precious", partial_path(tmp_path / "p.zip")
+    if kind == "a pipe":
+        os.mkfifo(partial)
+    else:
+        partial.symlink_to(precious)
+    if kind == "a link":
+        precious.write_bytes(b"")
+    with (
+        pytest.raises(PayloadError, match=r"p\.zip\.partial is a link, or no regular file"),
+        partial_file(tmp_path / "p.zip", FRONT, SIZE),
+    ):
+        pass
+    assert precious.exists() == (kind == "a link")
+    assert not precious.exists() or precious.read_bytes() == b""
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**40])
+def test_a_mark_tells_how_much_of_an_entry_has_arrived(tmp_path: Path, size: int) -> None:
+    record = Record("blobs/x", 2**40, 0)
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
+        assert growing.arrived(record) == 0
+        growing.mark(record, size)
+        assert growing.arrived(record) == size
+        growing.write(record.local_header(1), 0)
+        assert growing.arrived(record) == record.size
+
+
+def test_a_mark_of_more_than_the_entry_has_is_none(tmp_path: Path) -> None:
+    record = Record("blobs/x", 1000, 100)
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
+        growing.mark(record, 1001)
+        assert growing.arrived(record) == 0

@@ -19,11 +19,11 @@ from requests.utils import get_netrc_auth
 from responses import RequestsMock
 
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
+from docker_charon.registry.access import Access
 from docker_charon.registry.auth import Challenge, Login, parse_challenges
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
 from docker_charon.registry.http import HTTPSession
-from docker_charon.registry.session import Access
 
 HOST = "registry.example"
 URL = f"https://{HOST}/v2/"

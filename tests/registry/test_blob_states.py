@@ -10,9 +10,9 @@ import images
 from docker_charon.errors import AuthenticationError, BlobNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.session import Access
 from images import image, layer
 from odd_registry import Answer, Call, OddRegistry, refusal
 

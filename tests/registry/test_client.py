@@ -20,8 +20,8 @@ from docker_charon import errors
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.session import Access
 
 Answer = dict[str, Any]
 each = pytest.mark.parametrize

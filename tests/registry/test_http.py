@@ -15,9 +15,9 @@ import responses
 
 from docker_charon.errors import InvalidReference, RegistryError
 from docker_charon.registry import http as transport
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.http import HTTPSession, check_host, origin
-from docker_charon.registry.session import Access
 
 URL = "https://registry.example/v2/"
 

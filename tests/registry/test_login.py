@@ -16,8 +16,8 @@ from command_line import Done, charon
 from conftest import require
 from docker_charon import AuthenticationError, make_payload, push_payload_to_registry
 from docker_charon.oci.manifest import Manifest
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.session import Access
 from guarded_registry import LOGIN, PASSWORD, USER, Guards, Site, htpasswd_is_installed
 from images import image, layer
 from proxy import Rule

@@ -19,9 +19,9 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MAX_SIZE
 from docker_charon.registry import response
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.retry import RetryPolicy
-from docker_charon.registry.session import Access
 from images import image, layer
 
 APP = image(layer(1))
@@ -68,7 +68,9 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 def client_of(address: str) -> RegistryClient:
-    return RegistryClient(address, Access(secure=False, retry=RetryPolicy(backoff=0.001)))
+    return RegistryClient(
+        address, Access(secure=False, retry=RetryPolicy(backoff=0.001, when_away=False))
+    )
 
 
 def drip(content: bytes) -> Iterator[bytes]:

@@ -17,8 +17,8 @@ from conftest import Sent, require
 from docker_charon import ConnectionFailed, RegistryError, make_payload, push_payload_to_registry
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.session import Access
 from guarded_registry import LOGIN, PASSWORD, USER, guarded, htpasswd, htpasswd_is_installed
 from images import image, layer
 from nginx import PROGRAM, is_installed, nginx, server
@@ -393,3 +393,49 @@ def test_a_bug_in_a_body_is_not_told_as_a_broken_connection(
         pytest.raises(type(bug), match="a bug"),
     ):
         client.upload_blob("app", BLOB, Broken())
+
+
+# --- What stays encrypted -------------------------------------------------------------------------
+
+REFUSED = r"without encryption, on storage\.example: refused"
+
+
+def plain_requests(web: RequestsMock) -> list[str]:
+    return [str(call.request.url) for call in web.calls if "http://" in str(call.request.url)]
+
+
+def test_an_upload_that_would_leave_tls_for_another_host_is_refused(web: RequestsMock) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "http://storage.example/upload/1"})
+    with pytest.raises(RegistryError, match=REFUSED):
+        upload()
+    assert not plain_requests(web)
+
+
+def test_a_chunk_after_which_the_upload_would_leave_tls_is_the_last(web: RequestsMock) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=413)
+    web.patch(
+        f"{UPLOADS}1", status=202, headers={"Location": "http://storage.example/", "Range": "0-1"}
+    )
+    with pytest.raises(RegistryError, match=REFUSED):
+        upload()
+    assert not plain_requests(web)
+
+
+@pytest.mark.parametrize("status", [307, 308, 302])
+def test_an_upload_is_not_redirected_from_tls_to_plain_http(web: RequestsMock, status: int) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=status, headers={"Location": "http://storage.example/1"})
+    with pytest.raises(RegistryError, match=REFUSED):
+        upload()
+    assert not plain_requests(web)
+
+
+def test_a_registry_that_does_not_know_that_it_is_behind_tls_is_uploaded_to(
+    web: RequestsMock,
+) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": f"http://{HOST}/v2/app/blobs/uploads/1"})
+    web.put(f"{UPLOADS}1", status=201)
+    upload()
+    assert methods(web) == ["POST", "PUT"]
+    assert not plain_requests(web)

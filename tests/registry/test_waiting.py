@@ -11,7 +11,7 @@ import pytest
 
 import images
 from docker_charon import RegistryError, make_payload, push_payload_to_registry
-from docker_charon.registry import session
+from docker_charon.registry import access
 from docker_charon.registry.retry import RetryPolicy
 from images import image, layer
 from proxy import Answer, Close, Proxy, Rule
@@ -81,7 +81,7 @@ def test_what_will_not_pass_is_told_at_once(source: str, tmp_path: Path, status:
 def test_it_gives_up_after_a_few_tries_with_growing_pauses(
     source: str, tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "RETRY", RetryPolicy(backoff=1.0))
+    monkeypatch.setattr(access, "RETRY", RetryPolicy(backoff=1.0))
     with Proxy(source, [Rule("GET", TAG, Answer(503), times=None)]) as proxy:
         with pytest.raises(RegistryError, match="503"):
             make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)

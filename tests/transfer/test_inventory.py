@@ -254,3 +254,19 @@ def test_an_inventory_that_is_pushed_by_mistake_is_called_that(
     make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
     push(destination, tmp_path / "p.zip")
     assert "inventory" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["../../_catalog", "//elsewhere.example/x", "a?n=1", "http://elsewhere.example/", "A"]
+)
+def test_a_name_in_a_list_of_repositories_becomes_no_address(
+    name: str, destination: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images.put(destination, "app:1", image(layer(1)))
+    listed = json.dumps({"repositories": [name, "app"]}).encode()
+    answer = Answer(200, {"Content-Type": "application/json"}, listed)
+    with Proxy(destination, [Rule("GET", "_catalog", answer)]) as proxy:
+        assert inventory(proxy.address, tmp_path / "i.zip") == ["app:1"]
+        targets = [request.path for request in proxy.requests if "tags" in request.path]
+    assert targets == ["/v2/app/tags/list"]
+    assert "left out" in caplog.text

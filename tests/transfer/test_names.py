@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from docker_charon import InvalidReference
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.session import Access
 from docker_charon.transfer.names import hint_for_missing, source_references
 from images import image, layer
 from loose_registry import LooseRegistry

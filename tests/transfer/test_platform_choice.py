@@ -261,4 +261,6 @@ def test_a_choice_is_a_list_of_some(source: str, platforms: object) -> None:
 
 def test_what_is_no_platform_is_one_line(source: str, tmp_path: Path) -> None:
     done = charon("make-payload", "-r", source, "-i", "-f", tmp_path / "p", "--platform", "x", "a")
-    assert "'x' is not a platform" in done.line
+    assert done.status == 2
+    assert done.stderr.startswith("docker-charon: 'x' is not a platform")
+    assert len(done.stderr.splitlines()) == 1

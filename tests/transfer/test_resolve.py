@@ -150,12 +150,12 @@ def test_a_single_failure_keeps_its_own_error(registry: LooseRegistry) -> None:
         make(registry, "app:1", "secret:1")
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [407, 429, 500, 503])
 def test_a_registry_in_trouble_is_not_asked_for_the_other_images(
     registry: LooseRegistry, status: int
 ) -> None:
     registry.answer("GET", "/manifests/", Reply(status))
-    with pytest.raises(RegistryError, match=f"answers {status}"):
+    with pytest.raises(RegistryError, match=f"answers.* {status}"):
         make(registry, *(f"app:{n}" for n in range(20)), jobs=1)
     assert len(registry.matching("GET", "/manifests/")) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -187,7 +188,11 @@ def in_flight_at_most(proxy: Proxy, app: TestImage, whole_before: int) -> None:
     assert len(layers) <= 4 - whole_before
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+ENDED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+"""The exit statuses after signals that a process can answer."""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, *ENDED])
 def test_the_same_command_goes_on_after_its_end(
     source: str, app: TestImage, whole: bytes, tmp_path: Path, how: signal.Signals
 ) -> None:
@@ -198,15 +203,167 @@ def test_the_same_command_goes_on_after_its_end(
         process.send_signal(how)
         stderr = process.communicate(timeout=10)[1].decode()
     assert not payload.exists()
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert stderr.count("\n") == 1
-        assert "p.zip.partial" in stderr
+    if how in ENDED:
+        assert process.returncode == ENDED[how]
+        match = re.fullmatch(
+            r"docker-charon: interrupted; the same command goes on from (.*), "
+            r"([\d,]+) of ([\d,]+) bytes are there\n",
+            stderr,
+        )
+        assert match, stderr
+        assert match[1] == str(tmp_path / "p.zip.partial")
+        present, size = (int(number.replace(",", "")) for number in match.groups()[1:])
+        assert BIG < present < size == len(whole)
     with Proxy(source) as proxy:
         make_payload(proxy.address, payload, ["app:1"], secure=False)
         in_flight_at_most(proxy, app, whole_before=1)
     assert payload.read_bytes() == whole
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.zip", "source", "whole.zip"]
+
+
+# --- Inside a blob, in the next run ---------------------------------------------------------------
+
+LARGE = 12_000_000
+LOST = 5_000_000
+"""Bytes that may be on their way, in buffers, or not yet marked when a process is killed."""
+
+
+@pytest.fixture
+def large(source: str) -> TestImage:
+    """Put an image with one large layer, so that no blob is whole for a long time."""
+    return images.put(source, "large:1", image(layer(5, LARGE)))
+
+
+def interrupted_inside(source: str, payload: Path, how: signal.Signals, *options: str) -> int:
+    """End a run while its only large blob is in flight; return how much of it was sent."""
+    with Proxy(source, bytes_per_second=6_000_000) as proxy:
+        process = make_in_process(proxy.address, payload, *options, "large:1")
+        wait_until(lambda: any(request.sent > LARGE * 2 // 3 for request in proxy.requests))
+        process.send_signal(how)
+        process.communicate(timeout=20)
+        return max(request.sent for request in proxy.requests)
+
+
+def sent_of(proxy: Proxy, app: TestImage) -> int:
+    return sum(request.sent for request in proxy.matching("GET", blob_url(app)))
+
+
+def went_on(proxy: Proxy, app: TestImage, before: int) -> None:
+    """See that one request fetched what was missing, where ``before`` bytes had been sent."""
+    (rest,) = proxy.matching("GET", blob_url(app))
+    start = int(rest.headers["range"].removeprefix("bytes=").removesuffix("-"))
+    assert before - LOST < start <= before
+    assert rest.sent == len(app.blobs[-1]) - start
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, *ENDED])
+def test_a_blob_in_flight_goes_on_in_the_next_run(
+    source: str, large: TestImage, tmp_path: Path, how: signal.Signals
+) -> None:
+    payload = tmp_path / "p.zip"
+    before = interrupted_inside(source, payload, how)
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["large:1"], secure=False)
+        went_on(proxy, large, before)
+    assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
+
+
+def undisturbed(source: str, folder: Path, *names: str) -> bytes:
+    make_payload(source, folder / "undisturbed.zip", names, secure=False)
+    return (folder / "undisturbed.zip").read_bytes()
+
+
+def test_a_blob_in_flight_goes_on_in_volumes_too(
+    source: str, large: TestImage, tmp_path: Path
+) -> None:
+    payload, options = tmp_path / "p.zip", ("--volume-size", "5MB")
+    before = interrupted_inside(source, payload, signal.SIGKILL, *options)
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["large:1"], secure=False, volume_size=5_000_000)
+        went_on(proxy, large, before)
+    volumes = sorted(tmp_path.glob("p.zip.0*"))
+    content = b"".join(volume.read_bytes() for volume in volumes)
+    assert content == undisturbed(source, tmp_path, "large:1")
+
+
+def test_a_blob_in_flight_is_taken_over_by_another_list_of_images(
+    source: str, large: TestImage, tmp_path: Path
+) -> None:
+    payload = tmp_path / "p.zip"
+    images.put(source, "other:1", image(layer(9)))
+    before = interrupted_inside(source, payload, signal.SIGKILL)
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["other:1", "large:1"], secure=False)
+        went_on(proxy, large, before)
+    assert payload.read_bytes() == undisturbed(source, tmp_path, "other:1", "large:1")
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_a_registry_that_ignores_ranges_is_read_past_what_is_there(
+    source: str, large: TestImage, tmp_path: Path
+) -> None:
+    payload = tmp_path / "p.zip"
+    interrupted_inside(source, payload, signal.SIGKILL)
+    with Proxy(source, [Rule("GET", blob_url(large), IgnoreRange(), times=None)]) as proxy:
+        make_payload(proxy.address, payload, ["large:1"], secure=False)
+        assert [r.status for r in proxy.matching("GET", blob_url(large))] == [200]
+    assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
+
+
+@pytest.mark.parametrize("damage", [bytes(4096), b"\xff" * 10])
+def test_a_beginning_that_a_crash_damaged_is_fetched_again_once(
+    source: str, large: TestImage, tmp_path: Path, damage: bytes
+) -> None:
+    payload, partial = tmp_path / "p.zip", tmp_path / "p.zip.partial"
+    interrupted_inside(source, payload, signal.SIGKILL)
+    with partial.open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(damage)
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["large:1"], secure=False)
+        rest, again = proxy.matching("GET", blob_url(large))
+    assert "range" in rest.headers
+    assert "range" not in again.headers
+    assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
+
+
+def test_a_large_layer_arrives_over_a_line_that_is_cut_by_runs_that_are_killed(
+    source: str, large: TestImage, tmp_path: Path
+) -> None:
+    payload, kills = tmp_path / "p.zip", 4
+    rules = [Rule("GET", blob_url(large), Reset(after=LARGE // 6), times=None)]
+    with Proxy(source, rules, bytes_per_second=8_000_000) as proxy:
+        for kill in range(1, kills + 1):
+            process = make_in_process(proxy.address, payload, "large:1")
+            goal = kill * LARGE // (kills + 1)
+            wait_until(lambda goal=goal: sent_of(proxy, large) > goal)  # type: ignore[misc]
+            process.kill()
+            process.communicate()
+        make_payload(proxy.address, payload, ["large:1"], secure=False)
+        assert sent_of(proxy, large) < len(large.blobs[-1]) * 2
+    assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
+
+
+@pytest.mark.usefixtures("_one_try")
+def test_a_lost_registry_leaves_the_blob_in_flight(
+    source: str, large: TestImage, tmp_path: Path
+) -> None:
+    payload, half = tmp_path / "p.zip", LARGE // 2
+    rules = [Rule("GET", blob_url(large), Close(after=half), times=None)]
+    with (
+        Proxy(source, rules) as proxy,
+        pytest.raises(RegistryError, match="broke") as raised,
+    ):
+        make_payload(proxy.address, payload, ["large:1"], secure=False)
+    assert raised.value.partial == tmp_path / "p.zip.partial"
+    assert raised.value.partial_size is not None
+    present, size = raised.value.partial_size
+    assert half <= present < size
+    with Proxy(source) as proxy:
+        make_payload(proxy.address, payload, ["large:1"], secure=False)
+        (rest,) = proxy.matching("GET", blob_url(large))
+    assert rest.headers["range"] == f"bytes={half}-"
+    assert size == payload.stat().st_size
 
 
 def test_another_list_of_images_takes_over_what_it_shares(
@@ -272,23 +429,28 @@ def test_the_bytes_do_not_depend_on_the_jobs(
 
 
 @pytest.mark.usefixtures("app")
-def test_a_push_is_stopped_in_time_and_sets_no_tag(
-    source: str, destination: str, tmp_path: Path
+@pytest.mark.parametrize("how", ENDED)
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_push_is_stopped_in_time_and_sets_no_tag_and_gives_its_uploads_back(
+    source: str, destination: str, tmp_path: Path, how: signal.Signals, jobs: int
 ) -> None:
     make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
     with Proxy(destination, bytes_per_second=100_000) as proxy:  # it would take half a minute
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "docker_charon", "push-payload", "-q", "-i"),
-                *("-r", proxy.address, "-f", str(tmp_path / "p.zip")),
+                *("-j", str(jobs), "-r", proxy.address, "-f", str(tmp_path / "p.zip")),
             ],
             stderr=subprocess.PIPE,
         )
-        wait_until(lambda: proxy.matching("PUT", "/uploads/"))
+        wait_until(lambda: len(proxy.matching("PUT", "/uploads/")) == jobs)
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        stderr = process.communicate(timeout=15)[1]
-    assert (process.returncode, stderr) == (130, b"docker-charon: interrupted\n")
+        process.send_signal(how)
+        stderr = process.communicate(timeout=20)[1]
+        begun = {request.path.partition("?")[0] for request in proxy.matching("PUT", "/uploads/")}
+        given_back = {r.path.partition("?")[0] for r in proxy.matching("DELETE", "/uploads/")}
+    assert (process.returncode, stderr) == (ENDED[how], b"docker-charon: interrupted\n")
+    assert given_back == begun
     assert images.read(destination, "app:1") is None
     assert push_payload_to_registry(destination, tmp_path / "p.zip", secure=False) == ["app:1"]
 

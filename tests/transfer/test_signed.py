@@ -17,6 +17,7 @@ import images
 from conftest import Sent, require
 from docker_charon import (
     DigestMismatch,
+    DockerCharonError,
     PayloadError,
     inspect_payload,
     make_payload,
@@ -293,3 +294,40 @@ def test_a_key_that_cannot_sign_is_told_before_a_blob_is_fetched(
         make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False, sign=tmp_path / "none")
     assert not [request for request in sent if "/blobs/" in request.url]
     assert not (tmp_path / "p.zip").exists()
+
+
+def test_a_receipt_is_signed_and_only_signed_ones_correct_a_ledger(
+    source: str, destination: str, app: TestImage, alice: Path, allowed: Path, tmp_path: Path
+) -> None:
+    ledger, payload = tmp_path / "ledger.zip", tmp_path / "week-1.zip"
+    site = {"secure": False, "ledger": ledger, "sign": alice}
+    make_payload(source, payload, ["app:1"], **site)  # type: ignore[arg-type]
+    signed, unsigned = tmp_path / "signed.zip", tmp_path / "unsigned.zip"
+    push_payload_to_registry(destination, payload, secure=False, receipt=signed, sign=alice)
+    push_payload_to_registry(destination, payload, secure=False, receipt=unsigned)
+    assert inspect_payload(signed, allowed_signers=allowed).signer == "alice@example.com"
+    again = tmp_path / "week-2.zip"
+    with pytest.raises(PayloadError, match="not signed"):
+        make_payload(
+            source,
+            again,
+            ["app:1"],
+            receipts=[unsigned],
+            allowed_signers=allowed,
+            **site,  # type: ignore[arg-type]
+        )
+    make_payload(
+        source,
+        again,
+        ["app:1"],
+        receipts=[signed],
+        allowed_signers=allowed,
+        **site,  # type: ignore[arg-type]
+    )
+
+
+def test_a_push_without_a_receipt_has_nothing_to_sign(
+    destination: str, payload: Path, alice: Path
+) -> None:
+    with pytest.raises(DockerCharonError, match="signs its receipt"):
+        push_payload_to_registry(destination, payload, secure=False, sign=alice)

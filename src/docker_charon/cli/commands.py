@@ -5,7 +5,6 @@ A command imports that function when it runs, so that help and completion start 
 
 from __future__ import annotations
 
-import signal
 import sys
 from importlib import metadata
 from typing import Annotated, cast
@@ -13,11 +12,19 @@ from typing import Annotated, cast
 import typer
 
 from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli.delivery_options import (
+    AllowedInputs,
+    AlreadyTransferred,
+    AlreadyTransferredPayload,
+    Ledger,
+    ReceiptFile,
+    Receipts,
+    Report,
+    SignReceipt,
+)
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
     AllowedSigners,
-    AlreadyTransferred,
-    AlreadyTransferredPayload,
     Anonymous,
     CACert,
     Cert,
@@ -41,6 +48,7 @@ from docker_charon.cli.options import (
     Quiet,
     Registry,
     RepositoryPrefix,
+    RetryFor,
     Sign,
     SkipReferrers,
     Strict,
@@ -49,6 +57,7 @@ from docker_charon.cli.options import (
     VolumeDirs,
     VolumeSize,
 )
+from docker_charon.messages import say
 from docker_charon.progress import counted
 from docker_charon.registry.credentials import DOCKER_HUB
 
@@ -95,6 +104,8 @@ Examples:
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
   docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -r registry.example.com -f week-7.zip \\
+      --ledger site-a.zip --receipt receipt-6.zip my-image:1.8
   docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
       docker-charon push-payload -r registry.lan""",
 )
@@ -106,10 +117,13 @@ def make_payload_command(
     file: TargetFile = "-",
     already_transferred: AlreadyTransferred = None,
     already_transferred_payload: AlreadyTransferredPayload = None,
+    ledger: Ledger = None,
+    receipt: Receipts = None,
     platform: Platforms = None,
     include_referrers: IncludeReferrers = False,
     volume_size: VolumeSize = None,
     sign: Sign = None,
+    allowed_signers: AllowedInputs = None,
     insecure: Insecure = False,
     username: Username = None,
     password: Password = None,
@@ -118,6 +132,8 @@ def make_payload_command(
     cacert: CACert = None,
     cert: Cert = None,
     key: Key = None,
+    retry_for: RetryFor = 300,
+    report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -139,6 +155,8 @@ def make_payload_command(
         raise typer.BadParameter(
             "there are no IMAGES to transfer: name them, or use --images-from FILE"
         )
+    if receipt and ledger is None:
+        raise typer.BadParameter("--receipt corrects a ledger: give its file with --ledger")
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     arguments.not_the_target(target, lists)
@@ -152,10 +170,15 @@ def make_payload_command(
             arguments.names_of(already_transferred or ()),
             **arguments.access_of(context),
             payloads_already_transferred=already_transferred_payload or (),
+            ledger=ledger,
+            receipts=receipt or (),
             platforms=platform,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
+            allowed_signers=allowed_signers,
+            retry_for=retry_for,
+            report=report,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -170,6 +193,7 @@ def make_payload_command(
 Examples:
   docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
+  docker-charon push-payload -r registry.lan -f week-7.zip --receipt receipt-7.zip
   docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
 )
 def push_payload_command(
@@ -191,6 +215,10 @@ def push_payload_command(
     cacert: CACert = None,
     cert: Cert = None,
     key: Key = None,
+    retry_for: RetryFor = 300,
+    receipt: ReceiptFile = None,
+    sign: SignReceipt = None,
+    report: Report = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -203,13 +231,17 @@ def push_payload_command(
     If the registry refuses an image, the others are pushed, and the exit status is 1. If it lacks
     what an image needs beside the payload, that image is left out, and the exit status is 3.
     """
-    from docker_charon.registry.session import Access
+    from docker_charon.registry.access import Access, waiting_for
     from docker_charon.transfer.push import push_payload
 
     path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
         {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
     )
+    if receipt and dry_run:
+        raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
+    if sign and not receipt:
+        raise typer.BadParameter("--sign signs the receipt: name its file with --receipt")
     ask = terminal.ask_for_medium if terminal.can_ask() else None
     source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error():
@@ -218,11 +250,14 @@ def push_payload_command(
         pushed = push_payload(
             registry,
             source,
-            Access(**arguments.access_of(context)),
+            Access(**arguments.access_of(context), retry=waiting_for(retry_for)),
             strict=strict,
             repository_prefix=repository_prefix,
             skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
+            receipt=receipt,
+            sign=sign,
+            report=report,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -284,7 +319,7 @@ def make_inventory_command(
     if listed and isinstance(target, str):  # otherwise standard output has the inventory
         terminal.print_data("\n".join(listed))
     if not quiet:
-        terminal.say(f"{counted(len(listed), 'image')} in the inventory")
+        say(f"{counted(len(listed), 'image')} in the inventory")
 
 
 serving.register(app)
@@ -311,7 +346,6 @@ def demo_command(
 def main() -> None:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
     terminal.prepare()
-    signal.signal(signal.SIGTERM, serving.terminate)
     try:
         arguments = sys.argv[1:] or ["--help"]
         status = app(arguments, standalone_mode=False, prog_name="docker-charon")
@@ -320,11 +354,15 @@ def main() -> None:
         sys.exit(status)
     except KeyboardInterrupt:
         terminal.fail("interrupted", terminal.INTERRUPTED)
+    except terminal.Terminated as error:
+        terminal.fail("interrupted", error.status)
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
         terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
     except _UserError as error:
         terminal.fail(_message(error), 1)
+    finally:
+        terminal.close()
 
 
 def _message(error: Exception) -> str:

@@ -28,8 +28,8 @@ Environment:
   REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
   TMPDIR                                          where a payload from a pipe is stored
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out, 130
-interrupted."""
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out,
+130, 143 and 129 interrupted (by Ctrl-C, SIGTERM and SIGHUP)."""
 """What the help of the program says below its commands."""
 
 

@@ -17,6 +17,7 @@ from docker_charon.cli.options import (
     Quiet,
     VolumeDirs,
 )
+from docker_charon.messages import say
 
 
 def verify_payload_command(
@@ -44,13 +45,13 @@ def verify_payload_command(
             source, allowed_signers=allowed_signers, jobs=jobs, progress=not quiet
         )
     for finding in findings:
-        terminal.say(finding)
+        say(finding)
     if findings:
         sys.exit(1)
     if not quiet and isinstance(source, VolumePath) and (listed := source.listed_alone()):
-        terminal.say(f"{path} is complete and undamaged; to check all volumes, verify {listed}")
+        say(f"{path} is complete and undamaged; to check all volumes, verify {listed}")
     elif not quiet:
-        terminal.say("the payload is complete and undamaged")
+        say("the payload is complete and undamaged")
 
 
 def inspect_payload_command(

@@ -110,6 +110,17 @@ PayloadFile = Annotated[
         "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=RUN
     ),
 ]
+RetryFor = Annotated[
+    float,
+    typer.Option(
+        "--retry-for",
+        metavar="SECONDS",
+        min=0,
+        help="How long to wait for a registry that stops answering or asks for a wait; 0 does not "
+        "wait.",
+        rich_help_panel=REGISTRY,
+    ),
+]
 Jobs = Annotated[
     int,
     typer.Option(
@@ -163,29 +174,6 @@ TargetFile = Annotated[
         metavar="PATH",
         help="The payload to write; - is standard output.",
         rich_help_panel=RUN,
-    ),
-]
-AlreadyTransferred = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--already-transferred",
-        "-a",
-        metavar="IMAGE",
-        help="An image that the air-gapped registry already has: its layers are left out of "
-        "the payload. The tag is looked up in the source registry now. Can be repeated, or be "
-        "a list separated by commas.",
-        rich_help_panel=ALREADY_THERE,
-    ),
-]
-AlreadyTransferredPayload = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--already-transferred-payload",
-        metavar="FILE",
-        help="A payload that was pushed to the air-gapped registry, or an inventory of that "
-        "registry: all that it lists is left out, even if tags have moved since. Can be "
-        "repeated.",
-        rich_help_panel=ALREADY_THERE,
     ),
 ]
 Platforms = Annotated[

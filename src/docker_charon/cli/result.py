@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docker_charon.cli import terminal
+from docker_charon.messages import say
 
 if TYPE_CHECKING:
     from docker_charon.transfer.push import Pushed
@@ -20,7 +21,7 @@ def report_push(pushed: Pushed, *, with_new_names: bool) -> int:
         terminal.print_data("\n".join(names))
     if pushed.incomplete is not None:
         for name, error in pushed.incomplete.errors.items():
-            terminal.say(f"{name}: {error}")
-        terminal.say(pushed.incomplete.summary)
+            say(f"{name}: {error}")
+        say(pushed.incomplete.summary)
         return terminal.FAILED
     return terminal.LEFT_OUT if pushed.left_out else 0

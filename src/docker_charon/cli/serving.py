@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from typing import NoReturn
 
 import typer
 
@@ -19,15 +17,7 @@ from docker_charon.cli.options import (
     Storage,
     VolumeDirs,
 )
-
-
-class Terminated(SystemExit):
-    """The process was asked to end by SIGTERM."""
-
-
-def terminate(*_: object) -> NoReturn:
-    """End the process, as a handler of SIGTERM."""
-    raise Terminated(128 + signal.SIGTERM)
+from docker_charon.messages import say
 
 
 def serve_command(
@@ -41,8 +31,8 @@ def serve_command(
 ) -> None:
     """Run a small registry: read-only from payloads, or read-write from a directory.
 
-    When the registry is ready, its address is printed. It runs until Ctrl-C or SIGTERM, and the
-    exit status is then 0.
+    When the registry is ready, its address is printed. It runs until Ctrl-C, SIGTERM or SIGHUP, and
+    the exit status is then 0.
     """
     from docker_charon.server import serve
 
@@ -63,11 +53,11 @@ def serve_command(
         try:
             terminal.print_data(server.address)
             mode = "read-only" if storage is None else f"read-write, in {storage}"
-            terminal.say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
+            say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
             while True:
-                time.sleep(3600)
-        except (KeyboardInterrupt, Terminated):
-            terminal.say("the server has stopped")
+                time.sleep(1)  # a signal that arrives just before a sleep waits for its end
+        except (KeyboardInterrupt, terminal.Terminated):
+            say("the server has stopped")
 
 
 def register(app: typer.Typer) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
+from docker_charon.messages import say
 
 FAILED = 1
 """The exit status after an error."""
@@ -22,9 +23,22 @@ LEFT_OUT = 3
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Terminated(SystemExit):
+    """A signal that is not Ctrl-C asked the process to end; ``status`` is its exit status."""
+
+    def __init__(self, number: int) -> None:
+        self.status = 128 + number
+        super().__init__(self.status)
+
 
 def prepare() -> None:
-    """Show warnings and log messages of the library as lines on standard error."""
+    """Show messages as lines on standard error, and end in order after SIGTERM and SIGHUP."""
+    for number in _ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _terminate)
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
     logger = logging.getLogger("docker_charon")
@@ -34,13 +48,20 @@ def prepare() -> None:
 
 
 def show_info_messages() -> None:
-    """Also show INFO messages."""
+    """Also show INFO messages, but not the reports of transfers: the progress says the same."""
     logging.getLogger("docker_charon").setLevel(logging.INFO)
+    logging.getLogger("docker_charon.transfer.report_file").setLevel(logging.WARNING)
 
 
 class _MessageHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)  # often both are sent, one after the other
+    raise Terminated(number)
 
 
 @contextlib.contextmanager
@@ -51,14 +72,19 @@ def exit_on_error() -> Iterator[None]:
     """
     try:
         yield
-    except (DockerCharonError, KeyboardInterrupt) as error:
-        message = str(error) or "interrupted"
+    except (DockerCharonError, KeyboardInterrupt, Terminated) as error:
+        message, status = "interrupted", INTERRUPTED
+        if isinstance(error, DockerCharonError):
+            is_usage = isinstance(error, (InvalidReference, InvalidPlatform))
+            message, status = str(error), WRONG_USAGE if is_usage else FAILED
+        elif isinstance(error, Terminated):
+            status = error.status
         if partial := getattr(error, "partial", None):
-            message += f"; run the same command again to continue from {partial}"
-        if isinstance(error, KeyboardInterrupt):
-            fail(message, INTERRUPTED)
-        is_usage = isinstance(error, (InvalidReference, InvalidPlatform))
-        fail(message, WRONG_USAGE if is_usage else FAILED)
+            message += f"; the same command goes on from {partial}"
+        if partial_size := getattr(error, "partial_size", None):
+            present, size = partial_size
+            message += f", {present:,} of {size:,} bytes are there"
+        fail(message, status)
 
 
 def print_data(text: str) -> None:
@@ -73,17 +99,6 @@ def print_data(text: str) -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         fail(f"cannot write to standard output: {error.strerror}", 1)
-
-
-def say(message: str) -> None:
-    """Write a line to standard error, if the process has one."""
-    if sys.stderr is None:
-        return
-    line = f"docker-charon: {message}"
-    if "tqdm" in sys.modules:  # the line goes above a progress bar
-        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
-    else:
-        print(line, file=sys.stderr)
 
 
 def can_ask() -> bool:
@@ -103,6 +118,15 @@ def fail(message: str, status: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending already
     say(message)
     sys.exit(status)
+
+
+def close() -> None:
+    """Forget a dead standard error: Python would fail to flush it, and exit with status 120."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -14,8 +14,8 @@ from docker_charon.demo.image import LAYER, DemoImage, build, put
 from docker_charon.errors import DockerCharonError
 from docker_charon.payload.reader import open_payload
 from docker_charon.progress import shown_size
+from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.session import Access
 from docker_charon.server import serve
 from docker_charon.transfer.make import make_payload
 from docker_charon.transfer.push import push_payload_to_registry

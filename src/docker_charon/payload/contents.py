@@ -9,6 +9,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.manifest import Manifest
+from docker_charon.payload.delivery import Arrival, Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Contents:
     not: each once, children before their index. ``blobs`` are carried too, each with the repository
     to fetch it from. ``at_destination`` has every blob that is left out because the destination has
     it, with the repositories there. ``non_distributable`` are the layers that neither the payload
-    nor the destination has; they are downloaded from their ``urls``.
+    nor the destination has; they are downloaded from their ``urls``. ``delivery`` is the place in a
+    ledger, and ``arrival`` is what a receipt says; most payloads have neither.
     """
 
     images: tuple[NamedImage, ...]
@@ -29,6 +31,8 @@ class Contents:
     blobs: Mapping[Descriptor, str]
     at_destination: Mapping[Digest, tuple[str, ...]]
     non_distributable: frozenset[Digest] = frozenset()
+    delivery: Delivery | None = None
+    arrival: Arrival | None = None
 
     @property
     def carried_size(self) -> int:

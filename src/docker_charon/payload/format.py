@@ -12,7 +12,8 @@ layout it has ``payload_descriptor.json``, in the form that docker-charon 0.4 re
      "foreign_blobs": [DIGEST of a non-distributable layer that is not in the payload, ...],
      "narrowed": [IMAGE that was filtered by platform, so its digest is not the one in its name]}
 
-A signed payload also has the entry ``signature`` (see the module of that name).
+A signed payload also has the entry ``signature`` (see the module of that name). Payloads that are
+made with a ledger, ledgers and receipts have more keys (see `delivery`).
 
 The last three keys are present only if they have content. ``index.json`` lists the referrers too,
 so that other tools find them: by their subjects, or those under a cosign tag by that name.
@@ -32,6 +33,7 @@ from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
 from docker_charon.oci.manifest import Manifest, encode_index
 from docker_charon.oci.reference import Reference, check_repository, check_tag
 from docker_charon.payload.contents import Contents
+from docker_charon.payload.delivery import LEDGER, RECEIPT, Arrival, Delivery
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
 from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
 
@@ -180,6 +182,8 @@ def _encode_descriptor(contents: Contents) -> bytes:
         },
         _NON_DISTRIBUTABLE: sorted(contents.non_distributable),
         _FILTERED: [named.name for named in contents.images if named.is_filtered],
+        LEDGER: contents.delivery and contents.delivery.as_json(),
+        RECEIPT: contents.arrival and contents.arrival.as_json(),
     }
     return _encode(
         {
@@ -206,7 +210,8 @@ class PayloadDescriptor:
     did not record this. ``has_layout`` is whether the payload is an image layout. ``referrers``
     are, for each image, the digests of its referrers with their cosign tags; ``non_distributable``
     are the layers that the payload leaves out because of their ``urls``; ``filtered`` are the
-    images whose digest is not the one in their name.
+    images whose digest is not the one in their name. ``delivery`` and ``arrival`` are described in
+    `Contents`.
     """
 
     manifests: Mapping[str, str | None]
@@ -216,6 +221,8 @@ class PayloadDescriptor:
     referrers: Mapping[str, tuple[tuple[Digest, str | None], ...]] = field(default_factory=dict)
     non_distributable: frozenset[Digest] = frozenset()
     filtered: frozenset[str] = frozenset()
+    delivery: Delivery | None = None
+    arrival: Arrival | None = None
 
     @classmethod
     def parse(cls, content: bytes) -> PayloadDescriptor:
@@ -248,6 +255,8 @@ class PayloadDescriptor:
                     map(Digest, _list(_NON_DISTRIBUTABLE, document.get(_NON_DISTRIBUTABLE, [])))
                 ),
                 filtered=_names(document.get(_FILTERED, [])),
+                delivery=Delivery.parse(document[LEDGER]) if LEDGER in document else None,
+                arrival=Arrival.parse(document[RECEIPT]) if RECEIPT in document else None,
             )
         except DockerCharonError as error:
             raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import IO
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
 
-from docker_charon.errors import InvalidManifest, one_line
+from docker_charon.errors import InvalidManifest
+from docker_charon.messages import one_line
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, SkippedImage, config_platform
 from docker_charon.payload.reader import Payload, open_payload
@@ -46,6 +47,11 @@ class PayloadSummary:
     non-distributable layers that neither has; they are downloaded from the URLs in the manifests.
     ``signing_key`` is the key that the payload claims to be signed with, and ``signer`` the allowed
     signer whose key it is; without a file of allowed signers that is not verified, and ``None``.
+    ``kind`` is ``payload``, ``ledger`` or ``receipt``; an inventory is a payload that carries no
+    layers. ``delivery`` is the number of the delivery in its ledger, and in a ledger that of the
+    last one; ``None`` without a ledger. Of a receipt, ``registry`` is the one that it was written
+    for, and ``missing_images`` (with the reasons) and ``missing_blobs`` are those of the payload
+    that are not there.
     """
 
     images: tuple[ImageSummary, ...]
@@ -55,6 +61,11 @@ class PayloadSummary:
     foreign: tuple[str, ...] = ()
     signing_key: str | None = None
     signer: str | None = None
+    kind: str = "payload"
+    delivery: int | None = None
+    registry: str | None = None
+    missing_images: Mapping[str, str] = field(default_factory=dict, hash=False)
+    missing_blobs: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         """Return a JSON object whose keys are the attributes; they do not change."""
@@ -73,10 +84,11 @@ class PayloadSummary:
             sizes = shown_size(image.size) if image.digest else "-", shown_size(image.carried)
             rows.append((image.name, platforms, *sizes, expected or "-"))
             rows += [(f"  + {kind}", "", "", "", "") for kind in image.referrers]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        cells = [[one_line(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
+            for row in cells
         ]
         lines.append(
             f"{counted(len(self.images), 'image')} of {shown_size(self.size)}: "
@@ -89,7 +101,22 @@ class PayloadSummary:
             lines.append(f"signed by {self.signer} with {self.signing_key}")
         elif self.signing_key is not None:
             lines.append(f"signed (not verified) with {self.signing_key}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._series()])
+
+    def _series(self) -> Iterator[str]:
+        """Yield lines about a file that belongs to a series of deliveries."""
+        if self.kind == "ledger":
+            yield f"a ledger: what a site has after delivery {self.delivery}"
+        elif self.kind == "receipt":
+            number = "" if self.delivery is None else f" of delivery {self.delivery}"
+            yield (
+                f"a receipt{number} from {self.registry}, which lacks "
+                f"{counted(len(self.missing_images), 'image')} and "
+                f"{counted(len(self.missing_blobs), 'blob')}"
+            )
+            yield from (f"missing: {name} ({why})" for name, why in self.missing_images.items())
+        elif self.delivery is not None:
+            yield f"delivery {self.delivery} of its ledger"
 
 
 def inspect_payload(
@@ -154,7 +181,28 @@ def inspect_payload(
             foreign=tuple(sorted(payload.non_distributable)),
             signing_key=payload.signing_key,
             signer=payload.signer,
+            **_series_of(payload),
         )
+
+
+def _series_of(payload: Payload) -> dict[str, Any]:
+    """Return the attributes of a summary that are about a series of deliveries."""
+    delivery, arrival = payload.delivery, payload.arrival
+    series: dict[str, Any] = {}
+    if delivery is not None:
+        kind = "payload" if delivery.history is None else "ledger"
+        series = {"kind": kind, "delivery": delivery.number}
+    if arrival is not None:
+        series |= {
+            "kind": "receipt",
+            "registry": one_line(arrival.registry),
+            "missing_images": {
+                one_line(name): one_line(image.reason)
+                for name, image in arrival.missing_images.items()
+            },
+            "missing_blobs": tuple(sorted(arrival.missing_blobs)),
+        }
+    return series
 
 
 def _platforms(payload: Payload, image: Image) -> tuple[str, ...]:

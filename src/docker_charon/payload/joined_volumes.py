@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import zipfile
 from bisect import bisect_right
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from docker_charon.errors import PayloadError
+from docker_charon.messages import get_logger
 from docker_charon.payload.volumes import (
     COPY_AGAIN,
     VolumeList,
@@ -26,7 +26,7 @@ from docker_charon.payload.volumes import (
     volume_path,
 )
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _MISSING_HINT = "copy it beside the others, or name its directory with --volume-dir"
 
 Ask = Callable[[str], bool]

@@ -2,9 +2,10 @@
 
 ``payload.zip`` is written as ``payload.zip.partial`` in the same directory. An interrupted run
 leaves that file, and the next run continues with it: entries that have a local header are checked
-and kept. If the next run is for other images, its entries have other offsets. The file is then
-renamed to ``payload.zip.partial.old``, and the blobs in it are copied. Every blob that is kept or
-copied is hashed first.
+and kept, and of a blob in flight the beginning is kept that its mark tells (see `PartialPayload`).
+If the next run is for other images, its entries have other offsets. The file is then renamed to
+``payload.zip.partial.old``, and the blobs in it are copied, finished or not. Every byte that is
+kept or copied is hashed first.
 """
 
 from __future__ import annotations
@@ -13,24 +14,25 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from docker_charon.errors import BlobNotFound, DigestMismatch, DockerCharonError, PayloadError
+from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError, note_partial
 from docker_charon.files import copy_mode, lock, put_in_place, set_size, size_limit, sync
-from docker_charon.oci.manifest import MAX_SIZE, Manifest
-from docker_charon.payload.format import DESCRIPTOR_PATH, LAYOUT_PATH, PayloadDescriptor, blob_path
+from docker_charon.payload.format import LAYOUT_PATH
+from docker_charon.payload.leftover import Leftover
+from docker_charon.payload.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
     SMALLER_FILES,
     RandomAccess,
     file_errors,
     write_all,
 )
-from docker_charon.payload.zip_records import Record, parse_local_header
+from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
 
-_LONGEST_HEADER = 512  # bytes; a path has at most 142
 _TRIES = 100  # to open the file while other runs rename it
 _MAKE_SPACE = "free some space, or write to another disk"
 PERMANENT = (BlobNotFound, DigestMismatch)
@@ -42,57 +44,12 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
-class Leftover:
-    """The partial file of an earlier run for other images: its entries by path, finished or not."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = RandomAccess(file)
-        self.records: dict[str, Record] = {}
-        with contextlib.suppress(DockerCharonError, LookupError, OSError):
-            self._find_records()
-
-    def _find_records(self) -> None:
-        """Follow the headers to the first gap; after it, compute the offsets from the metadata."""
-        offset = 0
-        sizes: dict[str, int] = {}
-        zip_paths: list[str] = []
-        while header := self._header(offset):
-            record, _ = header
-            self.records[record.path] = record
-            offset = record.end
-            if record.path == DESCRIPTOR_PATH:
-                content = self.file.read(record.size, record.data_offset)
-                zip_paths = list((PayloadDescriptor.parse(content).zip_paths or {}).values())
-            elif zip_paths and len(sizes) < len(zip_paths) and record.size <= MAX_SIZE:
-                with contextlib.suppress(DockerCharonError):
-                    content = self.file.read(record.size, record.data_offset)
-                    for blob in Manifest.parse(content).blobs:
-                        sizes[blob_path(blob.digest)] = blob.size
-        for path in zip_paths:
-            if path not in self.records:
-                self.records[path] = Record(path, sizes[path], offset)
-                offset = self.records[path].end
-
-    def _header(self, offset: int) -> tuple[Record, int] | None:
-        return parse_local_header(self.file.read(_LONGEST_HEADER, offset), offset)
-
-    @property
-    def finished(self) -> int:
-        """The bytes of its finished entries: the header of an entry is written last."""
-        return sum(record.size for record in self.records.values() if self._header(record.offset))
-
-
-class PartialFile(RandomAccess):
-    """A payload that is being written.
-
-    ``leftover`` is the file of an earlier run for other images. ``has_content`` says whether the
-    file contains something that is worth keeping after a failure.
-    """
+class PartialFile(RandomAccess, PartialPayload):
+    """A payload that is being written to one file."""
 
     def __init__(self, file: IO[bytes], leftover: Leftover | None) -> None:
         super().__init__(file, write_behind=True)
         self.leftover = leftover
-        self.has_content = False
 
     def known_crc(self, record: Record) -> int | None:
         """Return ``None``: every entry in the file has to be read and verified."""
@@ -123,7 +80,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
             )
         if start.strip(b"\0") and start != front:
             _check_room(file, size, path, beside=True)
-            if not old.exists() or _finished(old) <= Leftover(file).finished:
+            if not _is_file(old) or _present(old) <= Leftover(file).present:
                 put_in_place(partial, old, file)
                 file.close()
                 file = open_locked(partial, path)
@@ -131,7 +88,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 file.truncate(0)  # the older file has more content
         with contextlib.ExitStack() as stack:
             leftover = None
-            if old.exists():
+            if _is_file(old):
                 leftover = Leftover(stack.enter_context(old.open("rb")))
             growing = PartialFile(file, leftover)
             growing.has_content = leftover is not None or start == front
@@ -144,8 +101,8 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 stack.close()
                 if isinstance(error, PERMANENT) or not growing.has_content:
                     _remove(file, partial, old)
-                elif isinstance(error, (DockerCharonError, KeyboardInterrupt)):
-                    error.partial = partial  # type: ignore[union-attr]  # KeyboardInterrupt declares no such attribute
+                else:
+                    note_partial(error, partial, len(front) + growing.present, size)
                 raise
         set_size(file, size)
         sync(file)
@@ -164,16 +121,43 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
 
 def _is_payload(start: bytes, front: bytes) -> bool:
     """Whether a file starts like every payload, or with zeros, as after a power failure."""
-    header = parse_local_header(front[:_LONGEST_HEADER], 0)
+    header = parse_local_header(front[:LONGEST_HEADER], 0)
     magic = front[: header[0].end] if header and header[0].path == LAYOUT_PATH else front
     return start[: len(magic)] == magic[: len(start)] or not start.strip(b"\0")
+
+
+def open_file(partial: Path) -> IO[bytes]:
+    """Open a file to read and write it, or create it; raise `PayloadError` if it is a link.
+
+    Whoever may write to the directory could otherwise have any other file overwritten.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would block
+    if partial.is_symlink():
+        raise _not_ours(partial)
+    try:
+        descriptor = os.open(partial, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # it has become a link in the meantime
+            raise _not_ours(partial) from None
+        raise
+    file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115, PTH123  # the caller closes it
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise _not_ours(partial)
+    return file
+
+
+def _not_ours(partial: Path) -> PayloadError:
+    return PayloadError(
+        f"{partial} is a link, or no regular file, and is not written to", hint="remove it"
+    )
 
 
 def open_locked(partial: Path, path: Path) -> IO[bytes]:
     """Open a file that only one process may write."""
     for _ in range(_TRIES):
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115, PTH123  # the caller closes it
+        file = open_file(partial)
         try:
             lock(file)
         except BlockingIOError:
@@ -183,15 +167,19 @@ def open_locked(partial: Path, path: Path) -> IO[bytes]:
             ) from None
         # Another run may have finished in between and renamed the file that was opened.
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(file.fileno()), partial.stat()):
+            if os.path.samestat(os.fstat(file.fileno()), partial.lstat()):
                 return file
         file.close()
     raise PayloadError(f"cannot lock {partial}: another process keeps renaming it")
 
 
-def _finished(path: Path) -> int:
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _present(path: Path) -> int:
     with path.open("rb") as file:
-        return Leftover(file).finished
+        return Leftover(file).present
 
 
 def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -20,16 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from docker_charon.errors import DockerCharonError, PayloadError
+from docker_charon.errors import PayloadError, note_partial
 from docker_charon.files import put_in_place, sync, write_durably
+from docker_charon.messages import get_logger
 from docker_charon.payload.partial_file import (
     PERMANENT,
-    Leftover,
+    open_file,
     open_locked,
     partial_path,
     reserve,
 )
-from docker_charon.payload.random_access import PositionalFile, RandomAccess
+from docker_charon.payload.partial_payload import PartialPayload
+from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.volume_journal import FinishedVolume, VolumeJournal
 from docker_charon.payload.volumes import (
     MOST_VOLUMES,
@@ -44,7 +45,7 @@ from docker_charon.payload.volumes import (
 )
 from docker_charon.payload.zip_records import Record
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass
@@ -73,8 +74,7 @@ class _Growing:
         if self.finished is not None:
             self.file = self.path.open("rb", buffering=0)
             return RandomAccess(self.file)
-        partial = partial_path(self.path)
-        self.file = partial.open("r+b" if partial.exists() else "w+b", buffering=0)
+        self.file = open_file(partial_path(self.path))
         reserve(self.file, self.size, self.path)
         return RandomAccess(self.file, write_behind=True)
 
@@ -84,15 +84,12 @@ class _Growing:
         self.file = None
 
 
-class PartialVolumes(PositionalFile):
+class PartialVolumes(PartialPayload):
     """A payload that is being written in volumes.
 
-    ``has_content`` says whether there is something that is worth keeping after a failure.
-    ``check`` is called repeatedly while a volume is hashed; it raises an exception to stop that.
+    The blobs of an earlier run for other images are not used. ``check`` is called repeatedly while
+    a volume is hashed; it raises an exception to stop that.
     """
-
-    leftover: Leftover | None = None
-    """The blobs of an earlier run for other images are not used."""
 
     def __init__(
         self, base: Path, sizes: list[int], journal: VolumeJournal, check: Callable[[], object]
@@ -135,6 +132,15 @@ class PartialVolumes(PositionalFile):
         if any(volume.finished is None for volume in volumes):
             return None
         return volumes[0].crcs.get(record.path)
+
+    def arrived(self, record: Record) -> int:
+        """Return how many bytes of an entry are there; no file is created to find out."""
+        if self.known_crc(record) is not None:
+            return record.size
+        volume = self._at(record.offset)
+        if volume.finished is not None or not partial_path(volume.path).exists():
+            return 0  # an unfinished entry begins in an unfinished volume
+        return super().arrived(record)
 
     def finish(self, record: Record, crc: int) -> None:
         """Record that an entry is written and verified; finish the volumes that are complete."""
@@ -318,8 +324,8 @@ def partial_volumes(
                 if os.name == "nt":
                     file.close()
                 path.unlink(missing_ok=True)
-            elif isinstance(error, (DockerCharonError, KeyboardInterrupt)):
-                error.partial = path  # type: ignore[union-attr]  # of an interrupt, too
+            else:
+                note_partial(error, path, len(front) + growing.present, size)
             raise
         write_durably(list_path(base), listed.encode(), path.with_name(f"{path.name}.new"))
     path.unlink()

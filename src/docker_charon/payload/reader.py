@@ -22,6 +22,7 @@ from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.payload.archive import Archive, Report, raise_it
+from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.diagnosis import what_archive_is
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
@@ -44,7 +45,8 @@ class Payload:
     that it carries, and ``skipped`` those that it expects at the destination. ``carried`` are the
     digests of the blobs in it. ``at_destination`` has the digests of other blobs, with the
     repositories of the destination that are expected to have them. ``non_distributable`` are the
-    layers that neither side has. ``signer`` is the allowed signer who signed the payload, or
+    layers that neither side has. ``delivery`` is the place in a ledger, and ``arrival`` is what a
+    receipt says; both may be ``None``. ``signer`` is the allowed signer who signed the payload, or
     ``None`` if this was not verified.
 
     A problem of one image goes to ``report``, and that image is left out. A problem of the whole
@@ -57,6 +59,8 @@ class Payload:
     carried: frozenset[Digest]
     at_destination: Mapping[Digest, tuple[str, ...]]
     non_distributable: frozenset[Digest]
+    delivery: Delivery | None
+    arrival: Arrival | None
 
     def __init__(
         self, archive: Archive, report: Report = raise_it, signer: str | None = None
@@ -73,7 +77,11 @@ class Payload:
                 hint="make it again with a current one and --sign",
             )
         self.names = tuple(descriptor.manifests)
+        self.delivery = descriptor.delivery
+        self.arrival = descriptor.arrival
         locations = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
+        locations += 0 if self.delivery is None else len(self.delivery.brought)
+        locations += 0 if self.arrival is None else len(self.arrival.missing_blobs)
         self._memory.take_names(len(self.names), locations)
         images = list(self._images(descriptor, report))
         self.images = tuple(image for image in images if isinstance(image, NamedImage))

@@ -30,7 +30,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker_charon.errors import PayloadError, one_line
+from docker_charon.errors import PayloadError
+from docker_charon.messages import one_line
 from docker_charon.payload.random_access import file_errors
 
 SIGNATURE_PATH = "signature"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
+from docker_charon.messages import get_logger
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.limits import LONGEST_DOCUMENT
 from docker_charon.payload.signature import (
@@ -18,7 +18,7 @@ from docker_charon.payload.signature import (
 
 _MOST_DOCUMENTS = 16  # entries outside of blobs/; a payload has four of them
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def read_signature(archive: Archive) -> Signature | None:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
+from docker_charon.payload.arrival_mark import MARK_EVERY, arrived
+from docker_charon.payload.continued_blob import ContinuedBlob, Fetch, Readable
 from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import PartialFile, check_limit, partial_file
+from docker_charon.payload.partial_file import check_limit, partial_file
+from docker_charon.payload.partial_payload import PartialPayload
 from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
 from docker_charon.payload.random_access import (
     PositionalFile,
@@ -36,17 +39,6 @@ if sys.platform != "win32":
 _BUFFER = 256 * 1024  # bytes; small enough for the cache of the processor
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
 _SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
-
-
-class Readable(Protocol):
-    """The content of a blob that is being fetched."""
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Read into ``buffer``; return the number of bytes, 0 at the end."""
-
-
-Fetch = Callable[[Descriptor, str], AbstractContextManager[Readable]]
-"""Opens a blob in a repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +157,7 @@ class _Writing:
 
     def _partial(
         self, path: Path, layout: _Layout, volume_size: int | None
-    ) -> AbstractContextManager[PartialFile | PartialVolumes]:
+    ) -> AbstractContextManager[PartialPayload]:
         if volume_size is None:
             return partial_file(path, layout.front, layout.size)
         return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
@@ -188,7 +180,7 @@ class _Writing:
         crcs = {}
         for place in layout.blobs:
             write_all(file, place.record.local_header(0))
-            with self._fetch(place.blob, place.repository) as source:
+            with self._fetch(place.blob, place.repository, 0) as source:
                 crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
             write_all(file, place.record.data_descriptor(crc))
             crcs[place.record.path] = crc
@@ -201,7 +193,7 @@ class _Writing:
         self,
         layout: _Layout,
         target: PositionalFile,
-        partial: PartialFile | PartialVolumes | None = None,
+        partial: PartialPayload | None = None,
     ) -> None:
         """Write every blob to its place, and then the central directory.
 
@@ -214,60 +206,118 @@ class _Writing:
 
         def write(place: _Place) -> int:
             crc = self._reuse(partial, place) if partial else None
-            reused = crc is not None
+            if crc is None and partial:
+                crc = self._resume(partial, place)
             if crc is None:
                 crc = self._fetch_blob(target, place)
             if partial:
                 partial.finish(place.record, crc)
-            self._finished(place, reused=reused)
+            self._finished(place)
             return crc
 
         places = layout.blobs
         if not isinstance(partial, PartialVolumes):
             places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
-        crcs = self._workers.map(write, places)
+        try:
+            crcs = self._workers.map(write, places)
+        except BaseException:
+            if partial:
+                with contextlib.suppress(OSError, ValueError):
+                    partial.present = sum(partial.arrived(place.record) for place in places)
+            raise
         paths = [place.record.path for place in places]
         target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
 
-    def _reuse(self, partial: PartialFile | PartialVolumes, place: _Place) -> int | None:
+    def _reuse(self, partial: PartialPayload, place: _Place) -> int | None:
         """Use the blob of an interrupted run; return its CRC, or ``None`` if there is none."""
         known_crc = partial.known_crc(place.record)
         if known_crc is not None:
-            self._moved(place.blob.size)
+            self._moved(place.blob.size, place.blob.size)
             return known_crc
         with contextlib.suppress(DigestMismatch, OSError):
             data = partial.read(len(place.record.local_header(0)), place.record.offset)
             header = parse_local_header(data, place.record.offset)
             if header is not None and header[0] == place.record:
-                crc = self._copy(place.blob, _content(partial, place.record))
+                crc = self._copy(place.blob, _content(partial, place.record), reused=header[0].size)
                 if crc != header[1]:
                     partial.write(place.record.local_header(crc), place.record.offset)
                 return crc
-        leftover = partial.leftover
-        if leftover is None or place.record.path not in leftover.records:
+        return None
+
+    def _resume(self, partial: PartialPayload, place: _Place) -> int | None:
+        """Fetch what is missing of a blob whose beginning an interrupted run has left.
+
+        Return ``None`` if no beginning is there, or if it turns out to be damaged.
+        """
+        record, leftover = place.record, partial.leftover
+        size, in_place = partial.arrived(record), True
+        beginning: Readable = StoredContent(partial, record.data_offset, size)
+        if leftover is not None and (earlier := leftover.records.get(record.path)):
+            earlier_size = min(arrived(leftover.file, earlier), place.blob.size)
+            if earlier_size > size:
+                size, in_place = earlier_size, False
+                beginning = StoredContent(leftover.file, earlier.data_offset, size)
+        if not size:
             return None
-        with contextlib.suppress(DigestMismatch, OSError):
-            source = _content(leftover.file, leftover.records[place.record.path])
-            return self._put(partial, place, source)
+
+        def rest() -> AbstractContextManager[Readable]:
+            return self._fetch(place.blob, place.repository, size)
+
+        with (
+            contextlib.suppress(DigestMismatch),
+            ContinuedBlob(place.blob, beginning, rest) as blob,
+        ):
+            return self._put(partial, place, blob, reused=size, in_place=in_place)
         return None
 
     def _fetch_blob(self, target: PositionalFile, place: _Place, attempts: int = _ATTEMPTS) -> int:
         """Fetch a blob; fetch it again from its first byte if it does not match its digest."""
         try:
-            with self._fetch(place.blob, place.repository) as source:
+            with self._fetch(place.blob, place.repository, 0) as source:
                 return self._put(target, place, source)
         except DigestMismatch:
             if attempts == 1:
                 raise
         return self._fetch_blob(target, place, attempts - 1)
 
-    def _put(self, target: PositionalFile, place: _Place, source: Readable) -> int:
-        """Write a blob to its place, and its header after it has been verified."""
-        start = place.record.data_offset
-        crc = self._copy(
-            place.blob, source, lambda chunk, position: target.write(chunk, start + position)
-        )
-        target.write(place.record.local_header(crc), place.record.offset)
+    def _put(
+        self,
+        target: PositionalFile,
+        place: _Place,
+        source: Readable,
+        *,
+        reused: int = 0,
+        in_place: bool = False,
+    ) -> int:
+        """Write a blob to its place, and its header after it has been verified.
+
+        The first ``reused`` bytes were left by an earlier run; ``in_place`` means that they are not
+        written again.
+        """
+        record = place.record
+        partial = target if isinstance(target, PartialPayload) else None
+        written = reused if in_place else 0
+
+        def write(chunk: memoryview, position: int) -> None:
+            nonlocal written
+            end = position + len(chunk)
+            if end <= written:
+                return
+            target.write(chunk, record.data_offset + position)
+            written = end
+            if partial and (not position or position // MARK_EVERY != end // MARK_EVERY):
+                partial.mark(record, written)
+
+        if partial:
+            partial.mark(record, written)
+        try:
+            crc = self._copy(place.blob, source, write, reused=reused)
+        except BaseException as error:
+            if partial and not isinstance(error, DigestMismatch):
+                with contextlib.suppress(OSError, ValueError):
+                    partial.mark(record, written)
+            raise
+        target.write(record.local_header(crc), record.offset)
         return crc
 
     def _copy(
@@ -275,8 +325,13 @@ class _Writing:
         blob: Descriptor,
         source: Readable,
         write: Callable[[memoryview, int], object] = lambda _, __: None,
+        *,
+        reused: int = 0,
     ) -> int:
-        """Read and verify a blob, and pass its chunks to ``write``; return its CRC-32."""
+        """Read and verify a blob, and pass its chunks to ``write``; return its CRC-32.
+
+        The progress counts the first ``reused`` bytes as resumed.
+        """
         verifier = blob.verifier()
         crc = 0
         buffer = memoryview(bytearray(min(_BUFFER, blob.size + 1)))
@@ -287,20 +342,20 @@ class _Writing:
                 verifier.update(buffer[:size])
                 crc = zlib.crc32(buffer[:size], crc)
                 write(buffer[:size], position)
-                self._moved(size)
+                self._moved(size, max(0, min(reused - position, size)))
             verifier.finish()
         except BaseException:
-            self._moved(-verifier.size)
+            self._moved(-verifier.size, -min(reused, verifier.size))
             raise
         return crc
 
-    def _moved(self, size: int) -> None:
+    def _moved(self, size: int, reused: int) -> None:
         if self._progress is not None:
-            self._progress.moved(size)
+            self._progress.moved(size, reused=reused)
 
-    def _finished(self, place: _Place, *, reused: bool = False) -> None:
+    def _finished(self, place: _Place) -> None:
         if self._progress is not None:
-            self._progress.finished(place.blob.digest, reused=reused)
+            self._progress.finished(place.blob.digest)
 
 
 def _needs_path(target: object) -> PayloadError:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+LONGEST_HEADER = 512
+"""Bytes that are read to find a local header; a path has at most 142."""
+
 _LIMIT = 0xFFFFFFFF  # in a 32-bit field: the value is in the ZIP64 field
 _COUNT_LIMIT = 0xFFFF
 _ZIP64_TAG = 0x0001

@@ -6,7 +6,7 @@ OCI distribution-spec 1.1, "Pulling blobs" (end-2).
 from __future__ import annotations
 
 import enum
-import logging
+import http.client
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -19,19 +19,20 @@ from docker_charon.errors import (
     DigestMismatch,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.errors import NETWORK_ERRORS, ends_all
 from docker_charon.registry.http import parse_number, read_body
 from docker_charon.registry.response import content_encoding
-from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy, Tries
+from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy
 from docker_charon.registry.session import Repository, Session, is_html
 
 _BUFFER = 256 * 1024
 
 _SHORT = 64 * 1024  # bytes of an answer that is read to its end, to use its connection again
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class BlobState(enum.Enum):
@@ -89,7 +90,7 @@ class BlobLooks:
                 )
 
         # Reads may lag behind writes.
-        Tries(replace(self._session.retry, statuses=frozenset({404}))).run(attempt)
+        self._session.tries(replace(self._session.retry, statuses=frozenset({404}))).run(attempt)
 
     def _read(self, repository: Repository, blob: Descriptor, options: Any) -> BlobState | None:
         """Read the last byte of a blob; ``None`` if the answer does not tell its state."""
@@ -182,20 +183,22 @@ def blob_size(
 
 
 class BlobStream:
-    """The bytes of a blob as they arrive, not yet verified.
+    """The bytes of a blob from ``start`` on, as they arrive, not yet verified.
 
     When the connection breaks, a new one goes on where it stopped. Raises `BlobNotFound`,
     `RegistryError` when the connection breaks again and again without a byte in between, and
     `DigestMismatch` when the registry has another number of bytes than the descriptor says.
     """
 
-    def __init__(self, session: Session, repository: Repository, blob: Descriptor) -> None:
+    def __init__(
+        self, session: Session, repository: Repository, blob: Descriptor, start: int = 0
+    ) -> None:
         self._session = session
         self._repository = repository
         self._blob = blob
-        self._position = 0  # of the caller in the blob
+        self._position = start  # of the caller in the blob
         self._offset = 0  # of the answer in the blob; before the position if it has no range
-        self._tries = Tries(replace(session.retry, when_damaged=True))
+        self._tries = session.tries(replace(session.retry, when_damaged=True))
         self._response: requests.Response | None = self._tries.run(self._open)
 
     def readinto(self, buffer: memoryview) -> int:
@@ -235,7 +238,10 @@ class BlobStream:
             self._close()
             raise self._session.connection_error(error) from error
         if not size and self._offset < self._blob.size:
+            has_length = "Content-Length" in self._response.headers
             self._close()
+            if has_length:  # it is the right one, so the connection was closed too early
+                raise self._session.connection_error(http.client.IncompleteRead(b""))
             raise DigestMismatch(
                 f"{self._session.registry} sends {self._offset} bytes of {self._blob.digest}, "
                 f"whose manifest says {self._blob.size}"

@@ -7,7 +7,6 @@ client certificate and its key. All files are in PEM.
 
 from __future__ import annotations
 
-import logging
 import os
 import ssl
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.ssl_ import create_urllib3_context
 
 from docker_charon.errors import RegistryError
+from docker_charon.messages import get_logger
 from docker_charon.registry.credentials import DOCKER_HUB_HOSTS, is_docker_hub
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
@@ -26,7 +26,7 @@ SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name the usual authorities, the first one that is set; else requests does."""
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 StrPath = str | os.PathLike[str]
 CertificateArgument = StrPath | tuple[StrPath, StrPath]

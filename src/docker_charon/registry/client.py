@@ -6,7 +6,6 @@ What to do when something is missing, and in which order to push, is decided by 
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -20,18 +19,21 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
+from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobLooks, BlobState, BlobStream, blob_size
+from docker_charon.registry.errors import explaining_urls
 from docker_charon.registry.http import origin
 from docker_charon.registry.listing import Listing
 from docker_charon.registry.referrers import read_referrers
 from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
-from docker_charon.registry.session import Access, Session
+from docker_charon.registry.session import Session
 from docker_charon.registry.uploads import BlobUploads
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _CATALOG = "registry:catalog:*"
 UNKNOWN_PART = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
@@ -66,18 +68,20 @@ class RegistryClient:
     def __enter__(self) -> RegistryClient:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if error is not None:
+            self._uploads.cancel()
         self._session.close()
 
     def tries(self, **changes: Any) -> Tries:
         """Return the tries of an operation of several requests: those of `Access`, changed."""
-        return Tries(replace(self._session.retry, **changes))
+        return self._session.tries(replace(self._session.retry, **changes))
 
     def check_api(self) -> None:
         """Check that a registry answers here (end-1), and learn how its users log in."""
         doing = "the check of its API"
         # Where nothing listens when a run begins, nothing will.
-        retry = replace(self._session.retry, when_unreachable=False)
+        retry = replace(self._session.retry, when_unreachable=False, when_away=False)
         with self._session.request(
             "GET", "", expect=(200, 401, 404, 405), doing=doing, retry=retry
         ) as response:
@@ -222,12 +226,12 @@ class RegistryClient:
         except ManifestNotFound:
             return None
 
-    def get_blob(self, repository: str, blob: Descriptor) -> BlobStream:
-        """Open a blob for reading (end-2).
+    def get_blob(self, repository: str, blob: Descriptor, start: int = 0) -> BlobStream:
+        """Open a blob for reading (end-2), from the byte ``start`` on.
 
         Raises `BlobNotFound`, and `DigestMismatch` when the registry announces another length.
         """
-        return BlobStream(self._session, self._session.repository(repository), blob)
+        return BlobStream(self._session, self._session.repository(repository), blob, start)
 
     def read_blob(self, repository: str, blob: Descriptor) -> bytes:
         """Return the content of a short blob, verified; raises the errors of `get_blob`."""
@@ -290,7 +294,7 @@ class RegistryClient:
         codes = _DAMAGED_ON_ITS_WAY | (UNKNOWN_PART if waits_for_parts else frozenset())
         name, place = _name(repository, reference), self._session.repository(repository)
         with (
-            _explaining_urls(manifest),
+            explaining_urls(manifest),
             self._session.request(
                 "PUT",
                 place.path("manifests", reference),
@@ -358,7 +362,7 @@ def open_source(registry: str, access: Access, jobs: int) -> Iterator[RegistryCl
         try:
             client.check_api()
         except RegistryError as error:
-            if error.status in (None, 401, 429):
+            if error.status in (None, 401, 407, 429):  # 407 is the answer of a proxy
                 raise
             client.doubt = error
         yield client
@@ -373,23 +377,6 @@ def open_registry(registry: str, access: Access, jobs: int) -> Iterator[Registry
     with RegistryClient(registry, access, connections=jobs) as client:
         client.check_api()
         yield client
-
-
-@contextlib.contextmanager
-def _explaining_urls(manifest: Manifest) -> Iterator[None]:
-    """Say what to do where a manifest may be refused because its layers have ``urls``.
-
-    distribution answers 400 or 500 unless its configuration allows them.
-    """
-    try:
-        yield
-    except RegistryError as error:
-        if error.status in (400, 500) and any(blob.urls for blob in manifest.blobs):
-            error.hint = (
-                "the manifest has layers with urls, which distribution refuses unless "
-                "validation.manifests.urls.allow is set in its configuration"
-            )
-        raise
 
 
 def _stated_digest(response: requests.Response) -> Digest | None:

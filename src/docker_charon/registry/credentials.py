@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 import re
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docker_charon.errors import one_line
+from docker_charon.messages import get_logger, one_line
 from docker_charon.registry import credential_helper
 
 DOCKER_HUB = "registry-1.docker.io"
@@ -50,7 +49,7 @@ _API_PATHS = ("", "/v1", "/v2")
 Docker Hub files tokens of another kind under longer paths: ``.../v1/access-token``.
 """
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def is_docker_hub(registry: str) -> bool:

@@ -5,18 +5,21 @@ Error bodies follow OCI distribution-spec 1.1, "Error Codes"; many servers send 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import json
 import re
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import requests
 import urllib3
 
-from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError, one_line
+from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
+from docker_charon.messages import one_line
+from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import FoundLogin, is_docker_hub
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
@@ -327,3 +330,20 @@ def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
     """Return a server's words without ``secrets``, short enough for a part of one line."""
     text = redacted(value, secrets) if isinstance(value, str) else ""
     return " ".join(one_line(text[: 4 * longest]).split())[:longest]
+
+
+@contextlib.contextmanager
+def explaining_urls(manifest: Manifest) -> Iterator[None]:
+    """Say what to do where a manifest may be refused because its layers have ``urls``.
+
+    distribution answers 400 or 500 unless its configuration allows them.
+    """
+    try:
+        yield
+    except RegistryError as error:
+        if error.status in (400, 500) and any(blob.urls for blob in manifest.blobs):
+            error.hint = (
+                "the manifest has layers with urls, which distribution refuses unless "
+                "validation.manifests.urls.allow is set in its configuration"
+            )
+        raise

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from docker_charon.errors import InvalidReference
+from docker_charon.errors import InvalidReference, RegistryError
 from docker_charon.registry.certificates import Certificates, StrPath, tls_context
 from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
 from docker_charon.registry.response import FinalResponse
@@ -95,11 +95,21 @@ class HTTPSession(requests.Session):
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where an answer redirects to; raise ``InvalidURL`` for an impossible address."""
+        """Return where an answer redirects to.
+
+        Raises ``InvalidURL`` for an impossible address, and `RegistryError` where content that is
+        sent over HTTPS would be sent over plain HTTP.
+        """
         try:
             target = super().get_redirect_target(resp)
             if target is not None:
-                origin(urljoin(resp.url, target))
+                scheme, host, _ = origin(urljoin(resp.url, target))
+                is_sending = resp.request.method not in ("GET", "HEAD")
+                if is_sending and scheme != "https" and origin(resp.url)[0] == "https":
+                    raise RegistryError(
+                        f"{origin(resp.url)[1]} wants to continue without encryption, on {host}: "
+                        "refused"
+                    )
         except ValueError as error:
             resp.close()
             raise requests.exceptions.InvalidURL(str(error), request=resp.request) from error

@@ -14,10 +14,9 @@ import requests
 
 from docker_charon.errors import RegistryError
 from docker_charon.registry.retry import RetryPolicy
-from docker_charon.registry.session import Session, next_link
+from docker_charon.registry.session import MOST_PAGES, Session, next_link
 
 _MOST_NAMES = 1_000_000  # of a list, before it is taken for a list without an end
-_MOST_PAGES = 10_000
 _ROUND = 10
 """The length of a full page is a multiple of this: a page without a link may have been cut."""
 
@@ -61,7 +60,7 @@ class Listing:
         names: dict[str, None] = {}
         while page is not None:
             names.update(dict.fromkeys(page.names))
-            if len(names) > _MOST_NAMES or len(self._followed) > _MOST_PAGES:
+            if len(names) > _MOST_NAMES or len(self._followed) + 1 >= MOST_PAGES:
                 raise RegistryError(f"{self._session.registry} finds no end of {self._doing}")
             page = self._next(page, names)
         return list(names)

@@ -12,6 +12,9 @@ from docker_charon.registry.session import Repository, Session, is_html
 _NO_API = (400, 404, 405, 406, 501)
 """How registries without a referrers API answer; the spec has 404."""
 
+_MOST = 10_000  # referrers of one manifest
+_LONGEST = 16 * 1024 * 1024  # characters in the descriptors of all of them
+
 
 def read_referrers(
     session: Session, repository: Repository, subject: Digest
@@ -36,6 +39,8 @@ def read_referrers(
                     raise session.answer_error(response, doing, [repository.pull])
                 return None
             referrers += _listed(document, doing, session.registry)
+            if len(referrers) > _MOST or sum(map(_text_size, referrers)) > _LONGEST:
+                raise RegistryError(f"{session.registry} lists too much: {len(referrers):,} so far")
     except RegistryError as error:
         if not referrers:
             raise
@@ -56,3 +61,9 @@ def _listed(document: Any, doing: str, registry: str) -> list[Descriptor]:
         return [Descriptor.parse(value, f"manifests[{n}]") for n, value in enumerate(listed)]
     except InvalidManifest as error:
         raise RegistryError(f"{doing} on {registry}: {error}") from None
+
+
+def _text_size(descriptor: Descriptor) -> int:
+    """Return how many characters a descriptor holds, more or less."""
+    annotations = (len(key) + len(value) for key, value in descriptor.annotations.items())
+    return sum(annotations) + sum(map(len, descriptor.urls))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable
@@ -15,6 +14,8 @@ from docker_charon.errors import (
     DockerCharonError,
     RegistryError,
 )
+from docker_charon.messages import get_logger
+from docker_charon.registry.outage import Outages
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 """The statuses after which another try may succeed."""
@@ -26,7 +27,7 @@ _LONGEST_SILENCE = 2.0
 """Seconds of waiting, in one operation, after which each wait is logged."""
 
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class RetryPolicy:
 
     ``tries`` counts the first one. ``backoff`` is the first pause in seconds; each pause is twice
     as long as the one before, give or take a quarter. ``longest_wait`` are the seconds that one
-    operation waits in all: a registry that asks for more (``Retry-After``) gets no other try.
+    operation waits for a registry, because it asks for a wait (``Retry-After``) or is away.
     ``statuses`` and ``codes`` are those of answers that are worth another try.
-    ``when_unreachable`` says whether to try again where no connection can be made, and
-    ``when_damaged`` where content that arrives is not what it should be (`DigestMismatch`).
+    ``when_unreachable`` says whether to try again where no connection can be made,
+    ``when_damaged`` where content that arrives is not what it should be (`DigestMismatch`), and
+    ``when_away`` whether to wait for a registry that does not answer at all (see `Outages`).
     """
 
     tries: int = 5
@@ -48,6 +50,7 @@ class RetryPolicy:
     codes: frozenset[str] = frozenset()
     when_unreachable: bool = True
     when_damaged: bool = False
+    when_away: bool = True
 
     def allows(self, error: DockerCharonError) -> bool:
         """Whether another try may succeed after ``error``."""
@@ -63,16 +66,20 @@ class RetryPolicy:
         return float(self.backoff * 2 ** (failures - 1) * chance)
 
 
-ONCE = RetryPolicy(tries=1)
+ONCE = RetryPolicy(tries=1, when_away=False)
 """The policy of a request that is part of an operation, which is tried again as a whole."""
 
 
 class Tries:
-    """The tries of one operation. ``failures`` are those since its last progress."""
+    """The tries of one operation. ``failures`` are those since its last progress.
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    ``outages`` are those of the registry that the operation needs.
+    """
+
+    def __init__(self, policy: RetryPolicy, outages: Outages | None = None) -> None:
         self.failures = 0
         self._policy = policy
+        self._outages = outages
         self._waited = 0.0
         self._furthest = 0
 
@@ -98,13 +105,22 @@ class Tries:
         Waits are logged if they take more than a few seconds in all.
         """
         self.failures += 1
+        if not self._policy.allows(error):
+            raise error
+        if self._policy.when_away and self._outages is not None and self.failures > 1:
+            left = self._policy.longest_wait - self._waited
+            seconds_away = self._outages.wait(error, left)
+            if seconds_away is not None:
+                self.failures = 0
+                self._waited += seconds_away
+                return
         most_tries = error.most_tries if isinstance(error, ConnectionFailed) else None
         tries = min(self._policy.tries, most_tries or self._policy.tries)
-        if self.failures >= tries or not self._policy.allows(error):
+        if self.failures >= tries:
             raise error
         wanted = error.retry_after if isinstance(error, RegistryError) else None
         seconds = wanted or self._policy.pause(self.failures)
-        if self._waited + seconds > self._policy.longest_wait:
+        if wanted and self._waited + seconds > self._policy.longest_wait:
             raise error
         self._waited += seconds
         if self._waited >= _LONGEST_SILENCE:

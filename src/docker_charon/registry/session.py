@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from docker_charon.errors import (
-    AuthenticationError,
     ConnectionFailed,
     DockerCharonError,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
+from docker_charon.registry.access import Access, certificates_for, login_finder
 from docker_charon.registry.auth import Login
-from docker_charon.registry.certificates import (
-    CertificateArgument,
-    Certificates,
-    ClientCertificate,
-    StrPath,
-    find_certificates,
-)
 from docker_charon.registry.credentials import (
     DOCKER_HUB,
-    Credentials,
-    FoundLogin,
-    Keychain,
     is_docker_hub,
 )
 from docker_charon.registry.errors import (
@@ -40,39 +30,17 @@ from docker_charon.registry.errors import (
     answer_error,
     connection_error,
 )
-from docker_charon.registry.http import HTTPSession, check_host, origin
+from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, check_host, origin
+from docker_charon.registry.outage import Outages
 from docker_charon.registry.response import read_document
-from docker_charon.registry.retry import RetryPolicy, Tries
+from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from docker_charon.registry.secrets import without_login
 
-RETRY = RetryPolicy()
-"""The policy of an `Access` that names no other."""
-
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
-_MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
+MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
 _LONGEST_PAGE = 16 * 1024 * 1024  # bytes of one page of a list
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to reach a registry, and as whom.
-
-    ``secure`` is ``False`` for plain HTTP. Without a username and a password, those that Docker or
-    Podman know are used, unless ``anonymous`` is set. ``cacert`` is a file of certificates to trust
-    besides the usual ones and those of ``certs.d``. ``cert`` is a client certificate: a file that
-    holds its key as well, or a pair of two files; without it, that of ``certs.d`` is used.
-    ``retry`` says how often and for how long a failing request is tried again.
-    """
-
-    secure: bool = True
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    cacert: StrPath | None = None
-    cert: CertificateArgument | None = None
-    anonymous: bool = False
-    retry: RetryPolicy = field(default_factory=lambda: RETRY)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +82,27 @@ class Session:
         host = DOCKER_HUB if is_docker_hub(registry) else registry
         self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
         self._secure = access.secure
-        self._certificates = _certificates(registry, access)
-        find = _finder(registry, access)
+        self._certificates = certificates_for(registry, access)
+        find = login_finder(registry, access)
         self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
         self.login = Login(self._http, self.url, registry, find)
+        self._outages = Outages(registry, self._ask)
 
     def close(self) -> None:
         """Close the connections to the registry."""
         self._http.close()
+
+    def tries(self, policy: RetryPolicy) -> Tries:
+        """Return the tries of an operation on this registry."""
+        return Tries(policy, self._outages)
+
+    def _ask(self) -> int:
+        """Ask whether the API is there (end-1); return the status of the answer."""
+        doing = "the check of its API"
+        with self.request(
+            "GET", "", doing=doing, may_be_html=True, retry=ONCE, timeout=CONNECT_TIMEOUT
+        ) as response:
+            return response.status_code
 
     def repository(self, name: str) -> Repository:
         """Return the repository that the user calls ``name``."""
@@ -141,12 +122,14 @@ class Session:
         body: Body | bytes | None = None,
         may_be_html: bool = False,
         retry: RetryPolicy | None = None,
+        timeout: float | None = None,
     ) -> requests.Response:
         """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
 
         ``expect`` are the statuses that the caller deals with (``None``: all), and every other one
         raises `RegistryError`. ``doing`` names the request in messages. Without ``may_be_html``, a
-        web page is an error. ``retry`` is `Access.retry` where none is given.
+        web page is an error. ``retry`` is `Access.retry` where none is given. ``timeout`` is the
+        number of seconds without a byte, if it is not the usual one.
         """
         url = urljoin(self.url, target)
 
@@ -160,6 +143,7 @@ class Session:
                     data=body,  # type: ignore[arg-type]  # requests takes any sized iterable
                     auth=self.login.scoped(*scopes),
                     stream=True,
+                    timeout=timeout,
                 )
             except NETWORK_ERRORS as error:
                 raise self.connection_error(error) from error
@@ -183,7 +167,7 @@ class Session:
                 raise
             return response
 
-        return Tries(retry or self.retry).run(attempt)
+        return self.tries(retry or self.retry).run(attempt)
 
     def head(self, path: str, **options: Any) -> requests.Response | None:
         """Send a ``HEAD`` request; return its answer if that is 200 or 404.
@@ -212,7 +196,7 @@ class Session:
         seen = set()
         while target is not None and target not in seen:
             seen.add(target)
-            if len(seen) > _MOST_PAGES:
+            if len(seen) > MOST_PAGES:
                 raise RegistryError(f"{self.registry} finds no end of {doing}")
             with self.page(target, doing=doing, **options) as (response, document):
                 yield response, document
@@ -245,7 +229,10 @@ class Session:
         return b""
 
     def resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
-        """Return the URL of a ``link`` in an answer, which may be relative."""
+        """Return the URL of a ``link`` in an answer, which may be relative.
+
+        Raises `RegistryError` where it leads from HTTPS to plain HTTP on another host.
+        """
         try:
             target = urlsplit(urljoin(response.url, link))
             scheme, host, _ = origin(target.geturl())
@@ -254,7 +241,12 @@ class Session:
         if not link:
             raise RegistryError(f"{self.registry} names no place for {doing}")
         own = urlsplit(self.url)
-        if host == origin(self.url)[1] and (scheme, own.scheme) == ("http", "https"):
+        if own.scheme == "https" and scheme != "https":
+            if host != origin(self.url)[1]:
+                raise RegistryError(
+                    f"{self.registry} wants to continue {doing} without encryption, on {host}: "
+                    "refused"
+                )
             # Behind a proxy that ends the TLS, a registry may not know its own address.
             target = target._replace(scheme=own.scheme, netloc=own.netloc)
         return target.geturl()
@@ -325,42 +317,6 @@ class Session:
     def _other_host(self, url: str) -> str:
         """Return the host of ``url`` if it is not the registry's own; else nothing."""
         return "" if self.login.covers(url) else urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _certificates(registry: str, access: Access) -> Certificates:
-    """Return the certificates for a registry: those that the caller names come first."""
-    if not access.secure:
-        if access.cert is not None:
-            raise RegistryError(
-                f"a client certificate is of no use with plain HTTP to {registry}",
-                hint="leave --insecure (secure=False) out, or the certificate",
-            )
-        return Certificates()
-    certificates = find_certificates(registry)
-    if access.cert is None:
-        return certificates
-    return replace(certificates, client=ClientCertificate.of(access.cert))
-
-
-def _finder(registry: str, access: Access) -> Callable[[str | None], FoundLogin]:
-    """Return what finds the login for a repository of ``registry``."""
-    username, password = access.username, access.password
-    if not all(value is None or isinstance(value, str) for value in (username, password)):
-        raise TypeError("a username and a password are a str")
-    if access.anonymous and (username is not None or password is not None):
-        raise AuthenticationError(
-            f"access to {registry} is either anonymous or with a username and a password"
-        )
-    if access.anonymous:
-        return lambda repository: FoundLogin()
-    if username is not None and password is not None:
-        login = FoundLogin(Credentials(username, password))
-        return lambda repository: login
-    if username is not None or password is not None:
-        raise AuthenticationError(
-            f"a login to {registry} takes a username and a password, and one is missing"
-        )
-    return Keychain(registry).find
 
 
 def is_html(response: requests.Response) -> bool:

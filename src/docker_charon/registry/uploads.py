@@ -7,6 +7,7 @@ before it may not, and answers 413.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,8 @@ FIRST_CHUNK = 1_000_000
 """Bytes of a request that passes a limit of 1 MiB, which is the default of nginx."""
 SMALLEST_CHUNK = 64 * 1024
 _LARGEST_CHUNK = 64 * 1024 * 1024  # that a registry can ask for: a chunk is kept in memory
+_SHORT_TIMEOUT = 2.0  # seconds for a request that an interrupted program still sends
+_LONGEST_CANCELLING = 5.0  # seconds for all of them
 _PIECE = 64 * 1024  # bytes sent at a time, so that a slow line is not taken for a dead one
 
 _UNKNOWN_UPLOAD = "BLOB_UPLOAD_UNKNOWN"
@@ -40,6 +43,7 @@ class BlobUploads:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._largest: int | None = None  # until a request was too large, a blob is one request
+        self._open_sessions: dict[_UploadSession, None] = {}
 
     def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
         """Store a blob.
@@ -48,7 +52,7 @@ class BlobUploads:
         unknown. The registry is asked whether the blob has arrived all the same, and if it has not,
         the blob is sent in another session. All of this is one operation with one count of tries.
         """
-        tries = Tries(replace(self._session.retry, statuses=_STATUSES, codes=_CODES))
+        tries = self._session.tries(replace(self._session.retry, statuses=_STATUSES, codes=_CODES))
 
         def attempt() -> None:
             if tries.failures:
@@ -58,6 +62,13 @@ class BlobUploads:
             self._send(repository, blob, body, tries)
 
         tries.run(attempt)
+
+    def cancel(self) -> None:
+        """Give back the upload sessions of threads that do not come to do it themselves."""
+        deadline = time.monotonic() + _LONGEST_CANCELLING
+        for upload in list(self._open_sessions):
+            if time.monotonic() < deadline:
+                upload.cancel(_SHORT_TIMEOUT)
 
     def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
         """Ask for a copy inside the registry (end-11); ``False`` means that it did not make one."""
@@ -75,7 +86,7 @@ class BlobUploads:
             ) as response:
                 if response.status_code == 201:
                     return True
-                with _UploadSession(self._session, repository, doing, response):
+                with self._session_of(repository, doing, response):
                     return False
         except ConnectionFailed:
             raise
@@ -115,17 +126,28 @@ class BlobUploads:
             doing=doing,
             retry=ONCE,
         ) as response:
-            return _UploadSession(self._session, repository, doing, response)
+            return self._session_of(repository, doing, response)
+
+    def _session_of(
+        self, repository: Repository, doing: str, response: requests.Response
+    ) -> _UploadSession:
+        return _UploadSession(self._session, repository, doing, response, self._open_sessions)
 
 
 class _UploadSession:
     """An upload session that ``response`` opened; on leaving it without a blob, it is cancelled.
 
-    Each request is sent once: what a failed one has left behind has to be asked.
+    Each request is sent once: what a failed one has left behind has to be asked. While the session
+    is in use, it is in ``open_sessions``.
     """
 
     def __init__(
-        self, session: Session, repository: Repository, doing: str, response: requests.Response
+        self,
+        session: Session,
+        repository: Repository,
+        doing: str,
+        response: requests.Response,
+        open_sessions: dict[_UploadSession, None],
     ) -> None:
         self.doing = doing
         self.smallest_chunk = parse_number(response.headers.get("OCI-Chunk-Min-Length", "")) or 0
@@ -133,15 +155,23 @@ class _UploadSession:
         self._repository = repository
         self._received = 0
         self._is_stored = False
+        self._open_sessions = open_sessions
         self._location = session.resolve(response, response.headers.get("Location"), doing)
 
     def __enter__(self) -> _UploadSession:
+        self._open_sessions[self] = None
         return self
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
-        if not self._is_stored and isinstance(error, (DockerCharonError, type(None))):
+        is_failure = isinstance(error, (DockerCharonError, type(None)))
+        self.cancel(None if is_failure else _SHORT_TIMEOUT)  # else the program is ending
+
+    def cancel(self, timeout: float | None) -> None:
+        """End the session, unless its blob is stored; ``timeout`` is in seconds."""
+        self._open_sessions.pop(self, None)
+        if not self._is_stored:
             with contextlib.suppress(RegistryError):  # not every registry allows it
-                self._request("DELETE").close()
+                self._request("DELETE", timeout=timeout).close()
 
     def put(self, blob: Descriptor, body: Body | bytes) -> bool:
         """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""

@@ -6,20 +6,20 @@ import contextlib
 import email.utils
 import http
 import io
-import logging
 import os
 import select
 import socket
 import time
 from collections.abc import Callable
 
+from docker_charon.messages import get_logger
 from docker_charon.payload.random_access import Extent
 from docker_charon.server.answer import Answer, error
 from docker_charon.server.head import MalformedRequest, RequestHead, read_head
 from docker_charon.server.request import Request, RequestBody
 from docker_charon.server.store import Blob, Code
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 TIMEOUT = 120.0
 """Seconds that the server waits for a client: for its next request, or within a body."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import unquote, urlencode
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, InvalidReference
+from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import OCI_INDEX
 from docker_charon.oci.reference import Reference, check_repository
@@ -16,7 +16,7 @@ from docker_charon.server.answer import Answer, error, json_answer, rejection
 from docker_charon.server.request import RangeNotSatisfiable, Request, parse_range
 from docker_charon.server.store import Code, Rejected, Store
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)

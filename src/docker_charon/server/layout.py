@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import threading
@@ -27,6 +26,7 @@ from pathlib import Path
 
 from docker_charon.errors import DockerCharonError, InvalidManifest, ServerError
 from docker_charon.files import flush, flush_directory, lock, put_in_place, write_durably
+from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
 from docker_charon.oci.manifest import MAX_SIZE
@@ -53,7 +53,7 @@ from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Catalog, Code, Rejected
 from docker_charon.server.upload import Upload, Uploads
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 _OWN_FOLDER = ".docker-charon"
 _READ_SIZE = 256 * 1024

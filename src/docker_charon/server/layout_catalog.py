@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import Reference
@@ -15,7 +15,7 @@ from docker_charon.server.layout_index import LayoutIndex
 from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Catalog
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class CatalogLoader:

@@ -5,11 +5,11 @@ What other tools have written there is kept: entries without an image name, and 
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from docker_charon.errors import DockerCharonError, ServerError
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.document import parse_json
 from docker_charon.oci.manifest import encode_index
@@ -17,7 +17,7 @@ from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import REF_NAME
 from docker_charon.server.manifest import StoredManifest
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass

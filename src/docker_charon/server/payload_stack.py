@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, NamedImage, SkippedImage
 from docker_charon.oci.manifest import Manifest
@@ -19,7 +19,7 @@ from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Catalog
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-import logging
 import os
 import socket
 import threading
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from docker_charon.errors import ServerError
+from docker_charon.messages import get_logger
 from docker_charon.server.allowed_hosts import AllowedHosts
 from docker_charon.server.answer import Answer, rejection
 from docker_charon.server.connection import Connection
@@ -25,7 +25,7 @@ from docker_charon.server.request import Request
 from docker_charon.server.store import Rejected
 from docker_charon.server.upload_endpoints import UploadEndpoints
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 MOST_CONNECTIONS = 256
 """Connections at the same time, each with its own thread.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TypeVar
@@ -16,17 +15,18 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import payload_entries
+from docker_charon.oci.reference import Reference, check_repository
+from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
+from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.listing import IncompleteListing
-from docker_charon.registry.session import Access
 from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
@@ -36,7 +36,7 @@ from docker_charon.workers import Workers
 _TOO_MANY_REQUESTS = 429
 
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def make_inventory(
@@ -98,11 +98,16 @@ def make_inventory(
         else:
             images = inventory.every_image(progress)
         contents = plan_make(images, images, absent=inventory.absent)
-        write_payload(zip_file, payload_entries(contents), _no_blob)
+        write_inventory(zip_file, payload_entries(contents))
         return [image.name for image in images]
 
 
-def _no_blob(blob: Descriptor, repository: str) -> BlobStream:
+def write_inventory(zip_file: str | os.PathLike[str] | IO[bytes], entries: Iterable[Entry]) -> None:
+    """Write the entries of a payload without layers (see `write_payload`)."""
+    write_payload(zip_file, entries, _no_blob)
+
+
+def _no_blob(blob: Descriptor, repository: str, _: int) -> BlobStream:
     raise AssertionError(f"an inventory does not carry {blob.digest} of {repository}")
 
 
@@ -185,7 +190,7 @@ class _Inventory:
     def _every_reference(self) -> dict[str, Reference]:
         """Return every tag of every repository, by name."""
         references = {}
-        repositories = self._repositories()
+        repositories = [name for name in self._repositories() if self._is_valid(name)]
         for repository, tags in zip(
             repositories, self._workers.map(self._tags, repositories), strict=True
         ):
@@ -195,6 +200,15 @@ class _Inventory:
                 except InvalidReference as error:
                     self._leave_out(error)
         return references
+
+    def _is_valid(self, repository: str) -> bool:
+        """Whether a name in the registry's list may become a part of a URL."""
+        try:
+            check_repository(repository)
+        except InvalidReference as error:
+            self._leave_out(error)
+            return False
+        return True
 
     def _repositories(self) -> list[str]:
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +16,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
-from docker_charon.payload.format import payload_entries
+from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.signature import sign as sign_text
 from docker_charon.payload.volumes import (
@@ -26,13 +28,15 @@ from docker_charon.payload.volumes import (
 )
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
+from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_source
-from docker_charon.registry.session import Access
+from docker_charon.transfer.ledger import LedgerFile, open_ledger
 from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
+from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.workers import Workers
 
@@ -49,13 +53,18 @@ def make_payload(
     password: str | None = None,
     *,
     payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    ledger: str | os.PathLike[str] | None = None,
+    receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
     include_referrers: bool = False,
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
+    allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
     anonymous: bool = False,
+    retry_for: float = 300,
+    report: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -78,6 +87,13 @@ def make_payload(
         payloads_already_transferred: Payloads that were pushed to the air-gapped registry, or
             inventories of it (see `make_inventory`): paths, or file objects that can seek. Blobs
             that they list are left out, even if a tag in ``registry`` has moved since.
+        ledger: The path of a file that says what the air-gapped registry has after all deliveries.
+            What it lists is left out. When the payload is complete, the file is replaced by one
+            that also lists what the payload brings. The first time it does not need to exist. An
+            inventory of the registry may take its place at any time.
+        receipts: What `push_payload_to_registry` wrote as ``receipt`` for earlier payloads of this
+            ledger: paths, or file objects that can seek. What is missing according to them counts
+            as not delivered.
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
             every platform.
@@ -88,12 +104,18 @@ def make_payload(
             ``"700MiB"``. 4 GiB is one byte less, which FAT32 can hold.
         sign: Sign the payload with this key: the file of a private SSH key, or of a public one
             whose private one an agent has. ``ssh-keygen`` (OpenSSH) asks for a passphrase if the
-            key has one.
+            key has one. The ledger is signed with it too.
+        allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The ledger, the
+            receipts and the earlier payloads must each be signed by one of them.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
         cert: A client certificate: one PEM file that also holds its key, or a pair of the
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        retry_for: How many seconds an operation waits for a registry that is away or asks for a
+            wait. With 0, it is tried again a few times within seconds only.
+        report: The path of a JSON file to write about what happened, also after a failure: images,
+            digests, bytes, seconds. The same is logged at level ``INFO``.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -106,7 +128,8 @@ def make_payload(
         ManifestNotFound: The registry does not have an image, or not for a platform.
         RegistryError: The registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file`` cannot be written or is one of the files that the payload is
-            made from, or an earlier payload cannot be read.
+            made from, an earlier payload cannot be read, a receipt does not belong to the ledger,
+            or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     to_transfer = source_references(
@@ -123,11 +146,33 @@ def make_payload(
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
-    earlier_payloads = _payload_list(payloads_already_transferred)
-    _refuse_own_inputs(zip_file, checked_volume_size, [*earlier_payloads, sign, cacert])
-    delivered = _delivered_blobs(earlier_payloads)
-    access = Access(secure, username, password, cacert, cert, anonymous)
-    with open_source(registry, access, jobs) as client:
+    earlier_payloads = _file_list(payloads_already_transferred, "payloads_already_transferred")
+    returned_receipts = _file_list(receipts, "receipts")
+    inputs = [*earlier_payloads, *returned_receipts, ledger, sign, cacert]
+    _refuse_own_inputs(zip_file, checked_volume_size, inputs)
+    access = Access(
+        secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
+    )
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(
+            reporting(
+                report, "make-payload", registry, zip_file, dry_run=dry_run, names=to_transfer
+            )
+        )
+        site = None
+        if ledger is not None:
+            _check_paths(zip_file, ledger)
+            opened = open_ledger(
+                ledger, returned_receipts, read_only=dry_run, allowed_signers=allowed_signers
+            )
+            site = stack.enter_context(opened)
+        elif returned_receipts:
+            raise DockerCharonError(
+                "a receipt corrects a ledger, and no ledger is given",
+                hint="give the ledger of the site too",
+            )
+        delivered = _delivered_blobs(earlier_payloads, site, allowed_signers)
+        client = stack.enter_context(open_source(registry, access, jobs))
         resolver = Resolver(client, workers, chosen_platforms)
         images = resolver.images(to_transfer)
         skipped = resolver.images(already_transferred, skip_missing_platforms=True)
@@ -138,13 +183,18 @@ def make_payload(
         contents = plan_make(images, skipped, delivered, absent)
         log_choices(contents, chosen_platforms)
         signer = None if sign is None else partial(sign_text, key=sign)
+        ledger_entries: list[Entry] = []
+        if site is not None:
+            ledger_entries = site.entries_after(contents, None if dry_run else signer)
+            contents = replace(contents, delivery=site.ledger.next_delivery(contents))
         entries = list(payload_entries(contents, signer))
+        made.made(contents, payload_size(entries))
         if dry_run:
             log_make(contents, payload_size(entries), checked_volume_size)
             return
 
-        def fetch(blob: Descriptor, repository: str) -> BlobStream:
-            return client.get_blob(repository, blob)
+        def fetch(blob: Descriptor, repository: str, start: int) -> BlobStream:
+            return client.get_blob(repository, blob, start)
 
         sizes = {blob.digest: blob.size for blob in contents.blobs}
         needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
@@ -152,6 +202,8 @@ def make_payload(
             write_payload(
                 zip_file, entries, fetch, shown_progress, workers, volume_size=checked_volume_size
             )
+            if site is not None:
+                site.replace(ledger_entries)
             shown_progress.sum_up(make_summary(contents))
 
 
@@ -178,10 +230,20 @@ def _parse_volume_size(size: int | str | None) -> int | None:
     return checked_size(size)
 
 
-def _payload_list(payloads: Iterable[_PayloadFile]) -> list[_PayloadFile]:
-    if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
-        raise TypeError("payloads_already_transferred is a list of payloads, not a single one")
-    return list(payloads)
+def _check_paths(zip_file: _PayloadFile, ledger: str | os.PathLike[str]) -> None:
+    """Refuse a payload that would take the place of its ledger."""
+    paths = [file for file in (zip_file, ledger) if isinstance(file, (str, os.PathLike))]
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise DockerCharonError(
+            f"{os.fspath(ledger)} cannot be both the payload and its ledger",
+            hint="give the payload another name",
+        )
+
+
+def _file_list(files: Iterable[_PayloadFile], parameter: str) -> list[_PayloadFile]:
+    if isinstance(files, (str, bytes, os.PathLike)) or hasattr(files, "read"):
+        raise TypeError(f"{parameter} is a list of files, not a single one")
+    return list(files)
 
 
 def _refuse_own_inputs(
@@ -205,11 +267,17 @@ def _volumes(path: Any) -> list[Path]:
     return [list_path(base), volume_path(base, 1)] if base.name else []
 
 
-def _delivered_blobs(payloads: Iterable[_PayloadFile]) -> dict[Digest, dict[str, None]]:
-    """Return the blobs that earlier payloads brought, each with its repositories."""
+def _delivered_blobs(
+    payloads: list[_PayloadFile],
+    site: LedgerFile | None,
+    allowed_signers: str | os.PathLike[str] | None,
+) -> dict[Digest, dict[str, None]]:
+    """Return the blobs that the ledger and earlier payloads list, each with its repositories."""
     repositories: dict[Digest, dict[str, None]] = {}
+    if site is not None:
+        repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
     for file in payloads:
-        with open_payload(file) as payload:
+        with open_payload(file, allowed_signers=allowed_signers) as payload:
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories

@@ -25,7 +25,8 @@ class ManifestSender:
 
     A tag is set after everything below the image, and after all its referrers: a client that finds
     the image also finds its signatures. A manifest that the registry refuses is a failure of the
-    parts that it belongs to. ``arrived`` is called with the name of each image whose tag is set.
+    parts that it belongs to. ``arrived`` is called with the name of each image whose tag is set,
+    and with whether it had to be set.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class ManifestSender:
         workers: Workers,
         outcome: Outcome,
         blobs: BlobSender,
-        arrived: Callable[[str], None],
+        arrived: Callable[[str, bool], None],
     ) -> None:
         self._client = client
         self._workers = workers
@@ -110,10 +111,11 @@ class ManifestSender:
         reference, root = part.reference, part.graph.root
         # A tag that is right may be immutable. If blobs were missing, it can hardly be there.
         has_sent_blobs = any(map(self._blobs.has_stored, part.blobs))
-        if has_sent_blobs or not self._is_right(reference, root):
+        is_new = has_sent_blobs or not self._is_right(reference, root)
+        if is_new:
             self._put(reference, root)
             self._client.check_manifest(reference.repository, reference.target, root)
-        self._arrived(part.image.name)
+        self._arrived(part.image.name, is_new)
 
     def _ensure(self, reference: Reference, manifest: Manifest) -> None:
         """Put a manifest by its digest unless it is there."""

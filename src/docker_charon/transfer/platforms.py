@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from docker_charon.errors import ManifestNotFound
+from docker_charon.errors import InvalidManifest, ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import INDEX_TYPES, Manifest
@@ -14,6 +14,9 @@ from docker_charon.oci.platform import Platform
 
 ATTESTED = "vnd.docker.reference.digest"
 """The annotation of an attestation in an index: the digest of the manifest that it is about."""
+
+DEEPEST = 16
+"""Levels of indexes below an index; images in practice have none or one."""
 
 Child = Callable[[Descriptor], Manifest]
 """Fetches a manifest below an index."""
@@ -32,12 +35,21 @@ def offers(
 ) -> list[Offer]:
     """Return the manifests of an index and of its nested indexes that have a platform, in order.
 
-    ``platform_of`` finds the platform of a manifest for which the index gives none.
+    ``platform_of`` finds the platform of a manifest for which the index gives none. Each index is
+    read once. Raises `InvalidManifest` if indexes are nested more than `DEEPEST` levels.
     """
     offered: list[Offer] = []
-    for descriptor in index.manifests:
+    seen = {index.digest}
+    waiting = [(descriptor, 1) for descriptor in reversed(index.manifests)]
+    while waiting:
+        descriptor, depth = waiting.pop()
         if descriptor.media_type in INDEX_TYPES:
-            offered += offers(child(descriptor), child, platform_of)
+            if depth > DEEPEST:
+                raise InvalidManifest(f"its indexes are nested more than {DEEPEST} levels")
+            if descriptor.digest not in seen:
+                seen.add(descriptor.digest)
+                below = child(descriptor).manifests
+                waiting += [(descriptor_below, depth + 1) for descriptor_below in reversed(below)]
         elif ATTESTED not in descriptor.annotations:
             platform = descriptor.platform or platform_of(descriptor)
             if platform is not None and platform.is_known:
@@ -74,22 +86,32 @@ def not_offered(name: str, platform: Platform, offered: Sequence[Platform]) -> M
     return ManifestNotFound(f"{name} has no platform {platform}", hint=f"it has {platforms}")
 
 
-def filter_index(index: Manifest, chosen: Collection[Digest], child: Child) -> Iterator[Manifest]:
+def filter_index(
+    index: Manifest,
+    chosen: Collection[Digest],
+    child: Child,
+    filtered: dict[Digest, Manifest] | None = None,
+) -> Iterator[Manifest]:
     """Yield an index with only the ``chosen`` manifests and the attestations about them.
 
     The nested indexes that change come first, the index itself last. An index from which nothing
-    is removed stays the same, byte for byte.
+    is removed stays the same, byte for byte. ``filtered`` are the nested indexes that have been
+    filtered already. The depth has been checked by `offers`.
     """
+    filtered = {} if filtered is None else filtered
     document = json.loads(index.content)
     kept = []
     entries = document.get("manifests") or []  # Go writes an empty list as null
     for n, entry in enumerate(entries):
         descriptor = Descriptor.parse(entry, f"manifests[{n}]")
         if descriptor.media_type in INDEX_TYPES:
-            *nested, smaller = filter_index(child(descriptor), chosen, child)
+            if descriptor.digest not in filtered:
+                *nested, smaller = filter_index(child(descriptor), chosen, child, filtered)
+                filtered[descriptor.digest] = smaller
+                yield from nested
+            smaller = filtered[descriptor.digest]
             if not smaller.manifests:
                 continue
-            yield from nested
             if smaller.digest != descriptor.digest:
                 yield smaller
                 entry = {**entry, "digest": smaller.digest, "size": len(smaller.content)}

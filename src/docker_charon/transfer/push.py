@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, TypeVar
 
-from docker_charon.errors import PushIncomplete, RegistryError
+from docker_charon.errors import DockerCharonError, PushIncomplete, RegistryError
+from docker_charon.messages import get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
+from docker_charon.payload.signature import sign as sign_text
 from docker_charon.progress import Progress
+from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
-from docker_charon.registry.session import Access
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.manifests import ManifestSender
 from docker_charon.transfer.outcome import Outcome, parts_of
 from docker_charon.transfer.plan import PushPlan, plan_push
+from docker_charon.transfer.receipt import Receipt, writing_receipt
 from docker_charon.transfer.report import log_push, push_summary
+from docker_charon.transfer.report_file import State, TransferReport, reporting
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _PayloadImage = TypeVar("_PayloadImage", bound=PayloadImage)
 
 
@@ -43,6 +47,10 @@ def push_payload_to_registry(
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
     anonymous: bool = False,
+    retry_for: float = 300,
+    receipt: str | os.PathLike[str] | None = None,
+    sign: str | os.PathLike[str] | None = None,
+    report: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -74,6 +82,13 @@ def push_payload_to_registry(
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        retry_for: How many seconds an operation waits for a registry that is away or asks for a
+            wait. With 0, it is tried again a few times within seconds only.
+        receipt: The path of a file to write about what the registry has of this payload and what it
+            lacks, also after a failure. `make_payload` corrects a ledger by it.
+        sign: Sign the receipt with this SSH key, as `make_payload` signs a payload.
+        report: The path of a JSON file to write about what happened, also after a failure: images,
+            digests, bytes, seconds. The same is logged at level ``INFO``.
         dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
         jobs: The number of questions, uploads or mounts at the same time.
         progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
@@ -98,11 +113,14 @@ def push_payload_to_registry(
     pushed = push_payload(
         registry,
         zip_file,
-        Access(secure, username, password, cacert, cert, anonymous),
+        Access(secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)),
         strict=strict,
         repository_prefix=repository_prefix,
         skip_referrers=skip_referrers,
         allowed_signers=allowed_signers,
+        receipt=receipt,
+        sign=sign,
+        report=report,
         dry_run=dry_run,
         jobs=jobs,
         progress=progress,
@@ -136,6 +154,9 @@ def push_payload(
     repository_prefix: str,
     skip_referrers: bool,
     allowed_signers: str | os.PathLike[str] | None,
+    receipt: str | os.PathLike[str] | None,
+    sign: str | os.PathLike[str] | None,
+    report: str | os.PathLike[str] | None,
     dry_run: bool,
     jobs: int,
     progress: bool | None,
@@ -147,30 +168,50 @@ def push_payload(
     """
     workers = Workers(jobs)
     prefix = checked_prefix(repository_prefix)
+    if receipt is not None and dry_run:
+        raise DockerCharonError(
+            "a dry run writes no receipt", hint="push first, or leave the receipt out"
+        )
+    if sign is not None and receipt is None:
+        raise DockerCharonError("a push signs its receipt", hint="name a file for the receipt")
+    signer = None if sign is None else partial(sign_text, key=sign)
     with (
+        reporting(report, "push-payload", registry, zip_file, dry_run=dry_run) as written_report,
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
-        open_registry(registry, access, jobs) as client,
     ):
-        if payload.carries_nothing:
-            _log.warning(
-                "the payload carries nothing to push: it is an inventory, or all its images were "
-                "given as already transferred; give an inventory to make-payload "
-                "(--already-transferred-payload)"
+        written_report.pushing(payload)
+        with (
+            writing_receipt(receipt, payload, registry, prefix, signer) as written_receipt,
+            open_registry(registry, access, jobs) as client,
+        ):
+            if payload.carries_nothing:
+                _log.warning(
+                    "the payload carries nothing to push: it is an inventory, or all its images "
+                    "were given as already transferred; give an inventory to make-payload "
+                    "(--already-transferred-payload)"
+                )
+            push = _Push(
+                client,
+                payload,
+                prefix,
+                workers,
+                written_report,
+                written_receipt,
+                with_referrers=not skip_referrers,
             )
-        push = _Push(client, payload, prefix, workers, with_referrers=not skip_referrers)
-        push.ask_registry()
-        for error in push.errors.values():
-            if strict:
-                raise error
-            warnings.warn(f"left out: {error}", UserWarning, stacklevel=warning_level)
-        incomplete = None
-        if dry_run:
-            log_push(push.plan, push.images)
-        else:
-            incomplete = push.write(progress)
-        failed = incomplete.failed if incomplete is not None else ()
-        destinations = {n: d for n, d in push.destinations.items() if n not in failed}
-        return Pushed(destinations, push.errors, incomplete)
+            push.ask_registry()
+            for error in push.errors.values():
+                if strict:
+                    raise error
+                warnings.warn(f"left out: {error}", UserWarning, stacklevel=warning_level)
+            incomplete = None
+            if dry_run:
+                log_push(push.plan, push.images)
+            else:
+                incomplete = push.write(progress)
+            failed = incomplete.failed if incomplete is not None else ()
+            destinations = {n: d for n, d in push.destinations.items() if n not in failed}
+            return Pushed(destinations, push.errors, incomplete)
 
 
 class _Push:
@@ -182,12 +223,16 @@ class _Push:
         payload: Payload,
         prefix: str,
         workers: Workers,
+        report: TransferReport,
+        receipt: Receipt,
         *,
         with_referrers: bool,
     ) -> None:
         self._client = client
         self._payload = payload
         self._workers = workers
+        self._report = report
+        self._receipt = receipt
 
         def at_destination(image: _PayloadImage) -> _PayloadImage:
             image = image.under(prefix)
@@ -199,6 +244,7 @@ class _Push:
         self.plan = PushPlan((), (), {})
         self.errors: dict[str, RegistryError] = {}
         """Why images are left out, by their names."""
+        receipt.knows = self._survey.knows
 
     @property
     def images(self) -> list[PayloadImage]:
@@ -224,6 +270,10 @@ class _Push:
         )
         for name, blobs in self.plan.missing.items():
             self.errors[name] = self._survey.incomplete(name, blobs)
+        self._record(State.LEFT_OUT, self.errors)
+        for image in self.images:
+            if isinstance(image, SkippedImage):
+                self._arrived(image.name, is_new=False)
 
     def write(self, progress: bool | None) -> PushIncomplete | None:
         """Send the blobs, put the manifests and set the tags; return what has failed of it."""
@@ -235,6 +285,11 @@ class _Push:
             for image in images:
                 if isinstance(image, SkippedImage):
                     shown_progress.complete(image.name)
+
+            def arrived(name: str, is_new: bool) -> None:
+                self._arrived(name, is_new=is_new)
+                shown_progress.complete(name)
+
             blobs = BlobSender(
                 self._client,
                 self._payload,
@@ -243,14 +298,27 @@ class _Push:
                 outcome,
                 self._survey.doubtful,
             )
-            blobs.send(plan)
-            manifests = ManifestSender(
-                self._client, self._workers, outcome, blobs, shown_progress.complete
-            )
-            manifests.put_all()
+            self._receipt.knows = lambda b: blobs.has_stored(b) or self._survey.knows(b)
+            try:
+                blobs.send(plan)
+                ManifestSender(self._client, self._workers, outcome, blobs, arrived).put_all()
+            finally:
+                self._report.pushed(images, blobs.uploaded, self._payload.non_distributable)
             incomplete = outcome.incomplete(names)
             if incomplete is None:
-                shown_progress.sum_up(
-                    push_summary(images, blobs.uploaded, self._payload.non_distributable)
-                )
+                sizes_done = self._report.transferred, self._report.already_there
+                shown_progress.sum_up(push_summary(images, *sizes_done))
+            else:
+                self._record(State.FAILED, incomplete.failed)
         return incomplete
+
+    def _arrived(self, name: str, *, is_new: bool) -> None:
+        """Record that the registry has an image."""
+        self._receipt.arrived.add(name)
+        self._report.set_state(name, State.NEW if is_new else State.ALREADY_THERE)
+
+    def _record(self, state: State, errors: Mapping[str, DockerCharonError]) -> None:
+        """Record why the registry does not have images."""
+        for name, error in errors.items():
+            self._receipt.reasons[name] = str(error)
+            self._report.set_state(name, state, str(error))

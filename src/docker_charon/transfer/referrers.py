@@ -6,7 +6,7 @@ that it lists and cannot deliver does.
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +18,7 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
+from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, Referrer
@@ -35,7 +36,9 @@ _API = "the list of referrers"
 _TAG = "the tag of the list of referrers"
 _COSIGN = "the tags of cosign's signatures and attestations"
 
-_log = logging.getLogger(__name__)
+_DEEPEST = 10  # what refers to what refers to an image, and so on
+_FEW, _MOST_EACH = 200, 50  # referrers in all, and for each manifest of the images
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,15 @@ class ReferrerFinder:
         self._child = child
         self._warned: set[tuple[str, str]] = set()
         self._unavailable: set[tuple[str, str]] = set()
+        self._most = self._count = 0
+        self._lock = threading.Lock()
 
     def find(self, images: Mapping[Reference, Image]) -> dict[Reference, tuple[Referrer, ...]]:
         """Return what refers to the images or to manifests below them, and what refers to that.
 
         A question that the registry refuses is logged as a warning. Raises `ManifestNotFound` for a
-        referrer that it lists and does not have, and for a list of which only a part arrives.
+        referrer that it lists and does not have, and for a list of which only a part arrives, and
+        `RegistryError` for referrers without end.
         """
         referrers: dict[_Subject, list[Referrer]] = {}
         subjects = [
@@ -78,7 +84,12 @@ class ReferrerFinder:
             for reference, image in images.items()
             for subject in _Subject.of(reference.repository, image)
         ]
+        self._most, self._count = _FEW + _MOST_EACH * len(set(subjects)), 0
+        depth = 0
         while new := [subject for subject in dict.fromkeys(subjects) if subject not in referrers]:
+            depth += 1
+            if depth > _DEEPEST:
+                raise self._endless(f"chains of more than {_DEEPEST} referrers")
             referrers.update(zip(new, self._workers.map(self._direct, new), strict=True))
             subjects = [
                 subject_below
@@ -109,6 +120,7 @@ class ReferrerFinder:
         child = self._child(subject.repository)
         listed = [self._listed(subject, digest) for digest in subject.digests]
         unique = {descriptor.digest: descriptor for several in listed for descriptor in several}
+        self._take(len(unique))
         manifests: list[tuple[Manifest, str | None]] = []
         for descriptor in unique.values():
             manifest = self._announced(subject, descriptor, child)
@@ -125,8 +137,21 @@ class ReferrerFinder:
         for tag in (tag for digest in subject.digests for tag in cosign_tags(digest)):
             tagged = self._tagged(subject.repository, tag, _COSIGN)
             if tagged is not None:
+                self._take(1)
                 manifests.append((tagged, tag))
         return [Referrer(Image.collect(manifest, child), tag) for manifest, tag in manifests]
+
+    def _take(self, count: int) -> None:
+        """Count referrers; raise an error if there are too many."""
+        with self._lock:
+            self._count += count
+            if self._count > self._most:
+                raise self._endless(f"more than {self._most:,} referrers of these images")
+
+    def _endless(self, what: str) -> RegistryError:
+        return RegistryError(
+            f"{self._client.registry} lists {what}", hint="make the payload without referrers"
+        )
 
     def _announced(self, subject: _Subject, descriptor: Descriptor, child: Child) -> Manifest:
         """Fetch a referrer that is on the list."""

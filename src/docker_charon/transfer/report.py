@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from docker_charon.oci.digest import Digest
+from docker_charon.messages import get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.progress import counted, shown_size
-from docker_charon.transfer.plan import PushPlan, RepositoryBlob
+from docker_charon.transfer.plan import PushPlan
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
@@ -124,21 +123,9 @@ def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
     )
 
 
-def push_summary(
-    images: Sequence[PayloadImage],
-    uploaded: Collection[RepositoryBlob],
-    non_distributable: Collection[Digest],
-) -> str:
-    """Return what a push has done, as text.
-
-    A blob that was uploaded to several repositories counts for each; a blob that was there counts
-    once.
-    """
-    sizes = {blob.digest: blob.size for image in images for blob in image.blobs}
-    sent = {upload.digest for upload in uploaded}
-    present = sizes.keys() - sent - set(non_distributable)
+def push_summary(images: Sequence[PayloadImage], uploaded: int, already_there: int) -> str:
+    """Return what a push has done, as text; sizes in bytes."""
     return (
-        f"{counted(len(images), 'image')}: "
-        f"{shown_size(sum(upload.blob.size for upload in uploaded))} uploaded, "
-        f"{shown_size(sum(sizes[digest] for digest in present))} there already"
+        f"{counted(len(images), 'image')}: {shown_size(uploaded)} uploaded, "
+        f"{shown_size(already_there)} there already"
     )

@@ -21,6 +21,7 @@ from docker_charon.oci.image import Image, NamedImage, config_platform
 from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
+from docker_charon.payload.limits import Memory
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.names import hint_for_missing
 from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
@@ -49,6 +50,7 @@ class Resolver:
         self._platforms = platforms
         self._roots: dict[Reference, Manifest] = {}
         self._manifests: dict[Digest, Manifest] = {}
+        self._memory = Memory()
         self._failures: dict[Reference, DockerCharonError] = {}
         self._asked: dict[Reference, None] = {}
         self._missing: set[Reference] = set()
@@ -156,7 +158,7 @@ class Resolver:
             if error.status not in _REFUSED or reference.digest is None or reference.tag is None:
                 raise
             manifest = self._by_tag(reference, reference.tag, reference.digest, error)
-        return self._manifests.setdefault(manifest.digest, manifest)
+        return self._keep(manifest)
 
     def _by_tag(
         self, reference: Reference, tag: str, digest: Digest, error: RegistryError
@@ -192,9 +194,16 @@ class Resolver:
             except ManifestNotFound:
                 raise self._part_not_found(parent, descriptor) from None
             manifest = Manifest.of(descriptor, manifest.content)
-            return self._manifests.setdefault(descriptor.digest, manifest)
+            return self._keep(manifest)
 
         return fetch
+
+    def _keep(self, manifest: Manifest) -> Manifest:
+        """Keep a manifest for all images; raise `TooLarge` if they would take too much memory."""
+        known = self._manifests.setdefault(manifest.digest, manifest)
+        if known is manifest:
+            self._memory.take_manifest(manifest)
+        return known
 
     def _part_not_found(self, parent: Reference, part: Descriptor) -> ManifestNotFound:
         platform = part.platform
@@ -256,7 +265,7 @@ class Resolver:
         if len(self._platforms) == 1:
             return child(chosen[0].descriptor)
         for index in filter_index(root, {offer.descriptor.digest for offer in chosen}, child):
-            root = self._manifests.setdefault(index.digest, index)
+            root = self._keep(index)
         return root
 
     def _platform_of(self, repository: str, manifest: Manifest) -> Platform | None:
@@ -278,7 +287,7 @@ def _is_of_one_image(error: DockerCharonError) -> bool:
     if isinstance(error, AuthenticationError):
         return not error.login_refused
     if isinstance(error, RegistryError):
-        return error.status is None or (error.status < 500 and error.status != 429)
+        return error.status is None or (error.status < 500 and error.status not in (407, 429))
     return isinstance(error, (InvalidManifest, DigestMismatch))
 
 

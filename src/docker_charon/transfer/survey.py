@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from docker_charon.errors import (
@@ -9,6 +10,7 @@ from docker_charon.errors import (
     DigestMismatch,
     InvalidManifest,
     ManifestNotFound,
+    PayloadError,
     RegistryError,
 )
 from docker_charon.oci.descriptor import Descriptor
@@ -23,6 +25,14 @@ from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.workers import Workers
 
+_QUESTIONS = 2000
+"""Blobs of repositories that the registry is asked for, whatever the payload.
+
+A larger payload may cause as many questions as its manifests refer to blobs, each manifest once.
+"""
+_MOST_HOMES = 20
+"""Other repositories that are asked for one blob."""
+
 _HINT = (
     "push the earlier payload first, under the same --repository-prefix, or make this payload "
     "again from an inventory of that registry (make-inventory)"
@@ -30,11 +40,15 @@ _HINT = (
 
 
 class PresentBlobs:
-    """What the repositories of a registry have of blobs; the registry is asked once for each."""
+    """What the repositories of a registry have of blobs; the registry is asked once for each.
 
-    def __init__(self, client: RegistryClient, workers: Workers) -> None:
+    ``most`` is the number of questions that `ask` takes at once.
+    """
+
+    def __init__(self, client: RegistryClient, workers: Workers, most: int | None = None) -> None:
         self._client = client
         self._workers = workers
+        self._most = most
         self._states: dict[RepositoryBlob, BlobState] = {}
 
     def state(self, needed: RepositoryBlob, *, to_push: bool = False) -> BlobState:
@@ -49,10 +63,27 @@ class PresentBlobs:
         """Whether a repository has a blob."""
         return self.state(needed) is BlobState.PRESENT
 
+    def knows(self, needed: RepositoryBlob) -> bool | None:
+        """Return whether a repository has a blob; ``None`` if there was no answer yet."""
+        state = self._states.get(needed, BlobState.UNKNOWN)
+        return None if state is BlobState.UNKNOWN else state is BlobState.PRESENT
+
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers."""
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
+        self._check(unknown)
         self._workers.map(lambda needed: self.state(needed, to_push=to_push), unknown)
+
+    def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
+        """Refuse a payload that shares its blobs among so many names that nothing would end."""
+        if self._most is not None and len(unknown) > self._most:
+            repositories = {needed.repository for needed in unknown}
+            raise PayloadError(
+                f"the payload needs {len(unknown):,} answers of {self._client.registry}, because "
+                f"{len(repositories):,} repositories share its blobs, and at most {self._most:,} "
+                "are asked for",
+                hint="make several payloads with fewer names each",
+            )
 
 
 class Survey:
@@ -65,11 +96,22 @@ class Survey:
         self._payload = payload
         self._prefix = prefix
         self._workers = workers
-        self._present = PresentBlobs(client, workers)
+        manifests = {
+            manifest.digest: manifest
+            for image in payload.all_images
+            for graph in image.known_graphs
+            for manifest in graph.manifests
+        }
+        references = sum(len(manifest.blobs) for manifest in manifests.values())
+        self._present = PresentBlobs(client, workers, max(_QUESTIONS, references))
         self.doubtful: frozenset[RepositoryBlob] = frozenset()
         """Blobs that the registry has damaged, or about which it gave no answer."""
         self.unknown: frozenset[RepositoryBlob] = frozenset()
         """Those of ``doubtful`` about which it gave no answer."""
+
+    def knows(self, needed: RepositoryBlob) -> bool | None:
+        """Return whether a repository had a blob; ``None`` if there was no answer."""
+        return self._present.knows(needed)
 
     def missing_images(self, skipped: Sequence[SkippedImage]) -> dict[str, RegistryError]:
         """Return an error for each skipped image that the registry lacks, by the image's name."""
@@ -117,18 +159,21 @@ class Survey:
             for digest, blob in blobs.items()
             if not holders[digest] and digest not in self._payload.carried
         ]
-        others = self._workers.map(self._other_repository, unavailable)
+        most_homes = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(unavailable))))
+        others = self._workers.map(
+            lambda blob: self._other_repository(blob, most_homes), unavailable
+        )
         for blob, repository in zip(unavailable, others, strict=True):
             if repository is not None:
                 holders[blob.digest].append(repository)
         return holders
 
-    def _other_repository(self, blob: Descriptor) -> str | None:
-        """Return a repository that has the blob, of those that the payload names."""
-        named = self._payload.at_destination.get(blob.digest, ())
+    def _other_repository(self, blob: Descriptor, most: int) -> str | None:
+        """Return a repository that has the blob, of the first ``most`` that the payload names."""
+        named = self._payload.at_destination.get(blob.digest, ())[:most]
         # An inventory has the registry's own names, which contain the prefix already.
         with_prefix = (prefixed(self._prefix, repository) for repository in named)
-        for repository in dict.fromkeys((*with_prefix, *named)):
+        for repository in itertools.islice(dict.fromkeys((*with_prefix, *named)), most):
             if self._present.has(RepositoryBlob(repository, blob)):
                 return repository
         return None
@@ -169,6 +214,20 @@ class Survey:
         ]
         return self.incomplete(skipped.name, missing) if missing else None
 
+    def _hint(self, missing: Sequence[Descriptor]) -> str:
+        """Return what to do about missing blobs: the payload may say which delivery had them."""
+        delivery = self._payload.delivery
+        if delivery is None:
+            return _HINT
+        numbers = {delivery.brought[b.digest] for b in missing if b.digest in delivery.brought}
+        if not numbers:
+            return _HINT
+        lost = " and ".join(f"delivery {number}" for number in sorted(numbers))
+        return (
+            f"this is delivery {delivery.number}, and {lost} has not arrived there: push it first, "
+            "or take the receipt of this push (--receipt) back to where payloads are made"
+        )
+
     def _not_found(self, problem: str) -> ManifestNotFound:
         return ManifestNotFound(f"{self._client.registry} {problem}", hint=_HINT)
 
@@ -179,5 +238,5 @@ class Survey:
         return BlobNotFound(
             f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
             f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
-            hint=_HINT,
+            hint=self._hint(missing),
         )

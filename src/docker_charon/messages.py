@@ -1,0 +1,88 @@
+"""Messages for people: they go to standard error and into logs, and cannot control a terminal.
+
+What a registry, a payload or a file says may contain anything: a line break that forges a message,
+an escape sequence that sets the title of a window, a mark that reverses the direction of the text.
+Everything is cleaned here before it is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from typing import Any
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` with a space for each character that could control a terminal.
+
+    These are control characters, line breaks, marks of text direction, and all others that
+    `str.isprintable` does not accept.
+    """
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return the logger of a module; the arguments of its messages are cleaned."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_clean)
+    return logger
+
+
+def say(text: str) -> None:
+    """Write a line to standard error, above the progress bars there."""
+    line = f"docker-charon: {one_line(text)}"
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.write(line, file=STANDARD_ERROR)
+    else:
+        STANDARD_ERROR.write(f"{line}\n")
+
+
+class StandardError:
+    """Standard error, if the process has one. What cannot be written is dropped.
+
+    A transfer goes on without its messages if the reader of a pipe, a terminal or the space on a
+    disk is gone. Standard error is looked up at each call, because programs replace it.
+    """
+
+    def write(self, text: str) -> None:
+        """Write ``text``."""
+        with contextlib.suppress(OSError, ValueError):  # a closed file raises ValueError
+            if sys.stderr is not None:
+                sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Write what is in the buffer."""
+        with contextlib.suppress(OSError, ValueError):
+            if sys.stderr is not None:
+                sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        with contextlib.suppress(OSError, ValueError):
+            return sys.stderr is not None and sys.stderr.isatty()
+        return False
+
+    def fileno(self) -> int:
+        """Return the file descriptor; raise ``OSError`` or ``ValueError`` if it has none."""
+        if sys.stderr is None:
+            raise ValueError("the process has no standard error")
+        return sys.stderr.fileno()
+
+    @property
+    def encoding(self) -> str | None:
+        """The name of its encoding."""
+        return getattr(sys.stderr, "encoding", None)
+
+
+STANDARD_ERROR = StandardError()
+
+
+def _clean(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_cleaned, record.args))
+    return True
+
+
+def _cleaned(argument: Any) -> Any:
+    return argument if isinstance(argument, (int, float)) else one_line(str(argument))

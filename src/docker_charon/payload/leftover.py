@@ -1,0 +1,53 @@
+"""A leftover: the partial file of an earlier run for other images."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import IO
+
+from docker_charon.errors import DockerCharonError
+from docker_charon.oci.manifest import MAX_SIZE, Manifest
+from docker_charon.payload.arrival_mark import arrived
+from docker_charon.payload.format import DESCRIPTOR_PATH, PayloadDescriptor, blob_path
+from docker_charon.payload.random_access import RandomAccess
+from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
+
+
+class Leftover:
+    """The entries of the file by their paths, finished or not."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = RandomAccess(file)
+        self.records: dict[str, Record] = {}
+        with contextlib.suppress(DockerCharonError, LookupError, OSError):
+            self._find_records()
+
+    def _find_records(self) -> None:
+        """Follow the headers to the first gap; after it, compute the offsets from the metadata."""
+        offset = 0
+        sizes: dict[str, int] = {}
+        zip_paths: list[str] = []
+        while header := self._header(offset):
+            record, _ = header
+            self.records[record.path] = record
+            offset = record.end
+            if record.path == DESCRIPTOR_PATH:
+                content = self.file.read(record.size, record.data_offset)
+                zip_paths = list((PayloadDescriptor.parse(content).zip_paths or {}).values())
+            elif zip_paths and len(sizes) < len(zip_paths) and record.size <= MAX_SIZE:
+                with contextlib.suppress(DockerCharonError):
+                    content = self.file.read(record.size, record.data_offset)
+                    for blob in Manifest.parse(content).blobs:
+                        sizes[blob_path(blob.digest)] = blob.size
+        for path in zip_paths:
+            if path not in self.records:
+                self.records[path] = Record(path, sizes[path], offset)
+                offset = self.records[path].end
+
+    def _header(self, offset: int) -> tuple[Record, int] | None:
+        return parse_local_header(self.file.read(LONGEST_HEADER, offset), offset)
+
+    @property
+    def present(self) -> int:
+        """The bytes of its entries, as far as each of them had arrived."""
+        return sum(arrived(self.file, record) for record in self.records.values())

@@ -1,0 +1,324 @@
+"""A ledger: an inventory that says what one site has after all deliveries to it so far."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+from docker_charon.errors import PayloadError
+from docker_charon.files import flush_directory
+from docker_charon.messages import get_logger
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.image import NamedImage
+from docker_charon.oci.reference import Reference
+from docker_charon.payload.contents import Contents
+from docker_charon.payload.delivery import Arrival, Delivery
+from docker_charon.payload.format import Entry, payload_entries
+from docker_charon.payload.limits import TooLarge
+from docker_charon.payload.partial_file import open_locked
+from docker_charon.payload.random_access import file_errors
+from docker_charon.payload.reader import Payload, open_payload
+from docker_charon.transfer.inventory import write_inventory
+
+_CHUNK = 1024 * 1024  # bytes
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a site has after ``number`` deliveries; nothing before the first one.
+
+    ``digest`` is the SHA-256 digest of the file, ``None`` if there is none yet. ``images`` are
+    those that the site has, the newest under each tag, and ``blobs`` has every blob with its
+    repositories, those of older images too. ``brought`` and ``history`` are those of `Delivery`.
+    """
+
+    number: int = 0
+    digest: Digest | None = None
+    images: tuple[NamedImage, ...] = ()
+    blobs: Mapping[Digest, tuple[str, ...]] = field(default_factory=dict)
+    brought: Mapping[Digest, int] = field(default_factory=dict)
+    history: tuple[Digest | None, ...] = ()
+
+    @classmethod
+    def of(cls, payload: Payload, digest: Digest) -> Ledger:
+        """Return the ledger in a file; an inventory is one without deliveries."""
+        delivery = payload.delivery or Delivery(0, None, history=())
+        return cls(
+            delivery.number,
+            digest,
+            _named_images(payload),
+            _united({}, payload.delivered()),
+            delivery.brought,
+            delivery.history or (),
+        )
+
+    def next_delivery(self, contents: Contents) -> Delivery:
+        """Return the place in the ledger of a payload with these contents."""
+        counted_on = contents.at_destination.keys() & self.brought.keys()
+        brought = {digest: self.brought[digest] for digest in counted_on}
+        return Delivery(self.number + 1, self.digest, brought)
+
+    def after(self, contents: Contents) -> Ledger:
+        """Return what the site has when a payload with these contents has arrived too."""
+        number = self.number + 1
+        needed = [
+            (blob.digest, image.reference.repository)
+            for image in contents.images
+            for blob in image.blobs
+            if blob.digest not in contents.non_distributable
+        ]
+        expected = [
+            (digest, repository)
+            for digest, repositories in contents.at_destination.items()
+            for repository in repositories
+        ]
+        carried = [blob.digest for blob in contents.blobs]
+        carried += [image.root.digest for image in contents.images]
+        return Ledger(
+            number,
+            None,
+            _newest([*contents.images, *self.images]),
+            _united(self.blobs, [*needed, *expected]),
+            {**self.brought, **dict.fromkeys(carried, number)},
+            (*self.history, self.digest),
+        )
+
+    def corrected(self, receipt: Payload, name: str) -> Ledger:
+        """Return it as a receipt, a file called ``name``, says that the site is.
+
+        What is missing there was not delivered, unless a later delivery brought it. What is there
+        was delivered. Raises `PayloadError` if the file is not a receipt of a delivery in this
+        ledger.
+        """
+        arrival, delivery = receipt.arrival, receipt.delivery
+        if arrival is None:
+            raise PayloadError(
+                f"{name} is not a receipt",
+                hint="give payloads and inventories as already transferred instead",
+            )
+        number = self.number
+        if delivery is not None:
+            number = delivery.number
+            if (
+                not 1 <= number <= len(self.history)
+                or self.history[number - 1] != delivery.previous
+            ):
+                raise PayloadError(
+                    f"{name} is the receipt of a delivery {number} that is not in this ledger",
+                    hint="use each receipt with the ledger of its site, or leave it out",
+                )
+        blobs = dict(self.blobs)
+        for digest, repositories in arrival.missing_blobs.items():
+            if digest in blobs and self.brought.get(digest, 0) <= number:
+                blobs[digest] = tuple(r for r in blobs[digest] if r not in repositories)
+        gone = {digest for digest, repositories in blobs.items() if not repositories}
+        blobs = {digest: names for digest, names in blobs.items() if digest not in gone}
+        present = list(receipt.delivered())
+        images = [
+            image
+            for image in self.images
+            if not self._lacks(image, arrival, number)
+            and not any(blob.digest in gone for blob in image.blobs)
+        ]
+        _log.info(
+            "%s: %s has %d blobs of delivery %d, and lacks %d that the ledger says it has",
+            name,
+            arrival.registry,
+            len({digest for digest, _ in present}),
+            number,
+            len(gone),
+        )
+        return replace(
+            self,
+            images=_newest([*images, *_named_images(receipt)]),
+            blobs=_united(blobs, present),
+            brought={d: n for d, n in self.brought.items() if d not in gone},
+        )
+
+    def _lacks(self, image: NamedImage, arrival: Arrival, number: int) -> bool:
+        """Whether the receipt of a delivery says that an image is missing."""
+        missing, digest = arrival.missing_images.get(image.name), image.root.digest
+        is_newer = self.brought.get(digest, 0) > number
+        return missing is not None and missing.digest == digest and not is_newer
+
+    def contents(self) -> Contents:
+        """Return it as the contents of an inventory."""
+        manifests = {m.digest: m for image in self.images for m in image.manifests}
+        unavailable = {
+            blob.digest
+            for image in self.images
+            for blob in image.blobs
+            if blob.digest not in self.blobs
+        }
+        previous = self.history[-1] if self.history else None
+        return Contents(
+            images=self.images,
+            skipped=frozenset(image.name for image in self.images),
+            manifests=tuple(manifests.values()),
+            blobs={},
+            at_destination=dict(sorted(self.blobs.items())),
+            non_distributable=frozenset(unavailable),
+            delivery=Delivery(self.number, previous, self.brought, self.history),
+        )
+
+
+def _named_images(payload: Payload) -> tuple[NamedImage, ...]:
+    """Return the images of a file whose manifests are in it, under the names that they have."""
+    return tuple(
+        # The reference in the payload has another digest if platforms were left out.
+        NamedImage(image.name, Reference.parse(image.name), image.image, image.referrers)
+        for image in payload.all_images
+        if image.image is not None
+    )
+
+
+def _newest(images: Iterable[NamedImage]) -> tuple[NamedImage, ...]:
+    """Return the first image under each name and under each tag, in the order of the names."""
+    by_name: dict[str, NamedImage] = {}
+    by_target: dict[tuple[str, str], NamedImage] = {}
+    for image in images:
+        target = image.reference.repository, image.reference.target
+        newest = by_target.setdefault(target, image)
+        if newest.image.root.digest == image.image.root.digest:
+            by_name.setdefault(image.name, image)
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def _united(
+    blobs: Mapping[Digest, Iterable[str]], more: Iterable[tuple[Digest, str]]
+) -> dict[Digest, tuple[str, ...]]:
+    """Return the repositories of blobs together with more of them."""
+    united = {digest: dict.fromkeys(repositories) for digest, repositories in blobs.items()}
+    for digest, repository in more:
+        united.setdefault(digest, {})[repository] = None
+    return {digest: tuple(repositories) for digest, repositories in united.items()}
+
+
+class LedgerFile:
+    """The file of a ledger, which no other process changes in the meantime.
+
+    ``ledger`` is what it says now, corrected by the receipts.
+    """
+
+    def __init__(self, path: Path, ledger: Ledger, file: IO[bytes] | None) -> None:
+        self.ledger = ledger
+        self._path = path
+        self._file = file
+
+    def entries_after(
+        self, contents: Contents, sign: Callable[[bytes], bytes] | None
+    ) -> list[Entry]:
+        """Return the entries of the file when a payload with these contents is made.
+
+        ``sign`` signs the file (see `payload_entries`). Raises `PayloadError` if it would be too
+        large to be read again.
+        """
+        try:
+            return list(payload_entries(self.ledger.after(contents).contents(), sign))
+        except TooLarge as error:
+            raise PayloadError(
+                f"the ledger {self._path} is full: {error.message}",
+                hint="put an inventory of the destination (make-inventory) in its place",
+            ) from error
+
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Replace the file by one with these entries: completely, or not at all."""
+        file = self._file
+        if file is None:
+            raise AssertionError("a ledger that is only read is not replaced")
+        new = _new_path(self._path)
+        with file_errors(f"cannot write the ledger {self._path}"):
+            file.seek(0)
+            write_inventory(file, entries)
+            os.fsync(file.fileno())
+            if self._path.exists():
+                shutil.copymode(self._path, new)
+            if sys.platform == "win32":
+                file.close()
+            new.replace(self._path)
+            flush_directory(self._path.parent)
+        self._file = None
+
+
+@contextlib.contextmanager
+def open_ledger(
+    file: str | os.PathLike[str],
+    receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    *,
+    read_only: bool = False,
+    allowed_signers: str | os.PathLike[str] | None = None,
+) -> Iterator[LedgerFile]:
+    """Open a ledger that may not exist yet, and correct what it says by receipts.
+
+    It is locked until the block ends, unless it is only read. The lock is on ``PATH.new``, the file
+    that takes its place, so that reading it needs no lock.
+
+    Raises `PayloadError` if another process is making a payload with it, if it carries layers, if
+    a receipt is not one of its deliveries, or if one of the files is not signed by a person in
+    ``allowed_signers``, where that is given.
+    """
+    if not isinstance(file, (str, os.PathLike)):
+        raise TypeError("a ledger must be a path")
+    path = Path(os.path.realpath(file))  # the target of a symbolic link is replaced, not the link
+    with contextlib.ExitStack() as stack:
+        locked = None if read_only else stack.enter_context(_locked(path))
+        ledger = _read(path, allowed_signers)
+        for receipt in receipts:
+            name = str(getattr(receipt, "name", receipt))
+            with open_payload(receipt, allowed_signers=allowed_signers) as payload:
+                ledger = ledger.corrected(payload, name)
+        yield LedgerFile(path, ledger, locked)
+
+
+def _new_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    """Yield the locked file that may take the place of ``path``; remove it if it does not."""
+    new = _new_path(path)
+    with file_errors(f"cannot write the ledger {path}"):
+        file = open_locked(new, path)
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(os.fstat(file.fileno()), new.stat()):
+                if sys.platform == "win32":
+                    file.close()
+                new.unlink()
+        file.close()
+
+
+def _read(path: Path, allowed_signers: str | os.PathLike[str] | None) -> Ledger:
+    """Read a ledger, or an inventory that has taken its place; it may not exist yet."""
+    if not path.exists():
+        _log.info("%s does not exist yet: this is the first delivery of a new ledger", path)
+        return Ledger()
+    with file_errors(f"cannot read the ledger {path}"), path.open("rb") as file:
+        hasher = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+        file.seek(0)
+        with open_payload(file, allowed_signers=allowed_signers) as payload:
+            if payload.arrival is not None:
+                raise PayloadError(
+                    f"{path} is a receipt, not a ledger", hint="give it as a receipt instead"
+                )
+            is_delivery = payload.delivery is not None and payload.delivery.history is None
+            if payload.carried or is_delivery:
+                raise PayloadError(
+                    f"{path} is a payload, not a ledger",
+                    hint="give it as an already transferred payload instead",
+                )
+            return Ledger.of(payload, Digest(f"sha256:{hasher.hexdigest()}"))

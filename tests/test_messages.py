@@ -1,0 +1,112 @@
+"""Messages for people: they control no terminal, and a dead standard error does no harm."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import images
+from docker_charon.messages import STANDARD_ERROR, get_logger, one_line, say
+from images import image, layer
+
+TITLE = "\x1b]0;owned\x07"
+HOSTILE = [
+    TITLE,
+    "\r\ndocker-charon: forged",
+    "\u202egnp.exe",
+    "\u2066",
+    "\u2028",
+    "\x9b31m",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_in_a_line_controls_the_terminal(text: str) -> None:
+    assert one_line(f"before{text}after").isprintable()
+
+
+def test_letters_of_every_script_stay_as_they_are() -> None:
+    assert one_line("räksmörgås 画像 صورة") == "räksmörgås 画像 صورة"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_log_message_quotes_is_cleaned(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    logger = get_logger("docker_charon.example")
+    with caplog.at_level(logging.WARNING):
+        logger.warning("%d of %s: %s", 3, text, ValueError(text))
+    (record,) = caplog.records
+    assert record.getMessage().startswith("3 of ")
+    assert record.getMessage().isprintable()
+
+
+def test_every_logger_of_the_package_cleans_its_messages() -> None:
+    package = Path(sys.modules[get_logger.__module__].__file__ or "").parent
+    for path in package.rglob("*.py"):
+        if path.stem not in ("messages", "terminal"):
+            assert "logging.getLogger" not in path.read_text(), path
+
+
+def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"it says {TITLE}\ndocker-charon: forged")
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("problem", ["missing", "closed", "broken"])
+def test_what_standard_error_cannot_take_is_dropped(
+    problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w", buffering=1)
+    if problem != "broken":
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", None if problem == "missing" else stream)
+    say("text")
+    STANDARD_ERROR.flush()
+    assert not STANDARD_ERROR.isatty()
+    monkeypatch.undo()
+    if problem == "broken":
+        with pytest.raises(BrokenPipeError):
+            stream.close()
+
+
+@pytest.mark.parametrize("command", ["make-payload", "push-payload"])
+def test_a_dead_standard_error_does_not_fail_a_transfer(
+    command: str, source: str, destination: str, tmp_path: Path
+) -> None:
+    payload = tmp_path / "p.zip"
+    for n in range(3):
+        images.put(source, f"app:{n}", image(layer(n, 300_000)))
+    program = [sys.executable, "-m", "docker_charon"]
+    make = [*program, "make-payload", "-i", "-r", source, "-f", str(payload)]
+    names = [f"app:{n}" for n in range(3)]
+    if command == "make-payload":
+        tried = [*make, *names]
+    else:
+        subprocess.run([*make, *names], check=True, stderr=subprocess.DEVNULL)
+        tried = [*program, "push-payload", "-i", "-r", destination, "-f", str(payload)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(tried, stderr=writer, stdout=subprocess.PIPE, check=False, timeout=60)
+    os.close(writer)
+    assert done.returncode == 0
+    if command == "make-payload":
+        verified = subprocess.run([*program, "verify-payload", "-q", "-f", payload], check=False)
+        assert verified.returncode == 0
+    else:
+        assert done.stdout.decode().split() == names
+
+
+def test_a_failure_keeps_its_status_without_a_standard_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-m", "docker_charon", "verify-payload", "-f", "none"]
+    done = subprocess.run(program, stderr=writer, check=False, timeout=60)
+    os.close(writer)
+    assert done.returncode == 1
