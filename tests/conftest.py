@@ -24,16 +24,18 @@ PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 def pytest_configure() -> None:
-    """Remove the machine's proxies from the environment, and let programs receive SIGINT.
+    """Remove the machine's proxies from the environment, and let programs receive signals.
 
     Without the latter, programs that the tests start ignore SIGINT if the tests run in the
-    background.
+    background, and SIGHUP if they run under nohup.
     """
     for variable in PROXY_VARIABLES:
         os.environ.pop(variable, None)
         os.environ.pop(variable.lower(), None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -59,8 +59,9 @@ class Fault:
         rules = [*operation.first]
         if self.after_cut:
             cut = Close(after=operation.received // 2)
-            rules.append(Rule(operation.method, operation.path, cut))
-        return [*rules, Rule(operation.method, operation.path, action, self.times)]
+            rules.append(Rule(operation.method, operation.path, cut, skip=operation.skip))
+        place = operation.method, operation.path
+        return [*rules, Rule(*place, action, self.times, operation.skip)]
 
 
 def _has_answer(operation: Operation) -> bool:

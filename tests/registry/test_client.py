@@ -509,7 +509,6 @@ def test_a_mount_on_docker_hub_has_the_long_name_of_its_source(web: RequestsMock
     ("location", "hint"),
     [
         ("https://other.example/v2/x", "name the registry as other.example:443, without"),
-        ("http://registry.example/v2/x", "name the registry as registry.example:80, with"),
         ("/somewhere", "let it answer 308"),
     ],
 )

@@ -142,7 +142,7 @@ def test_a_payload_from_standard_input_can_be_the_base(source: str, tmp_path: Pa
 
 @pytest.mark.parametrize("payloads", ["p.zip", Path("p.zip"), io.BytesIO()])
 def test_a_single_payload_is_no_list(source: str, payloads: object) -> None:
-    with pytest.raises(TypeError, match="list of payloads"):
+    with pytest.raises(TypeError, match="list of files"):
         make_payload(
             source,
             io.BytesIO(),

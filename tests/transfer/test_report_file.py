@@ -18,6 +18,7 @@ from docker_charon import (
     make_payload,
     push_payload_to_registry,
 )
+from docker_charon.transfer import report_file
 from images import image, layer
 
 WITH_BOTH_REGISTRIES = True
@@ -167,6 +168,7 @@ def test_the_same_is_logged_without_a_report(
 ) -> None:
     put_apps(source)
     caplog.set_level(logging.INFO, "docker_charon")
+    caplog.set_level(logging.INFO, report_file.__name__)  # the command line hides it
     make_payload(source, tmp_path / "p.zip", ["app:2"], secure=False)
     push_payload_to_registry(destination, tmp_path / "p.zip", secure=False)
     digest = image(layer(1), layer(2)).digest

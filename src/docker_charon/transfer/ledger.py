@@ -268,7 +268,8 @@ def open_ledger(
     """
     if not isinstance(file, (str, os.PathLike)):
         raise TypeError("a ledger must be a path")
-    path = Path(os.path.realpath(file))  # the target of a symbolic link is replaced, not the link
+    with file_errors(f"cannot use the ledger {os.fspath(file)}"):
+        path = Path(os.path.realpath(file))  # a symbolic link stays, and its target is replaced
     with contextlib.ExitStack() as stack:
         locked = None if read_only else stack.enter_context(_locked(path))
         ledger = _read(path, allowed_signers)

@@ -17,6 +17,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.format import Entry, payload_entries
+from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.signature import sign as sign_text
 from docker_charon.payload.volumes import (
@@ -233,7 +234,9 @@ def _parse_volume_size(size: int | str | None) -> int | None:
 def _check_paths(zip_file: _PayloadFile, ledger: str | os.PathLike[str]) -> None:
     """Refuse a payload that would take the place of its ledger."""
     paths = [file for file in (zip_file, ledger) if isinstance(file, (str, os.PathLike))]
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
+    with file_errors(f"cannot use the ledger {os.fspath(ledger)}"):
+        real_paths = {os.path.realpath(path) for path in paths}
+    if len(real_paths) < len(paths):
         raise DockerCharonError(
             f"{os.fspath(ledger)} cannot be both the payload and its ledger",
             hint="give the payload another name",

@@ -249,7 +249,9 @@ def _reason(error: BaseException) -> str:
 def checked_target(path: str | os.PathLike[str], what: str) -> Path:
     """Return the path of a file that is written at the end, if its directory exists now."""
     target = Path(path)
-    if not target.parent.is_dir() or target.is_dir():
+    with file_errors(f"cannot write the {what} {target}"):
+        is_possible = target.parent.is_dir() and not target.is_dir()
+    if not is_possible:
         raise PayloadError(
             f"cannot write the {what} {target}", hint="name a file in a directory that exists"
         )
