@@ -31,9 +31,9 @@ def test_granules_with_hits_are_taken_with_what_is_around_them() -> None:
 
 def test_the_granules_with_most_hits_come_first() -> None:
     hits = np.ones(5000, np.int64)
-    hits[4000:4400] = 50
+    hits[4000:4300] = 50
     extents = choose_extents(hits, 0)
-    assert all(covers(extents, granule) for granule in (4000, 4200, 4399))
+    assert all(covers(extents, granule) for granule in (4000, 4200, 4299))
     assert size_of(extents) <= MOST_GRANULES
 
 

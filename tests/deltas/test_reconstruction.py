@@ -13,7 +13,7 @@ import pytest
 
 from deltas.layers import digest_of, written
 from deltas.mutation import OLD, OLDS_DIGEST, Mutants
-from docker_charon.deltas import apply_delta
+from docker_charon.deltas import apply_delta, reconstruction
 from docker_charon.deltas.extents import MOST_GRANULES, Extent
 from docker_charon.deltas.header import DeltaHeader, DeltaLayer, header_bytes
 from docker_charon.deltas.structure import (
@@ -93,8 +93,31 @@ def test_a_delta_that_makes_another_layer_is_damaged(mutants: Mutants, tmp_path:
 
 
 def test_a_delta_that_makes_more_than_it_says_is_stopped(mutants: Mutants, tmp_path: Path) -> None:
-    delta = mutants.sound + mutants.sound[len(header_bytes(mutants.header)) :]
+    new = replace(mutants.header.new, size=1000)
+    delta = mutants.forged(
+        mutants.raw, mutants.structure, header=DeltaHeader(new, mutants.header.bases)
+    )
     assert "produces more bytes than its header says" in refusal(mutants, tmp_path, delta)
+
+
+def test_only_the_last_piece_is_small(mutants: Mutants, tmp_path: Path) -> None:
+    delta = mutants.sound + mutants.sound[len(header_bytes(mutants.header)) :]
+    assert "too many pieces" in refusal(mutants, tmp_path, delta)
+
+
+def test_a_delta_has_no_more_raw_bytes_than_it_says(mutants: Mutants, tmp_path: Path) -> None:
+    new = replace(mutants.header.new, raw_size=len(mutants.raw) - 1)
+    delta = mutants.forged(
+        mutants.raw, mutants.structure, header=DeltaHeader(new, mutants.header.bases)
+    )
+    assert "too many pieces" in refusal(mutants, tmp_path, delta)
+
+
+def test_a_delta_has_no_more_rows_than_a_layer_may(
+    mutants: Mutants, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "MOST_ROWS", 3)
+    assert "too many pieces" in refusal(mutants, tmp_path, mutants.sound)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +143,7 @@ FIXED_ROW: Row = (Kind.FIXED, LAST_BLOCK | BLOCK_ENDS, 0, 0, 0, 5, 5)
 @pytest.mark.parametrize(
     ("rows", "raw", "headers", "records", "said"),
     [
-        ((), b"", b"", b"", "other pieces"),
+        ((), b"", b"", b"", "it produces"),
         ((FIXED_ROW,), b"abcd", b"", b"", "more than there is"),
         ((FIXED_ROW,), b"abcdef", b"", b"", "less than there is"),
         ((FIXED_ROW,), b"abcde", b"h", b"", "less than there is"),
@@ -155,14 +178,15 @@ def test_rows_that_no_layer_has_are_refused(
     records: bytes,
     said: str,
 ) -> None:
-    delta = mutants.forged(raw, Structure(rows_of(*rows), headers, records))
+    header = DeltaHeader(replace(mutants.header.new, raw_size=10**6), mutants.header.bases)
+    delta = mutants.forged(raw, Structure(rows_of(*rows), headers, records), header=header)
     assert said in refusal(mutants, tmp_path, delta)
 
 
 def bombs() -> dict[str, tuple[bytes, Structure]]:
     """Return pieces that take as much as a piece may, from a delta of a few kilobytes."""
     match = np.zeros(1, RECORD).tobytes()
-    most = 8 * MOST_ROW_RAW
+    most = 4 * MOST_ROW_RAW
     half = MOST_ROW_RAW // 3
     short = (Kind.FIXED, 0, 0, 0, half, 0, 3 * half)
     more = (Kind.MORE, 0, 0, 0, half, 0, 3 * half)
@@ -170,10 +194,10 @@ def bombs() -> dict[str, tuple[bytes, Structure]]:
     more_literals = (Kind.MORE, *literals[1:])
     empty = (Kind.FIXED, BLOCK_ENDS, 0, 0, 0, 0, 0)
     return {
-        "literals": (bytes(most), Structure(rows_of(literals, *[more_literals] * 7), b"", b"")),
+        "literals": (bytes(most), Structure(rows_of(literals, *[more_literals] * 3), b"", b"")),
         "matches": (
-            bytes(8 * 3 * half),
-            Structure(rows_of(short, *[more] * 7), b"", match * (8 * half)),
+            bytes(4 * 3 * half),
+            Structure(rows_of(short, *[more] * 3), b"", match * (4 * half)),
         ),
         "blocks": (b"", Structure(rows_of(*[empty] * PIECE_ROWS), b"", b"")),
         "plain": (bytes(most), Structure(rows_of((Kind.PLAIN, 0, 0, 0, 0, 0, most)), b"", b"")),
@@ -183,7 +207,7 @@ def bombs() -> dict[str, tuple[bytes, Structure]]:
 APPLY = """
 import re, sys
 from pathlib import Path
-from docker_charon.deltas import apply_delta
+from docker_charon.deltas import apply_delta, reconstruction
 from docker_charon.errors import DeltaError
 digest, delta, old, target = sys.argv[1:]
 try:

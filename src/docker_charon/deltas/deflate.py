@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,11 @@ class _Tokens:
         )
 
 
+@cache
+def _fixed_tokens() -> _Tokens:
+    return _Tokens.of(fixed_code())
+
+
 class LayerWriter:
     """Writes the rows of a layer one after another, as the bytes from which they were read."""
 
@@ -138,7 +144,7 @@ class LayerWriter:
             self._bits.write_number(*write_block_header(header))
             self._tokens = _Tokens.of(block_code(header))
         elif kind == Kind.FIXED:
-            self._tokens = _Tokens.of(fixed_code())
+            self._tokens = _fixed_tokens()
 
     def _write_stored(self, part: NDArray[np.uint8], padding: int, flags: int) -> None:
         """Write a stored block (RFC 1951, section 3.2.4)."""

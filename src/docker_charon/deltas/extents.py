@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from docker_charon.deltas.frames import MOST_PREFIX
+
 GRANULE = 64 * 1024
 """The unit in bytes in which old content is chosen."""
 
-MOST_GRANULES = 640
-"""The most granules for one piece: 40 MiB."""
+MOST_GRANULES = MOST_PREFIX // GRANULE
+"""The most granules for one piece."""
 
 _AROUND = 2  # granules on both sides of one with hits, where what was changed is likely to be
 

@@ -11,11 +11,11 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MOST_PREFIX = 40 * 1024 * 1024
+MOST_PREFIX = 22 * 1024 * 1024
 """The most bytes of a prefix."""
 
-_LARGEST_WINDOW = 26
-"""The binary logarithm of the largest window: 64 MiB for a prefix and the content after it."""
+_LARGEST_WINDOW = 25
+"""The binary logarithm of the largest window: 32 MiB for a prefix and the content after it."""
 
 LEVEL = 3
 MIDDLE_LEVEL = 9

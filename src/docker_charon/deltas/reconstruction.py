@@ -15,6 +15,7 @@ from docker_charon.deltas.failure import damaged, files_told
 from docker_charon.deltas.header import DeltaHeader, DeltaLayer, read_header
 from docker_charon.deltas.layer import SplitLayer
 from docker_charon.deltas.piece import read_piece
+from docker_charon.deltas.structure_file import MOST_ROWS, fills_piece
 from docker_charon.errors import DeltaError, UnfitLayer
 
 
@@ -52,17 +53,19 @@ def rebuild(
     """
     output = _Output(header.new, write)
     layer = LayerWriter(output.write)
-    raw_left = header.new.raw_size
+    raw_left, rows_left = header.new.raw_size, MOST_ROWS
+    is_last = False
     while piece := read_piece(delta, bases):
         raw, structure = piece
         raw_left -= len(raw)
-        size = output.size
+        rows_left -= structure.row_count
+        if is_last or raw_left < 0 or rows_left < 0:  # it would cost more than its header says
+            raise damaged("it has too many pieces")
+        is_last = not fills_piece(raw, structure)
         try:
             layer.write_rows(structure.rows, structure.headers, structure.records, raw)
         except DeflateError as error:
             raise damaged(f"it has {error}") from error
-        if raw_left < 0 or output.size == size:
-            raise damaged("it has other pieces than its header says")
     output.check()
 
 

@@ -15,7 +15,7 @@ from docker_charon.deltas.structure import RECORD, ROW, Integers, Row, pack
 MOST_ROWS = 1 << 20
 """The most rows of a layer. A layer with more of them is not worth a delta."""
 
-PIECE_RAW = 16 * 1024 * 1024
+PIECE_RAW = 8 * 1024 * 1024
 """A piece of a layer ends with the row in which its raw bytes reach this size."""
 
 PIECE_HEADERS = 4 * 1024 * 1024
@@ -32,6 +32,20 @@ class Structure:
     rows: bytes
     headers: bytes
     records: bytes
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows."""
+        return len(self.rows) // _ROW.size
+
+
+def fills_piece(raw: bytes, structure: Structure) -> bool:
+    """Return whether a piece is as large as every piece is, except the last one of a layer."""
+    return (
+        len(raw) >= PIECE_RAW
+        or len(structure.headers) >= PIECE_HEADERS
+        or structure.row_count >= PIECE_ROWS
+    )
 
 
 class StructureFile:
