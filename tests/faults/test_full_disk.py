@@ -15,8 +15,8 @@ import pytest
 
 import images
 from docker_charon import PayloadError, make_payload
-from docker_charon.payload import writer
-from docker_charon.payload.random_access import RandomAccess
+from docker_charon.payload import partial_file
+from docker_charon.payload.partial_file import PartialFile
 from faults.cells import Sides
 from images import image, layer
 from proxy import Action, Head, Proxy, Rule
@@ -107,7 +107,7 @@ def test_a_disk_that_others_fill_and_that_reserves_nothing_is_told(
 def test_a_write_that_fails_is_told_and_leaves_no_payload(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    class FullDisk(RandomAccess):
+    class FullDisk(PartialFile):
         """Has room for so many bytes."""
 
         room = after
@@ -121,7 +121,7 @@ def test_a_write_that_fails_is_told_and_leaves_no_payload(
     payload = tmp_path / "out" / "p.zip"
     payload.parent.mkdir()
     with monkeypatch.context() as patched, pytest.raises(PayloadError) as raised:
-        patched.setattr(writer, "RandomAccess", FullDisk)
+        patched.setattr(partial_file, "PartialFile", FullDisk)
         make_payload(source, payload, ["large:1"], secure=False, jobs=1)
     is_one_line(raised.value, "cannot write", "p.zip", os.strerror(errno.ENOSPC))
     assert [*payload.parent.iterdir()] == ([raised.value.partial] if raised.value.partial else [])
