@@ -451,7 +451,8 @@ def test_a_push_is_stopped_in_time_and_sets_no_tag_and_gives_its_uploads_back(
         given_back = {r.path.partition("?")[0] for r in proxy.matching("DELETE", "/uploads/")}
     assert (process.returncode, stderr) == (ENDED[how], b"docker-charon: interrupted\n")
     assert given_back <= begun
-    assert len(given_back) >= jobs - 1  # on a slow machine, the time for it may be over
+    # On a slow machine, the time for it may be over before the last of several.
+    assert len(given_back) >= max(1, jobs - 1)
     assert images.read(destination, "app:1") is None
     assert push_payload_to_registry(destination, tmp_path / "p.zip", secure=False) == ["app:1"]
 
