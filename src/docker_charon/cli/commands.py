@@ -58,8 +58,8 @@ from docker_charon.cli.options import (
     VolumeSize,
 )
 from docker_charon.messages import say
+from docker_charon.oci.host import DOCKER_HUB
 from docker_charon.progress import counted
-from docker_charon.registry.credentials import DOCKER_HUB
 
 # The base classes of the errors that typer raises; typer does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)

@@ -1,13 +1,14 @@
-"""A reference: the name of an image inside one registry."""
+"""A reference: the name of an image inside one registry, or with its registry in front."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 
 # OCI distribution-spec 1.1, "Pulling manifests". Registries store up to 255 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -21,7 +22,8 @@ _LONGEST_REPOSITORY = 255
 class Reference:
     """An image's name inside one registry: ``repository[:tag][@digest]``.
 
-    A name with neither tag nor digest means the tag ``latest``.
+    A name with neither tag nor digest means the tag ``latest``. If the images of a payload come
+    from several registries, each ``repository`` has its registry in front: ``quay.io/team/app``.
     """
 
     repository: str
@@ -59,6 +61,24 @@ class Reference:
         if not colon and not at:
             tag = "latest"
         return cls(repository, tag or None, digest)
+
+    @classmethod
+    def parse_named(cls, name: str, registries: Collection[str]) -> Reference:
+        """Parse a name that may begin with one of ``registries``, which ``repository`` keeps."""
+        registry, rest = split_registry(name, registries)
+        reference = cls.parse(rest)
+        return replace(reference, repository=_joined(registry, reference.repository))
+
+    @classmethod
+    def parse_full(cls, name: str) -> Reference:
+        """Parse a name that says which registry it is from, by Docker's rule.
+
+        That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
+        """
+        host = host_in_front(name)
+        if is_docker_hub(host):
+            return cls.parse(name.partition("/")[2])
+        return cls.parse_named(name, {host.lower()} if host else ())
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
@@ -135,6 +155,19 @@ def check_repository(repository: str, name: str | None = None) -> str:
             "digits with . _ __ or - between them",
         )
     return repository
+
+
+def check_named_repository(name: str, registries: Collection[str]) -> str:
+    """Return a repository that may begin with one of ``registries``, written in lower case.
+
+    Raises `InvalidReference` if it is not valid.
+    """
+    registry, repository = split_registry(name, registries)
+    return _joined(registry, check_repository(repository, name))
+
+
+def _joined(registry: str, repository: str) -> str:
+    return f"{registry}/{repository}" if registry else repository
 
 
 def check_tag(tag: object) -> str:

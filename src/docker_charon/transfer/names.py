@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.oci.host import host_in_front, is_docker_hub
 from docker_charon.oci.reference import Reference, parse_references
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.credentials import is_docker_hub
 from docker_charon.registry.http import check_host
 
 _OFFICIAL = "library/"
@@ -42,13 +42,13 @@ def hint_for_missing(client: RegistryClient, reference: Reference) -> str:
             continue
         if is_present:
             return f"{client.registry} has {meant}"
-    host = _host_in_front(reference.repository)
+    host = host_in_front(reference.repository)
     return f"leave out {host}: every image comes from {client.registry}" if host else ""
 
 
 def _other_names(repository: str, registry: str) -> Iterator[str]:
     names = [repository]
-    if _host_in_front(repository):
+    if host_in_front(repository):
         names.append(repository.partition("/")[2])
         yield names[-1]
     if is_docker_hub(registry):
@@ -61,19 +61,12 @@ def _other_names(repository: str, registry: str) -> Iterator[str]:
 
 
 def _without_registry(name: str, registry: str, *, secure: bool) -> str:
-    host = _host_in_front(name)
+    host = host_in_front(name)
     port = ":443" if secure else ":80"
     is_same = is_docker_hub(host) and is_docker_hub(registry)
     if host and (is_same or _host_only(host, port) == _host_only(registry, port)):
         return name.partition("/")[2]
     return name
-
-
-def _host_in_front(name: str) -> str:
-    """Return the first part of a name if it is a registry by Docker's rule; else nothing."""
-    first, slash, _ = name.partition("/")
-    is_host = "." in first or ":" in first or first == "localhost"
-    return first if slash and is_host else ""
 
 
 def _host_only(registry: str, default_port: str) -> str:
