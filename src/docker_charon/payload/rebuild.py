@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from docker_charon.deltas.failure import files_told
-from docker_charon.deltas.job import apply_in_process, core_count
+from docker_charon.deltas.process import apply_delta_in_process, core_count
 from docker_charon.errors import DeltaError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
@@ -245,7 +245,7 @@ class BlobFiles:
             while not self._processes.acquire(timeout=_POLL):
                 self._check()
             try:
-                apply_in_process(delta, bases, target, directory=self._directory, check=self._check)
+                apply_delta_in_process(delta, bases, target, self._directory, self._check)
             except DeltaError as error:
                 raise DeltaError(
                     f"{recipe.blob.digest} cannot be rebuilt from its delta and "
