@@ -29,7 +29,12 @@ from docker_charon.errors import (
 )
 
 if TYPE_CHECKING:
-    from docker_charon.payload.inspect import ImageSummary, PayloadSummary, inspect_payload
+    from docker_charon.payload.inspect import (
+        DeltaSummary,
+        ImageSummary,
+        PayloadSummary,
+        inspect_payload,
+    )
     from docker_charon.payload.verify import verify_payload
     from docker_charon.server import Server, serve
     from docker_charon.transfer.inventory import make_inventory
@@ -40,6 +45,7 @@ __all__ = [
     "AuthenticationError",
     "BlobNotFound",
     "ConnectionFailed",
+    "DeltaSummary",
     "DigestMismatch",
     "DockerCharonError",
     "ImageSummary",
@@ -65,6 +71,7 @@ __all__ = [
 # These names are imported when they are first used, because their modules take time to load: the
 # help of the command line, and a program that only catches errors, start without them.
 _HOMES = {
+    "DeltaSummary": "payload.inspect",
     "ImageSummary": "payload.inspect",
     "PayloadSummary": "payload.inspect",
     "Server": "server.server",

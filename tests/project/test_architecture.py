@@ -94,6 +94,7 @@ def test_what_is_exported_is_a_promise() -> None:
         "AuthenticationError",
         "BlobNotFound",
         "ConnectionFailed",
+        "DeltaSummary",
         "DigestMismatch",
         "DockerCharonError",
         "ImageSummary",

@@ -71,7 +71,7 @@ class BlobFiles:
         self.recipes = recipes
         self._directory = directory
         self._fetch = fetch
-        self._check = check
+        self.check = check
         self._most_unused = most_unused
         self._processes = threading.Semaphore(processes or core_count())
         self._files: dict[Digest, _File] = {}
@@ -212,7 +212,7 @@ class BlobFiles:
                 if file.error is not None:
                     # Several threads raise it, and its traceback would grow each time.
                     raise file.error.with_traceback(None)
-            self._check()
+            self.check()
 
     def _make(self, digest: Digest, file: _File, recipe: Recipe | None) -> None:
         with files_told(f"cannot write {digest} to {self._directory}"):
@@ -230,7 +230,7 @@ class BlobFiles:
     def _write(self, path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         with path.open("wb") as target:
             for chunk in chunks:
-                self._check()
+                self.check()
                 target.write(chunk)
 
     def _rebuild(self, recipe: Recipe, target: Path) -> None:
@@ -243,9 +243,9 @@ class BlobFiles:
         try:
             self._write(delta, recipe.payload.delta_chunks(recipe.blob.digest))
             while not self._processes.acquire(timeout=_POLL):
-                self._check()
+                self.check()
             try:
-                apply_delta_in_process(delta, bases, target, self._directory, self._check)
+                apply_delta_in_process(delta, bases, target, self._directory, self.check)
             except DeltaError as error:
                 raise DeltaError(
                     f"{recipe.blob.digest} cannot be rebuilt from its delta and "

@@ -64,31 +64,41 @@ class Recipe:
         )
 
 
+def recipes_in(payload: Payload) -> list[Recipe]:
+    """Return the recipes of all blobs that a payload carries as deltas."""
+    if not payload.deltas:
+        return []  # most payloads have none
+    blobs = {blob.digest: blob for image in payload.all_images for blob in image.blobs}
+    return [Recipe(payload, blobs[digest], delta) for digest, delta in payload.deltas.items()]
+
+
 class Recipes:
     """The recipes of all blobs that can be had from payloads, if ``others`` can be had as well.
 
-    ``whole`` has the first payload that carries a blob as it is. A blob that is neither there nor
-    in ``others`` has a recipe in ``by_digest`` if all that the recipe needs can be had. If several
-    payloads have a delta of it, the first one that is possible is taken, so no recipe needs
-    itself, and the time is linear in the number of bases.
+    ``whole`` has the first payload that carries a blob as it is; blobs in ``rebuilt`` are not taken
+    as they are. A blob that is neither there nor in ``others`` has a recipe in ``by_digest`` if all
+    that the recipe needs can be had. If several payloads have a delta of it, the first one that is
+    possible is taken, so no recipe needs itself, and the time is linear in the number of bases.
     """
 
-    def __init__(self, payloads: Iterable[Payload], others: Collection[Digest] = ()) -> None:
+    def __init__(
+        self,
+        payloads: Iterable[Payload],
+        others: Collection[Digest] = (),
+        rebuilt: Collection[Digest] = (),
+    ) -> None:
         self.whole: dict[Digest, Payload] = {}
         self.by_digest: dict[Digest, Recipe] = {}
         self._all: dict[Digest, list[Recipe]] = {}
         for payload in payloads:
             for digest in payload.carried:
                 self.whole.setdefault(digest, payload)
-            if payload.deltas:  # most payloads have none
-                self._add_deltas(payload)
+            for recipe in recipes_in(payload):
+                self._all.setdefault(recipe.blob.digest, []).append(recipe)
+        for digest in rebuilt:
+            self.whole.pop(digest, None)
         self._present = self.whole.keys() | set(others)
         self._choose()
-
-    def _add_deltas(self, payload: Payload) -> None:
-        blobs = {blob.digest: blob for image in payload.all_images for blob in image.blobs}
-        for digest, delta in payload.deltas.items():
-            self._all.setdefault(digest, []).append(Recipe(payload, blobs[digest], delta))
 
     def _choose(self) -> None:
         """Choose recipes, beginning with those whose bases are all present."""
@@ -136,10 +146,11 @@ class Recipes:
         return list(ordered.values())
 
     def missing(self, digest: Digest) -> list[Digest]:
-        """Return what is needed for a blob that cannot be had, and neither present nor a delta."""
+        """Return the bases that are missing for a blob that comes as a delta, in any payload."""
+        first = [base for recipe in self._all.get(digest, ()) for base in recipe.delta.bases]
         missing: dict[Digest, None] = {}
-        seen: set[Digest] = set()
-        waiting = [digest]
+        seen = {digest}
+        waiting = list(first)
         while waiting:
             needed = waiting.pop()
             if needed in seen or self.has(needed):
@@ -150,5 +161,4 @@ class Recipes:
                 missing[needed] = None
             waiting += [base for recipe in recipes for base in recipe.delta.bases]
         # Deltas in a circle need nothing else: the next one of the circle is what is missing.
-        first = [base for recipe in self._all.get(digest, ()) for base in recipe.delta.bases]
         return list(missing) or [base for base in first if not self.has(base)]
