@@ -152,8 +152,8 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to transfer, without the name of the registry, as separate words or "
-        "separated by commas.",
+        help="The images to transfer, as separate words or separated by commas: relative to "
+        "--registry, or each with its registry in front.",
     ),
 ]
 ImagesFrom = Annotated[
@@ -288,8 +288,8 @@ InventoryImages = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to list, without the name of the registry, as separate words or "
-        "separated by commas.  [default: every tag of every repository]",
+        help="The images to list, as separate words or separated by commas; with several "
+        "registries, each with its registry in front.  [default: every tag of every repository]",
     ),
 ]
 InventoryFile = Annotated[
