@@ -106,19 +106,13 @@ class MirrorFiles:
 def _content(path: Path, file: MirrorFile) -> bytes:
     """Return what to write; raise `DockerCharonError` if somebody else's file would be lost."""
     with file_errors(f"cannot read {path}"):
-        earlier = path.read_bytes() if path.exists() else MARK.encode()
-    text = earlier.decode(errors="replace").replace("\r\n", "\n")
-    content = file.text(text if _is_ours(earlier) else "").encode()
-    if not _is_ours(earlier) and earlier != content:
+        earlier = path.read_text("utf-8", errors="replace") if path.exists() else MARK
+    if not earlier.startswith(MARK):
         raise DockerCharonError(
             f"{path} is there already, and docker-charon has not written it",
             hint="name another directory (--mirrors-dir), or move the file away",
         )
-    return content
-
-
-def _is_ours(content: bytes) -> bool:
-    return content.splitlines()[:1] == MARK.encode().splitlines()
+    return file.text(earlier).encode()
 
 
 def _warn_of_lost(kind: str, planned: Configuration) -> None:
