@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,8 +60,9 @@ def payload_with_deltas(
         [named(name, image) for name, image in wanted.items()],
         [named(name, image) for name, image in (already or {}).items()],
     )
+    given = contents_of_deltas or {}
     carried = {
-        Digest.of(new): (contents_of_deltas or {}).get(new, delta_of(new, tuple(olds)))
+        Digest.of(new): given[new] if new in given else delta_of(new, tuple(olds))
         for new, olds in deltas.items()
     }
     contents = replace(
@@ -80,11 +82,14 @@ def payload_with_deltas(
     def fetch(blob: Descriptor, _: str, start: int) -> Iterator[io.BytesIO]:
         yield io.BytesIO(blobs[blob.digest][start:])
 
-    entries = list(payload_entries(contents))
-    first_blob = next((n for n, e in enumerate(entries) if e.blob is not None), len(entries))
-    entries[first_blob:first_blob] = [
+    documents = list(itertools.islice(payload_entries(contents), 3))
+    others = list(payload_entries(replace(contents, deltas={})))[3:]
+    manifests = [entry for entry in others if entry.blob is None]
+    whole = [entry for entry in others if entry.blob is not None]
+    differences = [
         Entry(delta_path(digest), len(delta), delta) for digest, delta in carried.items()
     ]
+    entries = [*documents, *manifests, *differences, *whole]
     target = io.BytesIO()
     write_payload(target, entries, fetch)
     return target.getvalue()
