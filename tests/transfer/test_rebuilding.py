@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import logging
 import shutil
 import tempfile
+import warnings
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +23,7 @@ from docker_charon import (
     BlobNotFound,
     PayloadError,
     PushIncomplete,
+    make_payload,
     push_payload_to_registry,
 )
 from docker_charon.deltas import extra
@@ -28,7 +32,7 @@ from docker_charon.errors import DeltaError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.layer_delta import delta_path
 from images import digest_of, image, layer
-from payloads import changed, payload_of
+from payloads import carried, changed, described, payload_of
 
 WITH_BOTH_REGISTRIES = True
 
@@ -372,3 +376,40 @@ def test_fields_that_cannot_be_right_are_refused_before_the_registry_is_asked(
     payload = changed(io.BytesIO(update(2)), change).getvalue()
     with pytest.raises(PayloadError):
         push("127.0.0.1:1", payload)
+
+
+@pytest.mark.parametrize("how", ["missing", "damaged"])
+def test_a_receipt_tells_of_a_base_so_that_the_next_payload_does_not_count_on_it(
+    source: str, destination: str, tmp_path: Path, how: str
+) -> None:
+    images.put(source, "app:1", release(1))
+    ledger, receipt = tmp_path / "ledger.zip", tmp_path / "receipt.zip"
+    make_payload(source, tmp_path / "1.zip", ["app:1"], secure=False, ledger=ledger)
+    if how == "damaged":
+        push_payload_to_registry(destination, tmp_path / "1.zip", secure=False)
+        damage_stored(tmp_path / "destination", V1)
+    else:
+        images.put(destination, "app:0", image(version(0, "base")))
+    with contextlib.suppress(PushIncomplete), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        push(destination, with_other(), receipt=receipt)
+    missing = described(receipt)["receipt"]["missing_blobs"]
+    assert isinstance(missing, dict)
+    assert missing[digest_of(V1)] == ["app"]
+    assert missing[digest_of(V2)] == ["app"]
+    again = tmp_path / "2.zip"
+    make_payload(source, again, ["app:1"], secure=False, ledger=ledger, receipts=[receipt])
+    assert digest_of(V1) in carried(again)
+
+
+def test_a_receipt_of_a_rebuilt_layer_says_that_it_has_arrived(
+    destination: str, tmp_path: Path
+) -> None:
+    images.put(destination, "app:1", release(1))
+    receipt = tmp_path / "receipt.zip"
+    push(destination, update(2), receipt=receipt, report=tmp_path / "report.json")
+    assert described(receipt)["receipt"]["missing_blobs"] == {}
+    assert digest_of(V2) in described(receipt)["blobs_paths"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["bytes"]["transferred"] >= len(V2)
+    assert [image["state"] for image in report["images"]] == ["new"]
