@@ -23,11 +23,7 @@ from payloads import changed, payload_of
 V1, V2 = version(1), version(2)
 
 
-@pytest.fixture(autouse=True)
-def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def first() -> io.BytesIO:

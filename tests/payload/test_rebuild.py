@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from delta_payloads import payload_with_deltas, release, update, version
-from docker_charon.deltas.process import apply_delta_in_process
 from docker_charon.errors import DeltaError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
@@ -37,21 +36,6 @@ def recipes() -> Iterator[Callable[..., Recipes]]:
             return Recipes(opened, {Digest.of(content) for content in others})
 
         yield of
-
-
-@pytest.fixture
-def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record which layers are rebuilt, in their order."""
-    digests: list[str] = []
-
-    def recording(
-        delta: Path, olds: Mapping[str, Path], target: Path, folder: Path, check: Callable[[], None]
-    ) -> None:
-        digests.append(f"sha256:{target.name}")
-        apply_delta_in_process(delta, olds, target, folder, check)
-
-    monkeypatch.setattr(APPLY, recording)
-    return digests
 
 
 def first() -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,34 +18,13 @@ from delta_payloads import delta_of, payload_with_deltas, release, update, versi
 from distribution import Api
 from docker_charon import make_payload, serve
 from docker_charon.deltas import extra
-from docker_charon.deltas.process import apply_delta_in_process
 from images import digest_of
 from payloads import payload_of
 
 V1, V2, V3 = version(1), version(2), version(3)
 
 
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def rebuilds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the name of the file of each layer that is rebuilt."""
-    names: list[str] = []
-
-    def recording(
-        delta: Path, olds: dict[str, Path], target: Path, folder: Path, check: Callable[[], None]
-    ) -> None:
-        names.append(f"sha256:{target.name}")
-        apply_delta_in_process(delta, olds, target, folder, check)
-
-    monkeypatch.setattr("docker_charon.payload.rebuild.apply_delta_in_process", recording)
-    return names
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def stack(*updates: int) -> list[io.BytesIO]:
@@ -58,45 +36,45 @@ def stack(*updates: int) -> list[io.BytesIO]:
 
 
 def test_a_full_payload_and_its_updates_are_served_whole(
-    temporary: Path, rebuilds: list[str], caplog: pytest.LogCaptureFixture
+    temporary: Path, rebuilt: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with serve(stack(2, 3)) as server:
         for number in (3, 2, 1):
             served = images.read(server.address, f"app:{number}")
             assert served == release(number).contents()
-    assert rebuilds == [digest_of(V2), digest_of(V3)]
+    assert rebuilt == [digest_of(V2), digest_of(V3)]
     assert [*temporary.iterdir()] == []
     assert caplog.text == ""
 
 
-def test_a_look_at_a_layer_rebuilds_nothing(rebuilds: list[str]) -> None:
+def test_a_look_at_a_layer_rebuilt_nothing(rebuilt: list[str]) -> None:
     with serve(stack(2)) as server:
         answer = Api(server.address)("HEAD", f"app/blobs/{digest_of(V2)}")
         assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(V2)))
-    assert rebuilds == []
+    assert rebuilt == []
 
 
-def test_a_part_of_a_layer_is_served(rebuilds: list[str]) -> None:
+def test_a_part_of_a_layer_is_served(rebuilt: list[str]) -> None:
     with serve(stack(2)) as server:
         path = f"app/blobs/{digest_of(V2)}"
         answer = Api(server.address)("GET", path, Range="bytes=100-199")
         assert (answer.status_code, answer.content) == (206, V2[100:200])
         assert Api(server.address)("GET", path, Range="bytes=-9").content == V2[-9:]
-    assert rebuilds == [digest_of(V2)]
+    assert rebuilt == [digest_of(V2)]
 
 
-def test_a_layer_that_many_ask_for_at_the_same_time_is_rebuilt_once(rebuilds: list[str]) -> None:
+def test_a_layer_that_many_ask_for_at_the_same_time_is_rebuilt_once(rebuilt: list[str]) -> None:
     with serve(stack(2, 3)) as server, ThreadPoolExecutor(8) as pool:
         wanted = [V3, V2] * 4
         contents = pool.map(
             lambda content: images.read_blob(server.address, "app", digest_of(content)), wanted
         )
         assert list(contents) == wanted
-    assert sorted(rebuilds) == sorted([digest_of(V2), digest_of(V3)])
+    assert sorted(rebuilt) == sorted([digest_of(V2), digest_of(V3)])
 
 
 def test_layers_that_are_not_read_give_their_place_to_others(
-    monkeypatch: pytest.MonkeyPatch, rebuilds: list[str], temporary: Path
+    monkeypatch: pytest.MonkeyPatch, rebuilt: list[str], temporary: Path
 ) -> None:
     free = 400_000  # enough to rebuild one, and half of it for a few layers
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
@@ -109,7 +87,7 @@ def test_layers_that_are_not_read_give_their_place_to_others(
             [folder] = temporary.iterdir()
             assert sum(file.stat().st_size for file in folder.iterdir()) <= free // 2
         images.read_blob(server.address, "app", digest_of(V2))
-    assert rebuilds[-1] == digest_of(V2)
+    assert rebuilt[-1] == digest_of(V2)
 
 
 def test_a_payload_whose_bases_are_not_in_the_stack_is_told_at_the_start(

@@ -40,13 +40,7 @@ V1, V2 = version(1), version(2)
 OTHER = image(layer(77))
 
 
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder for temporary files, which is empty at the end of each test."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def push(registry: str, payload: bytes, **options: Any) -> list[str]:
