@@ -47,7 +47,7 @@ def test_a_full_payload_and_its_updates_are_served_whole(
     assert caplog.text == ""
 
 
-def test_a_look_at_a_layer_rebuilt_nothing(rebuilt: list[str]) -> None:
+def test_a_look_at_a_layer_rebuilds_nothing(rebuilt: list[str]) -> None:
     with serve(stack(2)) as server:
         answer = Api(server.address)("HEAD", f"app/blobs/{digest_of(V2)}")
         assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(V2)))
