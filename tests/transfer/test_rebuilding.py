@@ -9,6 +9,7 @@ import logging
 import shutil
 import tempfile
 import warnings
+import zipfile
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +31,11 @@ from docker_charon.deltas import extra
 from docker_charon.deltas.header import MOST_BASES
 from docker_charon.errors import DeltaError
 from docker_charon.oci.digest import Digest
+from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.layer_delta import delta_path
 from images import digest_of, image, layer
 from payloads import carried, changed, described, payload_of
+from volumes import Drive, cut
 
 WITH_BOTH_REGISTRIES = True
 
@@ -189,7 +192,7 @@ def test_a_base_that_is_damaged_at_the_registry_fails_only_its_images(
     assert images.read_blob(destination, "app", digest_of(V2)) is None
 
 
-def cut(delta: bytes) -> bytes:
+def shorten(delta: bytes) -> bytes:
     return delta[:-10]
 
 
@@ -212,7 +215,7 @@ def with_large_size(delta: bytes) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        cut,
+        shorten,
         flip,
         of_another,
         with_another_base,
@@ -407,3 +410,27 @@ def test_a_receipt_of_a_rebuilt_layer_says_that_it_has_arrived(
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["bytes"]["transferred"] >= len(V2)
     assert [image["state"] for image in report["images"]] == ["new"]
+
+
+@pytest.mark.parametrize("form", ["directory", "volumes", "one medium after another"])
+def test_a_payload_in_another_form_is_rebuilt_from_too(
+    destination: str, tmp_path: Path, form: str
+) -> None:
+    images.put(destination, "app:1", release(1))
+    wanted = {f"app:{n}": release(n) for n in (2, 3)}
+    deltas = {version(n): [V1] for n in (2, 3)}
+    payload = payload_with_deltas(wanted, deltas, {"app:1": release(1)})
+    base = tmp_path / "p" / "p.zip"
+    base.parent.mkdir()
+    source: Path | VolumePath = base
+    if form == "directory":
+        zipfile.ZipFile(io.BytesIO(payload)).extractall(base)
+    else:
+        cut(payload, base, len(payload) // 3)
+    if form == "one medium after another":
+        drive = Drive(base, tmp_path / "drive")
+        listing = Path(shutil.copy(base.with_name("p.zip.volumes.json"), tmp_path))
+        source = VolumePath(listing, (drive.folder,), drive.ask)
+    assert push_payload_to_registry(destination, source, secure=False) == [*wanted]
+    for name, content in wanted.items():
+        assert images.read(destination, name) == content.contents()

@@ -95,8 +95,8 @@ class Rebuilding:
             at_once = self._files.most_at_once(blobs, min(workers.jobs, len(blobs)))
             self._room = threading.Semaphore(at_once)
             _log.info(
-                "%s rebuilt from older ones, %d at a time, with up to %s of temporary files in %s "
-                "and 300 MB of memory for each",
+                "rebuilding %s from older ones, %d at a time, with up to %s of temporary files in "
+                "%s and 300 MB of memory for each",
                 counted(len(blobs), "layer"),
                 min(processes, at_once),
                 shown_size(self._files.space(blobs, at_once)),
