@@ -27,7 +27,7 @@ def source_references(
     """
     if registry is None:
         references = parse_references(names, parameter, _without_docker_hub, Reference.parse_full)
-        for host in hosts_of(references) - {""}:
+        for host in sorted(hosts_of(references) - {""}):
             check_host(host)
         return references
     check_host(registry)
