@@ -8,7 +8,7 @@ import json
 import logging
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ import registries
 from conftest import Sent, require, require_registry
 from docker_charon import (
     AuthenticationError,
-    BlobNotFound,
     DockerCharonError,
     InvalidReference,
     ManifestNotFound,
@@ -29,13 +28,13 @@ from docker_charon import (
     inspect_payload,
     make_inventory,
     make_payload,
+    push_payload_to_registry,
     serve,
 )
 from docker_charon.registry import session
 from guarded_registry import guarded, htpasswd, htpasswd_is_installed
 from images import TestImage, digest_of, image, layer
 from loose_registry import LooseRegistry, Reply
-from proxy import Proxy, Reset, Rule
 from registries import free_port
 
 BASE = layer(1, 20_000)
@@ -168,6 +167,24 @@ def test_forty_images_of_three_registries_are_one_payload(
     with serve([payload]) as server:
         for name, own in wanted.items():
             assert images.read(server.address, name.partition("/")[2]) == own.contents()
+    with registries.docker_registry(tmp_path / "fourth") as fourth:
+        sent.clear()
+        pushed = push_payload_to_registry(
+            fourth,
+            payload,
+            strict=True,
+            secure=False,
+            repository_map={address: f"mirror/{n}" for n, address in enumerate(addresses)},
+            progress=False,
+        )
+        assert pushed == list(wanted)
+        # Each blob is uploaded once, whichever images share it.
+        uploaded = [request.url for request in sent if request.is_for("PUT", "/blobs/uploads/")]
+        assert len(uploaded) == len(distinct) - len(wanted)
+        for name, own in wanted.items():
+            host, _, rest = name.partition("/")
+            place = f"mirror/{addresses.index(host)}/{rest}"
+            assert images.read(fourth, place) == own.contents()
 
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -274,83 +291,6 @@ def test_a_registry_that_is_a_web_server_is_doubted_for_its_own_images(
     wanted = [f"{quay.address}/app:1", f"{ghcr.address}/a:1", f"{ghcr.address}/b:1"]
     with pytest.raises(ManifestNotFound, match="it does not look like a registry"):
         make_payload(None, tmp_path / "p.zip", wanted, secure=False)
-
-
-# --- Blobs that several repositories have ---------------------------------------------------------
-
-
-def lose_base(registry: LooseRegistry) -> None:
-    registry.answer("GET", f"blobs/{digest_of(BASE)}", Reply(404))
-
-
-def spoil_base(registry: LooseRegistry) -> None:
-    content = BASE[:-1] + bytes([BASE[-1] ^ 1])
-    registry.answer("GET", f"blobs/{digest_of(BASE)}", Reply(body=content))
-
-
-def shorten_base(registry: LooseRegistry) -> None:
-    registry.answer("GET", f"blobs/{digest_of(BASE)}", Reply(body=BASE[:-1]))
-
-
-def refuse_base(registry: LooseRegistry) -> None:
-    registry.answer("GET", f"blobs/{digest_of(BASE)}", Reply(500))
-
-
-@pytest.mark.parametrize("spoil", [lose_base, spoil_base, shorten_base, refuse_base])
-@pytest.mark.parametrize("turn", [1, -1])
-def test_a_blob_that_one_registry_cannot_deliver_comes_from_another(
-    quay: LooseRegistry,
-    ghcr: LooseRegistry,
-    tmp_path: Path,
-    spoil: Callable[[LooseRegistry], None],
-    turn: int,
-) -> None:
-    spoil(quay)
-    quay.put("app:1", ONE)
-    ghcr.put("app:2", TWO)
-    payload = tmp_path / "p.zip"
-    wanted = [f"{quay.address}/app:1", f"{ghcr.address}/app:2"][::turn]
-    make_payload(None, payload, wanted, secure=False)
-    with serve([payload]) as server:
-        assert images.read(server.address, "app:1") == ONE.contents()
-        assert images.read(server.address, "app:2") == TWO.contents()
-
-
-def test_a_connection_that_breaks_for_good_goes_on_at_another_registry(
-    quay: LooseRegistry, ghcr: LooseRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-    with Proxy(quay.address, [Rule("GET", digest_of(BASE), Reset(after=3_000))] * 50) as proxy:
-        quay.put("app:1", ONE)
-        ghcr.put("app:2", TWO)
-        payload = tmp_path / "p.zip"
-        names = [f"{proxy.address}/app:1", f"{ghcr.address}/app:2"]
-        make_payload(None, payload, names, secure=False, jobs=1)
-    with zipfile.ZipFile(payload) as archive:
-        assert archive.read(f"blobs/sha256/{digest_of(BASE)[7:]}") == BASE
-
-
-def test_a_blob_that_one_repository_has_lost_comes_from_another_of_the_same_registry(
-    quay: LooseRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    quay.put("first:1", ONE)
-    quay.put("second:1", TWO)
-    quay.answer("GET", f"/v2/first/blobs/{digest_of(BASE)}", Reply(404))
-    payload = tmp_path / "p.zip"
-    make_payload(quay.address, payload, ["first:1", "second:1"], secure=False)
-    assert digest_of(BASE) in carried_in(payload)
-    assert "going on with second" in caplog.text
-
-
-def test_a_blob_that_nobody_can_deliver_ends_the_run_with_the_last_error(
-    quay: LooseRegistry, ghcr: LooseRegistry, tmp_path: Path
-) -> None:
-    for registry, name in ((quay, "app:1"), (ghcr, "app:2")):
-        registry.put(name, ONE)
-        lose_base(registry)
-    names = [f"{quay.address}/app:1", f"{ghcr.address}/app:2"]
-    with pytest.raises(BlobNotFound, match="has no blob"):
-        make_payload(None, tmp_path / "p.zip", names, secure=False)
 
 
 def test_an_interrupted_run_is_continued(
