@@ -368,6 +368,30 @@ def test_a_ledger_of_other_images_does_not_change_a_payload_of_one_registry(
     make_payload(None, payload, ["app:1"], secure=False, ledger=ledger)
     assert "registries" not in document_of(payload)
     assert document_of(payload)["format_version"] == 1
+    assert document_of(ledger)["registries"] == [quay.address]
+
+
+def test_a_receipt_has_full_names_and_corrects_the_ledger(
+    quay: LooseRegistry, ghcr: LooseRegistry, tmp_path: Path
+) -> None:
+    quay.put("app:1", ONE)
+    ghcr.put("other:1", TWO)
+    ledger, payload, receipt = (tmp_path / name for name in ("ledger.zip", "1.zip", "r.zip"))
+    names = [f"{quay.address}/app:1", f"{ghcr.address}/other:1"]
+    make_payload(None, payload, names, secure=False, ledger=ledger)
+    with serve(storage=tmp_path / "site") as site:
+        push_payload_to_registry(site.address, payload, secure=False, receipt=receipt)
+    document = document_of(receipt)
+    assert document["registries"] == sorted([quay.address, ghcr.address])
+    assert set(document["manifests_paths"]) == set(names)
+    repositories = {place["repository"] for place in document["blobs_paths"].values()}
+    assert repositories == {f"{quay.address}/app", f"{ghcr.address}/other"}
+    quay.put("app:2", image(BASE, layer(2), layer(8)))
+    second = tmp_path / "2.zip"
+    wanted = [f"{quay.address}/app:2"]
+    make_payload(None, second, wanted, secure=False, ledger=ledger, receipts=[receipt])
+    assert digest_of(layer(2)) not in carried_in(second)
+    assert set(document_of(ledger)["manifests_paths"]) == {*names, *wanted}
 
 
 def test_a_relative_name_that_begins_with_a_registry_of_an_earlier_payload_is_refused(
