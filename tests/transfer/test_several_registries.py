@@ -64,18 +64,6 @@ def carried_in(payload: Path | io.BytesIO) -> list[str]:
 
 
 @pytest.fixture
-def quay() -> Iterator[LooseRegistry]:
-    with LooseRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def ghcr() -> Iterator[LooseRegistry]:
-    with LooseRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LooseRegistry]:
     """Run a registry in the place of Docker Hub, which only the names without a registry mean."""
     with LooseRegistry() as registry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,18 +31,6 @@ TWO = image(BASE, layer(3))
 def _in_the_order_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no registry be faster than another."""
     monkeypatch.setattr(Sources, "fastest_first", lambda _, repositories: list(repositories))
-
-
-@pytest.fixture
-def quay() -> Iterator[LooseRegistry]:
-    with LooseRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def ghcr() -> Iterator[LooseRegistry]:
-    with LooseRegistry() as registry:
-        yield registry
 
 
 def has_base(payload: Path) -> bool:
