@@ -203,6 +203,14 @@ def test_two_images_for_one_tag_are_refused_before_the_first_write(
     assert charon("push-payload", *options).stdout == "team/app:1\nghcr.io/team/app:1\n"
 
 
+def test_one_image_may_arrive_twice_under_one_name(destination: str, tmp_path: Path) -> None:
+    wanted = {"quay.io/team/app:1": APP, "ghcr.io/team/app:1": APP}
+    (tmp_path / "p.zip").write_bytes(payload_of(wanted, registries=FULL_NAMES))
+    pushed = push_payload_to_registry(destination, tmp_path / "p.zip", secure=False)
+    assert pushed == [*wanted]
+    assert images.read(destination, "team/app:1") == APP.contents()
+
+
 def test_a_receipt_has_the_names_of_the_payload(destination: str, from_three: Path) -> None:
     receipt = from_three.with_name("receipt.zip")
     with pytest.warns(UserWarning, match="left out: "):
