@@ -151,8 +151,8 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to transfer, without the name of the registry, as separate words or "
-        "separated by commas.",
+        help="The images to transfer, as separate words or separated by commas: relative to "
+        "--registry, or each with its registry in front.",
     ),
 ]
 ImagesFrom = Annotated[
@@ -160,8 +160,9 @@ ImagesFrom = Annotated[
     typer.Option(
         "--images-from",
         metavar="FILE",
-        help="Also transfer the images listed in this file, one per line; # starts a comment, "
-        "and - is standard input. Can be repeated.",
+        help="Also transfer the images that this file names: a list with one name a line, a "
+        "Compose file, manifests for Kubernetes, or the output of docker, kubectl or helm. "
+        "- is standard input. Can be repeated.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -259,8 +260,8 @@ InventoryImages = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to list, without the name of the registry, as separate words or "
-        "separated by commas.  [default: every tag of every repository]",
+        help="The images to list, as separate words or separated by commas; with several "
+        "registries, each with its registry in front.  [default: every tag of every repository]",
     ),
 ]
 InventoryFile = Annotated[

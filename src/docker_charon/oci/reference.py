@@ -96,20 +96,31 @@ class Reference:
 
 
 def parse_references(
-    names: Iterable[str], parameter: str, shortened: Callable[[str], str] = str
+    names: Iterable[str],
+    parameter: str,
+    shortened: Callable[[str], str] = str,
+    parse: Callable[[str], Reference] = Reference.parse,
 ) -> dict[str, Reference]:
     """Return the references of ``names`` in their order, without repetitions.
 
-    ``shortened`` returns the part of a name that counts. Raises `InvalidReference` for a name that
-    is not valid, and ``TypeError``, which names ``parameter``, for anything that is not a list of
-    ``str``.
+    ``shortened`` returns the part of a name that counts, and ``parse`` its reference. Raises
+    `InvalidReference` for a name that is not valid, and ``TypeError``, which names ``parameter``,
+    for anything that is not a list of ``str``.
+    """
+    return {name: parse(name) for name in map(shortened, checked_names(names, parameter))}
+
+
+def checked_names(names: Iterable[str], parameter: str) -> list[str]:
+    """Return names as a list; raise ``TypeError``, which names ``parameter``, if they are not.
+
+    A single ``str`` is not a list of names.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
     names = list(names)
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"{parameter} must be a list of str")
-    return {name: Reference.parse(name) for name in map(shortened, names)}
+    return names
 
 
 def checked_prefix(prefix: str) -> str:
