@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from docker_charon import InvalidReference
+from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.names import hint_for_missing, source_references
@@ -72,5 +73,7 @@ def test_a_missing_image_is_looked_for_under_other_names(
         registry.put(present, image(layer(1)))
         references = source_references([wanted], "images", registry.address, secure=False)
         with RegistryClient(registry.address, Access(secure=False)) as client:
-            found = hint_for_missing(client, references[wanted])
+            missing = references[wanted]
+            assert isinstance(missing, Reference)
+            found = hint_for_missing(client, missing)
         assert found == hint.replace("HOST", registry.address)

@@ -19,8 +19,22 @@ _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it woul
 
 
 def names_of(words: Iterable[str]) -> list[str]:
-    """Return the names in words that may contain several names, separated by commas."""
-    return [name for word in words for name in map(str.strip, word.split(",")) if name]
+    """Return the names in words that may contain several names, separated by commas.
+
+    After a comma, a part that begins with an operator belongs to the range of versions before it:
+    ``my-image:>=1.8,<2,redis:7`` is ``my-image:>=1.8,<2`` and ``redis:7``.
+    """
+    from docker_charon.transfer.tag_choice import OPERATORS  # help does not need it
+
+    names: list[str] = []
+    for word in words:
+        first = len(names)
+        for part in filter(None, map(str.strip, word.split(","))):
+            if part[0] in OPERATORS and len(names) > first:
+                names[-1] += f",{part}"
+            else:
+                names.append(part)
+    return names
 
 
 def names_in(files: Iterable[str]) -> list[str]:

@@ -84,6 +84,16 @@ AllowedInputs = Annotated[
         rich_help_panel=ALREADY_THERE,
     ),
 ]
+LockFile = Annotated[
+    str | None,
+    typer.Option(
+        "--lock",
+        metavar="FILE",
+        help="When the payload is complete, write a list of its images here, with full names and "
+        "digests. make-payload --images-from FILE makes a payload of the same images again.",
+        rich_help_panel=RUN,
+    ),
+]
 Report = Annotated[
     str | None,
     typer.Option(

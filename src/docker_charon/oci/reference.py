@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
@@ -51,7 +51,9 @@ class Reference:
             try:
                 check_tag(tag)
             except InvalidReference as error:
-                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
+                raise InvalidReference(
+                    f"{_shown(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
+                ) from None
         digest = None
         if at:
             try:
@@ -102,21 +104,17 @@ class Reference:
         return self.tag or self.digest or "latest"
 
 
-def parse_references(
-    names: Iterable[str], parameter: str, shortened: Callable[[str], str] = str
-) -> dict[str, Reference]:
-    """Return the references of ``names`` in their order, without repetitions.
+def checked_names(names: Iterable[str], parameter: str) -> list[str]:
+    """Return the names that a caller gives as ``parameter``.
 
-    ``shortened`` returns the part of a name that counts. Raises `InvalidReference` for a name that
-    is not valid, and ``TypeError``, which names ``parameter``, for anything that is not a list of
-    ``str``.
+    Raises ``TypeError`` for anything that is not a list of ``str``.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
     names = list(names)
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"{parameter} must be a list of str")
-    return {name: Reference.parse(name) for name in map(shortened, names)}
+    return names
 
 
 def checked_prefix(prefix: str) -> str:
@@ -170,11 +168,22 @@ def _joined(registry: str, repository: str) -> str:
     return f"{registry}/{repository}" if registry else repository
 
 
+def _hint_for_tag(tag: str) -> str:
+    if not tag:
+        return "put quotes around a range of versions in a shell: 'my-image:>=1.8,<2'"
+    return "write several names as a list, each on its own" if "," in tag else ""
+
+
 def check_tag(tag: object) -> str:
     """Return ``tag``; raise `InvalidReference` if it is not valid."""
-    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+    if not isinstance(tag, str) or not is_tag(tag):
         raise InvalidReference(f"{_shown(tag)} is not a tag")
     return tag
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text is a valid tag."""
+    return _TAG.fullmatch(text) is not None
 
 
 def _has_login(text: str) -> bool:

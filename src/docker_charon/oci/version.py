@@ -62,7 +62,7 @@ class Version:
         if is_date:
             clock = (match["time"] or "").replace("-", "")
             day = int(match["year"] + match["month"] + match["day"])
-            numbers = (day, int(clock.ljust(6, "0")))
+            numbers: tuple[int, ...] = (day, int(clock.ljust(6, "0")))
         else:
             numbers = tuple(map(int, match["numbers"].split(".")))
             is_date = len(numbers) == 1 and len(match["numbers"]) > _LONGEST_NUMBER

@@ -27,10 +27,12 @@ from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.listing import IncompleteListing
+from docker_charon.transfer.chosen_tags import ChosenTags
 from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.survey import PresentBlobs
+from docker_charon.transfer.tag_choice import ImageChoice
 from docker_charon.workers import Workers
 
 _TOO_MANY_REQUESTS = 429
@@ -62,8 +64,9 @@ def make_inventory(
         registry: The registry: ``host`` or ``host:port``.
         zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
             open.
-        docker_images: The images, without the name of the registry. Without any, every tag of
-            every repository that this user may see; not every registry can list them.
+        docker_images: The images, without the name of the registry; a tag may be a choice of tags,
+            as for `make_payload`. Without any, every tag of every repository that this user may
+            see; not every registry can list them.
         secure: ``False`` for a registry on plain HTTP.
         username: The user of a registry that requires a login.
         password: The password of that user. Without both, the logins of Docker or Podman are used.
@@ -88,15 +91,12 @@ def make_inventory(
         PayloadError: ``zip_file`` cannot be written.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    references = source_references(docker_images, "docker_images", registry, secure=secure)
+    wanted = source_references(docker_images, "docker_images", registry, secure=secure)
     workers = Workers(jobs)
     access = Access(secure, username, password, cacert, cert, anonymous)
     with open_registry(registry, access, jobs) as client:
         inventory = _Inventory(client, workers)
-        if references:
-            images = inventory.images(references, progress)
-        else:
-            images = inventory.every_image(progress)
+        images = inventory.images(wanted, progress) if wanted else inventory.every_image(progress)
         contents = plan_make(images, images, absent=inventory.absent)
         write_inventory(zip_file, payload_entries(contents))
         return [image.name for image in images]
@@ -147,9 +147,9 @@ class _Inventory:
         return images
 
     def images(
-        self, references: Mapping[str, Reference], progress: bool | None
+        self, wanted: Mapping[str, Reference | ImageChoice], progress: bool | None
     ) -> list[NamedImage]:
-        """Return the images for ``references`` by name.
+        """Return the images that are wanted, by name.
 
         One error names all of those that are missing or incomplete, as `Resolver.check` says.
         """
@@ -157,7 +157,8 @@ class _Inventory:
         def image(name: str, reference: Reference) -> NamedImage | None:
             return self._resolver.attempt(reference, lambda: self._image(name, reference))
 
-        images = self._look(references, image, progress)
+        chosen_tags = ChosenTags(self._client, self._resolver, self._workers)
+        images = self._look(chosen_tags.references(wanted), image, progress)
         self._resolver.check()
         return [image for image in images if image is not None]
 

@@ -33,7 +33,9 @@ from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_source
+from docker_charon.transfer.chosen_tags import ChosenTags, checked_newest
 from docker_charon.transfer.ledger import LedgerFile, open_ledger
+from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.names import source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
@@ -57,6 +59,7 @@ def make_payload(
     ledger: str | os.PathLike[str] | None = None,
     receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
+    newest: int | None = None,
     include_referrers: bool = False,
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
@@ -66,6 +69,7 @@ def make_payload(
     anonymous: bool = False,
     retry_for: float = 300,
     report: str | os.PathLike[str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -78,7 +82,11 @@ def make_payload(
             open and does not need to seek. A path gets the whole payload or stays unchanged. An
             interrupted call leaves what it fetched in ``PATH.partial``, and the next call uses it.
         docker_images_to_transfer: The images: ``repository[:tag][@digest]``. The name of the
-            registry may stand before it, and is left out in the payload.
+            registry may stand before it, and is left out in the payload. The tag may also be a
+            choice of tags: a pattern (``my-image:1.8.*``) or a range of versions
+            (``my-image:>=1.8,<2``, ``~1.8``, ``^1.8``), which becomes the tags that the registry
+            has now. A range takes no pre-releases and no variants such as ``-alpine``, unless its
+            bounds have them (``>=1.8-rc1``, ``>=1.8-alpine``).
         docker_images_already_transferred: Images that the air-gapped registry has. Blobs that they
             share with the other images are left out. An image in both lists is not carried, but
             the push checks that it is there. Their tags are looked up in ``registry`` now.
@@ -98,6 +106,9 @@ def make_payload(
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
             every platform.
+        newest: Of each choice of tags among the images to transfer, carry only this many of the
+            highest versions. Pre-releases, variants and other tags count only if the pattern
+            spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
         include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
             images.
         volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
@@ -117,6 +128,9 @@ def make_payload(
             wait. With 0, it is tried again a few times within seconds only.
         report: The path of a JSON file to write about what happened, also after a failure: images,
             digests, bytes, seconds. The same is logged at level ``INFO``.
+        lock: The path of a list to write when the payload is complete: the full names of the
+            images with the digests that they have at the source, one on a line. A payload of this
+            list has the same images, even if tags have moved since.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -144,6 +158,7 @@ def make_payload(
     )
     if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
+    newest = checked_newest(newest, to_transfer)
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
@@ -151,6 +166,7 @@ def make_payload(
     returned_receipts = _file_list(receipts, "receipts")
     inputs = [*earlier_payloads, *returned_receipts, ledger, sign, cacert]
     _refuse_own_inputs(zip_file, checked_volume_size, inputs)
+    lock_file = None if lock is None else Lock(lock, [zip_file, report, *inputs])
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
@@ -175,8 +191,9 @@ def make_payload(
         delivered = _delivered_blobs(earlier_payloads, site, allowed_signers)
         client = stack.enter_context(open_source(registry, access, jobs))
         resolver = Resolver(client, workers, chosen_platforms)
-        images = resolver.images(to_transfer)
-        skipped = resolver.images(already_transferred, skip_missing_platforms=True)
+        tags = ChosenTags(client, resolver, workers)
+        images = resolver.images(tags.references(to_transfer, newest))
+        skipped = resolver.images(tags.references(already_transferred), skip_missing_platforms=True)
         resolver.check()
         if include_referrers:
             images = resolver.with_referrers(images)
@@ -193,6 +210,12 @@ def make_payload(
         if dry_run:
             log_make(contents, payload_size(entries), checked_volume_size)
             return
+        locked = lock_content(
+            {image.reference: resolver.source_digest(image.reference) for image in images},
+            Origin(registry, secure),
+            chosen_platforms,
+            include_referrers=include_referrers,
+        )
 
         def fetch(blob: Descriptor, repository: str, start: int) -> BlobStream:
             return client.get_blob(repository, blob, start)
@@ -205,6 +228,8 @@ def make_payload(
             )
             if site is not None:
                 site.replace(ledger_entries)
+            if lock_file is not None:
+                lock_file.write(locked)
             shown_progress.sum_up(make_summary(contents))
 
 

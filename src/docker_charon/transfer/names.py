@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.host import host_in_front, is_docker_hub
-from docker_charon.oci.reference import Reference, parse_references
+from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.http import check_host
+from docker_charon.transfer.tag_choice import ImageChoice, split_choice
 
 _OFFICIAL = "library/"
 """What stands before the names of Docker Hub's official images, on Docker Hub and on mirrors."""
@@ -17,16 +18,24 @@ _OFFICIAL = "library/"
 
 def source_references(
     names: Iterable[str], parameter: str, registry: str, *, secure: bool
-) -> dict[str, Reference]:
-    """Return the references of ``names`` in their order, without repetitions.
+) -> dict[str, Reference | ImageChoice]:
+    """Return the images and choices that ``names`` are, in their order, without repetitions.
 
     A name may begin with ``registry``, which is then no part of it; ``secure`` says what its
-    default port is. Raises as `parse_references` and `check_host` do.
+    default port is. Raises `InvalidReference` for a name that is not valid, and as `checked_names`
+    and `check_host` do.
     """
     check_host(registry)
-    return parse_references(
-        names, parameter, lambda name: _without_registry(name, registry, secure=secure)
-    )
+    wanted: dict[str, Reference | ImageChoice] = {}
+    for full_name in checked_names(names, parameter):
+        name, tags = split_choice(_without_registry(full_name, registry, secure=secure))
+        reference = Reference.parse(name)
+        if tags is None:
+            wanted[name] = reference
+        else:
+            choice = ImageChoice(name, reference.repository, tags)
+            wanted[str(choice)] = choice
+    return wanted
 
 
 def hint_for_missing(client: RegistryClient, reference: Reference) -> str:

@@ -108,6 +108,10 @@ class Resolver:
             hint="correct the list of images, and run the same command again",
         )
 
+    def source_digest(self, reference: Reference) -> Digest:
+        """Return the digest that the registry has for an image, before platforms are chosen."""
+        return reference.digest or self._roots[reference].digest
+
     def image(self, name: str, reference: Reference) -> NamedImage:
         """Return one image, for every platform, with one request after the other."""
         root = self._root(reference)

@@ -68,6 +68,21 @@ class TagChoice:
         return sorted(chosen, key=lambda tag: _order(tag, chosen[tag]))
 
 
+@dataclass(frozen=True, slots=True)
+class ImageChoice:
+    """The images of one repository under chosen tags.
+
+    ``name`` is that of the repository as it was written, and ``repository`` what it stands for.
+    """
+
+    name: str
+    repository: str
+    tags: TagChoice
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.tags.text}"
+
+
 def split_choice(name: str) -> tuple[str, TagChoice | None]:
     """Return the repository in a name, and its choice of tags; the name itself if it has none.
 
