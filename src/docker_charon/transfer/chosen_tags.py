@@ -77,10 +77,12 @@ class ChosenTags:
 
     def _chosen(self, choice: ImageChoice, newest: int | None) -> Sequence[str]:
         """Return the tags that a choice has become; none if it fails."""
-        reference = Reference(choice.repository, choice.tags.text, None)
-        tags = self._resolver.attempt(reference, lambda: self._choose(choice, newest)) or ()
-        if tags:
-            _log.info("%s is %s: %s", choice, counted(len(tags), "tag"), _shown(tags))
+        try:
+            tags = self._choose(choice, newest)
+        except DockerCharonError as error:
+            self._resolver.collect(Reference(choice.repository, choice.tags.text, None), error)
+            return ()
+        _log.info("%s is %s", choice, _shown(tags))
         return tags
 
     def _choose(self, choice: ImageChoice, newest: int | None) -> list[str]:
@@ -95,14 +97,14 @@ class ChosenTags:
             raise ManifestNotFound(
                 f"{self._client.registry} has no tag {choice.tags.text} of {choice.repository} "
                 "that counts as a release",
-                hint=f"the tags are {_shown(matching)}: write out what they have after the "
-                "version, for example 1.8.*-alpine or 1.8.*-rc*",
+                hint=f"of {_shown(matching)}, write out what follows the version, for example "
+                "1.8.*-alpine or 1.8.*-rc*",
                 status=404,
             )
         images = newest_first(listed)
         raise ManifestNotFound(
             f"{self._client.registry} has no tag {choice.tags.text} of {choice.repository}",
-            hint=f"its tags are {_shown(images)}" if images else "it has no tags of images",
+            hint=f"it has {_shown(images)}",
             status=404,
         )
 
@@ -119,8 +121,8 @@ class ChosenTags:
 
 
 def _shown(tags: Sequence[str]) -> str:
-    """Return the first tags, and how many there are if these are not all."""
-    if len(tags) <= _MOST_SHOWN:
-        return ", ".join(tags)
-    shown = ", ".join(tags[: _MOST_SHOWN - 1])
-    return f"{shown}, ... and {tags[-1]} ({len(tags):,} tags)"
+    """Return how many tags there are, and the first and the last of them."""
+    shown = [*tags]
+    if len(tags) > _MOST_SHOWN:
+        shown = [*tags[: _MOST_SHOWN - 2], "...", tags[-1]]
+    return f"{counted(len(tags), 'tag')}{': ' if tags else ''}{', '.join(shown)}"

@@ -148,10 +148,15 @@ class Resolver:
         try:
             return task()
         except DockerCharonError as error:
-            if not _is_of_one_image(error):
-                raise
-            self._failures.setdefault(reference, error)
+            self.collect(reference, error)
             return None
+
+    def collect(self, reference: Reference, error: DockerCharonError) -> None:
+        """Keep the error of one image for `check`; raise it if it would concern others as well."""
+        if not _is_of_one_image(error):
+            raise error
+        self._asked[reference] = None
+        self._failures.setdefault(reference, error)
 
     def _root(self, reference: Reference) -> Manifest:
         try:
