@@ -6,7 +6,6 @@ A command imports that function when it runs, so that help and completion start 
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 from typing import Annotated, cast
 
 import typer
@@ -80,6 +79,8 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata  # help does not need it
+
         terminal.print_data(f"docker-charon {metadata.version('docker-charon')}")
         raise typer.Exit
 
