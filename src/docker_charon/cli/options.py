@@ -301,7 +301,8 @@ InventoryImages = Annotated[
         metavar="IMAGES",
         rich_help_panel=IMAGES,
         help="The images to list, without the name of the registry, as separate words or "
-        "separated by commas.  [default: every tag of every repository]",
+        "separated by commas. A tag may be a choice of tags.  [default: every tag of every "
+        "repository]",
     ),
 ]
 InventoryFile = Annotated[
