@@ -58,6 +58,7 @@ from docker_charon.cli.options import (
     VolumeDirs,
     VolumeSize,
 )
+from docker_charon.cli.source_options import InsecureRegistries, Registries, SourceRegistry
 from docker_charon.messages import say
 from docker_charon.oci.host import DOCKER_HUB
 from docker_charon.progress import counted
@@ -100,13 +101,13 @@ def _common(
 @app.command(
     "make-payload",
     cls=Command,
-    short_help="Read images from a registry and write them to a file.",
+    short_help="Read images from registries and write them to a file.",
     epilog="""\
 Examples:
   docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
-  docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -f payload.zip python:3.13-slim quay.io/team/app:2
   docker-charon make-payload -r registry.example.com -f week-7.zip \\
       --ledger site-a.zip --receipt receipt-6.zip my-image:1.8
   docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
@@ -116,7 +117,7 @@ def make_payload_command(
     context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
-    registry: Registry = DOCKER_HUB,
+    registry: SourceRegistry = None,
     file: TargetFile = "-",
     already_transferred: AlreadyTransferred = None,
     already_transferred_payload: AlreadyTransferredPayload = None,
@@ -129,6 +130,7 @@ def make_payload_command(
     sign: Sign = None,
     allowed_signers: AllowedInputs = None,
     insecure: Insecure = False,
+    insecure_registry: InsecureRegistries = None,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
@@ -143,7 +145,7 @@ def make_payload_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Read images from a registry and write a payload: one zip file with all of them.
+    """Read images from registries and write a payload: one zip file with all of them.
 
     The payload is written as PATH.partial and renamed to PATH when it is complete. If the command
     is interrupted, run it again: it checks PATH.partial and fetches only what is missing. To start
@@ -162,6 +164,12 @@ def make_payload_command(
         )
     if receipt and ledger is None:
         raise typer.BadParameter("--receipt corrects a ledger: give its file with --ledger")
+    access = arguments.access_of(context)
+    if registry is None and access["username"] is not None:
+        raise typer.BadParameter(
+            "--username and the password (or DOCKER_CHARON_USERNAME and DOCKER_CHARON_PASSWORD) "
+            "are those of one registry: name it with --registry, or log in with docker login"
+        )
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     arguments.not_the_target(target, lists)
@@ -173,7 +181,8 @@ def make_payload_command(
             target,
             [*arguments.names_of(images or ()), *arguments.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            **arguments.access_of(context),
+            **access,
+            insecure_registries=arguments.names_of(insecure_registry or ()),
             payloads_already_transferred=already_transferred_payload or (),
             ledger=ledger,
             receipts=receipt or (),
@@ -292,9 +301,10 @@ Examples:
 def make_inventory_command(
     context: typer.Context,
     images: InventoryImages = None,
-    registry: Registry = DOCKER_HUB,
+    registry: Registries = None,
     file: InventoryFile = "-",
     insecure: Insecure = False,
+    insecure_registry: InsecureRegistries = None,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
@@ -305,7 +315,7 @@ def make_inventory_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write an inventory, a small file that lists what a registry has, and print the images in it.
+    """Write an inventory, a small file that lists what registries have, and print the images in it.
 
     Take the inventory to the connected side and give it to make-payload with
     --already-transferred-payload: the payload then leaves out what the registry already has. An
@@ -313,13 +323,20 @@ def make_inventory_command(
     """
     from docker_charon.transfer.inventory import make_inventory
 
+    registries = arguments.names_of(registry or (DOCKER_HUB,))
+    access = arguments.access_of(context)
+    if len(registries) > 1 and access["username"] is not None:
+        raise typer.BadParameter(
+            "--username and the password are those of one registry: log in with docker login"
+        )
     target = arguments.target_of(file)
     with terminal.exit_on_error():
         listed = make_inventory(
-            registry,
+            registries,
             target,
             arguments.names_of(images or ()),
-            **arguments.access_of(context),
+            **access,
+            insecure_registries=arguments.names_of(insecure_registry or ()),
             jobs=jobs,
             progress=not quiet,
         )

@@ -152,9 +152,9 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to transfer, without the name of the registry, as separate words or "
-        "separated by commas. The tag may be a choice of tags, in quotes: 'my-image:1.8.*', or a "
-        "range of versions: 'my-image:>=1.8,<2'.",
+        help="The images to transfer, as separate words or separated by commas: relative to "
+        "--registry, or each with its registry in front. The tag may be a choice of tags, in "
+        "quotes: 'my-image:1.8.*', or a range of versions: 'my-image:>=1.8,<2'.",
     ),
 ]
 ImagesFrom = Annotated[
@@ -300,9 +300,9 @@ InventoryImages = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to list, without the name of the registry, as separate words or "
-        "separated by commas. A tag may be a choice of tags.  [default: every tag of every "
-        "repository]",
+        help="The images to list, as separate words or separated by commas; with several "
+        "registries, each with its registry in front. The tag may be a choice of tags.  [default: "
+        "every tag of every repository]",
     ),
 ]
 InventoryFile = Annotated[

@@ -105,9 +105,9 @@ class Reference:
 
 
 def checked_names(names: Iterable[str], parameter: str) -> list[str]:
-    """Return the names that a caller gives as ``parameter``.
+    """Return names as a list; raise ``TypeError``, which names ``parameter``, if they are not.
 
-    Raises ``TypeError`` for anything that is not a list of ``str``.
+    A single ``str`` is not a list of names.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")

@@ -14,8 +14,8 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.reference import Reference, is_tag
 from docker_charon.progress import counted
-from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.resolve import Resolver
+from docker_charon.transfer.sources import Sources
 from docker_charon.transfer.tag_choice import ImageChoice, newest_first
 from docker_charon.workers import Workers
 
@@ -50,8 +50,8 @@ class ChosenTags:
     ``resolver`` collects what cannot be listed or chooses nothing: its `Resolver.check` tells it.
     """
 
-    def __init__(self, client: RegistryClient, resolver: Resolver, workers: Workers) -> None:
-        self._client = client
+    def __init__(self, sources: Sources, resolver: Resolver, workers: Workers) -> None:
+        self._sources = sources
         self._resolver = resolver
         self._workers = workers
         self._listed: dict[str, list[str] | RegistryError] = {}
@@ -92,18 +92,18 @@ class ChosenTags:
         tags = choice.tags.choose(listed, newest)
         if tags:
             return tags
+        registry, name = self._sources.locate(choice.repository)
         matching = choice.tags.choose(listed)
         if matching:
             raise ManifestNotFound(
-                f"{self._client.registry} has no tag {choice.tags.text} of {choice.repository} "
-                "that counts as a release",
+                f"{registry} has no tag {choice.tags.text} of {name} that counts as a release",
                 hint=f"of {_shown(matching)}, write out what follows the version, for example "
                 "1.8.*-alpine or 1.8.*-rc*",
                 status=404,
             )
         images = newest_first(listed)
         raise ManifestNotFound(
-            f"{self._client.registry} has no tag {choice.tags.text} of {choice.repository}",
+            f"{registry} has no tag {choice.tags.text} of {name}",
             hint=f"it has {_shown(images)}",
             status=404,
         )
@@ -111,12 +111,17 @@ class ChosenTags:
     def _list(self, repository: str) -> list[str] | RegistryError:
         """Return the tags of a repository, or why they cannot be listed."""
         try:
-            return [tag for tag in self._client.tags(repository) if is_tag(tag)]
+            client, name = self._sources.client(repository)
         except RegistryError as error:
-            if not isinstance(error, (ConnectionFailed, ManifestNotFound)):
-                error.hint = "name the tags instead of choosing them"
+            return error
+        try:
+            return [tag for tag in client.tags(name) if is_tag(tag)]
+        except RegistryError as error:
             if isinstance(error, AuthenticationError):
-                error.hint = "log in as a user who may list the tags, or name them"
+                if not error.login_refused:
+                    error.hint = "log in as a user who may list the tags, or name them"
+            elif not isinstance(error, (ConnectionFailed, ManifestNotFound)):
+                error.hint = "name the tags instead of choosing them"
             return error
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from docker_charon.errors import DockerCharonError
-from docker_charon.oci.host import host_in_front, is_docker_hub
+from docker_charon.errors import DockerCharonError, InvalidReference
+from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.http import check_host
@@ -17,25 +17,80 @@ _OFFICIAL = "library/"
 
 
 def source_references(
-    names: Iterable[str], parameter: str, registry: str, *, secure: bool
+    names: Iterable[str], parameter: str, registry: str | None, *, secure: bool
 ) -> dict[str, Reference | ImageChoice]:
     """Return the images and choices that ``names`` are, in their order, without repetitions.
 
     A name may begin with ``registry``, which is then no part of it; ``secure`` says what its
-    default port is. Raises `InvalidReference` for a name that is not valid, and as `checked_names`
-    and `check_host` do.
+    default port is. Without a ``registry``, each name says which one it is from, by Docker's rule,
+    and keeps that in front; only Docker Hub's is left out. Raises `InvalidReference` for a name
+    that is not valid, and as `checked_names` and `check_host` do.
     """
-    check_host(registry)
     wanted: dict[str, Reference | ImageChoice] = {}
+    if registry is not None:
+        check_host(registry)
     for full_name in checked_names(names, parameter):
-        name, tags = split_choice(_without_registry(full_name, registry, secure=secure))
-        reference = Reference.parse(name)
+        if registry is None:
+            name, tags = split_choice(_without_docker_hub(full_name))
+            reference = Reference.parse_full(name)
+        else:
+            name, tags = split_choice(_without_registry(full_name, registry, secure=secure))
+            reference = Reference.parse(name)
         if tags is None:
             wanted[name] = reference
         else:
             choice = ImageChoice(name, reference.repository, tags)
             wanted[str(choice)] = choice
+    for host in hosts_of(wanted) - {""} if registry is None else ():
+        check_host(host)
     return wanted
+
+
+def checked_hosts(hosts: Iterable[str], parameter: str) -> frozenset[str]:
+    """Return names of registries in lower case; raises as `checked_names` and `check_host`."""
+    hosts = checked_names(hosts, parameter)
+    for host in hosts:
+        check_host(host)
+    return frozenset(host.lower() for host in hosts)
+
+
+def hosts_of(wanted: Mapping[str, Reference | ImageChoice]) -> frozenset[str]:
+    """Return the registries in front of full names, ``""`` for Docker Hub."""
+    return frozenset(host_in_front(image.repository) for image in wanted.values())
+
+
+@dataclass(frozen=True, slots=True)
+class NameGroup:
+    """Repositories that have one of ``registries`` in front, or none; ``where`` they are named."""
+
+    where: str
+    repositories: Collection[str]
+    registries: Collection[str]
+
+
+def united_registries(groups: Sequence[NameGroup]) -> frozenset[str]:
+    """Return the registries of several groups of names that are going to be used together.
+
+    Raises `InvalidReference` if the name of a repository in one group begins with the name of a
+    registry in another: nobody could tell what it means.
+    """
+    registries = frozenset(host for group in groups for host in group.registries)
+    for group in groups:
+        others = registries.difference(group.registries)
+        for repository in sorted(group.repositories):
+            host, _ = split_registry(repository, others)
+            if host:
+                raise InvalidReference(
+                    f"{repository} in {group.where} is a repository of one registry, but "
+                    f"{host} is a registry in {_where(host, groups)}",
+                    hint="name the images as they were named before: with --registry "
+                    "(registry=) if they were relative to it, and with full names if not",
+                )
+    return registries
+
+
+def _where(host: str, groups: Iterable[NameGroup]) -> str:
+    return next(group.where for group in groups if host in group.registries)
 
 
 def hint_for_missing(client: RegistryClient, reference: Reference) -> str:
@@ -52,7 +107,9 @@ def hint_for_missing(client: RegistryClient, reference: Reference) -> str:
         if is_present:
             return f"{client.registry} has {meant}"
     host = host_in_front(reference.repository)
-    return f"leave out {host}: every image comes from {client.registry}" if host else ""
+    if not host:
+        return ""
+    return f"leave out {host}, or leave out --registry (registry=None) to read it from there"
 
 
 def _other_names(repository: str, registry: str) -> Iterator[str]:
@@ -67,6 +124,18 @@ def _other_names(repository: str, registry: str) -> Iterator[str]:
             yield f"{_OFFICIAL}{name}"
         elif name.startswith(_OFFICIAL):
             yield name.removeprefix(_OFFICIAL)
+
+
+def _without_docker_hub(name: str) -> str:
+    """Return a full name, without its registry if that is Docker Hub."""
+    if not is_docker_hub(host_in_front(name)):
+        return name
+    rest = name.partition("/")[2]
+    if host_in_front(rest):
+        raise InvalidReference(
+            f"{name} names two registries", hint="leave out the one that it is not from"
+        )
+    return rest
 
 
 def _without_registry(name: str, registry: str, *, secure: bool) -> str:

@@ -176,7 +176,7 @@ def push_payload(
         raise DockerCharonError("a push signs its receipt", hint="name a file for the receipt")
     signer = None if sign is None else partial(sign_text, key=sign)
     with (
-        reporting(report, "push-payload", registry, zip_file, dry_run=dry_run) as written_report,
+        reporting(report, "push-payload", [registry], zip_file, dry_run=dry_run) as written_report,
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
     ):
         written_report.pushing(payload)

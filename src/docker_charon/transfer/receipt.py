@@ -76,6 +76,7 @@ class Receipt:
                 {digest: tuple(names) for digest, names in missing.items()},
                 self._missing_images(),
             ),
+            registries=self.payload.registries,
         )
 
     def _in_place(self) -> set[tuple[str, Digest]]:
@@ -92,7 +93,7 @@ class Receipt:
         for image in self.payload.all_images:
             if image.name in self.arrived and image.image is not None:
                 # The reference in a payload has another digest if platforms were left out.
-                reference = Reference.parse(image.name)
+                reference = Reference.parse_named(image.name, self.payload.registries)
                 yield NamedImage(image.name, reference, image.image, image.referrers)
 
     def _places(self) -> dict[Descriptor, dict[str, list[str]]]:

@@ -6,7 +6,8 @@ The keys and the values of ``status`` and ``state`` do not change; new keys may 
      "command": "make-payload" or "push-payload",
      "status": "done", "incomplete" (images were left out or have failed) or "failed",
      "error": TEXT, or null,
-     "registry": HOST, "payload": PATH or null, "delivery": its number in a ledger or null,
+     "registry": HOST, or several with commas between them, "registries": [HOST, ...],
+     "payload": PATH or null, "delivery": its number in a ledger or null,
      "dry_run": BOOLEAN, "seconds": NUMBER,
      "bytes": {"payload": of the file that was made, or null for a push,
                "transferred": carried in the payload, or uploaded,
@@ -83,7 +84,7 @@ class TransferReport:
     """The report of one transfer, which is filled in while it goes on; sizes in bytes."""
 
     command: str
-    registry: str
+    registries: tuple[str, ...]
     payload: str | None
     dry_run: bool
     images: dict[str, ImageReport] = field(default_factory=dict)
@@ -133,6 +134,11 @@ class TransferReport:
         self.already_there = sum(sizes[digest] for digest in present)
 
     @property
+    def registry(self) -> str:
+        """The registries as text."""
+        return ", ".join(self.registries)
+
+    @property
     def status(self) -> str:
         """``done``, ``incomplete`` or ``failed``."""
         if self.error is not None:
@@ -159,6 +165,7 @@ class TransferReport:
             "status": self.status,
             "error": self.error,
             "registry": self.registry,
+            "registries": list(self.registries),
             "payload": self.payload,
             "delivery": self.delivery,
             "dry_run": self.dry_run,
@@ -209,7 +216,7 @@ class TransferReport:
 def reporting(
     path: str | os.PathLike[str] | None,
     command: str,
-    registry: str,
+    registries: Iterable[str],
     payload: str | os.PathLike[str] | IO[bytes],
     *,
     dry_run: bool,
@@ -224,7 +231,7 @@ def reporting(
         raise TypeError("a report must be a path")
     target = None if path is None else checked_target(path, "report")
     payload_path = os.fspath(payload) if isinstance(payload, (str, os.PathLike)) else None
-    report = TransferReport(command, registry, payload_path, dry_run)
+    report = TransferReport(command, tuple(registries), payload_path, dry_run)
     report.images = {name: ImageReport(name, None) for name in names or ()}
     started = time.monotonic()
     try:

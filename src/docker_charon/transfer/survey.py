@@ -23,6 +23,7 @@ from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
+from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
 _QUESTIONS = 2000
@@ -45,7 +46,9 @@ class PresentBlobs:
     ``most`` is the number of questions that `ask` takes at once.
     """
 
-    def __init__(self, client: RegistryClient, workers: Workers, most: int | None = None) -> None:
+    def __init__(
+        self, client: RegistryClient | Sources, workers: Workers, most: int | None = None
+    ) -> None:
         self._client = client
         self._workers = workers
         self._most = most
