@@ -39,21 +39,20 @@ def names_of(words: Iterable[str]) -> list[str]:
 
 def names_in(files: Iterable[str]) -> list[str]:
     """Read names from files: one per line; ``#`` starts a comment, ``-`` is standard input."""
-    names: list[str] = []
-    for file in files:
-        if file == "-" and sys.stdin is None:
-            raise typer.BadParameter("standard input is closed, so no images can be read from it")
-        try:
-            text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise DockerCharonError(f"cannot read the images from {file}: {reason}") from error
-        text = text.removeprefix(
-            "\ufeff"
-        )  # the byte order mark that Windows writes, even into pipes
-        lines = (line.partition("#")[0] for line in text.splitlines())
-        names += names_of(lines)
-    return names
+    return [name for file in files for name in names_of(lines_in(file, "the images"))]
+
+
+def lines_in(file: str, what: str) -> list[str]:
+    """Return the lines of a text file without comments; ``what`` is in it, for an error."""
+    if file == "-" and sys.stdin is None:
+        raise typer.BadParameter(f"standard input is closed, so it cannot contain {what}")
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DockerCharonError(f"cannot read {what} from {file}: {reason}") from error
+    text = text.removeprefix("\ufeff")  # the byte order mark that Windows writes, even into pipes
+    return [line.partition("#")[0] for line in text.splitlines()]
 
 
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
@@ -136,6 +135,16 @@ def volume_size_of(text: str | None) -> int | None:
 
     try:
         return parse_size(text)
+    except DockerCharonError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def mirror_kinds_of(words: Iterable[str]) -> list[str]:
+    """Return the kinds of mirror configurations in words."""
+    from docker_charon.transfer.mirrors import checked_kinds  # help does not need it
+
+    try:
+        return checked_kinds(names_of(words))
     except DockerCharonError as error:
         raise typer.BadParameter(str(error)) from None
 

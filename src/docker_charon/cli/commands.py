@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli import arguments, inspection, repository_maps, result, serving, terminal
 from docker_charon.cli.delivery_options import (
     AllowedInputs,
     AlreadyTransferred,
@@ -21,6 +21,15 @@ from docker_charon.cli.delivery_options import (
     Receipts,
     Report,
     SignReceipt,
+)
+from docker_charon.cli.destination_options import (
+    MapFiles,
+    Maps,
+    Mirrors,
+    MirrorsDir,
+    Names,
+    PrintedNames,
+    RepositoryPrefix,
 )
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
@@ -38,17 +47,14 @@ from docker_charon.cli.options import (
     Jobs,
     Keep,
     Key,
-    Names,
     Newest,
     Password,
     PasswordStdin,
     PayloadArgument,
     PayloadFile,
     Platforms,
-    PrintedNames,
     Quiet,
     Registry,
-    RepositoryPrefix,
     RetryFor,
     Sign,
     SkipReferrers,
@@ -210,7 +216,9 @@ Examples:
   docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r registry.lan -f week-7.zip --receipt receipt-7.zip
-  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
+  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror
+  docker-charon push-payload -r harbor.lan -f payload.zip \\
+      --map quay.io=mirror/quay --map docker.io=mirror/hub --mirrors containerd""",
 )
 def push_payload_command(
     context: typer.Context,
@@ -219,6 +227,10 @@ def push_payload_command(
     file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    repository_map: Maps = None,
+    map_file: MapFiles = None,
+    mirrors: Mirrors = None,
+    mirrors_dir: MirrorsDir = ".",
     skip_referrers: SkipReferrers = False,
     names: PrintedNames = Names.DESTINATION,
     allowed_signers: AllowedSigners = None,
@@ -252,8 +264,14 @@ def push_payload_command(
 
     path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
+        {
+            "the payload": path == "-",
+            "the password": password_stdin,
+            "the repository map": "-" in (map_file or ()),
+        },
+        "use -f PATH",
     )
+    mirror_kinds = arguments.mirror_kinds_of(mirrors or ())
     if receipt and dry_run:
         raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
     if sign and not receipt:
@@ -269,6 +287,9 @@ def push_payload_command(
             Access(**arguments.access_of(context), retry=waiting_for(retry_for)),
             strict=strict,
             repository_prefix=repository_prefix,
+            repository_map=repository_maps.repository_map_of(repository_map or (), map_file or ()),
+            mirrors=mirror_kinds,
+            mirrors_dir=mirrors_dir,
             skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
             receipt=receipt,
@@ -278,11 +299,7 @@ def push_payload_command(
             jobs=jobs,
             progress=not quiet,
         )
-    sys.exit(
-        result.report_push(
-            pushed, with_new_names=bool(repository_prefix) and names is Names.DESTINATION
-        )
-    )
+    sys.exit(result.report_push(pushed, with_new_names=names is Names.DESTINATION))
 
 
 inspection.register(app)

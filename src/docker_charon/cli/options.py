@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -255,40 +254,12 @@ Strict = Annotated[
         rich_help_panel=ALREADY_THERE,
     ),
 ]
-RepositoryPrefix = Annotated[
-    str,
-    typer.Option(
-        "--repository-prefix",
-        metavar="PREFIX",
-        help="Push each image into a repository below this prefix: my-image:1 becomes "
-        "PREFIX/my-image:1.",
-        rich_help_panel=REGISTRY,
-    ),
-]
 SkipReferrers = Annotated[
     bool,
     typer.Option(
         "--skip-referrers",
         help="Leave out the signatures, SBOMs and attestations in the payload.",
         rich_help_panel=IMAGES,
-    ),
-]
-
-
-class Names(str, enum.Enum):
-    """Which names of the images are printed."""
-
-    DESTINATION = "destination"
-    SOURCE = "source"
-
-
-PrintedNames = Annotated[
-    Names,
-    typer.Option(
-        "--names",
-        help="With --repository-prefix: print the names that the images have in this registry, or "
-        "those in the payload.",
-        rich_help_panel=RUN,
     ),
 ]
 AsJSON = Annotated[

@@ -86,13 +86,6 @@ class Reference:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"
 
-    def under(self, prefix: str) -> Reference:
-        """Return it with ``prefix/`` before its repository; an empty prefix changes nothing.
-
-        Raises `InvalidReference` if the repository becomes too long.
-        """
-        return Reference(prefixed(prefix, self.repository), self.tag, self.digest)
-
     @property
     def source(self) -> str:
         """The tag or digest to ask a registry for: the digest takes precedence."""
@@ -125,11 +118,6 @@ def checked_prefix(prefix: str) -> str:
     if not isinstance(prefix, str):
         raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")
     return check_repository(prefix.removesuffix("/"), prefix) if prefix else prefix
-
-
-def prefixed(prefix: str, repository: str) -> str:
-    """Return ``prefix/repository``; raise `InvalidReference` if that is not valid."""
-    return check_repository(f"{prefix}/{repository}") if prefix else repository
 
 
 def check_repository(repository: str, name: str | None = None) -> str:

@@ -115,14 +115,30 @@ def repositories_of(
 
 def _check_tags(images: Iterable[NamedImage]) -> None:
     """Refuse two different images for one tag: it would point to either of them by chance."""
-    owners: dict[tuple[str, str], NamedImage] = {}
+    pair = different_images_of_one_tag(images)
+    if pair is not None:
+        first, second = pair
+        raise InvalidReference(
+            f"{first.name} and {second.name} are different images for the same tag"
+        )
+
+
+def different_images_of_one_tag(
+    images: Iterable[PayloadImage],
+) -> tuple[PayloadImage, PayloadImage] | None:
+    """Return the first two different images with one tag or digest; ``None`` if there are none.
+
+    Images whose manifests are not known are passed over.
+    """
+    owners: dict[tuple[str, str], tuple[PayloadImage, bytes]] = {}
     for image in images:
-        key = image.reference.repository, image.reference.target
-        owner = owners.setdefault(key, image)
-        if owner.image.root.content != image.root.content:
-            raise InvalidReference(
-                f"{owner.name} and {image.name} are different images for the same tag"
-            )
+        if image.image is not None:
+            key = image.reference.repository, image.reference.target
+            content = image.image.root.content
+            owner, owners_content = owners.setdefault(key, (image, content))
+            if owners_content != content:
+                return owner, image
+    return None
 
 
 @dataclass(frozen=True, slots=True)

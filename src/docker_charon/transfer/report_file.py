@@ -14,7 +14,8 @@ The keys and the values of ``status`` and ``state`` do not change; new keys may 
                "already_there": that the destination had},
      "images": [{"name": NAME, "digest": DIGEST or null,
                  "state": "new", "already_there", "left_out" or "failed",
-                 "reason": TEXT, or null, "size": of the image with its referrers, in bytes}]}
+                 "reason": TEXT, or null, "size": of the image with its referrers, in bytes,
+                 "destination": its name in the registry, for a push}]}
 
 When a payload is made, an image is ``already_there`` if the payload carries only manifests of it.
 """
@@ -40,6 +41,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
+from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob
 
 VERSION = 1
@@ -59,7 +61,7 @@ class State(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """What has become of one image, and why if it is not at the destination; sizes in bytes.
+    """What has become of one image, and why if it is not at ``destination``; sizes in bytes.
 
     ``state`` is ``None`` until that is known.
     """
@@ -69,6 +71,7 @@ class ImageReport:
     state: State | None = None
     reason: str | None = None
     size: int = 0
+    destination: str | None = None
 
     @classmethod
     def of(cls, image: PayloadImage, state: State | None = None) -> ImageReport:
@@ -106,10 +109,16 @@ class TransferReport:
         self.transferred, self.already_there = contents.carried_size, contents.saved_size
         self.delivery = None if contents.delivery is None else contents.delivery.number
 
-    def pushing(self, payload: Payload) -> None:
+    def pushing(self, payload: Payload, destinations: Destinations) -> None:
         """Fill in the images of a payload that is going to be pushed."""
         images = {image.name: image for image in payload.all_images}
-        self.images = {name: ImageReport.of(images[name]) for name in payload.names}
+        self.images = {
+            name: replace(
+                ImageReport.of(images[name]),
+                destination=str(destinations.of(images[name]).reference),
+            )
+            for name in payload.names
+        }
         self.delivery = None if payload.delivery is None else payload.delivery.number
 
     def set_state(self, name: str, state: State, reason: str | None = None) -> None:
@@ -182,6 +191,7 @@ class TransferReport:
                     "state": image.state,
                     "reason": image.reason,
                     "size": image.size,
+                    **({"destination": image.destination} if image.destination else {}),
                 }
                 for image in self.images.values()
             ],
