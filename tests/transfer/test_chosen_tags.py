@@ -21,6 +21,7 @@ from docker_charon import (
     make_inventory,
     make_payload,
     push_payload_to_registry,
+    serve,
 )
 from docker_charon.payload.format import DESCRIPTOR_PATH
 from images import image, layer, refer, signature, tag_of
@@ -109,6 +110,36 @@ def test_images_that_were_already_transferred_may_be_chosen(app: str, destinatio
     pushed = push_payload_to_registry(destination, target, strict=True, secure=False)
     assert pushed == ["app:1.8.2"]
     assert images.read(destination, "app:1.8.2") == image(layer(0), layer(6)).contents()
+
+
+def test_tags_of_several_registries_can_be_chosen(app: str, tmp_path: Path) -> None:
+    with serve(storage=tmp_path / "other") as other:
+        for n, tag in enumerate(("2.0", "2.1", "3.0")):
+            images.put(other.address, f"app:{tag}", image(layer(n + 20)))
+        target = io.BytesIO()
+        wanted = [f"{app}/app:~1.8.1", f"{other.address}/app:2.*"]
+        make_payload(None, target, wanted, [f"{app}/app:1.7.*"], secure=False)
+        expected = [f"{app}/app:1.8.1", f"{app}/app:1.8.2"]
+        expected += [f"{other.address}/app:2.0", f"{other.address}/app:2.1"]
+        assert names(described(target)) == expected
+        listed = make_inventory([app, other.address], io.BytesIO(), wanted, secure=False)
+        assert listed == expected
+
+
+def test_one_error_has_the_choices_of_all_registries(app: str) -> None:
+    away = "127.0.0.1:9"
+    with pytest.raises(RegistryError) as caught:
+        make_payload(
+            None,
+            io.BytesIO(),
+            [f"{away}/app:1.*", f"{app}/app:9.*", f"{app}/app:1.8.0"],
+            secure=False,
+            retry_for=0,
+        )
+    message = str(caught.value)
+    assert message.startswith("2 of 3 images cannot be transferred from ")
+    assert f"{app} has no tag 9.* of app (it has 9 tags: " in message
+    assert away in message
 
 
 def test_an_inventory_lists_chosen_images(app: str) -> None:

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 import images
-from docker_charon import DockerCharonError, PayloadError, make_payload
+from docker_charon import (
+    DockerCharonError,
+    PayloadError,
+    make_payload,
+    push_payload_to_registry,
+    serve,
+)
 from docker_charon.cli.arguments import names_in
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.platform import Platform
@@ -112,6 +118,49 @@ def test_a_lock_makes_the_same_payload_after_the_tags_have_moved(
         *("app:1.1", "app:1.2", "team/tool:v1", "app:1.0")
     ]
     assert again.read_bytes() == lock.read_bytes()
+
+
+@pytest.mark.parametrize("platforms", [None, ["linux/amd64"]])
+def test_a_lock_alone_makes_the_payload_that_arrives_as_the_first_one(
+    app: str, tmp_path: Path, platforms: list[str] | None
+) -> None:
+    lock, again, once_more = tmp_path / "1.txt", tmp_path / "2.txt", tmp_path / "3.txt"
+    payloads = [tmp_path / f"{n}.zip" for n in range(3)]
+    chosen: dict[str, Any] = {"secure": False, "platforms": platforms}
+    wanted = ["app:>=1.1", "team/tool:v1"]
+    make_payload(app, payloads[0], wanted, lock=lock, **chosen)
+    images.put(app, "app:1.1", image(layer(77)))
+    make_payload(None, payloads[1], names_in([str(lock)]), lock=again, **chosen)
+    make_payload(None, payloads[2], names_in([str(again)]), lock=once_more, **chosen)
+    assert lock.read_bytes() == again.read_bytes() == once_more.read_bytes()
+    assert payloads[1].read_bytes() == payloads[2].read_bytes()
+    arrived = []
+    for n, payload in enumerate(payloads):
+        with serve(storage=tmp_path / str(n)) as there:
+            push_payload_to_registry(there.address, payload, secure=False)
+            names = ("app:1.1", "app:1.2", "team/tool:v1")
+            arrived.append([images.read(there.address, name) for name in names])
+    assert arrived[0] == arrived[1] == arrived[2]
+    assert None not in arrived[0]
+
+
+def test_a_lock_of_several_registries_makes_the_same_payload(app: str, tmp_path: Path) -> None:
+    lock, again = tmp_path / "1.txt", tmp_path / "2.txt"
+    payloads = [tmp_path / f"{n}.zip" for n in range(2)]
+    with serve(storage=tmp_path / "other") as other:
+        images.put(other.address, "app:v3", image(layer(0), layer(60)))
+        wanted = [f"{app}/app:~1.1", f"{other.address}/app:v*"]
+        make_payload(None, payloads[0], wanted, secure=False, lock=lock)
+        make_payload(None, payloads[1], names_in([str(lock)]), secure=False, lock=again)
+        assert [line.partition("@")[0] for line in lock.read_text().splitlines()[1:]] == [
+            *(f"{app}/app:1.1", f"{other.address}/app:v3")
+        ]
+    assert lock.read_bytes() == again.read_bytes()
+    first, second = (
+        json.loads(unzipped(payload.read_bytes())[DESCRIPTOR_PATH]) for payload in payloads
+    )
+    assert carried(first) == carried(second)
+    assert first["registries"] == second["registries"]
 
 
 def test_a_lock_has_the_digest_of_the_whole_image(app: str, tmp_path: Path) -> None:

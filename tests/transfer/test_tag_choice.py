@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from docker_charon import InvalidReference
@@ -208,6 +210,53 @@ def test_a_choice_that_means_nothing_is_refused(text: str, part: str) -> None:
     with pytest.raises(InvalidReference, match=part) as caught:
         split_choice(f"app:{text}")
     assert caught.value.hint
+
+
+def test_any_text_is_a_choice_a_name_or_refused() -> None:
+    source = random.Random(5)  # noqa: S311  # repeatable on purpose
+    parts = [
+        "1.8",
+        "*",
+        "?",
+        "[",
+        "]",
+        ">=",
+        "<",
+        "~",
+        "^",
+        "!=",
+        ",",
+        " ",
+        "-",
+        "rc1",
+        "alpine",
+        "v",
+        "_5",
+        "²",
+        "2024-01-01",
+        ":",
+        "@",
+        "/",
+        "x",
+        "\0",
+        "1" * 300,
+        "-0",
+    ]
+    for _ in range(3000):
+        name = "app:" + "".join(source.choices(parts, k=source.randint(1, 8)))
+        try:
+            _, choice = split_choice(name)
+        except InvalidReference:
+            continue
+        if choice is not None:
+            assert set(choice.choose(APP)) <= set(APP)
+            assert set(choice.choose(APP, 1)) <= set(choice.choose(APP))
+
+
+def test_long_patterns_and_tags_are_compared_in_little_time() -> None:
+    tags = ["a" * 128, "1." * 64, "1-rc1" * 25, "1.0-" + "1" * 124]
+    for text in ("*a" * 60 + "b", "*?" * 60, "1" + "*1" * 60, ">=1" + "-a*" * 40):
+        assert not chosen(text, tags).endswith("b")
 
 
 def test_tags_are_shown_with_the_newest_first() -> None:

@@ -24,7 +24,7 @@ def names_of(words: Iterable[str]) -> list[str]:
     After a comma, a part that begins with an operator belongs to the range of versions before it:
     ``my-image:>=1.8,<2,redis:7`` is ``my-image:>=1.8,<2`` and ``redis:7``.
     """
-    from docker_charon.transfer.tag_choice import OPERATORS  # help does not need it
+    from docker_charon.oci.version import OPERATORS  # help does not need it
 
     names: list[str] = []
     for word in words:

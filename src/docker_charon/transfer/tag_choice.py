@@ -21,10 +21,7 @@ from typing import Any
 
 from docker_charon.errors import InvalidReference
 from docker_charon.oci.referrers import is_tag_of_referrers
-from docker_charon.oci.version import Version, asks_for_pre_releases
-
-OPERATORS = frozenset("<>=!~^")
-"""The characters that a bound may begin with, and an image's name may not."""
+from docker_charon.oci.version import OPERATORS, Version, asks_for_pre_releases
 
 _WILDCARD = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
