@@ -159,6 +159,8 @@ def test_the_newest_are_the_highest_versions(text: str, newest: int, expected: s
             "bookworm-20240211",
         ),
         ("v*", "v1.9 v1.10 vnext 1.11", "v1.10"),
+        ("1.*-rc*-alpine", "1.8-rc1-alpine 1.9-rc1-alpine 1.9-rc2-slim", "1.9-rc1-alpine"),
+        ("1.[0-8]-alpine", "1.7-alpine 1.8-alpine 1.9-alpine", "1.8-alpine"),
         ("*", "v1.0.1 1.0.1 1.0.0", "1.0.1 v1.0.1"),
         ("*-M*", "2.0.0-M9 2.0.0-M10 2.0.0", "2.0.0-M10"),
     ],

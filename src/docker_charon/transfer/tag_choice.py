@@ -101,7 +101,7 @@ def newest_first(tags: Iterable[str]) -> list[str]:
 
 def _order(tag: str, version: Version | None) -> tuple[Any, ...]:
     version = version or Version.parse(tag)
-    return (False, tag) if version is None else (True, version.key, len(version.numbers), tag)
+    return (False, tag) if version is None else (True, version.key, tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class _Pattern:
     def parse(cls, text: str) -> _Pattern:
         plain = _BRACKETS.sub("?", text)
         before = _BEFORE_VERSION.match(plain)
-        prefix = "" if before is None else before[0].removesuffix("v")
+        prefix = "" if before is None else before[0]
         _, dash, variant = plain.removeprefix(prefix).partition("-")
         suffix, has_pre_releases = dash + variant, asks_for_pre_releases(plain)
         if has_pre_releases:
