@@ -161,8 +161,9 @@ ImagesFrom = Annotated[
     typer.Option(
         "--images-from",
         metavar="FILE",
-        help="Also transfer the images listed in this file, one per line; # starts a comment, "
-        "and - is standard input. Can be repeated.",
+        help="Also transfer the images that this file names: a list with one name a line, a "
+        "Compose file, manifests for Kubernetes, or the output of docker, kubectl or helm. "
+        "- is standard input. Can be repeated.",
         rich_help_panel=IMAGES,
     ),
 ]

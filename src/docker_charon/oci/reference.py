@@ -17,6 +17,9 @@ LONGEST_TAG = 128  # characters
 _TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_TAG - 1}}}")
 _LONGEST_REPOSITORY = 255
 
+OPERATORS = frozenset("<>=!~^")
+"""The characters that a range of versions in the place of a tag begins with; no tag has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:

@@ -30,8 +30,6 @@ _VERSION = re.compile(
 )
 _ASKING = re.compile(rf"(?<![a-z])(?:{_PRE_RELEASE_WORDS}|dev|m|a|b|c)(?![a-z])", re.IGNORECASE)
 _SAME_WORDS = {"a": "alpha", "b": "beta", "c": "rc", "cr": "rc", "m": "milestone"}
-OPERATORS = frozenset("<>=!~^")
-"""The characters that a bound of a range may begin with, and an image's name may not."""
 _LONGEST_NUMBER = 5
 """Digits of a version that is a single number: longer ones are dates, counters and commits."""
 

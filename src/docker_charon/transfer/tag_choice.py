@@ -20,8 +20,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from docker_charon.errors import InvalidReference
+from docker_charon.oci.reference import OPERATORS
 from docker_charon.oci.referrers import is_tag_of_referrers
-from docker_charon.oci.version import OPERATORS, Version, asks_for_pre_releases
+from docker_charon.oci.version import Version, asks_for_pre_releases
 
 _WILDCARD = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
