@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from docker_charon import InvalidReference
+from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.names import (
@@ -83,7 +84,9 @@ def test_a_missing_image_is_looked_for_under_other_names(
         registry.put(present, image(layer(1)))
         references = source_references([wanted], "images", registry.address, secure=False)
         with RegistryClient(registry.address, Access(secure=False)) as client:
-            found = hint_for_missing(client, references[wanted])
+            missing = references[wanted]
+            assert isinstance(missing, Reference)
+            found = hint_for_missing(client, missing)
         assert found == hint.replace("HOST", registry.address)
 
 
@@ -124,7 +127,8 @@ def test_a_full_name_says_which_registry_it_is_from(
 def test_a_full_name_may_have_a_digest() -> None:
     name = f"localhost:5000/app:1@sha256:{'a' * 64}"
     (reference,) = source_references([name], "images", None, secure=True).values()
-    assert (reference.tag, str(reference)) == ("1", name)
+    assert reference == Reference.parse_full(name)
+    assert (Reference.parse_full(name).tag, str(reference)) == ("1", name)
 
 
 def test_different_ways_to_write_a_registry_are_one() -> None:

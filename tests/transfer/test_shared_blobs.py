@@ -12,8 +12,8 @@ import images
 from docker_charon import BlobNotFound, make_payload, serve
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
-from docker_charon.transfer.names import source_references
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.sources import Sources
@@ -129,7 +129,7 @@ def test_a_registry_that_does_not_answer_is_asked_last_for_the_next_blobs(tmp_pa
         )
         with sources:
             resolver = Resolver(sources, Workers(1))
-            references = source_references(names, "images", None, secure=False)
+            references = {name: Reference.parse_full(name) for name in names}
             blobs = SharedBlobs(sources, resolver.images(references))
             for content in shared:
                 digest = Digest(digest_of(content))

@@ -64,7 +64,7 @@ def make_inventory_command(
             target,
             arguments.names_of(images or ()),
             **access,
-            insecure_registries=insecure_registry or (),
+            insecure_registries=arguments.names_of(insecure_registry or ()),
             jobs=jobs,
             progress=not quiet,
         )
