@@ -40,7 +40,7 @@ def test_an_empty_list_is_one_line(listed: str, tmp_path: Path) -> None:
     assert "there is no image to transfer" in charon("make-payload", *options, stdin="# no\n").line
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b'{"a":'])
 def test_a_list_that_cannot_be_read_is_one_line(
     listed: str, tmp_path: Path, content: bytes | None
 ) -> None:

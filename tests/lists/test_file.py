@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from docker_charon.cli.arguments import names_of
+from docker_charon.cli.text_file import text_in
 from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.lists import file as file_module
 from docker_charon.lists.file import read_images
@@ -17,10 +19,10 @@ CORPUS = Path(__file__).parent / "corpus"
 FILES = sorted(path for path in CORPUS.iterdir() if path.suffix != ".expected")
 
 
-def outcome(content: bytes) -> list[str]:
+def outcome(text: str) -> list[str]:
     """Return what was recognised, what was taken (+), and what was passed over (-)."""
     try:
-        images = read_images(content, "FILE")
+        images = read_images(text, "FILE", names_of)
     except DockerCharonError as error:
         check_line(error)
         message, not_json, _ = error.message.partition(" is not valid JSON")
@@ -35,7 +37,7 @@ def outcome(content: bytes) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_exactly_the_names_in_a_file_are_taken(path: Path) -> None:
     expected = Path(f"{path}.expected").read_text("utf-8").splitlines()
-    assert outcome(path.read_bytes()) == expected
+    assert outcome(text_in(str(path), "images")) == expected
 
 
 def test_every_expectation_belongs_to_a_file() -> None:
@@ -45,57 +47,41 @@ def test_every_expectation_belongs_to_a_file() -> None:
 
 
 @pytest.mark.parametrize("line_break", ["\r\n", "\r"])
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_line_breaks_and_encodings_of_windows_change_nothing(
-    line_break: str, encoding: str
-) -> None:
+def test_other_line_breaks_change_nothing(line_break: str) -> None:
     for path in FILES:
-        text = _text_of(path)
-        content = text.replace("\n", line_break).encode(encoding)
-        assert outcome(content) == outcome(text.encode()), path
-
-
-def _text_of(path: Path) -> str:
-    content = path.read_bytes()
-    is_utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = content.decode("utf-16" if is_utf_16 else "utf-8-sig")
-    return text.replace("\r\n", "\n")
+        text = text_in(str(path), "images").replace("\r\n", "\n")
+        assert outcome(text.replace("\n", line_break)) == outcome(text), path
 
 
 def test_the_name_of_the_file_does_not_matter() -> None:
-    content = (CORPUS / "compose-plain.yaml").read_bytes()
-    assert read_images(content, "list.txt") == read_images(content, "pods.json")
+    text = (CORPUS / "compose-plain.yaml").read_text("utf-8")
+    assert read_images(text, "list.txt", names_of) == read_images(text, "pods.json", names_of)
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("text", "line"),
     [
-        (b"\xff\xfe\x00", "it is neither UTF-8 nor UTF-16 text"),
-        (b"caf\xe9:1", "it is neither UTF-8 nor UTF-16 text"),
-        (b'{"image": "a"} {"image": "b"}', "line 1 is not valid JSON"),
-        (b'{"a":' + b"[" * 300 + b"]" * 300 + b"}", "line 1 is not valid JSON"),
-        (b'{"image": "a",\n "b": nothing}', r"line 2 is not valid JSON"),
-        (b'{"image": "a"}\n"b"', "line 2 is not valid JSON"),
+        ('{"image": "a"} {"image": "b"}', 1),
+        ('{"a":' + "[" * 300 + "]" * 300 + "}", 1),
+        ('{"image": "a",\n "b": nothing}', 2),
+        ('{"image": "a"}\n"b"', 2),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(content: bytes, reason: str) -> None:
-    with pytest.raises(DockerCharonError, match=f"cannot read the images from FILE: {reason}"):
-        read_images(content, "FILE")
+def test_text_that_is_not_json_to_its_end_is_refused_with_the_line(text: str, line: int) -> None:
+    with pytest.raises(DockerCharonError, match=f"FILE: line {line} is not valid JSON"):
+        read_images(text, "FILE", names_of)
 
 
-def test_a_file_is_not_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_module, "LARGEST_FILE", 2 * 1024**2)
-    with pytest.raises(DockerCharonError, match="it is larger than 2 MiB"):
-        read_images(b"#" * (2 * 1024**2 + 1), "FILE")
+@pytest.mark.parametrize("text", ["a\n" * 11, "[1,2,3,4,5,6,7,8,9,0]", "x: {" + "a,," * 5 + "}"])
+def test_a_text_with_too_many_values_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_module, "MOST_VALUES", 10)
-    for content in (b"a\n" * 11, b"[1,2,3,4,5,6,7,8,9,0]", b"x: {" + b"a,," * 5 + b"}"):
-        with pytest.raises(DockerCharonError, match="it has more than 10 values"):
-            read_images(content, "FILE")
+    with pytest.raises(DockerCharonError, match="it has more than 10 values"):
+        read_images(text, "FILE", names_of)
 
 
 def test_an_unknown_file_names_its_first_line_and_what_can_be_read() -> None:
     with pytest.raises(InvalidReference) as caught:
-        read_images(b"# a comment\n\nserver:\n  port: 80\n", "settings.yaml")
+        read_images("# a comment\n\nserver:\n  port: 80\n", "settings.yaml", names_of)
     assert "settings.yaml: line 3 ('server:')" in caught.value.message
     assert "Compose files, manifests for Kubernetes" in caught.value.hint
 
@@ -143,9 +129,8 @@ TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=30).map("".joi
 @given(TEXTS)
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_a_list_or_one_clear_error(text: str) -> None:
-    content = text.encode("utf-8", "replace")
     try:
-        images = read_images(content, "FILE")
+        images = read_images(text, "FILE", names_of)
     except DockerCharonError as error:
         check_line(error)
         return
@@ -159,9 +144,9 @@ def test_any_text_is_a_list_or_one_clear_error(text: str) -> None:
 @given(st.data())
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_damaged_file_is_a_list_or_one_clear_error(data: st.DataObject) -> None:
-    content = bytearray(data.draw(st.sampled_from(FILES)).read_bytes())
+    text = text_in(str(data.draw(st.sampled_from(FILES))), "images")
     for _ in range(data.draw(st.integers(1, 4))):
-        position = data.draw(st.integers(0, len(content)))
+        position = data.draw(st.integers(0, len(text)))
         length = data.draw(st.sampled_from([0, 1, 5, 40]))
-        content[position : position + length] = data.draw(PIECES).encode()
-    outcome(bytes(content))
+        text = text[:position] + data.draw(PIECES) + text[position + length :]
+    outcome(text)

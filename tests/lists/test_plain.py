@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from docker_charon.cli.arguments import names_of
 from docker_charon.lists.plain import is_plain, read_plain
 
 
@@ -31,15 +32,15 @@ def test_a_line_of_yaml_or_json_is_not_of_a_plain_list(line: str) -> None:
 
 def test_names_are_separated_by_lines_and_commas() -> None:
     lines = ["a:1, b:2,,c  # d", "# e", "", " f ", "a:1"]
-    assert read_plain(lines) == (["a:1", "b:2", "c", "f", "a:1"], None)
+    assert read_plain(lines, names_of) == (["a:1", "b:2", "c", "f", "a:1"], None)
 
 
 def test_names_with_tags_can_be_separated_by_spaces() -> None:
-    assert read_plain(["a:1  quay.io/b:2 c@sha256:" + "0" * 64])[1] is None
+    assert read_plain(["a:1  quay.io/b:2 c@sha256:" + "0" * 64], names_of)[1] is None
 
 
 def test_the_first_text_that_is_not_one_word_is_told_with_its_line() -> None:
-    names, unread = read_plain(["a:1", "FROM python:3 AS build", "b c"])
+    names, unread = read_plain(["a:1", "FROM python:3 AS build", "b c"], names_of)
     assert names == ["a:1"]
     assert unread is not None
     assert (unread.line, unread.value) == (2, "FROM python:3 AS build")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -35,27 +34,19 @@ class Terminated(SystemExit):
 
 
 def prepare() -> None:
-    """Show messages as lines on standard error, and end in order after SIGTERM and SIGHUP."""
+    """Show warnings as lines on standard error, and end in order after SIGTERM and SIGHUP."""
     for number in _ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _terminate)
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
-    logger = logging.getLogger("docker_charon")
-    if not logger.handlers:
-        logger.addHandler(_MessageHandler())
-    logger.setLevel(logging.WARNING)
 
 
 def show_info_messages() -> None:
-    """Also show INFO messages, but not the reports of transfers: the progress says the same."""
-    logging.getLogger("docker_charon").setLevel(logging.INFO)
-    logging.getLogger("docker_charon.transfer.report_file").setLevel(logging.WARNING)
+    """Show INFO messages as lines on standard error too."""
+    from docker_charon.cli import log  # help does not need it
 
-
-class _MessageHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
+    log.show_information()
 
 
 def _terminate(number: int, _: object) -> NoReturn:
@@ -68,8 +59,12 @@ def _terminate(number: int, _: object) -> NoReturn:
 def exit_on_error() -> Iterator[None]:
     """Turn an error into one line on standard error and an exit status.
 
-    A name or a platform that is not valid comes from the user: it is wrong usage.
+    A name or a platform that is not valid comes from the user: it is wrong usage. Logged warnings
+    are shown as lines too.
     """
+    from docker_charon.cli import log  # help does not need it
+
+    log.show_warnings()
     try:
         yield
     except (DockerCharonError, KeyboardInterrupt, Terminated) as error:

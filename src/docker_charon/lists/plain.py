@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from docker_charon.lists.image_list import PassedOver
 from docker_charon.lists.name import is_exact_name
@@ -20,12 +20,9 @@ def is_plain(lines: Iterable[str]) -> bool:
     )
 
 
-def split_names(text: str) -> list[str]:
-    """Return the names in a text that may contain several names, separated by commas."""
-    return [name for name in map(str.strip, text.split(",")) if name]
-
-
-def read_plain(lines: Iterable[str]) -> tuple[list[str], PassedOver | None]:
+def read_plain(
+    lines: Iterable[str], names_of: Callable[[Iterable[str]], list[str]]
+) -> tuple[list[str], PassedOver | None]:
     """Return the names in these lines, and the first text that cannot be a name, if there is one.
 
     What is one word is returned as it is: whether it is valid is checked where it is used. Names
@@ -33,7 +30,7 @@ def read_plain(lines: Iterable[str]) -> tuple[list[str], PassedOver | None]:
     """
     names: list[str] = []
     for number, line in enumerate(lines, 1):
-        for name in split_names(line.partition("#")[0]):
+        for name in names_of([line.partition("#")[0]]):
             words = name.split()
             if len(words) > 1 and not all(map(is_exact_name, words)):
                 return names, PassedOver(number, name, "it is not one word")
