@@ -12,6 +12,7 @@ import typer
 
 from docker_charon.cli import (
     arguments,
+    image_lists,
     inspection,
     inventory,
     repository_maps,
@@ -189,7 +190,7 @@ def make_payload_command(
         make_payload(
             registry,
             target,
-            [*arguments.names_of(images or ()), *arguments.names_in(lists)],
+            [*arguments.names_of(images or ()), *image_lists.names_in(lists)],
             arguments.names_of(already_transferred or ()),
             **access,
             insecure_registries=arguments.names_of(insecure_registry or ()),
