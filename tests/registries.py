@@ -70,6 +70,40 @@ def docker_registry(
         log.close()
 
 
+class SharedRegistries:
+    """Registries that tests use one after the other, each of which finds them empty.
+
+    They keep nothing in memory, so what has no files is empty. ``folder`` contains their files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._addresses: dict[str, str] = {}
+        self._processes = contextlib.ExitStack()
+
+    def __enter__(self) -> SharedRegistries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._processes.close()
+
+    @contextlib.contextmanager
+    def empty(self, path: Path) -> Iterator[str]:
+        """Yield the ``host:port`` of the registry of this name, with a link to its files there."""
+        root = self._folder / path.name
+        if path.name not in self._addresses:
+            process = docker_registry(root)
+            self._addresses[path.name] = self._processes.enter_context(process)
+        path.symlink_to(root, target_is_directory=True)
+        try:
+            yield self._addresses[path.name]
+        finally:
+            # A client that was killed may have left a request that still writes.
+            with contextlib.suppress(FileNotFoundError):
+                (root / "data").rename(root / "removed")
+            shutil.rmtree(root / "removed", ignore_errors=True)
+
+
 def _wait(
     url: str, process: subprocess.Popen[bytes], log: Path, client: tuple[str, str] | None
 ) -> None:
