@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "transfer": {"oci", "registry", "payload", "deltas"},
     "server": {"oci", "payload", "deltas"},
     "demo": {"oci", "registry", "payload", "deltas", "transfer", "server"},
-    "cli": {"oci", "registry", "payload", "deltas", "transfer", "server", "demo"},
+    "lists": {"oci"},
+    "cli": {"oci", "registry", "payload", "deltas", "transfer", "server", "demo", "lists"},
 }
 TOP = {"errors", "files", "messages", "progress", "workers"}
 """Modules that every package may import; among them, only ``errors`` and ``messages`` are."""

@@ -53,11 +53,14 @@ class FakeRegistry:
     """Has manifests; counts what it is asked."""
 
     registry = "r.example"
-    doubt = None
+    are_several = False
 
     def __init__(self) -> None:
         self.manifests: dict[str, Manifest] = {}
         self.questions = 0
+
+    def locate(self, repository: str) -> tuple[str, str]:
+        return self.registry, repository
 
     def add(self, *manifests: Manifest) -> None:
         self.manifests.update({manifest.digest: manifest for manifest in manifests})

@@ -61,7 +61,11 @@ def test_another_registry_with_a_port_is_refused(name: str) -> None:
         ("team/app:1", "ghcr.io/team/app:1", "HOST has team/app:1"),
         ("library/redis:7", "docker.io/redis:7", "HOST has library/redis:7"),
         ("redis:7", "docker.io/library/redis:7", "HOST has redis:7"),
-        ("other:1", "ghcr.io/team/app:1", "leave out ghcr.io: every image comes from HOST"),
+        (
+            "other:1",
+            "ghcr.io/team/app:1",
+            "leave out ghcr.io, or leave out --registry (registry=None) to read it from there",
+        ),
         ("library/redis:6", "redis:7", ""),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli import arguments, inspection, repository_maps, result, serving, terminal
 from docker_charon.cli.delivery_options import (
     AllowedInputs,
     AlreadyTransferred,
@@ -21,6 +21,15 @@ from docker_charon.cli.delivery_options import (
     Receipts,
     Report,
     SignReceipt,
+)
+from docker_charon.cli.destination_options import (
+    MapFiles,
+    Maps,
+    Mirrors,
+    MirrorsDir,
+    Names,
+    PrintedNames,
+    RepositoryPrefix,
 )
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
@@ -38,16 +47,13 @@ from docker_charon.cli.options import (
     Jobs,
     Keep,
     Key,
-    Names,
     Password,
     PasswordStdin,
     PayloadArgument,
     PayloadFile,
     Platforms,
-    PrintedNames,
     Quiet,
     Registry,
-    RepositoryPrefix,
     RetryFor,
     Sign,
     SkipReferrers,
@@ -57,6 +63,7 @@ from docker_charon.cli.options import (
     VolumeDirs,
     VolumeSize,
 )
+from docker_charon.cli.source_options import InsecureRegistries, Registries, SourceRegistry
 from docker_charon.messages import say
 from docker_charon.oci.host import DOCKER_HUB
 from docker_charon.progress import counted
@@ -99,13 +106,13 @@ def _common(
 @app.command(
     "make-payload",
     cls=Command,
-    short_help="Read images from a registry and write them to a file.",
+    short_help="Read images from registries and write them to a file.",
     epilog="""\
 Examples:
   docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
-  docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -f payload.zip python:3.13-slim quay.io/team/app:2
   docker-charon make-payload -r registry.example.com -f week-7.zip \\
       --ledger site-a.zip --receipt receipt-6.zip my-image:1.8
   docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
@@ -115,7 +122,7 @@ def make_payload_command(
     context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
-    registry: Registry = DOCKER_HUB,
+    registry: SourceRegistry = None,
     file: TargetFile = "-",
     already_transferred: AlreadyTransferred = None,
     already_transferred_payload: AlreadyTransferredPayload = None,
@@ -127,6 +134,7 @@ def make_payload_command(
     sign: Sign = None,
     allowed_signers: AllowedInputs = None,
     insecure: Insecure = False,
+    insecure_registry: InsecureRegistries = None,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
@@ -140,7 +148,7 @@ def make_payload_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Read images from a registry and write a payload: one zip file with all of them.
+    """Read images from registries and write a payload: one zip file with all of them.
 
     The payload is written as PATH.partial and renamed to PATH when it is complete. If the command
     is interrupted, run it again: it checks PATH.partial and fetches only what is missing. To start
@@ -159,6 +167,12 @@ def make_payload_command(
         )
     if receipt and ledger is None:
         raise typer.BadParameter("--receipt corrects a ledger: give its file with --ledger")
+    access = arguments.access_of(context)
+    if registry is None and access["username"] is not None:
+        raise typer.BadParameter(
+            "--username and the password (or DOCKER_CHARON_USERNAME and DOCKER_CHARON_PASSWORD) "
+            "are those of one registry: name it with --registry, or log in with docker login"
+        )
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     arguments.not_the_target(target, lists)
@@ -170,7 +184,8 @@ def make_payload_command(
             target,
             [*arguments.names_of(images or ()), *arguments.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            **arguments.access_of(context),
+            **access,
+            insecure_registries=insecure_registry or (),
             payloads_already_transferred=already_transferred_payload or (),
             ledger=ledger,
             receipts=receipt or (),
@@ -196,7 +211,9 @@ Examples:
   docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r registry.lan -f week-7.zip --receipt receipt-7.zip
-  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
+  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror
+  docker-charon push-payload -r harbor.lan -f payload.zip \\
+      --map quay.io=mirror/quay --map docker.io=mirror/hub --mirrors containerd""",
 )
 def push_payload_command(
     context: typer.Context,
@@ -205,6 +222,10 @@ def push_payload_command(
     file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    repository_map: Maps = None,
+    map_file: MapFiles = None,
+    mirrors: Mirrors = None,
+    mirrors_dir: MirrorsDir = ".",
     skip_referrers: SkipReferrers = False,
     names: PrintedNames = Names.DESTINATION,
     allowed_signers: AllowedSigners = None,
@@ -238,8 +259,14 @@ def push_payload_command(
 
     path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
+        {
+            "the payload": path == "-",
+            "the password": password_stdin,
+            "the repository map": "-" in (map_file or ()),
+        },
+        "use -f PATH",
     )
+    mirror_kinds = arguments.mirror_kinds_of(mirrors or ())
     if receipt and dry_run:
         raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
     if sign and not receipt:
@@ -255,6 +282,9 @@ def push_payload_command(
             Access(**arguments.access_of(context), retry=waiting_for(retry_for)),
             strict=strict,
             repository_prefix=repository_prefix,
+            repository_map=repository_maps.repository_map_of(repository_map or (), map_file or ()),
+            mirrors=mirror_kinds,
+            mirrors_dir=mirrors_dir,
             skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
             receipt=receipt,
@@ -264,11 +294,7 @@ def push_payload_command(
             jobs=jobs,
             progress=not quiet,
         )
-    sys.exit(
-        result.report_push(
-            pushed, with_new_names=bool(repository_prefix) and names is Names.DESTINATION
-        )
-    )
+    sys.exit(result.report_push(pushed, with_new_names=names is Names.DESTINATION))
 
 
 inspection.register(app)
@@ -287,9 +313,10 @@ Examples:
 def make_inventory_command(
     context: typer.Context,
     images: InventoryImages = None,
-    registry: Registry = DOCKER_HUB,
+    registry: Registries = None,
     file: InventoryFile = "-",
     insecure: Insecure = False,
+    insecure_registry: InsecureRegistries = None,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
@@ -300,7 +327,7 @@ def make_inventory_command(
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write an inventory, a small file that lists what a registry has, and print the images in it.
+    """Write an inventory, a small file that lists what registries have, and print the images in it.
 
     Take the inventory to the connected side and give it to make-payload with
     --already-transferred-payload: the payload then leaves out what the registry already has. An
@@ -308,13 +335,20 @@ def make_inventory_command(
     """
     from docker_charon.transfer.inventory import make_inventory
 
+    registries = arguments.names_of(registry or (DOCKER_HUB,))
+    access = arguments.access_of(context)
+    if len(registries) > 1 and access["username"] is not None:
+        raise typer.BadParameter(
+            "--username and the password are those of one registry: log in with docker login"
+        )
     target = arguments.target_of(file)
     with terminal.exit_on_error():
         listed = make_inventory(
-            registry,
+            registries,
             target,
             arguments.names_of(images or ()),
-            **arguments.access_of(context),
+            **access,
+            insecure_registries=insecure_registry or (),
             jobs=jobs,
             progress=not quiet,
         )

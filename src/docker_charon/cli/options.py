@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -152,8 +151,8 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to transfer, without the name of the registry, as separate words or "
-        "separated by commas.",
+        help="The images to transfer, as separate words or separated by commas: relative to "
+        "--registry, or each with its registry in front.",
     ),
 ]
 ImagesFrom = Annotated[
@@ -161,8 +160,9 @@ ImagesFrom = Annotated[
     typer.Option(
         "--images-from",
         metavar="FILE",
-        help="Also transfer the images listed in this file, one per line; # starts a comment, "
-        "and - is standard input. Can be repeated.",
+        help="Also transfer the images that this file names: a list with one name a line, a "
+        "Compose file, manifests for Kubernetes, or the output of docker, kubectl or helm. "
+        "- is standard input. Can be repeated.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -243,40 +243,12 @@ Strict = Annotated[
         rich_help_panel=ALREADY_THERE,
     ),
 ]
-RepositoryPrefix = Annotated[
-    str,
-    typer.Option(
-        "--repository-prefix",
-        metavar="PREFIX",
-        help="Push each image into a repository below this prefix: my-image:1 becomes "
-        "PREFIX/my-image:1.",
-        rich_help_panel=REGISTRY,
-    ),
-]
 SkipReferrers = Annotated[
     bool,
     typer.Option(
         "--skip-referrers",
         help="Leave out the signatures, SBOMs and attestations in the payload.",
         rich_help_panel=IMAGES,
-    ),
-]
-
-
-class Names(str, enum.Enum):
-    """Which names of the images are printed."""
-
-    DESTINATION = "destination"
-    SOURCE = "source"
-
-
-PrintedNames = Annotated[
-    Names,
-    typer.Option(
-        "--names",
-        help="With --repository-prefix: print the names that the images have in this registry, or "
-        "those in the payload.",
-        rich_help_panel=RUN,
     ),
 ]
 AsJSON = Annotated[
@@ -288,8 +260,8 @@ InventoryImages = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to list, without the name of the registry, as separate words or "
-        "separated by commas.  [default: every tag of every repository]",
+        help="The images to list, as separate words or separated by commas; with several "
+        "registries, each with its registry in front.  [default: every tag of every repository]",
     ),
 ]
 InventoryFile = Annotated[

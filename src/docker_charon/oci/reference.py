@@ -84,13 +84,6 @@ class Reference:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"
 
-    def under(self, prefix: str) -> Reference:
-        """Return it with ``prefix/`` before its repository; an empty prefix changes nothing.
-
-        Raises `InvalidReference` if the repository becomes too long.
-        """
-        return Reference(prefixed(prefix, self.repository), self.tag, self.digest)
-
     @property
     def source(self) -> str:
         """The tag or digest to ask a registry for: the digest takes precedence."""
@@ -103,20 +96,31 @@ class Reference:
 
 
 def parse_references(
-    names: Iterable[str], parameter: str, shortened: Callable[[str], str] = str
+    names: Iterable[str],
+    parameter: str,
+    shortened: Callable[[str], str] = str,
+    parse: Callable[[str], Reference] = Reference.parse,
 ) -> dict[str, Reference]:
     """Return the references of ``names`` in their order, without repetitions.
 
-    ``shortened`` returns the part of a name that counts. Raises `InvalidReference` for a name that
-    is not valid, and ``TypeError``, which names ``parameter``, for anything that is not a list of
-    ``str``.
+    ``shortened`` returns the part of a name that counts, and ``parse`` its reference. Raises
+    `InvalidReference` for a name that is not valid, and ``TypeError``, which names ``parameter``,
+    for anything that is not a list of ``str``.
+    """
+    return {name: parse(name) for name in map(shortened, checked_names(names, parameter))}
+
+
+def checked_names(names: Iterable[str], parameter: str) -> list[str]:
+    """Return names as a list; raise ``TypeError``, which names ``parameter``, if they are not.
+
+    A single ``str`` is not a list of names.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
     names = list(names)
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"{parameter} must be a list of str")
-    return {name: Reference.parse(name) for name in map(shortened, names)}
+    return names
 
 
 def checked_prefix(prefix: str) -> str:
@@ -127,11 +131,6 @@ def checked_prefix(prefix: str) -> str:
     if not isinstance(prefix, str):
         raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")
     return check_repository(prefix.removesuffix("/"), prefix) if prefix else prefix
-
-
-def prefixed(prefix: str, repository: str) -> str:
-    """Return ``prefix/repository``; raise `InvalidReference` if that is not valid."""
-    return check_repository(f"{prefix}/{repository}") if prefix else repository
 
 
 def check_repository(repository: str, name: str | None = None) -> str:

@@ -215,9 +215,10 @@ class BlobStream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the connection."""
         if self._response is not None:
             self._response.close()
             self._response = None
@@ -235,11 +236,11 @@ class BlobStream:
             else:
                 size = read_body(self._response, buffer)
         except NETWORK_ERRORS as error:
-            self._close()
+            self.close()
             raise self._session.connection_error(error) from error
         if not size and self._offset < self._blob.size:
             has_length = "Content-Length" in self._response.headers
-            self._close()
+            self.close()
             if has_length:  # it is the right one, so the connection was closed too early
                 raise self._session.connection_error(http.client.IncompleteRead(b""))
             raise DigestMismatch(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import Image, NamedImage, SkippedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
@@ -47,6 +48,8 @@ class PayloadStack:
     If two payloads carry the same tag, the later payload wins. An image that a payload skips,
     because the destination has it already, is served only if no payload carries it. A blob may be
     in any of the payloads; the log names the images whose blobs are missing from all of them.
+    Repositories are served without the registry that a payload has in front of them; the log names
+    two images that then have the same tag.
     """
 
     def __init__(self, payloads: Iterable[Payload]) -> None:
@@ -59,17 +62,20 @@ class PayloadStack:
             for digest in payload.carried:
                 self._blobs[digest] = _CarriedBlob(payload, digest)
             for skipped in payload.skipped:
-                self._keep(skipped.reference, skipped.image)
-                self._keep_referrers(skipped)
+                reference = _served(skipped.reference, payload)
+                self._keep(reference, skipped.image)
+                self._keep_referrers(reference, skipped)
                 if skipped.image is not None or skipped.name not in named:
-                    named[skipped.name] = skipped.reference, skipped.image
+                    named[skipped.name] = reference, skipped.image
         for payload in payloads:
             for carried in payload.images:
-                self._keep(carried.reference, carried.image)
-                self._keep_referrers(carried)
+                reference = _served(carried.reference, payload)
+                self._keep(reference, carried.image)
+                self._keep_referrers(reference, carried)
                 # The later payload comes last: two names may mean the same tag.
                 named.pop(carried.name, None)
-                named[carried.name] = carried.reference, carried.image
+                named[carried.name] = reference, carried.image
+        _warn_of_hidden(named)
         for name, (reference, image) in named.items():
             self._show(name, reference, image)
 
@@ -87,11 +93,11 @@ class PayloadStack:
             self._manifests[manifest.digest] = manifest.content
             self.catalog.add(reference.repository, _stored(manifest))
 
-    def _keep_referrers(self, image: NamedImage | SkippedImage) -> None:
+    def _keep_referrers(self, reference: Reference, image: NamedImage | SkippedImage) -> None:
         """Add the referrers of an image to the catalog, with the tags of those that have one."""
         for referrer in image.referrers:
-            self._keep(image.reference, referrer.image)
-            self.catalog.add(image.reference.repository, _stored(referrer.manifest), referrer.tag)
+            self._keep(reference, referrer.image)
+            self.catalog.add(reference.repository, _stored(referrer.manifest), referrer.tag)
 
     def _show(self, name: str, reference: Reference, image: Image | None) -> None:
         """Add the tag of an image, and log which blobs are missing."""
@@ -113,6 +119,26 @@ class PayloadStack:
                 name,
                 len(missing),
                 missing[0].digest,
+            )
+
+
+def _served(reference: Reference, payload: Payload) -> Reference:
+    """Return a reference without the registry in front of its repository."""
+    _, repository = split_registry(reference.repository, payload.registries)
+    return replace(reference, repository=repository)
+
+
+def _warn_of_hidden(named: dict[str, tuple[Reference, Image | None]]) -> None:
+    """Log the images that are not served because a later one of another name has their tag.
+
+    Two names of one registry cannot have the same tag and different images.
+    """
+    shown: dict[tuple[str, str], str] = {}
+    for name, (reference, image) in reversed(named.items()):
+        owner = shown.setdefault((reference.repository, reference.target), name)
+        if image is not None and image != named[owner][1]:
+            _log.warning(
+                "%s is not served: %s is another image for the same tag, %s", name, owner, reference
             )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from docker_charon.errors import DockerCharonError
-from docker_charon.oci.host import host_in_front, is_docker_hub
-from docker_charon.oci.reference import Reference, parse_references
+from docker_charon.errors import DockerCharonError, InvalidReference
+from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
+from docker_charon.oci.reference import Reference, checked_names, parse_references
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.http import check_host
 
@@ -16,17 +16,71 @@ _OFFICIAL = "library/"
 
 
 def source_references(
-    names: Iterable[str], parameter: str, registry: str, *, secure: bool
+    names: Iterable[str], parameter: str, registry: str | None, *, secure: bool
 ) -> dict[str, Reference]:
     """Return the references of ``names`` in their order, without repetitions.
 
     A name may begin with ``registry``, which is then no part of it; ``secure`` says what its
-    default port is. Raises as `parse_references` and `check_host` do.
+    default port is. Without a ``registry``, each name says which one it is from, by Docker's rule,
+    and keeps that in front; only Docker Hub's is left out. Raises as `parse_references` and
+    `check_host` do.
     """
+    if registry is None:
+        references = parse_references(names, parameter, _without_docker_hub, Reference.parse_full)
+        for host in hosts_of(references) - {""}:
+            check_host(host)
+        return references
     check_host(registry)
     return parse_references(
         names, parameter, lambda name: _without_registry(name, registry, secure=secure)
     )
+
+
+def checked_hosts(hosts: Iterable[str], parameter: str) -> frozenset[str]:
+    """Return names of registries in lower case; raises as `parse_references` and `check_host`."""
+    hosts = checked_names(hosts, parameter)
+    for host in hosts:
+        check_host(host)
+    return frozenset(host.lower() for host in hosts)
+
+
+def hosts_of(references: Mapping[str, Reference]) -> frozenset[str]:
+    """Return the registries in front of full names, ``""`` for Docker Hub."""
+    return frozenset(host_in_front(reference.repository) for reference in references.values())
+
+
+@dataclass(frozen=True, slots=True)
+class NameGroup:
+    """Repositories that have one of ``registries`` in front, or none; ``where`` they are named."""
+
+    where: str
+    repositories: Collection[str]
+    registries: Collection[str]
+
+
+def united_registries(groups: Sequence[NameGroup]) -> frozenset[str]:
+    """Return the registries of several groups of names that are going to be used together.
+
+    Raises `InvalidReference` if the name of a repository in one group begins with the name of a
+    registry in another: nobody could tell what it means.
+    """
+    registries = frozenset(host for group in groups for host in group.registries)
+    for group in groups:
+        others = registries.difference(group.registries)
+        for repository in sorted(group.repositories):
+            host, _ = split_registry(repository, others)
+            if host:
+                raise InvalidReference(
+                    f"{repository} in {group.where} is a repository of one registry, but "
+                    f"{host} is a registry in {_where(host, groups)}",
+                    hint="name the images as they were named before: with --registry "
+                    "(registry=) if they were relative to it, and with full names if not",
+                )
+    return registries
+
+
+def _where(host: str, groups: Iterable[NameGroup]) -> str:
+    return next(group.where for group in groups if host in group.registries)
 
 
 def hint_for_missing(client: RegistryClient, reference: Reference) -> str:
@@ -43,7 +97,9 @@ def hint_for_missing(client: RegistryClient, reference: Reference) -> str:
         if is_present:
             return f"{client.registry} has {meant}"
     host = host_in_front(reference.repository)
-    return f"leave out {host}: every image comes from {client.registry}" if host else ""
+    if not host:
+        return ""
+    return f"leave out {host}, or leave out --registry (registry=None) to read it from there"
 
 
 def _other_names(repository: str, registry: str) -> Iterator[str]:
@@ -58,6 +114,18 @@ def _other_names(repository: str, registry: str) -> Iterator[str]:
             yield f"{_OFFICIAL}{name}"
         elif name.startswith(_OFFICIAL):
             yield name.removeprefix(_OFFICIAL)
+
+
+def _without_docker_hub(name: str) -> str:
+    """Return a full name, without its registry if that is Docker Hub."""
+    if not is_docker_hub(host_in_front(name)):
+        return name
+    rest = name.partition("/")[2]
+    if host_in_front(rest):
+        raise InvalidReference(
+            f"{name} names two registries", hint="leave out the one that it is not from"
+        )
+    return rest
 
 
 def _without_registry(name: str, registry: str, *, secure: bool) -> str:

@@ -16,13 +16,14 @@ from docker_charon.errors import (
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
-from docker_charon.oci.reference import prefixed
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
 from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
+from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
+from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
 _QUESTIONS = 2000
@@ -34,8 +35,8 @@ _MOST_HOMES = 20
 """Other repositories that are asked for one blob."""
 
 _HINT = (
-    "push the earlier payload first, under the same --repository-prefix, or make this payload "
-    "again from an inventory of that registry (make-inventory)"
+    "push the earlier payload first, with the same --repository-prefix and --map, or make this "
+    "payload again from an inventory of that registry (make-inventory)"
 )
 
 
@@ -45,7 +46,9 @@ class PresentBlobs:
     ``most`` is the number of questions that `ask` takes at once.
     """
 
-    def __init__(self, client: RegistryClient, workers: Workers, most: int | None = None) -> None:
+    def __init__(
+        self, client: RegistryClient | Sources, workers: Workers, most: int | None = None
+    ) -> None:
         self._client = client
         self._workers = workers
         self._most = most
@@ -87,14 +90,18 @@ class PresentBlobs:
 
 
 class Survey:
-    """What a registry has of a payload. ``prefix`` stands before the repositories of the images."""
+    """What a registry has of a payload, whose repositories are at ``destinations`` there."""
 
     def __init__(
-        self, client: RegistryClient, payload: Payload, prefix: str, workers: Workers
+        self,
+        client: RegistryClient,
+        payload: Payload,
+        destinations: Destinations,
+        workers: Workers,
     ) -> None:
         self._client = client
         self._payload = payload
-        self._prefix = prefix
+        self._destinations = destinations
         self._workers = workers
         manifests = {
             manifest.digest: manifest
@@ -171,9 +178,9 @@ class Survey:
     def _other_repository(self, blob: Descriptor, most: int) -> str | None:
         """Return a repository that has the blob, of the first ``most`` that the payload names."""
         named = self._payload.at_destination.get(blob.digest, ())[:most]
-        # An inventory has the registry's own names, which contain the prefix already.
-        with_prefix = (prefixed(self._prefix, repository) for repository in named)
-        for repository in itertools.islice(dict.fromkeys((*with_prefix, *named)), most):
+        candidates = [self._destinations.candidates(repository) for repository in named]
+        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
+        for repository in itertools.islice(in_turn, most):
             if self._present.has(RepositoryBlob(repository, blob)):
                 return repository
         return None

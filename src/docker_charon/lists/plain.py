@@ -1,0 +1,41 @@
+"""A plain list: one name a line, or several separated by commas; ``#`` starts a comment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from docker_charon.lists.image_list import PassedOver
+from docker_charon.lists.name import is_exact_name
+
+# What no line of a plain list has, and some line of each YAML text does.
+_YAML = re.compile(r"""-\s|---|\{\{|["']?[A-Za-z0-9_./ -]*["']?:(?:\s|$)""")
+
+
+def is_plain(lines: Iterable[str]) -> bool:
+    """Return whether no line is like one of YAML or JSON."""
+    texts = (line.strip() for line in lines)
+    return not any(
+        text[:1] in ("{", "[") or text == "-" or _YAML.match(text) for text in texts if text
+    )
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names in a text that may contain several names, separated by commas."""
+    return [name for name in map(str.strip, text.split(",")) if name]
+
+
+def read_plain(lines: Iterable[str]) -> tuple[list[str], PassedOver | None]:
+    """Return the names in these lines, and the first text that cannot be a name, if there is one.
+
+    What is one word is returned as it is: whether it is valid is checked where it is used. Names
+    with tags or digests can also be separated by spaces, as in the output of kubectl.
+    """
+    names: list[str] = []
+    for number, line in enumerate(lines, 1):
+        for name in split_names(line.partition("#")[0]):
+            words = name.split()
+            if len(words) > 1 and not all(map(is_exact_name, words)):
+                return names, PassedOver(number, name, "it is not one word")
+            names += words
+    return names, None
