@@ -20,7 +20,6 @@ from docker_charon.registry import access, credentials
 from docker_charon.registry.retry import ONCE, RetryPolicy
 from docker_charon.server import server
 from registries import SharedRegistries
-from repetition import repeated
 
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -86,7 +85,7 @@ def require_registry() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of modules with ``WITH_BOTH_REGISTRIES`` with docker-registry and our own.
 
-    Where docker-registry is installed, the runs with our own are slow tests.
+    Where docker-registry is installed, the runs with our own are marked ``embedded``.
     """
     both = getattr(metafunc.module, "WITH_BOTH_REGISTRIES", False)
     if (
@@ -94,8 +93,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         and "kind" in metafunc.fixturenames
         and "only_docker_registry" not in metafunc.fixturenames
     ):
-        always = 1 if registries.is_installed() else 2
-        kinds = repeated(["docker-registry", "embedded"], always=always)
+        marks = [pytest.mark.embedded] if registries.is_installed() else []
+        kinds = ["docker-registry", pytest.param("embedded", marks=marks)]
         metafunc.parametrize("kind", kinds, indirect=True)
 
 

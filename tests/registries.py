@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,8 +79,8 @@ class SharedRegistries:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._addresses: dict[str, str] = {}
         self._processes = contextlib.ExitStack()
+        self._idle: list[tuple[Path, str]] = []
 
     def __enter__(self) -> SharedRegistries:
         return self
@@ -89,19 +90,20 @@ class SharedRegistries:
 
     @contextlib.contextmanager
     def empty(self, path: Path) -> Iterator[str]:
-        """Yield the ``host:port`` of the registry of this name, with a link to its files there."""
-        root = self._folder / path.name
-        if path.name not in self._addresses:
-            process = docker_registry(root)
-            self._addresses[path.name] = self._processes.enter_context(process)
+        """Yield the ``host:port`` of an empty registry; ``path`` becomes a link to its files."""
+        if not self._idle:
+            new = Path(tempfile.mkdtemp(dir=self._folder))
+            self._idle.append((new, self._processes.enter_context(docker_registry(new))))
+        root, address = self._idle.pop()
         path.symlink_to(root, target_is_directory=True)
         try:
-            yield self._addresses[path.name]
+            yield address
         finally:
             # A client that was killed may have left a request that still writes.
             with contextlib.suppress(FileNotFoundError):
                 (root / "data").rename(root / "removed")
             shutil.rmtree(root / "removed", ignore_errors=True)
+            self._idle.append((root, address))
 
 
 def _wait(
