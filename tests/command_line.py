@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from unittest import mock
 
-from docker_charon.cli import commands
+from docker_charon.cli import program
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def charon(*arguments: object, stdin: str | bytes = "") -> Done:
         mock.patch("signal.signal"),  # the signal handlers of the tests stay in place
     ):
         try:
-            commands.main()
+            program.main()
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 0
