@@ -35,7 +35,8 @@ InsecureRegistries = Annotated[
     typer.Option(
         "--insecure-registry",
         metavar="HOST",
-        help="Use plain HTTP for this registry only. Can be repeated.",
+        help="Use plain HTTP for this registry only. Can be repeated, or be a list separated by "
+        "commas.",
         rich_help_panel=REGISTRY,
     ),
 ]

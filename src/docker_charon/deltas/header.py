@@ -106,7 +106,11 @@ def read_header(file: IO[bytes]) -> DeltaHeader:
     new, *bases = (
         DeltaLayer(f"sha256:{digest.hex()}", *sizes) for digest, *sizes in _LAYER.iter_unpack(data)
     )
-    if not 1 <= count <= MOST_BASES or any(map(_is_impossible, (new, *bases))):
+    if (
+        not 1 <= count <= MOST_BASES
+        or len({base.digest for base in bases}) < count
+        or any(map(_is_impossible, (new, *bases)))
+    ):
         raise damaged("its header has impossible values")
     return DeltaHeader(new, tuple(bases))
 

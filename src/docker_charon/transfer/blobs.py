@@ -123,12 +123,10 @@ class BlobSender:
     def _is_mounted(self, mount: Mount) -> bool:
         """Mount a blob; ``False`` if the registry refuses, or does not have it afterwards."""
         target = mount.target
-        return self._client.mount_blob(
-            target.repository, target.digest, source=mount.source
-        ) and self._client.blob_state(target.repository, target.blob, to_push=True) not in (
-            BlobState.ABSENT,
-            BlobState.DAMAGED,
-        )
+        if not self._client.mount_blob(target.repository, target.digest, source=mount.source):
+            return False
+        state = self._client.blob_state(target.repository, target.blob, to_push=True)
+        return not state.needs_upload
 
     def _upload(self, target: RepositoryBlob) -> None:
         with self._rebuilding.body(target.blob) as body:

@@ -32,7 +32,9 @@ from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
+from docker_charon.transfer.chosen_tags import ChosenTags, checked_newest
 from docker_charon.transfer.ledger import LedgerFile, names_in, open_ledger
+from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.names import (
     NameGroup,
     checked_hosts,
@@ -46,6 +48,7 @@ from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.sources import Sources
+from docker_charon.transfer.tag_choice import ImageChoice
 from docker_charon.workers import Workers
 
 _PayloadFile = str | os.PathLike[str] | IO[bytes]
@@ -64,6 +67,7 @@ def make_payload(
     ledger: str | os.PathLike[str] | None = None,
     receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
+    newest: int | None = None,
     include_referrers: bool = False,
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
@@ -74,6 +78,7 @@ def make_payload(
     insecure_registries: Iterable[str] = (),
     retry_for: float = 300,
     report: str | os.PathLike[str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -89,7 +94,11 @@ def make_payload(
             open and does not need to seek. A path gets the whole payload or stays unchanged. An
             interrupted call leaves what it fetched in ``PATH.partial``, and the next call uses it.
         docker_images_to_transfer: The images: ``repository[:tag][@digest]``. The name of
-            ``registry`` may stand before it, and is left out in the payload.
+            ``registry`` may stand before it, and is left out in the payload. The tag may also be a
+            choice of tags: a pattern (``my-image:1.8.*``) or a range of versions
+            (``my-image:>=1.8,<2``, ``~1.8``, ``^1.8``), which becomes the tags that the registry
+            has now. A range takes no pre-releases and no variants such as ``-alpine``, unless its
+            bounds have them (``>=1.8-rc1``, ``>=1.8-alpine``).
         docker_images_already_transferred: Images that the air-gapped registry has. Blobs that they
             share with the other images are left out. An image in both lists is not carried, but
             the push checks that it is there. Their tags are looked up in the registry now.
@@ -110,6 +119,9 @@ def make_payload(
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
             every platform.
+        newest: Of each choice of tags among the images to transfer, carry only this many of the
+            highest versions. Pre-releases, variants and other tags count only if the pattern
+            spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
         include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
             images.
         volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
@@ -130,6 +142,9 @@ def make_payload(
             wait. With 0, it is tried again a few times within seconds only.
         report: The path of a JSON file to write about what happened, also after a failure: images,
             digests, bytes, seconds. The same is logged at level ``INFO``.
+        lock: The path of a list to write when the payload is complete: the full names of the
+            images with the digests that they have at the source, one on a line. A payload of this
+            list has the same images, even if tags have moved since.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -163,6 +178,7 @@ def make_payload(
     )
     if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
+    newest = checked_newest(newest, to_transfer)
     default = DOCKER_HUB if registry is None else registry
     hosts = frozenset({""})
     if registry is None:
@@ -174,6 +190,7 @@ def make_payload(
     returned_receipts = _file_list(receipts, "receipts")
     inputs = [*earlier_payloads, *returned_receipts, ledger, sign, cacert]
     _refuse_own_inputs(zip_file, checked_volume_size, inputs)
+    lock_file = None if lock is None else Lock(lock, [zip_file, report, *inputs])
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
@@ -209,8 +226,9 @@ def make_payload(
             Sources(default, access, jobs, hosts=hosts, known=registries, insecure=insecure)
         )
         resolver = Resolver(sources, workers, chosen_platforms)
-        images = resolver.images(to_transfer)
-        skipped = resolver.images(already_transferred, skip_missing_platforms=True)
+        tags = ChosenTags(sources, resolver, workers)
+        images = resolver.images(tags.references(to_transfer, newest))
+        skipped = resolver.images(tags.references(already_transferred), skip_missing_platforms=True)
         resolver.check()
         if include_referrers:
             images = resolver.with_referrers(images)
@@ -227,6 +245,12 @@ def make_payload(
         if dry_run:
             log_make(contents, payload_size(entries), checked_volume_size)
             return
+        locked = lock_content(
+            {image.reference: resolver.source_digest(image.reference) for image in images},
+            Origin(registry, is_secure, registries),
+            chosen_platforms,
+            include_referrers=include_referrers,
+        )
 
         shared_blobs = SharedBlobs(sources, contents.images, absent)
         sizes = {blob.digest: blob.size for blob in contents.blobs}
@@ -242,6 +266,8 @@ def make_payload(
             )
             if site is not None:
                 site.replace(ledger_entries)
+            if lock_file is not None:
+                lock_file.write(locked)
             shown_progress.sum_up(make_summary(contents))
 
 
@@ -315,22 +341,24 @@ def _delivered_blobs(
 ) -> dict[Digest, dict[str, None]]:
     """Return the blobs that the ledger and earlier payloads list, each with its repositories.
 
-    The names in the payloads are added to ``named``.
+    The names in the payloads are added to ``named``, except for those in an inventory.
     """
     repositories: dict[Digest, dict[str, None]] = {}
     if site is not None:
         repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
     for file in payloads:
         with open_payload(file, allowed_signers=allowed_signers) as payload:
-            named.append(names_in(payload, str(getattr(file, "name", file))))
+            # A destination's own names may begin with a registry: a push tries both meanings.
+            if payload.registries or not payload.carries_nothing:
+                named.append(names_in(payload, str(getattr(file, "name", file))))
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories
 
 
-def _named_images(hosts: Collection[str], references: Iterable[Reference]) -> NameGroup:
+def _named_images(hosts: Collection[str], wanted: Iterable[Reference | ImageChoice]) -> NameGroup:
     """Return the repositories of the images that the user names, and their registries."""
-    repositories = {reference.repository for reference in references}
+    repositories = {image.repository for image in wanted}
     return NameGroup("the list of images", repositories, frozenset(hosts) - {""})
 
 

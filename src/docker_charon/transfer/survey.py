@@ -43,6 +43,7 @@ _HINT = (
 class PresentBlobs:
     """What the repositories of a registry have of blobs; the registry is asked once for each.
 
+    Once it has said that it does not have a repository, it is asked for no other blob there.
     ``most`` is the number of questions that `ask` takes at once.
     """
 
@@ -53,13 +54,17 @@ class PresentBlobs:
         self._workers = workers
         self._most = most
         self._states: dict[RepositoryBlob, BlobState] = {}
+        self._no_repositories: set[str] = set()
 
     def state(self, needed: RepositoryBlob, *, to_push: bool = False) -> BlobState:
         """Return what a repository has of a blob; ``to_push`` as in `blob_state`."""
+        if needed.repository in self._no_repositories:
+            self._states.setdefault(needed, BlobState.NO_REPOSITORY)
         if needed not in self._states:
-            self._states[needed] = self._client.blob_state(
-                needed.repository, needed.blob, to_push=to_push
-            )
+            state = self._client.blob_state(needed.repository, needed.blob, to_push=to_push)
+            if state is BlobState.NO_REPOSITORY:
+                self._no_repositories.add(needed.repository)
+            self._states[needed] = state
         return self._states[needed]
 
     def has(self, needed: RepositoryBlob) -> bool:
@@ -72,10 +77,17 @@ class PresentBlobs:
         return None if state is BlobState.UNKNOWN else state is BlobState.PRESENT
 
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
-        """Ask for several blobs at the same time, so that `has` knows the answers."""
+        """Ask for several blobs at the same time, so that `has` knows the answers.
+
+        The first blob of each repository goes before all others, for the answer may be that there
+        is no such repository.
+        """
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
         self._check(unknown)
-        self._workers.map(lambda needed: self.state(needed, to_push=to_push), unknown)
+        first = {needed.repository: needed for needed in reversed(unknown)}.values()
+        others = [needed for needed in unknown if needed not in set(first)]
+        for questions in (first, others):
+            self._workers.map(lambda needed: self.state(needed, to_push=to_push), questions)
 
     def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
         """Refuse a payload that shares its blobs among so many names that nothing would end."""
