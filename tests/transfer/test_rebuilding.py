@@ -412,6 +412,18 @@ def test_a_receipt_of_a_rebuilt_layer_says_that_it_has_arrived(
     assert [image["state"] for image in report["images"]] == ["new"]
 
 
+def test_the_next_payload_counts_on_a_layer_that_came_as_a_delta_and_on_its_base(
+    source: str, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        images.put(source, f"app:{number}", release(number))
+    payload = tmp_path / "p.zip"
+    earlier = [io.BytesIO(update(2))]
+    wanted = ["app:1", "app:2"]
+    make_payload(source, payload, wanted, secure=False, payloads_already_transferred=earlier)
+    assert not {digest_of(V1), digest_of(V2)} & carried(payload).keys()
+
+
 @pytest.mark.parametrize("form", ["directory", "volumes", "one medium after another"])
 def test_a_payload_in_another_form_is_rebuilt_from_too(
     destination: str, tmp_path: Path, form: str
