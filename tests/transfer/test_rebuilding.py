@@ -34,6 +34,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.layer_delta import delta_path
 from images import digest_of, image, layer
+from odd_registry import Answer, Call, OddRegistry
 from payloads import carried, changed, described, payload_of
 from volumes import Drive, cut
 
@@ -309,6 +310,40 @@ def test_a_refused_mount_of_a_rebuilt_layer_becomes_an_upload(
     push(destination, payload_with_deltas(wanted, {V2: [V1]}, {"app:1": release(1)}), strict=True)
     for name in wanted:
         assert images.read(destination, name) == release(2).contents()
+
+
+def test_a_base_about_which_there_is_no_answer_is_fetched_all_the_same() -> None:
+    def silent(call: Call) -> Answer | None:
+        is_question = call.method == "HEAD" or "Range" in call.headers
+        return Answer(500) if is_question and call.reference == digest_of(V1) else None
+
+    with OddRegistry(silent) as registry:
+        images.put(registry.address, "app:1", release(1))
+        assert push(registry.address, update(2), strict=True) == ["app:2"]
+        assert "app:2" in registry.names
+
+
+@pytest.mark.parametrize("others", [(), ("other:1",)])
+def test_a_layer_that_is_only_said_to_be_there_is_rebuilt_when_the_manifest_is_refused(
+    others: tuple[str, ...],
+) -> None:
+    """The temporary files are prepared only then, if nothing else had to be rebuilt."""
+    last = len(V2) - 1
+    present = Answer(206, b"x", {"Content-Range": f"bytes {last}-{last}/{len(V2)}"})
+
+    with OddRegistry() as registry:
+
+        def forgetful(call: Call) -> Answer | None:
+            is_read = call.method == "GET" and call.reference == digest_of(V2)
+            return present if is_read and ("app", call.reference) not in registry.blobs else None
+
+        registry.rules.append(forgetful)
+        images.put(registry.address, "app:1", release(1))
+        wanted = {"app:2": release(2), **{name: image(version(3)) for name in others}}
+        deltas = {V2: [V1], **({version(3): [V1]} if others else {})}
+        payload = payload_with_deltas(wanted, deltas, {"app:1": release(1)})
+        assert push(registry.address, payload, strict=True) == [*wanted]
+        assert registry.names == {"app:1", *wanted}
 
 
 def circle(document: Any) -> None:
