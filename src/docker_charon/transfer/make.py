@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import IO
 
+from docker_charon.deltas.extra import require_extra
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import DOCKER_HUB
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import Entry, blob_path, payload_entries
+from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
 from docker_charon.payload.layer_delta import delta_path
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.signature import sign as sign_text
@@ -34,6 +35,7 @@ from docker_charon.transfer.input_files import (
     file_list,
     refuse_own_inputs,
 )
+from docker_charon.transfer.layer_deltas import Destination, with_layer_deltas
 from docker_charon.transfer.ledger import LedgerFile, names_in, open_ledger
 from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.names import (
@@ -43,7 +45,7 @@ from docker_charon.transfer.names import (
     source_references,
     united_registries,
 )
-from docker_charon.transfer.plan import RepositoryBlob, plan_make
+from docker_charon.transfer.plan import RepositoryBlob, blobs_at_destination, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
@@ -68,6 +70,7 @@ def make_payload(
     platforms: Iterable[str] | None = None,
     newest: int | None = None,
     include_referrers: bool = False,
+    layer_deltas: bool = False,
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
     allowed_signers: str | os.PathLike[str] | None = None,
@@ -123,6 +126,12 @@ def make_payload(
             spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
         include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
             images.
+        layer_deltas: Carry layers as their difference to older layers that the air-gapped registry
+            has, where this saves at least a fifth of their size; they are rebuilt byte for byte by
+            the push. Up to three older layers are fetched for each new one, from earlier payloads
+            or ``registry``. This takes time, 300 MB of memory for each of at most ``jobs``
+            processes, temporary files in ``PATH.partial.deltas``, and the packages of
+            ``docker-charon[deltas]`` on both sides.
         volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
             the list ``PATH.volumes.json``: a number of bytes, or text as ``"4G"``, ``"4.7GB"`` or
             ``"700MiB"``. 4 GiB is one byte less, which FAT32 can hold.
@@ -144,7 +153,7 @@ def make_payload(
         lock: The path of a list to write when the payload is complete: the full names of the
             images with the digests that they have at the source, one on a line. A payload of this
             list has the same images, even if tags have moved since.
-        dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
+        dry_run: Only log what would be carried, at level ``INFO``. No layer is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
         progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
@@ -161,6 +170,8 @@ def make_payload(
             or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
+    if layer_deltas:
+        require_extra()
     insecure = checked_hosts(insecure_registries, "insecure_registries")
     if registry is None and (username is not None or password is not None):
         raise AuthenticationError(
@@ -234,13 +245,29 @@ def make_payload(
         absent = _absent_layers(sources, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent, registries)
         shared_blobs = SharedBlobs(sources, contents.images, absent)
+        local: Mapping[str, LocalBlob] = {}
+        if layer_deltas:
+            destination = Destination(
+                blobs_at_destination(skipped, delivered, absent),
+                skipped,
+                earlier_payloads,
+                None if site is None else site.ledger,
+                allowed_signers,
+                registries,
+            )
+            making_deltas = with_layer_deltas(
+                *(zip_file, contents, destination, shared_blobs.open, workers),
+                dry_run=dry_run,
+                progress=progress,
+            )
+            contents, local = stack.enter_context(making_deltas)
         log_choices(contents, chosen_platforms)
         signer = None if sign is None else partial(sign_text, key=sign)
         ledger_entries: list[Entry] = []
         if site is not None:
             ledger_entries = site.entries_after(contents, None if dry_run else signer)
             contents = replace(contents, delivery=site.ledger.next_delivery(contents))
-        entries = list(payload_entries(contents, signer))
+        entries = list(payload_entries(contents, signer, local))
         made.made(contents, payload_size(entries))
         if dry_run:
             log_make(contents, payload_size(entries), checked_volume_size)
