@@ -62,6 +62,7 @@ class Bench:
         self._updates = updates
         self._layers = folder / "layers"
         self._layers.mkdir(parents=True, exist_ok=True)
+        self._known: dict[tuple[Path, Path], tuple[int, str, str, str]] = {}
 
     def update(self, name: str) -> Update | None:
         """Return an update, or nothing if what it is made of is not installed."""
@@ -149,6 +150,8 @@ class Bench:
 
     def _delta(self, old: Path, new: Path) -> tuple[int, str, str, str]:
         """Make and apply a delta; return its bytes, both seconds, and the most memory."""
+        if (old, new) in self._known:
+            return self._known[old, new]
         delta, target = self._folder / "delta", self._folder / "target"
         made = Running("make", new, old, delta).took()
         applied = Running("apply", delta, old, target).took()
@@ -158,7 +161,9 @@ class Bench:
         delta.unlink()
         target.unlink()
         peak = max(made.peak, applied.peak)
-        return size, f"{made.cpu:.1f} s", f"{applied.cpu:.1f} s", f"{peak / 1e6:.0f} MB"
+        seconds = f"{made.cpu:.1f} s", f"{applied.cpu:.1f} s"
+        self._known[old, new] = size, *seconds, f"{peak / 1e6:.0f} MB"
+        return self._known[old, new]
 
     def _row(self, old: Path, new: Path) -> list[str]:
         print(f"  {new.name}", file=sys.stderr, flush=True)

@@ -77,8 +77,8 @@ def test_a_layer_of_several_parts_that_were_compressed_side_by_side_comes_back(
 
 @pytest.mark.slow
 def test_a_layer_that_podman_builds_comes_back(tmp_path: Path) -> None:
-    old = built_layer(tmp_path / "old", sources())
-    new = built_layer(tmp_path / "new", changed_sources())
+    old = built_layer(sources())
+    new = built_layer(changed_sources())
     delta, rebuilt = delivered(tmp_path, new, [old])
     assert rebuilt == new
     assert delta
