@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,27 @@ from docker_charon.transfer.plan import plan_make
 from images import TestImage, digest_of
 
 
-def named(name: str, wanted: TestImage) -> NamedImage:
+def named(name: str, wanted: TestImage, registries: Collection[str] = ()) -> NamedImage:
     """Return a test image as the flows see it."""
     contents = wanted.contents()
     graph = Image.collect(
         Manifest.parse(wanted.manifest), lambda child: Manifest.of(child, contents[child.digest])
     )
-    return NamedImage(name, Reference.parse(name), graph)
+    return NamedImage(name, Reference.parse_named(name, registries), graph)
 
 
 def payload_of(
     wanted: Mapping[str, TestImage],
     already: Mapping[str, TestImage] | None = None,
     sign: Callable[[bytes], bytes] | None = None,
+    registries: Collection[str] = (),
 ) -> bytes:
-    """Make a payload as `make_payload` does, out of memory."""
+    """Make a payload as `make_payload` does, out of memory; names may have ``registries``."""
     contents = plan_make(
-        [named(name, image) for name, image in wanted.items()],
-        [named(name, image) for name, image in (already or {}).items()],
+        [named(name, image, registries) for name, image in wanted.items()],
+        [named(name, image, registries) for name, image in (already or {}).items()],
     )
+    contents = replace(contents, registries=frozenset(registries))
     blobs = {key: value for image in wanted.values() for key, value in image.contents().items()}
 
     @contextmanager

@@ -25,10 +25,12 @@ A caller sees no other exceptions, except ``TypeError`` for arguments of a wrong
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
 from docker_charon.messages import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 class DockerCharonError(Exception):

@@ -8,9 +8,12 @@ Everything is cleaned here before it is shown.
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from typing import Any
 
 
 def one_line(text: str) -> str:
@@ -24,6 +27,8 @@ def one_line(text: str) -> str:
 
 def get_logger(name: str) -> logging.Logger:
     """Return the logger of a module; the arguments of its messages are cleaned."""
+    import logging  # errors and help do not need it
+
     logger = logging.getLogger(name)
     logger.addFilter(_clean)
     return logger

@@ -150,3 +150,31 @@ def test_a_name_with_more_than_a_repository_is_not_a_repository(repository: str)
 def test_a_bad_repository_is_reported_by_the_name_that_it_came_in() -> None:
     with pytest.raises(InvalidReference, match="'UP:1@x'"):
         check_repository("UP", "UP:1@x")
+
+
+@pytest.mark.parametrize(
+    ("name", "repository", "rest"),
+    [
+        ("quay.io/team/app:1", "quay.io/team/app", ":1"),
+        ("QUAY.io/team/app:1", "quay.io/team/app", ":1"),
+        ("localhost/app", "localhost/app", ":latest"),
+        ("localhost:5000/app:2", "localhost:5000/app", ":2"),
+        ("[::1]:5000/app:2", "[::1]:5000/app", ":2"),
+        ("python:3.13", "python", ":3.13"),
+        ("team/app:1", "team/app", ":1"),
+        ("docker.io/library/python:3.13", "library/python", ":3.13"),
+        ("index.docker.io/team/app:1", "team/app", ":1"),
+    ],
+)
+def test_a_full_name_says_which_registry_it_is_from(name: str, repository: str, rest: str) -> None:
+    reference = Reference.parse_full(name)
+    assert str(reference) == repository + rest
+    assert reference.repository == repository
+
+
+def test_only_a_named_registry_may_stand_in_front_of_a_name() -> None:
+    named = Reference.parse_named("localhost:5000/app:2", {"localhost:5000"})
+    assert named.repository == "localhost:5000/app"
+    with pytest.raises(InvalidReference):
+        Reference.parse_named("localhost:5001/app:2", {"localhost:5000"})
+    assert Reference.parse_named("quay.io/app:2", set()).repository == "quay.io/app"

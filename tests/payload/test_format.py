@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from docker_charon.payload.format import (
     parse_index,
     payload_entries,
 )
+from docker_charon.payload.layer_delta import Base, LayerDelta
 from docker_charon.transfer.plan import plan_make
 from images import TestImage, artifact, image, index, layer
 from payloads import named
@@ -168,6 +170,10 @@ def ours(**members: object) -> dict[str, object]:
     return {"format_version": 1, "manifests_paths": {}, "blobs_paths": {}, **members}
 
 
+def base_of(*repositories: str) -> dict[str, object]:
+    return {"size": 1, "repositories": repositories}
+
+
 def test_members_that_are_not_known_yet_are_passed_over() -> None:
     assert parse(ours(more=[1], manifests_paths={"app": None})).manifests == {"app": None}
 
@@ -178,8 +184,8 @@ def test_members_that_are_not_known_yet_are_passed_over() -> None:
         ([], "not a JSON object"),
         (None, "not a JSON object"),
         (
-            ours(format_version=2),
-            "has format version 2, and this docker-charon reads versions up to 1",
+            ours(format_version=3),
+            "has format version 3, and this docker-charon reads versions up to 2",
         ),
         (ours(manifests_paths=[]), "is malformed"),
         (ours(manifests_paths={"app": 1}), "path of a manifest is not a string"),
@@ -192,6 +198,15 @@ def test_members_that_are_not_known_yet_are_passed_over() -> None:
         (ours(blobs_paths={L1: {"repositories": "base"}}), "repository of a blob is not a string"),
         (ours(blobs_paths={L1: {"repository": "../x"}}), "is malformed"),
         ({"app:1": ["manifests/app_1"]}, "path of a manifest is not a string"),
+        (ours(registries="quay.io"), "registries is not a list"),
+        (ours(registries=["team"]), "is not a registry"),
+        (ours(registries=["quay.io/x"]), "is not a registry"),
+        (ours(layer_deltas=[]), "a part of layer_deltas is not a JSON object"),
+        (ours(layer_deltas={L1: {"size": 1, "bases": {}}}), "has no base"),
+        (ours(layer_deltas={L1: {"size": 1, "bases": {L1: base_of("app")}}}), "or is its own"),
+        (ours(layer_deltas={L1: {"size": -1, "bases": {L2: base_of("app")}}}), "number of bytes"),
+        (ours(layer_deltas={L1: {"size": 1, "bases": {L2: base_of()}}}), "are not a list"),
+        (ours(layer_deltas={L1: {"size": 1, "bases": {L2: base_of("../x")}}}), "is malformed"),
     ],
 )
 def test_a_malformed_descriptor_is_refused_in_one_line(value: object, problem: str) -> None:
@@ -206,6 +221,23 @@ def test_what_is_not_json_is_refused_by_its_path(content: bytes) -> None:
         PayloadDescriptor.parse(content)
     with pytest.raises(PayloadError, match=r"^index\.json is not valid JSON"):
         parse_index(content)
+
+
+def test_what_only_newer_releases_understand_has_a_newer_version() -> None:
+    deltas = {L2: LayerDelta(10, {L1: Base(20, ("quay.io/app", "base"))})}
+    contents = replace(plan_make([]), registries=frozenset({"quay.io", "ghcr.io"}), deltas=deltas)
+    written = next(e for e in payload_entries(contents) if e.path == DESCRIPTOR_PATH).content
+    assert json.loads(written)["format_version"] == 2
+    parsed = PayloadDescriptor.parse(written)
+    assert (parsed.registries, parsed.deltas) == (contents.registries, deltas)
+
+
+def test_a_repository_may_begin_with_a_registry_that_the_payload_names() -> None:
+    location = {L1: {"repository": "localhost:5000/app"}}
+    parsed = parse(ours(registries=["localhost:5000"], blobs_paths=location))
+    assert parsed.at_destination == {L1: ("localhost:5000/app",)}
+    with pytest.raises(PayloadError, match="is malformed"):
+        parse(ours(blobs_paths=location))
 
 
 def test_what_the_index_lists_may_have_no_name() -> None:

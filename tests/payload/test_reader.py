@@ -170,7 +170,7 @@ def test_what_is_missing_or_wrong_is_reported(changes: dict[str, bytes | None], 
 @pytest.mark.parametrize(
     ("path", "change", "said"),
     [
-        (DESCRIPTOR_PATH, lambda d: d.update(format_version=2), "a newer one"),
+        (DESCRIPTOR_PATH, lambda d: d.update(format_version=3), "a newer one"),
         (DESCRIPTOR_PATH, lambda d: d["manifests_paths"].pop("app:1"), "name different images"),
         (DESCRIPTOR_PATH, lambda d: d["blobs_paths"].pop(L1), L1),
         (DESCRIPTOR_PATH, lambda d: d["blobs_paths"].update({L1: 1}), "is malformed"),

@@ -63,8 +63,8 @@ def test_a_report_of_a_payload_has_the_images_their_digests_and_the_bytes(
     make_payload(source, payload, ["app:2", "app:1"], ["app:1"], secure=False, report=report)
     document = read(report)
     assert document.keys() == {
-        *("version", "command", "status", "error", "registry", "payload", "delivery"),
-        *("dry_run", "seconds", "bytes", "images"),
+        *("version", "command", "status", "error", "registry", "registries", "payload"),
+        *("delivery", "dry_run", "seconds", "bytes", "images"),
     }
     assert (document["command"], document["status"]) == ("make-payload", "done")
     assert (document["registry"], document["payload"]) == (source, str(payload))

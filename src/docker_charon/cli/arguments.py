@@ -20,26 +20,9 @@ _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it woul
 
 def names_of(words: Iterable[str]) -> list[str]:
     """Return the names in words that may contain several names, separated by commas."""
-    return [name for word in words for name in map(str.strip, word.split(",")) if name]
+    from docker_charon.lists.plain import split_names  # help does not need it
 
-
-def names_in(files: Iterable[str]) -> list[str]:
-    """Read names from files: one per line; ``#`` starts a comment, ``-`` is standard input."""
-    names: list[str] = []
-    for file in files:
-        if file == "-" and sys.stdin is None:
-            raise typer.BadParameter("standard input is closed, so no images can be read from it")
-        try:
-            text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise DockerCharonError(f"cannot read the images from {file}: {reason}") from error
-        text = text.removeprefix(
-            "\ufeff"
-        )  # the byte order mark that Windows writes, even into pipes
-        lines = (line.partition("#")[0] for line in text.splitlines())
-        names += names_of(lines)
-    return names
+    return [name for word in words for name in split_names(word)]
 
 
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
@@ -122,6 +105,16 @@ def volume_size_of(text: str | None) -> int | None:
 
     try:
         return parse_size(text)
+    except DockerCharonError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def mirror_kinds_of(words: Iterable[str]) -> list[str]:
+    """Return the kinds of mirror configurations in words."""
+    from docker_charon.transfer.mirrors import checked_kinds  # help does not need it
+
+    try:
+        return checked_kinds(names_of(words))
     except DockerCharonError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -6,21 +6,40 @@ A command imports that function when it runs, so that help and completion start 
 from __future__ import annotations
 
 import sys
-from importlib import metadata
-from typing import Annotated, cast
+from collections.abc import Sequence
+from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, result, serving, terminal
+from docker_charon.cli import (
+    arguments,
+    image_lists,
+    inspection,
+    inventory,
+    repository_maps,
+    result,
+    serving,
+    terminal,
+)
 from docker_charon.cli.delivery_options import (
     AllowedInputs,
     AlreadyTransferred,
     AlreadyTransferredPayload,
     Ledger,
+    LockFile,
     ReceiptFile,
     Receipts,
     Report,
     SignReceipt,
+)
+from docker_charon.cli.destination_options import (
+    MapFiles,
+    Maps,
+    Mirrors,
+    MirrorsDir,
+    Names,
+    PrintedNames,
+    RepositoryPrefix,
 )
 from docker_charon.cli.help import COMMON, Command, Group
 from docker_charon.cli.options import (
@@ -33,21 +52,17 @@ from docker_charon.cli.options import (
     ImagesFrom,
     IncludeReferrers,
     Insecure,
-    InventoryFile,
-    InventoryImages,
     Jobs,
     Keep,
     Key,
-    Names,
+    Newest,
     Password,
     PasswordStdin,
     PayloadArgument,
     PayloadFile,
     Platforms,
-    PrintedNames,
     Quiet,
     Registry,
-    RepositoryPrefix,
     RetryFor,
     Sign,
     SkipReferrers,
@@ -57,9 +72,8 @@ from docker_charon.cli.options import (
     VolumeDirs,
     VolumeSize,
 )
-from docker_charon.messages import say
-from docker_charon.progress import counted
-from docker_charon.registry.credentials import DOCKER_HUB
+from docker_charon.cli.source_options import InsecureRegistries, SourceRegistry
+from docker_charon.oci.host import DOCKER_HUB
 
 # The base classes of the errors that typer raises; typer does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -78,6 +92,8 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata  # help does not need it
+
         terminal.print_data(f"docker-charon {metadata.version('docker-charon')}")
         raise typer.Exit
 
@@ -97,13 +113,13 @@ def _common(
 @app.command(
     "make-payload",
     cls=Command,
-    short_help="Read images from a registry and write them to a file.",
+    short_help="Read images from registries and write them to a file.",
     epilog="""\
 Examples:
   docker-charon make-payload -r registry.example.com -f payload.zip my-image:1.4
   docker-charon make-payload -r registry.example.com -f update.zip \\
       --already-transferred-payload payload.zip --platform linux/amd64 my-image:1.8
-  docker-charon make-payload -f payload.zip python:3.13-slim redis:7
+  docker-charon make-payload -f payload.zip python:3.13-slim quay.io/team/app:2
   docker-charon make-payload -r registry.example.com -f week-7.zip \\
       --ledger site-a.zip --receipt receipt-6.zip my-image:1.8
   docker-charon make-payload -r localhost:5000 -i my-image | ssh bastion \\
@@ -113,18 +129,20 @@ def make_payload_command(
     context: typer.Context,
     images: Images = None,
     images_from: ImagesFrom = None,
-    registry: Registry = DOCKER_HUB,
+    registry: SourceRegistry = None,
     file: TargetFile = "-",
     already_transferred: AlreadyTransferred = None,
     already_transferred_payload: AlreadyTransferredPayload = None,
     ledger: Ledger = None,
     receipt: Receipts = None,
     platform: Platforms = None,
+    newest: Newest = None,
     include_referrers: IncludeReferrers = False,
     volume_size: VolumeSize = None,
     sign: Sign = None,
     allowed_signers: AllowedInputs = None,
     insecure: Insecure = False,
+    insecure_registry: InsecureRegistries = None,
     username: Username = None,
     password: Password = None,
     password_stdin: PasswordStdin = False,
@@ -134,11 +152,12 @@ def make_payload_command(
     key: Key = None,
     retry_for: RetryFor = 300,
     report: Report = None,
+    lock: LockFile = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Read images from a registry and write a payload: one zip file with all of them.
+    """Read images from registries and write a payload: one zip file with all of them.
 
     The payload is written as PATH.partial and renamed to PATH when it is complete. If the command
     is interrupted, run it again: it checks PATH.partial and fetches only what is missing. To start
@@ -157,6 +176,12 @@ def make_payload_command(
         )
     if receipt and ledger is None:
         raise typer.BadParameter("--receipt corrects a ledger: give its file with --ledger")
+    access = arguments.access_of(context)
+    if registry is None and access["username"] is not None:
+        raise typer.BadParameter(
+            "--username and the password (or DOCKER_CHARON_USERNAME and DOCKER_CHARON_PASSWORD) "
+            "are those of one registry: name it with --registry, or log in with docker login"
+        )
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     arguments.not_the_target(target, lists)
@@ -166,19 +191,22 @@ def make_payload_command(
         make_payload(
             registry,
             target,
-            [*arguments.names_of(images or ()), *arguments.names_in(lists)],
+            [*arguments.names_of(images or ()), *image_lists.names_in(lists)],
             arguments.names_of(already_transferred or ()),
-            **arguments.access_of(context),
+            **access,
+            insecure_registries=arguments.names_of(insecure_registry or ()),
             payloads_already_transferred=already_transferred_payload or (),
             ledger=ledger,
             receipts=receipt or (),
-            platforms=platform,
+            platforms=None if platform is None else arguments.names_of(platform),
+            newest=newest,
             include_referrers=include_referrers,
             volume_size=size,
             sign=sign,
             allowed_signers=allowed_signers,
             retry_for=retry_for,
             report=report,
+            lock=lock,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -194,7 +222,9 @@ Examples:
   docker-charon push-payload -r localhost:5000 --insecure payload.zip
   docker-charon push-payload -r registry.lan -f update.zip --strict --dry-run
   docker-charon push-payload -r registry.lan -f week-7.zip --receipt receipt-7.zip
-  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror""",
+  docker-charon push-payload -r harbor.lan -f payload.zip --repository-prefix mirror
+  docker-charon push-payload -r harbor.lan -f payload.zip \\
+      --map quay.io=mirror/quay --map docker.io=mirror/hub --mirrors containerd""",
 )
 def push_payload_command(
     context: typer.Context,
@@ -203,6 +233,10 @@ def push_payload_command(
     file: PayloadFile = None,
     strict: Strict = False,
     repository_prefix: RepositoryPrefix = "",
+    repository_map: Maps = None,
+    map_file: MapFiles = None,
+    mirrors: Mirrors = None,
+    mirrors_dir: MirrorsDir = ".",
     skip_referrers: SkipReferrers = False,
     names: PrintedNames = Names.DESTINATION,
     allowed_signers: AllowedSigners = None,
@@ -236,8 +270,14 @@ def push_payload_command(
 
     path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
-        {"the payload": path == "-", "the password": password_stdin}, "use -f PATH"
+        {
+            "the payload": path == "-",
+            "the password": password_stdin,
+            "the repository map": "-" in (map_file or ()),
+        },
+        "use -f PATH",
     )
+    mirror_kinds = arguments.mirror_kinds_of(mirrors or ())
     if receipt and dry_run:
         raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
     if sign and not receipt:
@@ -253,6 +293,9 @@ def push_payload_command(
             Access(**arguments.access_of(context), retry=waiting_for(retry_for)),
             strict=strict,
             repository_prefix=repository_prefix,
+            repository_map=repository_maps.repository_map_of(repository_map or (), map_file or ()),
+            mirrors=mirror_kinds,
+            mirrors_dir=mirrors_dir,
             skip_referrers=skip_referrers,
             allowed_signers=allowed_signers,
             receipt=receipt,
@@ -262,66 +305,13 @@ def push_payload_command(
             jobs=jobs,
             progress=not quiet,
         )
-    sys.exit(
-        result.report_push(
-            pushed, with_new_names=bool(repository_prefix) and names is Names.DESTINATION
-        )
-    )
+    sys.exit(result.report_push(pushed, with_new_names=names is Names.DESTINATION))
 
 
 inspection.register(app)
 
 
-@app.command(
-    "make-inventory",
-    cls=Command,
-    short_help="Write a file that lists what a registry has.",
-    epilog="""\
-Examples:
-  docker-charon make-inventory -r registry.lan -f inventory.zip
-  docker-charon make-payload -r registry.example.com -f update.zip \\
-      --already-transferred-payload inventory.zip my-image:1.8""",
-)
-def make_inventory_command(
-    context: typer.Context,
-    images: InventoryImages = None,
-    registry: Registry = DOCKER_HUB,
-    file: InventoryFile = "-",
-    insecure: Insecure = False,
-    username: Username = None,
-    password: Password = None,
-    password_stdin: PasswordStdin = False,
-    anonymous: Anonymous = False,
-    cacert: CACert = None,
-    cert: Cert = None,
-    key: Key = None,
-    jobs: Jobs = 4,
-    quiet: Quiet = False,
-) -> None:
-    """Write an inventory, a small file that lists what a registry has, and print the images in it.
-
-    Take the inventory to the connected side and give it to make-payload with
-    --already-transferred-payload: the payload then leaves out what the registry already has. An
-    inventory is a payload without layers; it needs a few kilobytes for each image.
-    """
-    from docker_charon.transfer.inventory import make_inventory
-
-    target = arguments.target_of(file)
-    with terminal.exit_on_error():
-        listed = make_inventory(
-            registry,
-            target,
-            arguments.names_of(images or ()),
-            **arguments.access_of(context),
-            jobs=jobs,
-            progress=not quiet,
-        )
-    if listed and isinstance(target, str):  # otherwise standard output has the inventory
-        terminal.print_data("\n".join(listed))
-    if not quiet:
-        say(f"{counted(len(listed), 'image')} in the inventory")
-
-
+inventory.register(app)
 serving.register(app)
 
 
@@ -343,26 +333,18 @@ def demo_command(
         run_demo(terminal.print_data, keep)
 
 
-def main() -> None:
+def run(arguments: Sequence[str]) -> NoReturn:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
-    terminal.prepare()
     try:
-        arguments = sys.argv[1:] or ["--help"]
-        status = app(arguments, standalone_mode=False, prog_name="docker-charon")
-        if status == terminal.INTERRUPTED:
-            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer caught the KeyboardInterrupt
-        sys.exit(status)
-    except KeyboardInterrupt:
-        terminal.fail("interrupted", terminal.INTERRUPTED)
-    except terminal.Terminated as error:
-        terminal.fail("interrupted", error.status)
+        status = app(arguments or ["--help"], standalone_mode=False, prog_name="docker-charon")
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
-        terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
+        terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", terminal.WRONG_USAGE)
     except _UserError as error:
-        terminal.fail(_message(error), 1)
-    finally:
-        terminal.close()
+        terminal.fail(_message(error), terminal.FAILED)
+    if status == terminal.INTERRUPTED:
+        raise KeyboardInterrupt  # typer caught it
+    sys.exit(status)
 
 
 def _message(error: Exception) -> str:

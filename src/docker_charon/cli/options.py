@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -152,8 +151,9 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to transfer, without the name of the registry, as separate words or "
-        "separated by commas.",
+        help="The images to transfer, as separate words or separated by commas: relative to "
+        "--registry, or each with its registry in front. The tag may be a choice of tags, in "
+        "quotes: 'my-image:1.8.*', or a range of versions: 'my-image:>=1.8,<2'.",
     ),
 ]
 ImagesFrom = Annotated[
@@ -161,8 +161,9 @@ ImagesFrom = Annotated[
     typer.Option(
         "--images-from",
         metavar="FILE",
-        help="Also transfer the images listed in this file, one per line; # starts a comment, "
-        "and - is standard input. Can be repeated.",
+        help="Also transfer the images that this file names: a list with one name a line, a "
+        "Compose file, manifests for Kubernetes, or the output of docker, kubectl or helm. "
+        "- is standard input. Can be repeated.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -182,7 +183,18 @@ Platforms = Annotated[
         "--platform",
         metavar="OS/ARCH[/VARIANT]",
         help="Transfer only this platform of each image, for example linux/amd64. Can be "
-        "repeated.  [default: all platforms]",
+        "repeated, or be a list separated by commas.  [default: all platforms]",
+        rich_help_panel=IMAGES,
+    ),
+]
+Newest = Annotated[
+    int | None,
+    typer.Option(
+        "--newest",
+        metavar="N",
+        min=1,
+        help="Of each choice of tags, transfer only the N highest versions. Pre-releases and "
+        "variants such as -alpine count only if the choice spells them out.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -243,16 +255,6 @@ Strict = Annotated[
         rich_help_panel=ALREADY_THERE,
     ),
 ]
-RepositoryPrefix = Annotated[
-    str,
-    typer.Option(
-        "--repository-prefix",
-        metavar="PREFIX",
-        help="Push each image into a repository below this prefix: my-image:1 becomes "
-        "PREFIX/my-image:1.",
-        rich_help_panel=REGISTRY,
-    ),
-]
 SkipReferrers = Annotated[
     bool,
     typer.Option(
@@ -261,21 +263,13 @@ SkipReferrers = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
-
-
-class Names(str, enum.Enum):
-    """Which names of the images are printed."""
-
-    DESTINATION = "destination"
-    SOURCE = "source"
-
-
-PrintedNames = Annotated[
-    Names,
+EarlierPayloads = Annotated[
+    list[str] | None,
     typer.Option(
-        "--names",
-        help="With --repository-prefix: print the names that the images have in this registry, or "
-        "those in the payload.",
+        "--already-transferred-payload",
+        metavar="FILE",
+        help="An earlier payload, to also rebuild the layers that are carried as their difference "
+        "to older ones. Can be repeated.",
         rich_help_panel=RUN,
     ),
 ]
@@ -288,8 +282,9 @@ InventoryImages = Annotated[
     typer.Argument(
         metavar="IMAGES",
         rich_help_panel=IMAGES,
-        help="The images to list, without the name of the registry, as separate words or "
-        "separated by commas.  [default: every tag of every repository]",
+        help="The images to list, as separate words or separated by commas; with several "
+        "registries, each with its registry in front. The tag may be a choice of tags.  [default: "
+        "every tag of every repository]",
     ),
 ]
 InventoryFile = Annotated[
@@ -344,7 +339,8 @@ AllowHost = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Also answer requests that name this host; repeatable. By default a server on a "
+        help="Also answer requests that name this host; repeatable, or a list separated by commas. "
+        "By default a server on a "
         "loopback address answers only to its address and localhost, so that no web site can "
         "reach it through a browser.",
         rich_help_panel=REGISTRY,

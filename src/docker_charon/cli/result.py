@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 def report_push(pushed: Pushed, *, with_new_names: bool) -> int:
     """Print which images the registry has, and which could not be pushed; return the exit status.
 
-    ``with_new_names`` prints the names that the images have in the registry.
+    ``with_new_names`` prints the names that the images have in the registry, if they may differ.
     """
+    with_new_names &= pushed.has_new_names
     names = list(pushed.destinations.values() if with_new_names else pushed.destinations)
     if names:
         terminal.print_data("\n".join(names))

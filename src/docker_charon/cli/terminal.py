@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""The signals besides Ctrl-C (SIGINT) that ask the process to end."""
 
 
 class Terminated(SystemExit):
@@ -35,27 +35,19 @@ class Terminated(SystemExit):
 
 
 def prepare() -> None:
-    """Show messages as lines on standard error, and end in order after SIGTERM and SIGHUP."""
+    """Show warnings as lines on standard error, and end in order after SIGTERM and SIGHUP."""
     for number in _ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _terminate)
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
-    logger = logging.getLogger("docker_charon")
-    if not logger.handlers:
-        logger.addHandler(_MessageHandler())
-    logger.setLevel(logging.WARNING)
 
 
 def show_info_messages() -> None:
-    """Also show INFO messages, but not the reports of transfers: the progress says the same."""
-    logging.getLogger("docker_charon").setLevel(logging.INFO)
-    logging.getLogger("docker_charon.transfer.report_file").setLevel(logging.WARNING)
+    """Show INFO messages as lines on standard error too."""
+    from docker_charon.cli import log  # help does not need it
 
-
-class _MessageHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
+    log.show_information()
 
 
 def _terminate(number: int, _: object) -> NoReturn:
@@ -64,12 +56,45 @@ def _terminate(number: int, _: object) -> NoReturn:
     raise Terminated(number)
 
 
+def ignore_signals() -> None:
+    """Ignore signals from now on: the process is ending, and its exit status is settled.
+
+    Python gives a handler of its own back to the system before it ends, and leaves alone what is
+    ignored.
+    """
+    for number in (signal.SIGINT, *_ENDING):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def wait_for_signal() -> NoReturn:
+    """Do nothing until the handler of a signal raises an exception.
+
+    The system may deliver a signal to another thread, or just before this thread begins to wait.
+    Neither would end a sleep. The byte that Python writes for each signal ends this wait.
+    """
+    import socket  # help does not need it
+
+    receiver, sender = socket.socketpair()  # on Windows it cannot be a pipe
+    with receiver, sender:
+        sender.setblocking(False)
+        previous = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        try:
+            while True:
+                receiver.recv(1024)
+        finally:
+            signal.set_wakeup_fd(previous)
+
+
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
     """Turn an error into one line on standard error and an exit status.
 
-    A name or a platform that is not valid comes from the user: it is wrong usage.
+    A name or a platform that is not valid comes from the user: it is wrong usage. Logged warnings
+    are shown as lines too.
     """
+    from docker_charon.cli import log  # help does not need it
+
+    log.show_warnings()
     try:
         yield
     except (DockerCharonError, KeyboardInterrupt, Terminated) as error:
@@ -115,7 +140,7 @@ def ask_for_medium(problem: str) -> bool:
 
 def fail(message: str, status: int) -> NoReturn:
     """Write a line to standard error and end with this exit status."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending already
+    ignore_signals()
     say(message)
     sys.exit(status)
 

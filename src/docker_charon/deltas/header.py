@@ -22,6 +22,9 @@ MOST_BASES = 16
 """The most old layers of a delta."""
 
 _LAYER = struct.Struct("<32sQQQ")
+LONGEST_HEADER = len(MAGIC) + 1 + (1 + MOST_BASES) * _LAYER.size
+"""Bytes of the longest header."""
+
 _MOST_RATIO = 1032
 """The most raw bytes for one byte of deflate data: 258 for two bits."""
 _MOST_STRUCTURE = 48

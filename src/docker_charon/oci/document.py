@@ -17,14 +17,14 @@ def count_values(content: bytes) -> int:
     return 1 + sum(map(content.count, (b",", b"[", b"{")))
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes, most_values: int = MOST_VALUES) -> Any:
     """Return the value of a JSON text in UTF-8.
 
     Raises ``ValueError`` with a short reason if it is not valid JSON, is nested too deeply, or has
-    more than `MOST_VALUES` values.
+    more than ``most_values`` values.
     """
-    if count_values(content) > MOST_VALUES:
-        raise ValueError(f"it has more than {MOST_VALUES:,} values")
+    if count_values(content) > most_values:
+        raise ValueError(f"it has more than {most_values:,} values")
     try:
         return json.loads(content.decode("utf-8"))
     except RecursionError:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass
 
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
@@ -16,8 +15,6 @@ from docker_charon.oci.reference import Reference
 
 MAX_CONFIG_SIZE = 8 * 1024 * 1024
 """Bytes of a config that is read to find its platform."""
-
-_PayloadImage = TypeVar("_PayloadImage", bound="PayloadImage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +107,6 @@ class PayloadImage:
     def blobs(self) -> tuple[Descriptor, ...]:
         """Every config and layer of ``graphs``, each once."""
         return tuple({b.digest: b for graph in self.graphs for b in graph.blobs}.values())
-
-    def under(self: _PayloadImage, prefix: str) -> _PayloadImage:
-        """Return it with ``prefix/`` before its repository; its name stays the same."""
-        return replace(self, reference=self.reference.under(prefix))
 
 
 @dataclass(frozen=True, slots=True)

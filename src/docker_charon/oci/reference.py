@@ -1,13 +1,14 @@
-"""A reference: the name of an image inside one registry."""
+"""A reference: the name of an image inside one registry, or with its registry in front."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 
 # OCI distribution-spec 1.1, "Pulling manifests". Registries store up to 255 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -16,12 +17,16 @@ LONGEST_TAG = 128  # characters
 _TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_TAG - 1}}}")
 _LONGEST_REPOSITORY = 255
 
+OPERATORS = frozenset("<>=!~^")
+"""The characters that a range of versions in the place of a tag begins with; no tag has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """An image's name inside one registry: ``repository[:tag][@digest]``.
 
-    A name with neither tag nor digest means the tag ``latest``.
+    A name with neither tag nor digest means the tag ``latest``. If the images of a payload come
+    from several registries, each ``repository`` has its registry in front: ``quay.io/team/app``.
     """
 
     repository: str
@@ -49,7 +54,9 @@ class Reference:
             try:
                 check_tag(tag)
             except InvalidReference as error:
-                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
+                raise InvalidReference(
+                    f"{_shown(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
+                ) from None
         digest = None
         if at:
             try:
@@ -60,16 +67,32 @@ class Reference:
             tag = "latest"
         return cls(repository, tag or None, digest)
 
+    @classmethod
+    def parse_named(cls, name: str, registries: Collection[str]) -> Reference:
+        """Parse a name that may begin with one of ``registries``, which ``repository`` keeps."""
+        registry, rest = split_registry(name, registries)
+        reference = cls.parse(rest)
+        return replace(reference, repository=_joined(registry, reference.repository))
+
+    @classmethod
+    def parse_full(cls, name: str) -> Reference:
+        """Parse a name that says which registry it is from, by Docker's rule.
+
+        That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
+        """
+        if "://" in name or _has_login(name):
+            raise InvalidReference(
+                f"{_shown(name)} is not an image name",
+                hint="write it as registry/repository:tag, without https:// and without a login",
+            )
+        host = host_in_front(name)
+        if is_docker_hub(host):
+            return cls.parse(name.partition("/")[2])
+        return cls.parse_named(name, {host.lower()} if host else ())
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"
-
-    def under(self, prefix: str) -> Reference:
-        """Return it with ``prefix/`` before its repository; an empty prefix changes nothing.
-
-        Raises `InvalidReference` if the repository becomes too long.
-        """
-        return Reference(prefixed(prefix, self.repository), self.tag, self.digest)
 
     @property
     def source(self) -> str:
@@ -82,21 +105,17 @@ class Reference:
         return self.tag or self.digest or "latest"
 
 
-def parse_references(
-    names: Iterable[str], parameter: str, shortened: Callable[[str], str] = str
-) -> dict[str, Reference]:
-    """Return the references of ``names`` in their order, without repetitions.
+def checked_names(names: Iterable[str], parameter: str) -> list[str]:
+    """Return names as a list; raise ``TypeError``, which names ``parameter``, if they are not.
 
-    ``shortened`` returns the part of a name that counts. Raises `InvalidReference` for a name that
-    is not valid, and ``TypeError``, which names ``parameter``, for anything that is not a list of
-    ``str``.
+    A single ``str`` is not a list of names.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
     names = list(names)
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"{parameter} must be a list of str")
-    return {name: Reference.parse(name) for name in map(shortened, names)}
+    return names
 
 
 def checked_prefix(prefix: str) -> str:
@@ -107,11 +126,6 @@ def checked_prefix(prefix: str) -> str:
     if not isinstance(prefix, str):
         raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")
     return check_repository(prefix.removesuffix("/"), prefix) if prefix else prefix
-
-
-def prefixed(prefix: str, repository: str) -> str:
-    """Return ``prefix/repository``; raise `InvalidReference` if that is not valid."""
-    return check_repository(f"{prefix}/{repository}") if prefix else repository
 
 
 def check_repository(repository: str, name: str | None = None) -> str:
@@ -137,11 +151,35 @@ def check_repository(repository: str, name: str | None = None) -> str:
     return repository
 
 
+def check_named_repository(name: str, registries: Collection[str]) -> str:
+    """Return a repository that may begin with one of ``registries``, written in lower case.
+
+    Raises `InvalidReference` if it is not valid.
+    """
+    registry, repository = split_registry(name, registries)
+    return _joined(registry, check_repository(repository, name))
+
+
+def _joined(registry: str, repository: str) -> str:
+    return f"{registry}/{repository}" if registry else repository
+
+
+def _hint_for_tag(tag: str) -> str:
+    if not tag:
+        return "put quotes around a range of versions in a shell: 'my-image:>=1.8,<2'"
+    return "write several names as a list, each on its own" if "," in tag else ""
+
+
 def check_tag(tag: object) -> str:
     """Return ``tag``; raise `InvalidReference` if it is not valid."""
-    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+    if not isinstance(tag, str) or not is_tag(tag):
         raise InvalidReference(f"{_shown(tag)} is not a tag")
     return tag
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text is a valid tag."""
+    return _TAG.fullmatch(text) is not None
 
 
 def _has_login(text: str) -> bool:

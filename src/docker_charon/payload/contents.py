@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.payload.delivery import Arrival, Delivery
+from docker_charon.payload.layer_delta import LayerDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,10 @@ class Contents:
     to fetch it from. ``at_destination`` has every blob that is left out because the destination has
     it, with the repositories there. ``non_distributable`` are the layers that neither the payload
     nor the destination has; they are downloaded from their ``urls``. ``delivery`` is the place in a
-    ledger, and ``arrival`` is what a receipt says; most payloads have neither.
+    ledger, and ``arrival`` is what a receipt says; most payloads have neither. ``registries`` are
+    those that stand in front of names and repositories, in lower case; there are none if all images
+    come from one registry. ``deltas`` are blobs that are carried as their difference to older ones,
+    and in neither of the mappings above.
     """
 
     images: tuple[NamedImage, ...]
@@ -33,11 +37,15 @@ class Contents:
     non_distributable: frozenset[Digest] = frozenset()
     delivery: Delivery | None = None
     arrival: Arrival | None = None
+    registries: frozenset[str] = frozenset()
+    deltas: Mapping[Digest, LayerDelta] = field(default_factory=dict)
 
     @property
     def carried_size(self) -> int:
-        """The size in bytes of everything that is carried: manifests and blobs."""
-        return sum(len(m.content) for m in self.manifests) + sum(blob.size for blob in self.blobs)
+        """The size in bytes of everything that is carried: manifests, blobs and deltas."""
+        manifests = sum(len(manifest.content) for manifest in self.manifests)
+        deltas = sum(delta.size for delta in self.deltas.values())
+        return manifests + sum(blob.size for blob in self.blobs) + deltas
 
     @property
     def saved_size(self) -> int:

@@ -13,13 +13,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from docker_charon.errors import PayloadError
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.reference import check_repository
+from docker_charon.oci.reference import check_named_repository
 
 LEDGER, RECEIPT = "ledger", "receipt"
 """The keys in ``payload_descriptor.json``."""
@@ -115,14 +115,17 @@ class Arrival:
         }
 
     @classmethod
-    def parse(cls, value: Any) -> Arrival:
-        """Parse the value of the key ``receipt``; raise `PayloadError` if it is not valid."""
+    def parse(cls, value: Any, registries: Collection[str] = ()) -> Arrival:
+        """Parse the value of the key ``receipt``; raise `PayloadError` if it is not valid.
+
+        ``registries`` may stand in front of repositories.
+        """
         document = _members(RECEIPT, value)
         blobs = _members(_BLOBS, document.get(_BLOBS))
         images = _members(_IMAGES, document.get(_IMAGES))
         return cls(
             _text(document.get(_REGISTRY)),
-            {Digest(digest): _repositories(names) for digest, names in blobs.items()},
+            {Digest(digest): _repositories(names, registries) for digest, names in blobs.items()},
             {name: MissingImage.parse(missing) for name, missing in images.items()},
         )
 
@@ -139,8 +142,9 @@ def _items(key: str, value: Any) -> list[Any]:
     return value
 
 
-def _repositories(value: Any) -> tuple[str, ...]:
-    return tuple(check_repository(_text(name)) for name in _items(_BLOBS, value))
+def _repositories(value: Any, registries: Collection[str]) -> tuple[str, ...]:
+    names = map(_text, _items(_BLOBS, value))
+    return tuple(check_named_repository(name, registries) for name in names)
 
 
 def _text(value: Any) -> str:

@@ -10,19 +10,22 @@ layout it has ``payload_descriptor.json``, in the form that docker-charon 0.4 re
                              with {"repositories": [NAME, ...]} if several of them have it},
      "referrers": {IMAGE: [{"digest": DIGEST}, with {"tag": TAG} for one under a cosign tag, ...]},
      "foreign_blobs": [DIGEST of a non-distributable layer that is not in the payload, ...],
-     "narrowed": [IMAGE that was filtered by platform, so its digest is not the one in its name]}
+     "narrowed": [IMAGE that was filtered by platform, so its digest is not the one in its name],
+     "registries": [HOST that stands in front of names of images and repositories, ...]}
 
 A signed payload also has the entry ``signature`` (see the module of that name). Payloads that are
-made with a ledger, ledgers and receipts have more keys (see `delivery`).
+made with a ledger, ledgers and receipts have more keys (see `delivery`). Blobs may also be carried
+as their difference to older ones (see `layer_delta`). The format version is 2 if there are
+``registries`` or such deltas, which older releases do not understand.
 
-The last three keys are present only if they have content. ``index.json`` lists the referrers too,
+The last four keys are present only if they have content. ``index.json`` lists the referrers too,
 so that other tools find them: by their subjects, or those under a cosign tag by that name.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,17 +33,25 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
+from docker_charon.oci.host import host_in_front
 from docker_charon.oci.manifest import Manifest, encode_index
-from docker_charon.oci.reference import Reference, check_repository, check_tag
+from docker_charon.oci.reference import Reference, check_named_repository, check_tag
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import LEDGER, RECEIPT, Arrival, Delivery
+from docker_charon.payload.layer_delta import (
+    LAYER_DELTAS,
+    LayerDelta,
+    count_bases,
+    parse_layer_deltas,
+)
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
 from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
 
 LAYOUT_PATH = "oci-layout"
 INDEX_PATH = "index.json"
 DESCRIPTOR_PATH = "payload_descriptor.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest version that is read. A payload says the oldest one that has all its keys."""
 
 REF_NAME = "org.opencontainers.image.ref.name"
 """The annotation with an image's name in ``index.json`` (image-spec 1.1, annotations)."""
@@ -54,6 +65,7 @@ _REFERRERS = "referrers"
 _DIGEST, _TAG = "digest", "tag"
 _NON_DISTRIBUTABLE = "foreign_blobs"
 _FILTERED = "narrowed"
+_REGISTRIES = "registries"
 
 
 def blob_path(digest: Digest) -> str:
@@ -104,12 +116,13 @@ def payload_entries(
 
 
 def _check_limits(contents: Contents) -> None:
-    count = 4 + len(contents.manifests) + len(contents.blobs)
+    count = 4 + len(contents.manifests) + len(contents.blobs) + len(contents.deltas)
     if count > MOST_ENTRIES:
         raise TooLarge(f"the payload is too large: it has {count:,} entries", hint=SPLIT)
     memory = Memory()
     memory.take_entries(count)
-    memory.take_names(len(contents.images), len(contents.blobs) + len(contents.at_destination))
+    locations = len(contents.blobs) + len(contents.at_destination) + count_bases(contents.deltas)
+    memory.take_names(len(contents.images), locations)
     for manifest in contents.manifests:
         memory.take_manifest(manifest)
     for named in contents.images:
@@ -184,10 +197,12 @@ def _encode_descriptor(contents: Contents) -> bytes:
         _FILTERED: [named.name for named in contents.images if named.is_filtered],
         LEDGER: contents.delivery and contents.delivery.as_json(),
         RECEIPT: contents.arrival and contents.arrival.as_json(),
+        _REGISTRIES: sorted(contents.registries),
+        LAYER_DELTAS: {digest: delta.as_json() for digest, delta in contents.deltas.items()},
     }
     return _encode(
         {
-            _VERSION: FORMAT_VERSION,
+            _VERSION: FORMAT_VERSION if contents.registries or contents.deltas else 1,
             _MANIFESTS: {
                 named.name: None
                 if named.name in contents.skipped
@@ -210,8 +225,8 @@ class PayloadDescriptor:
     did not record this. ``has_layout`` is whether the payload is an image layout. ``referrers``
     are, for each image, the digests of its referrers with their cosign tags; ``non_distributable``
     are the layers that the payload leaves out because of their ``urls``; ``filtered`` are the
-    images whose digest is not the one in their name. ``delivery`` and ``arrival`` are described in
-    `Contents`.
+    images whose digest is not the one in their name. ``delivery``, ``arrival``, ``registries`` and
+    ``deltas`` are described in `Contents`.
     """
 
     manifests: Mapping[str, str | None]
@@ -223,6 +238,8 @@ class PayloadDescriptor:
     filtered: frozenset[str] = frozenset()
     delivery: Delivery | None = None
     arrival: Arrival | None = None
+    registries: frozenset[str] = frozenset()
+    deltas: Mapping[Digest, LayerDelta] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, content: bytes) -> PayloadDescriptor:
@@ -242,7 +259,8 @@ class PayloadDescriptor:
             if not isinstance(document.get(_MANIFESTS), dict):
                 return cls(_manifest_paths(document), None, None, has_layout=False)
             manifests = _manifest_paths(document[_MANIFESTS])
-            zip_paths, at_destination = _locations(document.get(_BLOBS))
+            registries = _parse_registries(document.get(_REGISTRIES, []))
+            zip_paths, at_destination = _locations(document.get(_BLOBS), registries)
             if version is None:
                 return cls(manifests, zip_paths, at_destination, has_layout=False)
             return cls(
@@ -256,7 +274,11 @@ class PayloadDescriptor:
                 ),
                 filtered=_names(document.get(_FILTERED, [])),
                 delivery=Delivery.parse(document[LEDGER]) if LEDGER in document else None,
-                arrival=Arrival.parse(document[RECEIPT]) if RECEIPT in document else None,
+                arrival=Arrival.parse(document[RECEIPT], registries)
+                if RECEIPT in document
+                else None,
+                registries=registries,
+                deltas=parse_layer_deltas(document.get(LAYER_DELTAS, {}), registries),
             )
         except DockerCharonError as error:
             raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
@@ -293,7 +315,16 @@ def _manifest_paths(value: dict[str, Any]) -> dict[str, str | None]:
     return value
 
 
-def _locations(value: Any) -> tuple[dict[Digest, str], dict[Digest, tuple[str, ...]]]:
+def _parse_registries(value: Any) -> frozenset[str]:
+    for host in _list(_REGISTRIES, value):
+        if not isinstance(host, str) or host_in_front(f"{host}/") != host or host != host.lower():
+            raise PayloadError(f"a name in its {_REGISTRIES} is not a registry")
+    return frozenset(value)
+
+
+def _locations(
+    value: Any, registries: Collection[str]
+) -> tuple[dict[Digest, str], dict[Digest, tuple[str, ...]]]:
     """Return the zip paths of blobs, and the repositories of the blobs at the destination."""
     if not isinstance(value, dict):
         raise PayloadError(f"it has no {_BLOBS}")
@@ -308,7 +339,9 @@ def _locations(value: Any) -> tuple[dict[Digest, str], dict[Digest, tuple[str, .
         repositories = location.get(_REPOSITORIES, [location.get(_REPOSITORY)])
         if not isinstance(repositories, list) or not all(isinstance(r, str) for r in repositories):
             raise PayloadError("the repository of a blob is not a string")
-        at_destination[Digest(digest)] = tuple(map(check_repository, repositories))
+        at_destination[Digest(digest)] = tuple(
+            check_named_repository(repository, registries) for repository in repositories
+        )
     return zip_paths, at_destination
 
 

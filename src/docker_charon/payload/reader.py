@@ -6,11 +6,10 @@ import contextlib
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO
 
 from docker_charon.errors import (
-    DigestMismatch,
     DockerCharonError,
     InvalidReference,
     PayloadError,
@@ -22,6 +21,7 @@ from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.payload.archive import Archive, Report, raise_it
+from docker_charon.payload.carried_body import CarriedBody
 from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.diagnosis import what_archive_is
 from docker_charon.payload.format import (
@@ -32,6 +32,7 @@ from docker_charon.payload.format import (
     cosign_name,
     parse_index,
 )
+from docker_charon.payload.layer_delta import LayerDelta, count_bases, delta_path
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.signed_archive import read_signature, verify_signature
@@ -46,8 +47,9 @@ class Payload:
     digests of the blobs in it. ``at_destination`` has the digests of other blobs, with the
     repositories of the destination that are expected to have them. ``non_distributable`` are the
     layers that neither side has. ``delivery`` is the place in a ledger, and ``arrival`` is what a
-    receipt says; both may be ``None``. ``signer`` is the allowed signer who signed the payload, or
-    ``None`` if this was not verified.
+    receipt says; both may be ``None``. ``registries`` stand in front of names and repositories.
+    ``deltas`` are the blobs that it carries as their difference to older ones. ``signer`` is the
+    allowed signer who signed the payload, or ``None`` if this was not verified.
 
     A problem of one image goes to ``report``, and that image is left out. A problem of the whole
     payload is raised as a `PayloadError`.
@@ -61,6 +63,8 @@ class Payload:
     non_distributable: frozenset[Digest]
     delivery: Delivery | None
     arrival: Arrival | None
+    registries: frozenset[str]
+    deltas: Mapping[Digest, LayerDelta]
 
     def __init__(
         self, archive: Archive, report: Report = raise_it, signer: str | None = None
@@ -79,7 +83,10 @@ class Payload:
         self.names = tuple(descriptor.manifests)
         self.delivery = descriptor.delivery
         self.arrival = descriptor.arrival
+        self.registries = descriptor.registries
+        self.deltas = descriptor.deltas
         locations = len(descriptor.zip_paths or ()) + len(descriptor.at_destination or ())
+        locations += count_bases(self.deltas)
         locations += 0 if self.delivery is None else len(self.delivery.brought)
         locations += 0 if self.arrival is None else len(self.arrival.missing_blobs)
         self._memory.take_names(len(self.names), locations)
@@ -96,6 +103,7 @@ class Payload:
         zip_paths, self.at_destination = self._locations(descriptor)
         self._zip_paths: dict[Digest, str] = {}
         self._owners: dict[Digest, str] = {}
+        deltas: dict[Digest, LayerDelta] = {}
         for image in self.all_images:
             for blob in image.blobs:
                 self._owners.setdefault(blob.digest, image.name)
@@ -106,7 +114,9 @@ class Payload:
                     continue
                 if blob.digest in zip_paths:
                     self._zip_paths[blob.digest] = zip_paths[blob.digest]
-        self.carried = frozenset(self._zip_paths)
+                if blob.digest in descriptor.deltas:
+                    deltas[blob.digest] = descriptor.deltas[blob.digest]
+        self.carried, self.deltas = frozenset(self._zip_paths), deltas
 
     @property
     def all_images(self) -> tuple[PayloadImage, ...]:
@@ -120,15 +130,15 @@ class Payload:
         return None if signature is None else signature.key
 
     def batches(self, digests: Iterable[Digest]) -> list[list[Digest]]:
-        """Return carried blobs in batches, largest first (see `Archive.batches`)."""
-        digest_of = {self._zip_paths[digest]: digest for digest in digests}
+        """Return carried blobs, whole or as deltas, in batches (see `Archive.batches`)."""
+        digest_of = {self._zip_paths.get(d) or delta_path(d): d for d in digests}
         batches = self._archive.batches(self._archive.entries[path] for path in digest_of)
         return [[digest_of[info.filename] for info in batch] for batch in batches]
 
     @property
     def carries_nothing(self) -> bool:
         """Whether it only lists what the destination has, as an inventory does."""
-        return not self.images and not self.carried
+        return not self.images and not self.carried and not self.deltas
 
     def body(self, blob: Descriptor) -> Body:
         """Return the content of a carried blob, which is verified while it is read.
@@ -136,7 +146,9 @@ class Payload:
         Reading it raises `DigestMismatch` if the content is damaged, and `PayloadError` if it
         cannot be read.
         """
-        return _Body(self._archive, blob, self._blob_entry(blob.digest), self._owners[blob.digest])
+        return CarriedBody(
+            self._archive, blob, self._blob_entry(blob.digest), self._owners[blob.digest]
+        )
 
     def extent(self, digest: Digest) -> Extent | None:
         """Return where a carried blob is in the file; ``None`` if it is compressed there."""
@@ -145,6 +157,10 @@ class Payload:
     def chunks(self, digest: Digest, start: int = 0) -> Iterator[memoryview]:
         """Yield the content of a carried blob from ``start`` on, without verification."""
         return self._archive.chunks(self._blob_entry(digest), start=start)
+
+    def delta_chunks(self, digest: Digest) -> Iterator[memoryview]:
+        """Yield the delta of one of ``deltas``; its CRC is checked at the end."""
+        return self._archive.chunks(self._archive.entries[delta_path(digest)], check_crc=True)
 
     def size(self, digest: Digest) -> int:
         """Return the size of a carried blob in bytes."""
@@ -156,7 +172,10 @@ class Payload:
             for blob in (blob for graph in image.known_graphs for blob in graph.blobs):
                 if blob.digest not in self.non_distributable:
                     yield blob.digest, image.reference.repository
-        for digest, repositories in self.at_destination.items():
+        bases = [
+            (d, base.repositories) for x in self.deltas.values() for d, base in x.bases.items()
+        ]
+        for digest, repositories in (*self.at_destination.items(), *bases):
             yield from ((digest, repository) for repository in repositories)
 
     def _blob_entry(self, digest: Digest) -> zipfile.ZipInfo:
@@ -168,7 +187,7 @@ class Payload:
         roots, referrer_roots, other_names = self._roots(descriptor)
         for name, path in descriptor.manifests.items():
             try:
-                reference = Reference.parse(name)
+                reference = Reference.parse_named(name, self.registries)
                 image = self._image(name, path, roots.get(name))
                 if image is not None:
                     is_filtered = name in descriptor.filtered
@@ -278,6 +297,17 @@ class Payload:
 
     def _check_blob(self, name: str, blob: Descriptor, path: str | None) -> None:
         """Raise `PayloadError` if a blob is neither in the zip nor expected elsewhere."""
+        delta = self.deltas.get(blob.digest)
+        if delta is not None:
+            if path is not None or blob.digest in self.at_destination:
+                raise PayloadError(f"{DESCRIPTOR_PATH} says twice where {blob.digest} is")
+            size = self._entry(delta_path(blob.digest), name).file_size
+            if size != delta.size:
+                raise PayloadError(
+                    f"the payload is damaged: the delta of {blob.digest} has {size} bytes instead "
+                    f"of {delta.size}"
+                )
+            return
         if path is None:
             is_left_out = blob.is_non_distributable and blob.digest in self.non_distributable
             if not is_left_out and blob.digest not in self.at_destination:
@@ -318,7 +348,7 @@ def _cosign_names(descriptor: PayloadDescriptor) -> set[str]:
     names: set[str] = set()
     for name, referrers in descriptor.referrers.items():
         with contextlib.suppress(InvalidReference):  # it is reported with its image
-            image = Reference.parse(name)
+            image = Reference.parse_named(name, descriptor.registries)
             names.update(cosign_name(image, tag) for _, tag in referrers if tag is not None)
     return names
 
@@ -332,28 +362,6 @@ def _with_digest_of(
     if not is_filtered:
         raise PayloadError(f"the payload has {root.digest} as {name}")
     return replace(reference, digest=root.digest)
-
-
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """The content of a carried blob: it has a length and can be read again."""
-
-    archive: Archive
-    blob: Descriptor
-    entry: zipfile.ZipInfo
-    owner: str
-
-    def __len__(self) -> int:
-        return self.blob.size
-
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        try:
-            yield from self.blob.verified(self.archive.chunks(self.entry))
-        except DigestMismatch as error:
-            raise DigestMismatch(
-                f"the payload is damaged: {self.entry.filename} of {self.owner}: {error}",
-                hint="copy the payload again from where it was made",
-            ) from None
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from docker_charon.errors import RegistryError
 from docker_charon.messages import get_logger
-from docker_charon.registry.credentials import DOCKER_HUB_HOSTS, is_docker_hub
+from docker_charon.oci.host import DOCKER_HUB_HOSTS, is_docker_hub
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 """Where the machine's own folders are; each user may have others, which come before them."""

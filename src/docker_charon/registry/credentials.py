@@ -29,12 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from docker_charon.messages import get_logger, one_line
+from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.registry import credential_helper
-
-DOCKER_HUB = "registry-1.docker.io"
-"""The registry where no other is named."""
-
-DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 """What credentials for Docker Hub are filed under."""
@@ -50,11 +46,6 @@ Docker Hub files tokens of another kind under longer paths: ``.../v1/access-toke
 """
 
 _log = get_logger(__name__)
-
-
-def is_docker_hub(registry: str) -> bool:
-    """Whether ``registry`` is one of the names of Docker Hub."""
-    return registry.lower().removesuffix(":443") in DOCKER_HUB_HOSTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ class Keychain:
     def __init__(self, registry: str) -> None:
         self._registry = registry
         host = registry.lower()
-        self._is_docker_hub = host.removesuffix(":443") in DOCKER_HUB_HOSTS
+        self._is_docker_hub = is_docker_hub(host)
         self._hosts = (
             ["docker.io", "index.docker.io", DOCKER_HUB] if self._is_docker_hub else [host]
         )

@@ -19,9 +19,10 @@ import urllib3
 
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.messages import one_line
+from docker_charon.oci.host import is_docker_hub
 from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.certificates import ClientCertificate
-from docker_charon.registry.credentials import FoundLogin, is_docker_hub
+from docker_charon.registry.credentials import FoundLogin
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
 from docker_charon.registry.response import SLOWEST, TooSlow
 from docker_charon.registry.retry import TRANSIENT

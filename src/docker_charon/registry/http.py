@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.client
-import http.cookiejar
 import ipaddress
 import os
 import re
@@ -58,7 +57,7 @@ class HTTPSession(requests.Session):
     ) -> None:
         super().__init__()
         self.trust_env = False
-        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self.cookies = _NoCookies()
         self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
         self.headers["Accept-Encoding"] = "identity"
         self.max_redirects = MOST_REDIRECTS
@@ -87,6 +86,27 @@ class HTTPSession(requests.Session):
     def proxy_of(self, url: str) -> str:
         """Return the ``host:port`` of the proxy that requests to ``url`` go through, or nothing."""
         return urlsplit(proxy_for(self._proxies, url) or "").netloc.rpartition("@")[2]
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """Return the settings of a request: none of the environment's is `requests`' to choose."""
+        return {"proxies": {}, "stream": stream, "verify": True, "cert": None}
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request with the headers of this session, which has no other settings."""
+        prepared = _PreparedRequest()
+        prepared.prepare(
+            method=request.method,
+            url=request.url,
+            headers={**self.headers, **(request.headers or {})},
+            data=request.data,
+            params=request.params,
+            auth=request.auth,
+            cookies=self.cookies,
+            hooks=request.hooks,
+        )
+        return prepared
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request with a timeout: `requests` has none by default."""
@@ -124,6 +144,21 @@ class HTTPSession(requests.Session):
             prepared_request.headers.pop("Authorization", None)
 
 
+class _NoCookies(requests.cookies.RequestsCookieJar):
+    """No cookies: what a registry sets is not kept."""
+
+    def extract_cookies(self, *_: object) -> None:
+        """Keep nothing."""
+
+
+class _PreparedRequest(requests.PreparedRequest):
+    """A request without cookies."""
+
+    def prepare_cookies(self, cookies: Any) -> None:
+        """Add no header."""
+        self._cookies = cookies
+
+
 class _Adapter(HTTPAdapter):
     """Sends requests through the right proxy and with our own settings of TLS.
 
@@ -137,10 +172,10 @@ class _Adapter(HTTPAdapter):
         cacert: StrPath | None,
         **options: Any,
     ) -> None:
-        self._proxies = proxies
         self._certificates = certificates
         self._cacert = cacert
         self._context: ssl.SSLContext | None = None
+        self._proxy_for = functools.cache(proxies.proxy_for)
         super().__init__(**options)
 
     def check_files(self) -> None:
@@ -156,8 +191,9 @@ class _Adapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
         """Send a request through the proxy that the environment names for its address."""
         url = request.url or ""
-        proxy = proxy_for(self._proxies, url)
-        options["proxies"] = {} if proxy is None else {urlsplit(url).scheme: proxy}
+        scheme, host, port = origin(url)
+        proxy = self._proxy_for(scheme, host, port)
+        options["proxies"] = {} if proxy is None else {scheme: proxy}
         return super().send(request, *args, **options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -262,8 +298,19 @@ def read_body(response: requests.Response, buffer: memoryview) -> int:
 
 def origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port of ``url``: who may see a credential."""
-    parts = urlsplit(url)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "", "", None
+    return _origin(scheme.lower(), _PATH.split(rest, maxsplit=1)[0])
+
+
+_PATH = re.compile(r"[/?#]")
+
+
+@functools.lru_cache(maxsize=256)
+def _origin(scheme: str, host_and_port: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(f"{scheme}://{host_and_port}")
+    port = parts.port or {"https": 443, "http": 80}.get(scheme)
     # The dot at the end of a full name is not sent along, and so not in a registry's own links.
     return parts.scheme, (parts.hostname or "").lower().removesuffix("."), port
 

@@ -18,12 +18,9 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
+from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.registry.access import Access, certificates_for, login_finder
 from docker_charon.registry.auth import Login
-from docker_charon.registry.credentials import (
-    DOCKER_HUB,
-    is_docker_hub,
-)
 from docker_charon.registry.errors import (
     FEW_TRIES,
     NETWORK_ERRORS,

@@ -1,4 +1,4 @@
-"""An inventory: a payload without layers that says what a registry has."""
+"""An inventory: a payload without layers that says what one or several registries have."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from docker_charon.errors import (
 )
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
+from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, check_repository
+from docker_charon.oci.reference import Reference, check_repository, checked_names
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Bar
@@ -26,11 +27,15 @@ from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
+from docker_charon.registry.http import check_host
 from docker_charon.registry.listing import IncompleteListing
-from docker_charon.transfer.names import source_references
+from docker_charon.transfer.chosen_tags import ChosenTags
+from docker_charon.transfer.names import checked_hosts, hosts_of, source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
+from docker_charon.transfer.sources import Sources
 from docker_charon.transfer.survey import PresentBlobs
+from docker_charon.transfer.tag_choice import ImageChoice
 from docker_charon.workers import Workers
 
 _TOO_MANY_REQUESTS = 429
@@ -40,7 +45,7 @@ _log = get_logger(__name__)
 
 
 def make_inventory(
-    registry: str,
+    registry: str | Iterable[str],
     zip_file: str | os.PathLike[str] | IO[bytes],
     docker_images: Iterable[str] = (),
     secure: bool = True,
@@ -50,6 +55,7 @@ def make_inventory(
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
     anonymous: bool = False,
+    insecure_registries: Iterable[str] = (),
     jobs: int = 4,
     progress: bool | None = None,
 ) -> list[str]:
@@ -59,19 +65,22 @@ def make_inventory(
     every blob, and an image that lacks one is not in the inventory.
 
     Args:
-        registry: The registry: ``host`` or ``host:port``.
+        registry: The registry: ``host`` or ``host:port``, or a list of several. With several, the
+            names in the inventory begin with their registry, as in `make_payload` without one.
         zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
             open.
-        docker_images: The images, without the name of the registry. Without any, every tag of
-            every repository that this user may see; not every registry can list them.
-        secure: ``False`` for a registry on plain HTTP.
-        username: The user of a registry that requires a login.
+        docker_images: The images: without the name of the registry if there is only one, with it if
+            there are several; a tag may be a choice of tags, as for `make_payload`. Without any,
+            every tag of every repository that this user may see; not every registry can list them.
+        secure: ``False`` for registries on plain HTTP.
+        username: The user of a registry that requires a login, if there is only one.
         password: The password of that user. Without both, the logins of Docker or Podman are used.
         cacert: A PEM file of certificates to trust in addition to the usual ones.
         cert: A client certificate: one PEM file that also holds its key, or a pair of the
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        insecure_registries: The registries on plain HTTP, if the others use HTTPS.
         jobs: The number of questions at the same time.
         progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
 
@@ -81,25 +90,65 @@ def make_inventory(
         see, are left out, each with a logged warning.
 
     Raises:
-        InvalidReference: The name of an image or of the registry is not valid.
+        InvalidReference: The name of an image or of a registry is not valid.
         ManifestNotFound: The registry does not have an image.
         BlobNotFound: The registry lacks a blob of an image.
-        RegistryError: The registry cannot be reached, refuses, or sends wrong content.
+        RegistryError: A registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file`` cannot be written.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    references = source_references(docker_images, "docker_images", registry, secure=secure)
+    insecure = checked_hosts(insecure_registries, "insecure_registries")
+    hosts = _hosts(registry)
+    if len(hosts) > 1 and (username is not None or password is not None):
+        raise AuthenticationError(
+            "a username and a password are those of one registry, and several are named",
+            hint="log in to each one with docker login",
+        )
+    only = next(iter(hosts.values())) if len(hosts) == 1 else None
+    wanted = source_references(
+        docker_images,
+        "docker_images",
+        only,
+        secure=secure and (only or "").lower() not in insecure,
+    )
+    if only is None and (others := hosts_of(wanted) - hosts.keys()):
+        raise InvalidReference(
+            f"images of {', '.join(host or DOCKER_HUB for host in sorted(others))} are named, "
+            "which is not one of the registries",
+            hint="name that registry too",
+        )
     workers = Workers(jobs)
     access = Access(secure, username, password, cacert, cert, anonymous)
-    with open_registry(registry, access, jobs) as client:
-        inventory = _Inventory(client, workers)
-        if references:
-            images = inventory.images(references, progress)
-        else:
-            images = inventory.every_image(progress)
-        contents = plan_make(images, images, absent=inventory.absent)
+    with Sources(
+        only or DOCKER_HUB,
+        access,
+        jobs,
+        hosts=hosts if only is None else ("",),
+        insecure=insecure,
+        opener=open_registry,
+    ) as sources:
+        inventory = _Inventory(sources, workers)
+        images = inventory.images(wanted, progress) if wanted else inventory.every_image(progress)
+        registries = () if only is not None else hosts.keys() - {""}
+        contents = plan_make(images, images, absent=inventory.absent, registries=registries)
         write_inventory(zip_file, payload_entries(contents))
         return [image.name for image in images]
+
+
+def _hosts(registry: str | Iterable[str]) -> dict[str, str]:
+    """Return the names of registries by what stands in front of full names: ``""`` for Docker Hub.
+
+    Raises `InvalidReference` for a name that is not valid, and `DockerCharonError` for an empty
+    list.
+    """
+    if isinstance(registry, str):
+        registry = [registry]
+    names = checked_names(registry, "registry")
+    for name in names:
+        check_host(name)
+    if not names:
+        raise DockerCharonError("there is no registry to look at")
+    return {"" if is_docker_hub(name) else name.lower(): name for name in names}
 
 
 def write_inventory(zip_file: str | os.PathLike[str] | IO[bytes], entries: Iterable[Entry]) -> None:
@@ -112,21 +161,21 @@ def _no_blob(blob: Descriptor, repository: str, _: int) -> BlobStream:
 
 
 class _Inventory:
-    """Finds the images of a registry and checks that all their blobs are there.
+    """Finds the images of registries and checks that all their blobs are there.
 
-    ``absent`` are the non-distributable layers that the registry lacks.
+    ``absent`` are the non-distributable layers that the registries lack.
     """
 
-    def __init__(self, client: RegistryClient, workers: Workers) -> None:
-        self._client = client
+    def __init__(self, sources: Sources, workers: Workers) -> None:
+        self._sources = sources
         self._workers = workers
-        self._resolver = Resolver(client, workers)
-        self._present = PresentBlobs(client, workers)
+        self._resolver = Resolver(sources, workers)
+        self._present = PresentBlobs(sources, workers)
         self._left_out: list[DockerCharonError] = []
         self.absent: set[RepositoryBlob] = set()
 
     def every_image(self, progress: bool | None) -> list[NamedImage]:
-        """Return every complete image of the registry; log a warning for each of the others.
+        """Return every complete image of the registries; log a warning for each of the others.
 
         Raises the first of these problems if nothing is left.
         """
@@ -143,13 +192,13 @@ class _Inventory:
         if self._left_out and not images:
             raise self._left_out[0]
         if not images:
-            _log.warning("%s has no images that this user may see", self._client.registry)
+            _log.warning("%s has no images that this user may see", self._sources.registry)
         return images
 
     def images(
-        self, references: Mapping[str, Reference], progress: bool | None
+        self, wanted: Mapping[str, Reference | ImageChoice], progress: bool | None
     ) -> list[NamedImage]:
-        """Return the images for ``references`` by name.
+        """Return the images that are wanted, by name.
 
         One error names all of those that are missing or incomplete, as `Resolver.check` says.
         """
@@ -157,7 +206,8 @@ class _Inventory:
         def image(name: str, reference: Reference) -> NamedImage | None:
             return self._resolver.attempt(reference, lambda: self._image(name, reference))
 
-        images = self._look(references, image, progress)
+        chosen_tags = ChosenTags(self._sources, self._resolver, self._workers)
+        images = self._look(chosen_tags.references(wanted), image, progress)
         self._resolver.check()
         return [image for image in images if image is not None]
 
@@ -190,13 +240,18 @@ class _Inventory:
     def _every_reference(self) -> dict[str, Reference]:
         """Return every tag of every repository, by name."""
         references = {}
-        repositories = [name for name in self._repositories() if self._is_valid(name)]
-        for repository, tags in zip(
-            repositories, self._workers.map(self._tags, repositories), strict=True
+        repositories = {
+            f"{host}/{name}" if host else name: host
+            for host, client in self._sources.open_all().items()
+            for name in self._repositories(client)
+            if self._is_valid(name)
+        }
+        for (repository, host), tags in zip(
+            repositories.items(), self._workers.map(self._tags, repositories), strict=True
         ):
             for name in (f"{repository}:{tag}" for tag in tags):
                 try:
-                    references[name] = Reference.parse(name)
+                    references[name] = Reference.parse_named(name, {host} - {""})
                 except InvalidReference as error:
                     self._leave_out(error)
         return references
@@ -210,9 +265,9 @@ class _Inventory:
             return False
         return True
 
-    def _repositories(self) -> list[str]:
+    def _repositories(self, client: RegistryClient) -> list[str]:
         try:
-            return self._client.repositories()
+            return client.repositories()
         except IncompleteListing as error:
             self._leave_out(error)
             return list(error.names)
@@ -226,7 +281,7 @@ class _Inventory:
 
     def _tags(self, repository: str) -> list[str]:
         try:
-            return self._client.tags(repository)
+            return self._sources.tags(repository)
         except ManifestNotFound:
             return []  # registries may list a repository after its last image was deleted
         except IncompleteListing as error:
@@ -243,8 +298,9 @@ class _Inventory:
             if self._present.has(needed):
                 continue
             if not needed.blob.is_non_distributable:
+                registry, _ = self._sources.locate(needed.repository)
                 raise BlobNotFound(
-                    f"{self._client.registry} lacks the blob {needed.digest} of {name}",
+                    f"{registry} lacks the blob {needed.digest} of {name}",
                     hint="push that image again",
                 )
             self.absent.add(needed)

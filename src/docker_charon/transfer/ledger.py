@@ -26,6 +26,8 @@ from docker_charon.payload.partial_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.transfer.inventory import write_inventory
+from docker_charon.transfer.names import NameGroup, united_registries
+from docker_charon.transfer.plan import repositories_of, used_registries
 
 _CHUNK = 1024 * 1024  # bytes
 
@@ -38,7 +40,8 @@ class Ledger:
 
     ``digest`` is the SHA-256 digest of the file, ``None`` if there is none yet. ``images`` are
     those that the site has, the newest under each tag, and ``blobs`` has every blob with its
-    repositories, those of older images too. ``brought`` and ``history`` are those of `Delivery`.
+    repositories, those of older images too. ``brought`` and ``history`` are those of `Delivery`,
+    and ``registries`` those of `Contents`.
     """
 
     number: int = 0
@@ -47,6 +50,7 @@ class Ledger:
     blobs: Mapping[Digest, tuple[str, ...]] = field(default_factory=dict)
     brought: Mapping[Digest, int] = field(default_factory=dict)
     history: tuple[Digest | None, ...] = ()
+    registries: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, payload: Payload, digest: Digest) -> Ledger:
@@ -59,7 +63,12 @@ class Ledger:
             _united({}, payload.delivered()),
             delivery.brought,
             delivery.history or (),
+            payload.registries,
         )
+
+    def names(self, where: str) -> NameGroup:
+        """Return the repositories in it; ``where`` is what messages call the ledger."""
+        return NameGroup(where, repositories_of(self.images, self.blobs.values()), self.registries)
 
     def next_delivery(self, contents: Contents) -> Delivery:
         """Return the place in the ledger of a payload with these contents."""
@@ -90,6 +99,7 @@ class Ledger:
             _united(self.blobs, [*needed, *expected]),
             {**self.brought, **dict.fromkeys(carried, number)},
             (*self.history, self.digest),
+            self.registries | contents.registries,
         )
 
     def corrected(self, receipt: Payload, name: str) -> Ledger:
@@ -116,6 +126,7 @@ class Ledger:
                     f"{name} is the receipt of a delivery {number} that is not in this ledger",
                     hint="use each receipt with the ledger of its site, or leave it out",
                 )
+        registries = united_registries([self.names("the ledger"), names_in(receipt, name)])
         blobs = dict(self.blobs)
         for digest, repositories in arrival.missing_blobs.items():
             if digest in blobs and self.brought.get(digest, 0) <= number:
@@ -142,6 +153,7 @@ class Ledger:
             images=_newest([*images, *_named_images(receipt)]),
             blobs=_united(blobs, present),
             brought={d: n for d, n in self.brought.items() if d not in gone},
+            registries=registries,
         )
 
     def _lacks(self, image: NamedImage, arrival: Arrival, number: int) -> bool:
@@ -168,14 +180,26 @@ class Ledger:
             at_destination=dict(sorted(self.blobs.items())),
             non_distributable=frozenset(unavailable),
             delivery=Delivery(self.number, previous, self.brought, self.history),
+            registries=used_registries(self.registries, self.images, self.blobs.values()),
         )
+
+
+def names_in(payload: Payload, where: str) -> NameGroup:
+    """Return the repositories in a payload; ``where`` is what messages call it."""
+    repositories = repositories_of(payload.all_images, payload.at_destination.values())
+    return NameGroup(where, repositories, payload.registries)
 
 
 def _named_images(payload: Payload) -> tuple[NamedImage, ...]:
     """Return the images of a file whose manifests are in it, under the names that they have."""
     return tuple(
         # The reference in the payload has another digest if platforms were left out.
-        NamedImage(image.name, Reference.parse(image.name), image.image, image.referrers)
+        NamedImage(
+            image.name,
+            Reference.parse_named(image.name, payload.registries),
+            image.image,
+            image.referrers,
+        )
         for image in payload.all_images
         if image.image is not None
     )

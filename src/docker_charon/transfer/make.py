@@ -1,21 +1,22 @@
-"""Making a payload: from a registry to one zip."""
+"""Making a payload: from one or several registries to one zip."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from docker_charon.errors import DockerCharonError, PayloadError, RegistryError
+from docker_charon.errors import AuthenticationError, DockerCharonError, PayloadError, RegistryError
 from docker_charon.files import is_same_file
-from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.host import DOCKER_HUB
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
@@ -30,22 +31,31 @@ from docker_charon.payload.volumes import (
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.access import Access, waiting_for
-from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
-from docker_charon.registry.client import RegistryClient, open_source
-from docker_charon.transfer.ledger import LedgerFile, open_ledger
-from docker_charon.transfer.names import source_references
+from docker_charon.transfer.chosen_tags import ChosenTags, checked_newest
+from docker_charon.transfer.ledger import LedgerFile, names_in, open_ledger
+from docker_charon.transfer.lock import Lock, Origin, lock_content
+from docker_charon.transfer.names import (
+    NameGroup,
+    checked_hosts,
+    hosts_of,
+    source_references,
+    united_registries,
+)
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
+from docker_charon.transfer.shared_blobs import SharedBlobs
+from docker_charon.transfer.sources import Sources
+from docker_charon.transfer.tag_choice import ImageChoice
 from docker_charon.workers import Workers
 
 _PayloadFile = str | os.PathLike[str] | IO[bytes]
 
 
 def make_payload(
-    registry: str,
+    registry: str | None,
     zip_file: str | os.PathLike[str] | IO[bytes],
     docker_images_to_transfer: Iterable[str],
     docker_images_already_transferred: Iterable[str] = (),
@@ -57,6 +67,7 @@ def make_payload(
     ledger: str | os.PathLike[str] | None = None,
     receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
+    newest: int | None = None,
     include_referrers: bool = False,
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
@@ -64,30 +75,40 @@ def make_payload(
     cacert: str | os.PathLike[str] | None = None,
     cert: CertificateArgument | None = None,
     anonymous: bool = False,
+    insecure_registries: Iterable[str] = (),
     retry_for: float = 300,
     report: str | os.PathLike[str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
 ) -> None:
-    """Create a payload, a single zip file, from Docker images of one registry.
+    """Create a payload, a single zip file, from Docker images of one or several registries.
 
     Args:
-        registry: The registry to pull the images from: ``host`` or ``host:port``.
+        registry: The registry to pull the images from: ``host`` or ``host:port``. ``None`` means
+            that each name says which registry it is from, by Docker's rule: the first part is a
+            registry if it has a dot or a colon or is ``localhost``, and without one it is Docker
+            Hub.
         zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
             open and does not need to seek. A path gets the whole payload or stays unchanged. An
             interrupted call leaves what it fetched in ``PATH.partial``, and the next call uses it.
-        docker_images_to_transfer: The images: ``repository[:tag][@digest]``. The name of the
-            registry may stand before it, and is left out in the payload.
+        docker_images_to_transfer: The images: ``repository[:tag][@digest]``. The name of
+            ``registry`` may stand before it, and is left out in the payload. The tag may also be a
+            choice of tags: a pattern (``my-image:1.8.*``) or a range of versions
+            (``my-image:>=1.8,<2``, ``~1.8``, ``^1.8``), which becomes the tags that the registry
+            has now. A range takes no pre-releases and no variants such as ``-alpine``, unless its
+            bounds have them (``>=1.8-rc1``, ``>=1.8-alpine``).
         docker_images_already_transferred: Images that the air-gapped registry has. Blobs that they
             share with the other images are left out. An image in both lists is not carried, but
-            the push checks that it is there. Their tags are looked up in ``registry`` now.
-        secure: ``False`` for a registry on plain HTTP.
-        username: The user of a registry that requires a login.
-        password: The password of that user. Without both, the logins of Docker or Podman are used.
+            the push checks that it is there. Their tags are looked up in the registry now.
+        secure: ``False`` for registries on plain HTTP.
+        username: The user of ``registry``, if it requires a login.
+        password: The password of that user. Without both, the logins of Docker or Podman are used,
+            which are kept for each registry.
         payloads_already_transferred: Payloads that were pushed to the air-gapped registry, or
             inventories of it (see `make_inventory`): paths, or file objects that can seek. Blobs
-            that they list are left out, even if a tag in ``registry`` has moved since.
+            that they list are left out, even if a tag in the registry has moved since.
         ledger: The path of a file that says what the air-gapped registry has after all deliveries.
             What it lists is left out. When the payload is complete, the file is replaced by one
             that also lists what the payload brings. The first time it does not need to exist. An
@@ -98,6 +119,9 @@ def make_payload(
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
             every platform.
+        newest: Of each choice of tags among the images to transfer, carry only this many of the
+            highest versions. Pre-releases, variants and other tags count only if the pattern
+            spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
         include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
             images.
         volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
@@ -113,10 +137,14 @@ def make_payload(
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
+        insecure_registries: The registries on plain HTTP, if the others use HTTPS.
         retry_for: How many seconds an operation waits for a registry that is away or asks for a
             wait. With 0, it is tried again a few times within seconds only.
         report: The path of a JSON file to write about what happened, also after a failure: images,
             digests, bytes, seconds. The same is logged at level ``INFO``.
+        lock: The path of a list to write when the payload is complete: the full names of the
+            images with the digests that they have at the source, one on a line. A payload of this
+            list has the same images, even if tags have moved since.
         dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -124,26 +152,37 @@ def make_payload(
             if it is not a terminal. ``False`` shows nothing.
 
     Raises:
-        InvalidReference: The name of an image or of the registry is not valid.
+        InvalidReference: The name of an image or of a registry is not valid, or an earlier payload
+            or the ledger uses it in another way.
         InvalidPlatform: The name of a platform is not valid.
         ManifestNotFound: The registry does not have an image, or not for a platform.
-        RegistryError: The registry cannot be reached, refuses, or sends wrong content.
+        RegistryError: A registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file`` cannot be written or is one of the files that the payload is
             made from, an earlier payload cannot be read, a receipt does not belong to the ledger,
             or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
-    to_transfer = source_references(
-        docker_images_to_transfer, "docker_images_to_transfer", registry, secure=secure
-    )
-    already_transferred = source_references(
-        docker_images_already_transferred,
-        "docker_images_already_transferred",
-        registry,
-        secure=secure,
+    insecure = checked_hosts(insecure_registries, "insecure_registries")
+    if registry is None and (username is not None or password is not None):
+        raise AuthenticationError(
+            "a username and a password are those of one registry, and none is named",
+            hint="name it with --registry (registry=), or log in to each one with docker login",
+        )
+    is_secure = secure and (registry or "").lower() not in insecure
+    to_transfer, already_transferred = (
+        source_references(names, parameter, registry, secure=is_secure)
+        for names, parameter in (
+            (docker_images_to_transfer, "docker_images_to_transfer"),
+            (docker_images_already_transferred, "docker_images_already_transferred"),
+        )
     )
     if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
+    newest = checked_newest(newest, to_transfer)
+    default = DOCKER_HUB if registry is None else registry
+    hosts = frozenset({""})
+    if registry is None:
+        hosts = hosts_of({**to_transfer, **already_transferred})
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
@@ -151,13 +190,19 @@ def make_payload(
     returned_receipts = _file_list(receipts, "receipts")
     inputs = [*earlier_payloads, *returned_receipts, ledger, sign, cacert]
     _refuse_own_inputs(zip_file, checked_volume_size, inputs)
+    lock_file = None if lock is None else Lock(lock, [zip_file, report, *inputs])
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(
             reporting(
-                report, "make-payload", registry, zip_file, dry_run=dry_run, names=to_transfer
+                report,
+                "make-payload",
+                [host or default for host in sorted(hosts)],
+                zip_file,
+                dry_run=dry_run,
+                names=to_transfer,
             )
         )
         site = None
@@ -172,16 +217,23 @@ def make_payload(
                 "a receipt corrects a ledger, and no ledger is given",
                 hint="give the ledger of the site too",
             )
-        delivered = _delivered_blobs(earlier_payloads, site, allowed_signers)
-        client = stack.enter_context(open_source(registry, access, jobs))
-        resolver = Resolver(client, workers, chosen_platforms)
-        images = resolver.images(to_transfer)
-        skipped = resolver.images(already_transferred, skip_missing_platforms=True)
+        named = [_named_images(hosts, [*to_transfer.values(), *already_transferred.values()])]
+        if site is not None:
+            named.append(site.ledger.names(f"the ledger {ledger}"))
+        delivered = _delivered_blobs(earlier_payloads, site, allowed_signers, named)
+        registries = united_registries(named)
+        sources = stack.enter_context(
+            Sources(default, access, jobs, hosts=hosts, known=registries, insecure=insecure)
+        )
+        resolver = Resolver(sources, workers, chosen_platforms)
+        tags = ChosenTags(sources, resolver, workers)
+        images = resolver.images(tags.references(to_transfer, newest))
+        skipped = resolver.images(tags.references(already_transferred), skip_missing_platforms=True)
         resolver.check()
         if include_referrers:
             images = resolver.with_referrers(images)
-        absent = _absent_layers(client, workers, [*images, *skipped])
-        contents = plan_make(images, skipped, delivered, absent)
+        absent = _absent_layers(sources, workers, [*images, *skipped])
+        contents = plan_make(images, skipped, delivered, absent, registries)
         log_choices(contents, chosen_platforms)
         signer = None if sign is None else partial(sign_text, key=sign)
         ledger_entries: list[Entry] = []
@@ -193,18 +245,29 @@ def make_payload(
         if dry_run:
             log_make(contents, payload_size(entries), checked_volume_size)
             return
+        locked = lock_content(
+            {image.reference: resolver.source_digest(image.reference) for image in images},
+            Origin(registry, is_secure, registries),
+            chosen_platforms,
+            include_referrers=include_referrers,
+        )
 
-        def fetch(blob: Descriptor, repository: str, start: int) -> BlobStream:
-            return client.get_blob(repository, blob, start)
-
+        shared_blobs = SharedBlobs(sources, contents.images, absent)
         sizes = {blob.digest: blob.size for blob in contents.blobs}
         needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
         with Progress("Making", sizes, needed, progress) as shown_progress:
             write_payload(
-                zip_file, entries, fetch, shown_progress, workers, volume_size=checked_volume_size
+                zip_file,
+                entries,
+                shared_blobs.open,
+                shown_progress,
+                workers,
+                volume_size=checked_volume_size,
             )
             if site is not None:
                 site.replace(ledger_entries)
+            if lock_file is not None:
+                lock_file.write(locked)
             shown_progress.sum_up(make_summary(contents))
 
 
@@ -274,22 +337,35 @@ def _delivered_blobs(
     payloads: list[_PayloadFile],
     site: LedgerFile | None,
     allowed_signers: str | os.PathLike[str] | None,
+    named: list[NameGroup],
 ) -> dict[Digest, dict[str, None]]:
-    """Return the blobs that the ledger and earlier payloads list, each with its repositories."""
+    """Return the blobs that the ledger and earlier payloads list, each with its repositories.
+
+    The names in the payloads are added to ``named``, except for those in an inventory.
+    """
     repositories: dict[Digest, dict[str, None]] = {}
     if site is not None:
         repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
     for file in payloads:
         with open_payload(file, allowed_signers=allowed_signers) as payload:
+            # A destination's own names may begin with a registry: a push tries both meanings.
+            if payload.registries or not payload.carries_nothing:
+                named.append(names_in(payload, str(getattr(file, "name", file))))
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories
 
 
+def _named_images(hosts: Collection[str], wanted: Iterable[Reference | ImageChoice]) -> NameGroup:
+    """Return the repositories of the images that the user names, and their registries."""
+    repositories = {image.repository for image in wanted}
+    return NameGroup("the list of images", repositories, frozenset(hosts) - {""})
+
+
 def _absent_layers(
-    client: RegistryClient, workers: Workers, images: Iterable[NamedImage]
+    sources: Sources, workers: Workers, images: Iterable[NamedImage]
 ) -> set[RepositoryBlob]:
-    """Return the non-distributable layers that the registry does not have.
+    """Return the non-distributable layers that the registries do not have.
 
     OCI image-spec 1.1, "Non-Distributable Layers": a registry may lack layers that have ``urls``.
     """
@@ -302,7 +378,7 @@ def _absent_layers(
 
     def is_absent(layer: RepositoryBlob) -> bool:
         try:
-            return client.head_blob(layer.repository, layer.digest) != layer.blob.size
+            return sources.head_blob(layer.repository, layer.digest) != layer.blob.size
         except RegistryError as error:
             if error.status is None:
                 raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from docker_charon.errors import InvalidManifest, InvalidReference
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.payload.contents import Contents
@@ -39,12 +40,14 @@ def plan_make(
     already: Iterable[NamedImage] = (),
     delivered: Mapping[Digest, Iterable[str]] | None = None,
     absent: Collection[RepositoryBlob] = frozenset(),
+    registries: Collection[str] = frozenset(),
 ) -> Contents:
     """Decide what a payload carries. The time is linear in the number of manifests and blobs.
 
     The destination has the blobs of the images in ``already``, and those in ``delivered``, which
     gives the destination's repositories for each. ``absent`` are the non-distributable layers that
-    the source does not have.
+    the source does not have. ``registries`` may stand in front of repositories; the payload says
+    those that do.
 
     Raises `InvalidManifest` when two manifests give different sizes for one blob, and
     `InvalidReference` when two different images would get the same tag.
@@ -89,19 +92,53 @@ def plan_make(
         blobs={source.blob: source.repository for source in carried.values()},
         at_destination=at_destination,
         non_distributable=frozenset(sizes.keys() - at_destination.keys() - carried.keys()),
+        registries=used_registries(registries, images, at_destination.values()),
     )
+
+
+def used_registries(
+    registries: Collection[str],
+    images: Iterable[PayloadImage],
+    repositories: Iterable[Iterable[str]],
+) -> frozenset[str]:
+    """Return those of ``registries`` that stand in front of repositories, those of images too."""
+    names = repositories_of(images, repositories) if registries else ()
+    return frozenset(split_registry(name, registries)[0] for name in names) - {""}
+
+
+def repositories_of(
+    images: Iterable[PayloadImage], others: Iterable[Iterable[str]] = ()
+) -> set[str]:
+    """Return the repositories of images, and ``others``, each once."""
+    return {image.reference.repository for image in images}.union(*others)
 
 
 def _check_tags(images: Iterable[NamedImage]) -> None:
     """Refuse two different images for one tag: it would point to either of them by chance."""
-    owners: dict[tuple[str, str], NamedImage] = {}
+    pair = different_images_of_one_tag(images)
+    if pair is not None:
+        first, second = pair
+        raise InvalidReference(
+            f"{first.name} and {second.name} are different images for the same tag"
+        )
+
+
+def different_images_of_one_tag(
+    images: Iterable[PayloadImage],
+) -> tuple[PayloadImage, PayloadImage] | None:
+    """Return the first two different images with one tag or digest; ``None`` if there are none.
+
+    Images whose manifests are not known are passed over.
+    """
+    owners: dict[tuple[str, str], tuple[PayloadImage, bytes]] = {}
     for image in images:
-        key = image.reference.repository, image.reference.target
-        owner = owners.setdefault(key, image)
-        if owner.image.root.content != image.root.content:
-            raise InvalidReference(
-                f"{owner.name} and {image.name} are different images for the same tag"
-            )
+        if image.image is not None:
+            key = image.reference.repository, image.reference.target
+            content = image.image.root.content
+            owner, owners_content = owners.setdefault(key, (image, content))
+            if owners_content != content:
+                return owner, image
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import IO, TypeVar
 
 from docker_charon.errors import DockerCharonError, PushIncomplete, RegistryError
 from docker_charon.messages import get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
-from docker_charon.oci.reference import checked_prefix
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.payload.signature import sign as sign_text
 from docker_charon.progress import Progress
@@ -20,11 +20,14 @@ from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.transfer.blobs import BlobSender
+from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.manifests import ManifestSender
+from docker_charon.transfer.mirror_files import MirrorFiles
 from docker_charon.transfer.outcome import Outcome, parts_of
 from docker_charon.transfer.plan import PushPlan, plan_push
+from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.transfer.receipt import Receipt, writing_receipt
-from docker_charon.transfer.report import log_push, push_summary
+from docker_charon.transfer.report import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.report_file import State, TransferReport, reporting
 from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
@@ -42,6 +45,9 @@ def push_payload_to_registry(
     password: str | None = None,
     *,
     repository_prefix: str = "",
+    repository_map: Mapping[str, str] | None = None,
+    mirrors: str | Iterable[str] = (),
+    mirrors_dir: str | os.PathLike[str] = ".",
     skip_referrers: bool = False,
     allowed_signers: str | os.PathLike[str] | None = None,
     cacert: str | os.PathLike[str] | None = None,
@@ -74,6 +80,16 @@ def push_payload_to_registry(
         password: The password of that user. Without both, the logins of Docker or Podman are used.
         repository_prefix: Put before every repository: ``my-image:1`` arrives as
             ``PREFIX/my-image:1``. The returned names do not have it.
+        repository_map: What takes the place of the beginning of names: with ``{"quay.io":
+            "mirror/quay"}``, ``quay.io/team/app`` becomes ``mirror/quay/team/app``. The longest key
+            that fits whole parts of a name counts; the registry in front may be left out in it.
+            Keys with ``docker.io`` are for names without a registry. An empty value leaves out that
+            part. The registry of any other name is left out.
+        mirrors: Also write the configuration that makes nodes find the images under their old
+            names: ``"containerd"`` (``HOST/hosts.toml``), ``"registries.conf"`` (Podman and CRI-O)
+            or ``"k3s"`` (``registries.yaml``), or several of them. It is written if no image has
+            failed.
+        mirrors_dir: The directory of these files.
         skip_referrers: Leave out the signatures, SBOMs and other referrers in the payload.
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them, who is logged at level ``INFO``. This is checked first.
@@ -116,6 +132,9 @@ def push_payload_to_registry(
         Access(secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)),
         strict=strict,
         repository_prefix=repository_prefix,
+        repository_map=repository_map,
+        mirrors=mirrors,
+        mirrors_dir=mirrors_dir,
         skip_referrers=skip_referrers,
         allowed_signers=allowed_signers,
         receipt=receipt,
@@ -135,12 +154,14 @@ def push_payload_to_registry(
 class Pushed:
     """The images of a push, by the names that the user gave.
 
-    ``destinations`` are the images that the registry has now, each with its name there.
+    ``destinations`` are the images that the registry has now, each with its name there, which may
+    differ if ``has_new_names``.
     ``left_out`` are those that need something that the registry lacks, each with the reason.
     ``incomplete`` has those that could not be pushed, if there are any.
     """
 
     destinations: Mapping[str, str]
+    has_new_names: bool
     left_out: Mapping[str, RegistryError]
     incomplete: PushIncomplete | None
 
@@ -152,6 +173,9 @@ def push_payload(
     *,
     strict: bool,
     repository_prefix: str,
+    repository_map: Mapping[str, str] | None,
+    mirrors: str | Iterable[str],
+    mirrors_dir: str | os.PathLike[str],
     skip_referrers: bool,
     allowed_signers: str | os.PathLike[str] | None,
     receipt: str | os.PathLike[str] | None,
@@ -167,7 +191,8 @@ def push_payload(
     ``warning_level`` is the number of calls between a warning and the code that it is for.
     """
     workers = Workers(jobs)
-    prefix = checked_prefix(repository_prefix)
+    wanted = Destinations.checked(repository_prefix, repository_map, registry)
+    mirror_files = MirrorFiles(mirrors, mirrors_dir, registry, secure=access.secure)
     if receipt is not None and dry_run:
         raise DockerCharonError(
             "a dry run writes no receipt", hint="push first, or leave the receipt out"
@@ -176,12 +201,17 @@ def push_payload(
         raise DockerCharonError("a push signs its receipt", hint="name a file for the receipt")
     signer = None if sign is None else partial(sign_text, key=sign)
     with (
-        reporting(report, "push-payload", registry, zip_file, dry_run=dry_run) as written_report,
+        reporting(report, "push-payload", [registry], zip_file, dry_run=dry_run) as written_report,
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
     ):
-        written_report.pushing(payload)
+        destinations = replace(wanted, registries=payload.registries)
+        written_report.pushing(payload, destinations)
+        destinations.check_tags(payload.all_images)
+        repositories = [image.reference.repository for image in payload.all_images]
+        log_unused_rules(destinations, [*repositories, *chain(*payload.at_destination.values())])
+        mirror_files.plan(destinations, repositories)
         with (
-            writing_receipt(receipt, payload, registry, prefix, signer) as written_receipt,
+            writing_receipt(receipt, payload, registry, destinations, signer) as written_receipt,
             open_registry(registry, access, jobs) as client,
         ):
             if payload.carries_nothing:
@@ -193,7 +223,7 @@ def push_payload(
             push = _Push(
                 client,
                 payload,
-                prefix,
+                destinations,
                 workers,
                 written_report,
                 written_receipt,
@@ -207,11 +237,13 @@ def push_payload(
             incomplete = None
             if dry_run:
                 log_push(push.plan, push.images)
+                push.rebuilding.log(push.plan)
             else:
                 incomplete = push.write(progress)
+            mirror_files.end(push.errors, incomplete, dry_run=dry_run)
             failed = incomplete.failed if incomplete is not None else ()
-            destinations = {n: d for n, d in push.destinations.items() if n not in failed}
-            return Pushed(destinations, push.errors, incomplete)
+            names = {n: d for n, d in push.destinations.items() if n not in failed}
+            return Pushed(names, destinations.change_names, push.errors, incomplete)
 
 
 class _Push:
@@ -221,7 +253,7 @@ class _Push:
         self,
         client: RegistryClient,
         payload: Payload,
-        prefix: str,
+        destinations: Destinations,
         workers: Workers,
         report: TransferReport,
         receipt: Receipt,
@@ -235,12 +267,13 @@ class _Push:
         self._receipt = receipt
 
         def at_destination(image: _PayloadImage) -> _PayloadImage:
-            image = image.under(prefix)
+            image = destinations.of(image)
             return image if with_referrers else replace(image, referrers=())
 
         self._skipped = [at_destination(image) for image in payload.skipped]
         self._images = [*(at_destination(image) for image in payload.images), *self._skipped]
-        self._survey = Survey(client, payload, prefix, workers)
+        self._survey = Survey(client, payload, destinations, workers)
+        self.rebuilding = Rebuilding(client, payload, {})
         self.plan = PushPlan((), (), {})
         self.errors: dict[str, RegistryError] = {}
         """Why images are left out, by their names."""
@@ -261,15 +294,24 @@ class _Push:
         """Ask what the registry has, plan the rest, and find the images that it cannot get."""
         self.errors |= self._survey.missing_images(self._skipped)
         images = self.images
+        holders = self._survey.holders(images)
+        self.rebuilding = Rebuilding(self._client, self._payload, self._survey.bases(holders))
         self.plan = plan_push(
             images,
-            self._payload.carried,
-            self._survey.holders(images),
+            self.rebuilding.available,
+            holders,
             self._payload.non_distributable,
             self._survey.unknown,
         )
         for name, blobs in self.plan.missing.items():
-            self.errors[name] = self._survey.incomplete(name, blobs)
+            whole = [blob for blob in blobs if blob.digest not in self._payload.deltas]
+            without_base = {b.digest: self.rebuilding.missing(b.digest) for b in blobs}
+            self.errors[name] = (
+                self._survey.incomplete(name, whole)
+                if whole
+                else self._survey.without_bases(name, without_base)
+            )
+        self.rebuilding.check(self.plan)
         self._record(State.LEFT_OUT, self.errors)
         for image in self.images:
             if isinstance(image, SkippedImage):
@@ -293,15 +335,20 @@ class _Push:
             blobs = BlobSender(
                 self._client,
                 self._payload,
+                self.rebuilding,
                 self._workers,
                 shown_progress,
                 outcome,
                 self._survey.doubtful,
             )
-            self._receipt.knows = lambda b: blobs.has_stored(b) or self._survey.knows(b)
+            damaged = self.rebuilding.damaged
+            self._receipt.knows = lambda b: (
+                blobs.has_stored(b) or (b.digest not in damaged and self._survey.knows(b))
+            )
             try:
-                blobs.send(plan)
-                ManifestSender(self._client, self._workers, outcome, blobs, arrived).put_all()
+                with self.rebuilding.ready(plan, self._workers, shown_progress):
+                    blobs.send(plan)
+                    ManifestSender(self._client, self._workers, outcome, blobs, arrived).put_all()
             finally:
                 self._report.pushed(images, blobs.uploaded, self._payload.non_distributable)
             incomplete = outcome.incomplete(names)

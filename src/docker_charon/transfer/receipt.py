@@ -11,11 +11,12 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, prefixed
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery, MissingImage
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import Payload
+from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.report_file import checked_target
@@ -32,13 +33,13 @@ def _nothing_is_known(_: RepositoryBlob) -> bool | None:
 class Receipt:
     """What is known of a registry for one payload; a push fills it in.
 
-    ``prefix`` stands before the repositories there. ``arrived`` are the names of the images that
-    the registry has, and ``reasons`` say why others are missing, by their names.
+    ``destinations`` says where the repositories are there. ``arrived`` are the names of the images
+    that the registry has, and ``reasons`` say why others are missing, by their names.
     """
 
     payload: Payload
     registry: str
-    prefix: str
+    destinations: Destinations
     knows: Knows = _nothing_is_known
     arrived: set[str] = field(default_factory=set)
     reasons: dict[str, str] = field(default_factory=dict)
@@ -52,12 +53,17 @@ class Receipt:
         present: dict[Digest, dict[str, None]] = {}
         missing: dict[Digest, dict[str, None]] = {}
         in_place = self._in_place()
+        carried = self.payload.carried | self.payload.deltas.keys()
         for blob, places in self._places().items():
             for repository, names_there in places.items():
                 states = {self.knows(RepositoryBlob(name, blob)) for name in names_there}
                 if True in states or (repository, blob.digest) in in_place:
                     present.setdefault(blob.digest, {})[repository] = None
-                elif states == {False} or blob.digest in self.payload.carried:
+                elif states == {False} or blob.digest in carried:
+                    missing.setdefault(blob.digest, {})[repository] = None
+        for blob, places in self._bases().items():  # the next payload must not count on these
+            for repository, names_there in places.items():
+                if {self.knows(RepositoryBlob(name, blob)) for name in names_there} == {False}:
                     missing.setdefault(blob.digest, {})[repository] = None
         images = self._images(present)
         delivery = self.payload.delivery
@@ -76,6 +82,7 @@ class Receipt:
                 {digest: tuple(names) for digest, names in missing.items()},
                 self._missing_images(),
             ),
+            registries=self.payload.registries,
         )
 
     def _in_place(self) -> set[tuple[str, Digest]]:
@@ -92,29 +99,39 @@ class Receipt:
         for image in self.payload.all_images:
             if image.name in self.arrived and image.image is not None:
                 # The reference in a payload has another digest if platforms were left out.
-                reference = Reference.parse(image.name)
+                reference = Reference.parse_named(image.name, self.payload.registries)
                 yield NamedImage(image.name, reference, image.image, image.referrers)
 
-    def _places(self) -> dict[Descriptor, dict[str, list[str]]]:
+    def _places(self) -> dict[Descriptor, dict[str, tuple[str, ...]]]:
         """Return where each blob may be: repositories of the payload, with their names there.
 
         Blobs of non-distributable layers that the payload lacks are not looked for.
         """
         blobs: dict[Digest, Descriptor] = {}
-        places: dict[Digest, dict[str, list[str]]] = {}
+        places: dict[Digest, dict[str, tuple[str, ...]]] = {}
         for image in self.payload.all_images:
             repository = image.reference.repository
             for blob in (blob for graph in image.known_graphs for blob in graph.blobs):
                 if blob.digest not in self.payload.non_distributable:
                     blobs[blob.digest] = blob
-                    there = prefixed(self.prefix, repository)
-                    places.setdefault(blob.digest, {})[repository] = [there]
+                    there = self.destinations.repository(repository)
+                    places.setdefault(blob.digest, {})[repository] = (there,)
         for digest, repositories in self.payload.at_destination.items():
             for repository in repositories if digest in blobs else ():
-                # The payload may have this name from an inventory, where it has the prefix already.
-                names = [prefixed(self.prefix, repository), repository]
-                places[digest].setdefault(repository, names)
+                candidates = self.destinations.candidates(repository)
+                places[digest].setdefault(repository, candidates)
         return {blobs[digest]: repositories for digest, repositories in places.items()}
+
+    def _bases(self) -> dict[Descriptor, dict[str, tuple[str, ...]]]:
+        """Return where the bases of deltas should be, in the form of `_places`."""
+        return {
+            Descriptor("", digest, base.size): {
+                repository: self.destinations.candidates(repository)
+                for repository in base.repositories
+            }
+            for delta in self.payload.deltas.values()
+            for digest, base in delta.bases.items()
+        }
 
     def _images(self, present: Mapping[Digest, object]) -> tuple[NamedImage, ...]:
         """Return the images that have arrived, with those of their referrers that have, too."""
@@ -147,7 +164,7 @@ def writing_receipt(
     path: str | os.PathLike[str] | None,
     payload: Payload,
     registry: str,
-    prefix: str,
+    destinations: Destinations,
     sign: Callable[[bytes], bytes] | None = None,
 ) -> Iterator[Receipt]:
     """Yield a receipt to fill in, and write it to ``path`` after the block, whatever happens in it.
@@ -155,7 +172,7 @@ def writing_receipt(
     Without a path nothing is written. ``sign`` signs it (see `payload_entries`). Raises
     `PayloadError` before the block if the directory of ``path`` does not exist.
     """
-    receipt = Receipt(payload, registry, prefix)
+    receipt = Receipt(payload, registry, destinations)
     if path is None:
         yield receipt
         return

@@ -25,7 +25,7 @@ from docker_charon.oci.image import Image, Referrer
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
-from docker_charon.registry.client import RegistryClient
+from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
 Child = Callable[[Descriptor], Manifest]
@@ -58,12 +58,10 @@ class _Subject:
 
 
 class ReferrerFinder:
-    """Finds the referrers of images at one registry. ``child`` fetches from a repository."""
+    """Finds the referrers of images at their registries. ``child`` fetches from a repository."""
 
-    def __init__(
-        self, client: RegistryClient, workers: Workers, child: Callable[[str], Child]
-    ) -> None:
-        self._client = client
+    def __init__(self, sources: Sources, workers: Workers, child: Callable[[str], Child]) -> None:
+        self._sources = sources
         self._workers = workers
         self._child = child
         self._warned: set[tuple[str, str]] = set()
@@ -89,7 +87,8 @@ class ReferrerFinder:
         while new := [subject for subject in dict.fromkeys(subjects) if subject not in referrers]:
             depth += 1
             if depth > _DEEPEST:
-                raise self._endless(f"chains of more than {_DEEPEST} referrers")
+                what = f"chains of more than {_DEEPEST} referrers"
+                raise self._endless(new[0].repository, what)
             referrers.update(zip(new, self._workers.map(self._direct, new), strict=True))
             subjects = [
                 subject_below
@@ -120,7 +119,7 @@ class ReferrerFinder:
         child = self._child(subject.repository)
         listed = [self._listed(subject, digest) for digest in subject.digests]
         unique = {descriptor.digest: descriptor for several in listed for descriptor in several}
-        self._take(len(unique))
+        self._take(subject.repository, len(unique))
         manifests: list[tuple[Manifest, str | None]] = []
         for descriptor in unique.values():
             manifest = self._announced(subject, descriptor, child)
@@ -137,29 +136,30 @@ class ReferrerFinder:
         for tag in (tag for digest in subject.digests for tag in cosign_tags(digest)):
             tagged = self._tagged(subject.repository, tag, _COSIGN)
             if tagged is not None:
-                self._take(1)
+                self._take(subject.repository, 1)
                 manifests.append((tagged, tag))
         return [Referrer(Image.collect(manifest, child), tag) for manifest, tag in manifests]
 
-    def _take(self, count: int) -> None:
+    def _take(self, repository: str, count: int) -> None:
         """Count referrers; raise an error if there are too many."""
         with self._lock:
             self._count += count
             if self._count > self._most:
-                raise self._endless(f"more than {self._most:,} referrers of these images")
+                what = f"more than {self._most:,} referrers of these images"
+                raise self._endless(repository, what)
 
-    def _endless(self, what: str) -> RegistryError:
-        return RegistryError(
-            f"{self._client.registry} lists {what}", hint="make the payload without referrers"
-        )
+    def _endless(self, repository: str, what: str) -> RegistryError:
+        registry, _ = self._sources.locate(repository)
+        return RegistryError(f"{registry} lists {what}", hint="make the payload without referrers")
 
     def _announced(self, subject: _Subject, descriptor: Descriptor, child: Child) -> Manifest:
         """Fetch a referrer that is on the list."""
         try:
             return child(descriptor)
         except ManifestNotFound:
+            registry, _ = self._sources.locate(subject.repository)
             raise ManifestNotFound(
-                f"{self._client.registry} lists {descriptor.digest} among the referrers of "
+                f"{registry} lists {descriptor.digest} among the referrers of "
                 f"{subject}, and does not have it",
                 hint="make the payload without referrers, or push that referrer again",
             ) from None
@@ -167,7 +167,7 @@ class ReferrerFinder:
     def _listed(self, subject: _Subject, digest: Digest) -> Iterable[Descriptor]:
         """Return the list of referrers: the registry's, or that of clients where it has none."""
         repository = subject.repository
-        listed = self._ask(repository, _API, lambda: self._client.referrers(repository, digest))
+        listed = self._ask(repository, _API, lambda: self._sources.referrers(repository, digest))
         if listed is not None:
             return listed
         index = self._tagged(repository, fallback_tag(digest), _TAG)
@@ -180,7 +180,7 @@ class ReferrerFinder:
         """Return the manifest under a tag, or ``None`` if none is there, or none can be read."""
         try:
             return self._ask(
-                repository, question, lambda: self._client.get_manifest(repository, tag)
+                repository, question, lambda: self._sources.get_manifest(repository, tag)
             )
         except ManifestNotFound:
             return None

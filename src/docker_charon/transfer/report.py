@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 from docker_charon.messages import get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.progress import counted, shown_size
+from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import PushPlan
 
 _log = get_logger(__name__)
@@ -96,6 +98,18 @@ def make_summary(contents: Contents) -> str:
         f"{counted(len(contents.images), 'image')}: {shown_size(contents.carried_size)} carried, "
         f"{shown_size(contents.saved_size)} saved"
     )
+
+
+def log_unused_rules(destinations: Destinations, repositories: Iterable[str]) -> None:
+    """Log which keys of the repository map fit none of these repositories, and what may fit."""
+    for key, fitting in destinations.unused(repositories).items():
+        close = difflib.get_close_matches(key, fitting, n=1)
+        others = sorted({name.partition("/")[0] for name in fitting})[:5]
+        _log.warning(
+            "%s is mapped, but nothing in the payload is below it; %s",
+            key,
+            f"did you mean {close[0]}?" if close else f"names begin with {', '.join(others)}",
+        )
 
 
 def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:

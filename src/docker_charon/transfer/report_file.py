@@ -6,14 +6,16 @@ The keys and the values of ``status`` and ``state`` do not change; new keys may 
      "command": "make-payload" or "push-payload",
      "status": "done", "incomplete" (images were left out or have failed) or "failed",
      "error": TEXT, or null,
-     "registry": HOST, "payload": PATH or null, "delivery": its number in a ledger or null,
+     "registry": HOST, or several with commas between them, "registries": [HOST, ...],
+     "payload": PATH or null, "delivery": its number in a ledger or null,
      "dry_run": BOOLEAN, "seconds": NUMBER,
      "bytes": {"payload": of the file that was made, or null for a push,
                "transferred": carried in the payload, or uploaded,
                "already_there": that the destination had},
      "images": [{"name": NAME, "digest": DIGEST or null,
                  "state": "new", "already_there", "left_out" or "failed",
-                 "reason": TEXT, or null, "size": of the image with its referrers, in bytes}]}
+                 "reason": TEXT, or null, "size": of the image with its referrers, in bytes,
+                 "destination": its name in the registry, for a push}]}
 
 When a payload is made, an image is ``already_there`` if the payload carries only manifests of it.
 """
@@ -39,6 +41,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
+from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob
 
 VERSION = 1
@@ -58,7 +61,7 @@ class State(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """What has become of one image, and why if it is not at the destination; sizes in bytes.
+    """What has become of one image, and why if it is not at ``destination``; sizes in bytes.
 
     ``state`` is ``None`` until that is known.
     """
@@ -68,6 +71,7 @@ class ImageReport:
     state: State | None = None
     reason: str | None = None
     size: int = 0
+    destination: str | None = None
 
     @classmethod
     def of(cls, image: PayloadImage, state: State | None = None) -> ImageReport:
@@ -83,7 +87,7 @@ class TransferReport:
     """The report of one transfer, which is filled in while it goes on; sizes in bytes."""
 
     command: str
-    registry: str
+    registries: tuple[str, ...]
     payload: str | None
     dry_run: bool
     images: dict[str, ImageReport] = field(default_factory=dict)
@@ -105,10 +109,16 @@ class TransferReport:
         self.transferred, self.already_there = contents.carried_size, contents.saved_size
         self.delivery = None if contents.delivery is None else contents.delivery.number
 
-    def pushing(self, payload: Payload) -> None:
+    def pushing(self, payload: Payload, destinations: Destinations) -> None:
         """Fill in the images of a payload that is going to be pushed."""
         images = {image.name: image for image in payload.all_images}
-        self.images = {name: ImageReport.of(images[name]) for name in payload.names}
+        self.images = {
+            name: replace(
+                ImageReport.of(images[name]),
+                destination=str(destinations.of(images[name]).reference),
+            )
+            for name in payload.names
+        }
         self.delivery = None if payload.delivery is None else payload.delivery.number
 
     def set_state(self, name: str, state: State, reason: str | None = None) -> None:
@@ -131,6 +141,11 @@ class TransferReport:
         present = sizes.keys() - {upload.digest for upload in uploaded} - set(non_distributable)
         self.transferred = sum(upload.blob.size for upload in uploaded)
         self.already_there = sum(sizes[digest] for digest in present)
+
+    @property
+    def registry(self) -> str:
+        """The registries as text."""
+        return ", ".join(self.registries)
 
     @property
     def status(self) -> str:
@@ -159,6 +174,7 @@ class TransferReport:
             "status": self.status,
             "error": self.error,
             "registry": self.registry,
+            "registries": list(self.registries),
             "payload": self.payload,
             "delivery": self.delivery,
             "dry_run": self.dry_run,
@@ -175,6 +191,7 @@ class TransferReport:
                     "state": image.state,
                     "reason": image.reason,
                     "size": image.size,
+                    **({"destination": image.destination} if image.destination else {}),
                 }
                 for image in self.images.values()
             ],
@@ -209,7 +226,7 @@ class TransferReport:
 def reporting(
     path: str | os.PathLike[str] | None,
     command: str,
-    registry: str,
+    registries: Iterable[str],
     payload: str | os.PathLike[str] | IO[bytes],
     *,
     dry_run: bool,
@@ -224,7 +241,7 @@ def reporting(
         raise TypeError("a report must be a path")
     target = None if path is None else checked_target(path, "report")
     payload_path = os.fspath(payload) if isinstance(payload, (str, os.PathLike)) else None
-    report = TransferReport(command, registry, payload_path, dry_run)
+    report = TransferReport(command, tuple(registries), payload_path, dry_run)
     report.images = {name: ImageReport(name, None) for name in names or ()}
     started = time.monotonic()
     try:

@@ -22,10 +22,10 @@ from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.limits import Memory
-from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.names import hint_for_missing
 from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
 from docker_charon.transfer.referrers import ReferrerFinder
+from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
 _T = TypeVar("_T")
@@ -36,16 +36,17 @@ _MOST_HINTS = 10
 
 
 class Resolver:
-    """Finds the images of a registry by their names.
+    """Finds the images of one or several registries by their names.
 
-    With ``platforms``, an image is only what these need of it: the manifest of a single platform,
-    or a new index of several.
+    If there are several and one fails, its images fail, and those of the others are still looked
+    at. With ``platforms``, an image is only what these need of it: the manifest of a single
+    platform, or a new index of several.
     """
 
     def __init__(
-        self, client: RegistryClient, workers: Workers, platforms: Sequence[Platform] = ()
+        self, sources: Sources, workers: Workers, platforms: Sequence[Platform] = ()
     ) -> None:
-        self._client = client
+        self._sources = sources
         self._workers = workers
         self._platforms = platforms
         self._roots: dict[Reference, Manifest] = {}
@@ -54,7 +55,8 @@ class Resolver:
         self._failures: dict[Reference, DockerCharonError] = {}
         self._asked: dict[Reference, None] = {}
         self._missing: set[Reference] = set()
-        """The images that the registry does not have at all."""
+        """The images that their registry does not have at all."""
+        self._failed_registries: dict[str, RegistryError] = {}
 
     def images(
         self, references: Mapping[str, Reference], *, skip_missing_platforms: bool = False
@@ -94,19 +96,45 @@ class Resolver:
         failures = {ref: self._failures[ref] for ref in self._asked if ref in self._failures}
         if not failures:
             return
-        if self._client.doubt is not None and len(failures) == len(self._asked):
-            raise self._client.doubt
-        for reference in [ref for ref in failures if ref in self._missing][:_MOST_HINTS]:
-            error = failures[reference]
-            error.hint = hint_for_missing(self._client, reference) or error.hint
-        if len(failures) == 1:
-            raise next(iter(failures.values()))
-        reasons = "; ".join(_reason(reference, error) for reference, error in failures.items())
+        registries = self._doubt(failures)
+        if len(set(map(id, failures.values()))) == 1 and (
+            len(failures) == 1 or not self._sources.are_several
+        ):
+            (error, *_) = failures.values()
+            raise error
         raise ManifestNotFound(
             f"{len(failures)} of {len(self._asked)} images cannot be transferred from "
-            f"{self._client.registry}: {reasons}",
+            f"{', '.join(registries)}: {'; '.join(_reasons(failures))}",
             hint="correct the list of images, and run the same command again",
         )
+
+    def source_digest(self, reference: Reference) -> Digest:
+        """Return the digest that the registry has for an image, before platforms are chosen."""
+        return reference.digest or self._roots[reference].digest
+
+    def _doubt(self, failures: dict[Reference, DockerCharonError]) -> list[str]:
+        """Improve what the failures say, and return their registries.
+
+        Where all images of a registry fail that may not be one, the reason is that doubt. Other
+        images that are missing get a hint with the names that the user may have meant.
+        """
+        asked: dict[str, list[Reference]] = {}
+        for reference in self._asked:
+            asked.setdefault(self._sources.locate(reference.repository)[0], []).append(reference)
+        hints = 0
+        for references in asked.values():
+            doubt = self._sources.doubt(references[0].repository)
+            if doubt is not None and failures.keys() >= set(references):
+                failures.update(dict.fromkeys(references, doubt))
+                continue
+            for reference in references:
+                if reference in failures and reference in self._missing and hints < _MOST_HINTS:
+                    hints += 1
+                    client, name = self._sources.client(reference.repository)
+                    error = failures[reference]
+                    there = replace(reference, repository=name)
+                    error.hint = hint_for_missing(client, there) or error.hint
+        return [name for name, refs in asked.items() if not failures.keys().isdisjoint(refs)]
 
     def image(self, name: str, reference: Reference) -> NamedImage:
         """Return one image, for every platform, with one request after the other."""
@@ -117,7 +145,7 @@ class Resolver:
         """Return images with what refers to them; raises as `ReferrerFinder.find` does."""
         images = list(images)
         finder = ReferrerFinder(
-            self._client,
+            self._sources,
             self._workers,
             lambda repository: self._child(Reference(repository, None, None)),
         )
@@ -144,14 +172,39 @@ class Resolver:
         try:
             return task()
         except DockerCharonError as error:
-            if not _is_of_one_image(error):
-                raise
-            self._failures.setdefault(reference, error)
+            self.collect(reference, error)
             return None
+
+    def collect(self, reference: Reference, error: DockerCharonError) -> None:
+        """Keep the error of one image for `check`; raise it if it would concern others as well."""
+        if not self._goes_on_after(error, reference):
+            raise error
+        self._asked[reference] = None
+        self._failures.setdefault(reference, error)
+
+    def _goes_on_after(self, error: DockerCharonError, reference: Reference) -> bool:
+        """Whether other images can be looked at after an error of this one.
+
+        If it is an error of the whole registry, one of several, that is not asked again.
+        """
+        if _is_of_one_image(error):
+            return True
+        if not self._sources.are_several or not isinstance(error, RegistryError):
+            return False
+        registry, _ = self._sources.locate(reference.repository)
+        self._failed_registries.setdefault(registry, error)
+        return True
+
+    def _get_manifest(self, repository: str, reference: str) -> Manifest:
+        """Fetch a manifest, unless its registry has failed."""
+        registry, _ = self._sources.locate(repository)
+        if registry in self._failed_registries:
+            raise self._failed_registries[registry]
+        return self._sources.get_manifest(repository, reference)
 
     def _root(self, reference: Reference) -> Manifest:
         try:
-            manifest = self._client.get_manifest(reference.repository, reference.source)
+            manifest = self._get_manifest(reference.repository, reference.source)
         except RegistryError as error:
             if isinstance(error, ManifestNotFound):
                 self._missing.add(reference)
@@ -165,12 +218,14 @@ class Resolver:
     ) -> Manifest:
         """Return an image by its tag: caches may know a tag, and not yet its digest."""
         try:
-            manifest = self._client.get_manifest(reference.repository, tag)
+            manifest = self._get_manifest(reference.repository, tag)
         except RegistryError:
             raise error from None
         if not manifest.has_digest(digest):
+            registry, repository = self._sources.locate(reference.repository)
             raise ManifestNotFound(
-                f"{self._client.registry} has no {reference}: its tag {tag} is {manifest.digest}",
+                f"{registry} has no {replace(reference, repository=repository)}: its tag {tag} is "
+                f"{manifest.digest}",
                 hint="leave out the digest to carry what the tag names now",
                 status=404,
             )
@@ -185,12 +240,13 @@ class Resolver:
             if known is not None and known.descriptor.size == descriptor.size:
                 return known
             if descriptor.media_type and descriptor.media_type not in MANIFEST_TYPES:
+                registry, name = self._sources.locate(repository)
                 raise InvalidManifest(
-                    f"{repository}@{descriptor.digest} on {self._client.registry}: its media "
-                    f"type is {descriptor.media_type[:100]!r}"
+                    f"{name}@{descriptor.digest} on {registry}: its media type is "
+                    f"{descriptor.media_type[:100]!r}"
                 )
             try:
-                manifest = known or self._client.get_manifest(repository, descriptor.digest)
+                manifest = known or self._get_manifest(repository, descriptor.digest)
             except ManifestNotFound:
                 raise self._part_not_found(parent, descriptor) from None
             manifest = Manifest.of(descriptor, manifest.content)
@@ -208,9 +264,10 @@ class Resolver:
     def _part_not_found(self, parent: Reference, part: Descriptor) -> ManifestNotFound:
         platform = part.platform
         purpose = f" for {platform}" if platform is not None and platform.is_known else ""
+        registry, repository = self._sources.locate(parent.repository)
         return ManifestNotFound(
-            f"{self._client.registry} lacks a part of {parent}: the manifest {part.digest}"
-            f"{purpose}",
+            f"{registry} lacks a part of {replace(parent, repository=repository)}: the manifest "
+            f"{part.digest}{purpose}",
             hint="choose platforms that it has with --platform OS/ARCH (platforms=)",
             status=404,
         )
@@ -239,7 +296,7 @@ class Resolver:
         try:
             return parent, self._child(parent)(descriptor)
         except DockerCharonError as error:
-            if not _is_of_one_image(error):
+            if not self._goes_on_after(error, parent):
                 raise
             return None
 
@@ -272,12 +329,11 @@ class Resolver:
         """Return the platform that the config of an image names; an artifact has none."""
         try:
             return config_platform(
-                manifest, lambda config: self._client.read_blob(repository, config)
+                manifest, lambda config: self._sources.read_blob(repository, config)
             )
         except InvalidManifest as error:
-            raise InvalidManifest(
-                f"{repository}@{manifest.digest} on {self._client.registry}: {error}"
-            ) from None
+            registry, name = self._sources.locate(repository)
+            raise InvalidManifest(f"{name}@{manifest.digest} on {registry}: {error}") from None
 
 
 def _is_of_one_image(error: DockerCharonError) -> bool:
@@ -291,7 +347,15 @@ def _is_of_one_image(error: DockerCharonError) -> bool:
     return isinstance(error, (InvalidManifest, DigestMismatch))
 
 
-def _reason(reference: Reference, error: DockerCharonError) -> str:
-    """Return why an image cannot be transferred, as a part of one line."""
-    name = "" if isinstance(error, ManifestNotFound) else f"{reference}: "  # that names it itself
-    return f"{name}{error.message}{f' ({error.hint})' if error.hint else ''}"
+def _reasons(failures: Mapping[Reference, DockerCharonError]) -> list[str]:
+    """Return why images cannot be transferred, each reason as a part of one line.
+
+    The images of a registry that fails have the same reason, which is given once.
+    """
+    names: dict[str, list[str]] = {}
+    for reference, error in failures.items():
+        reason = f"{error.message}{f' ({error.hint})' if error.hint else ''}"
+        own_names = names.setdefault(reason, [])
+        if not isinstance(error, ManifestNotFound):  # that names the image itself
+            own_names.append(str(reference))
+    return [f"{', '.join(n)}: {reason}" if n else reason for reason, n in names.items()]

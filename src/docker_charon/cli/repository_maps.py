@@ -1,0 +1,33 @@
+"""Repository maps, from options and from files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from docker_charon.cli.arguments import names_of
+from docker_charon.cli.text_file import lines_in
+from docker_charon.errors import InvalidReference
+
+
+def repository_map_of(words: Iterable[str], files: Iterable[str]) -> dict[str, str]:
+    """Return the map in words and in files; raise `InvalidReference` if it is not valid.
+
+    Both contain ``FROM=TO``, also several of them, separated by commas.
+    """
+    from docker_charon.transfer.repository_map import joined_rules, parse_rule
+
+    rules = [parse_rule(text) for text in names_of(words)]
+    for place, text in _texts_in(files):
+        try:
+            rules.append(parse_rule(text))
+        except InvalidReference as error:
+            raise InvalidReference(f"{place}: {error.message}", hint=error.hint) from None
+    return joined_rules(rules)
+
+
+def _texts_in(files: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the parts of files that should be rules, each with the place where it is."""
+    for file in files:
+        for number, line in enumerate(lines_in(file, "the repository map"), start=1):
+            for text in names_of([line]):
+                yield f"{file}, line {number}", text

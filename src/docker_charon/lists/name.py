@@ -1,0 +1,70 @@
+"""A name of an image in a text that was written for another program."""
+
+from __future__ import annotations
+
+import re
+
+from docker_charon.errors import InvalidReference
+from docker_charon.lists.tree import Scalar, Style
+from docker_charon.oci.host import host_in_front
+from docker_charon.oci.reference import Reference
+
+_VARIABLE = re.compile(r"\$[{(A-Za-z_]|###|%\{|@@")
+_HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
+_SCHEME = re.compile(r"[a-z][a-z-]*://")
+LONGEST_NAME = 1024
+"""Characters of a name that is worth looking at."""
+_SHOWN = 150  # characters of a value in a message
+_LOGIN = re.compile(r"[^\s/@]+@(?=\S*/)")
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_NO_NAME = "it is not the name of an image"
+TEMPLATE = "it is a template: use the rendered text, such as the output of helm template"
+VARIABLE = "it has a variable: use a file without variables, as docker compose config prints it"
+
+
+def reason_against(value: Scalar) -> str:
+    """Return why a value cannot be taken as the name of an image, or ``""`` if it can."""
+    text = value.text.strip()
+    if value.style is Style.ALIAS:
+        return "it is an alias: aliases are not followed"
+    if value.style is Style.TEMPLATE or "{{" in text:
+        return TEMPLATE
+    if value.is_null or not text:
+        return "it is empty"
+    if _VARIABLE.search(text[:LONGEST_NAME]):
+        return VARIABLE
+    if _HEXADECIMAL.fullmatch(text):
+        return "it is an ID in the store of one machine, not a name"
+    if _SCHEME.match(text):
+        return "it is an address: write the name without what is before //"
+    if len(text.split()) > 1:
+        return "it is more than one word"
+    return _grammar_against(text)
+
+
+def shown(text: str) -> str:
+    """Return a text for messages: not too long, and without the login in an address."""
+    text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    return _LOGIN.sub("***@", text)
+
+
+def is_full_name(text: str) -> bool:
+    """Return whether a text can only be a name: it has a registry, and a tag or a digest."""
+    return len(text) <= LONGEST_NAME and "." in host_in_front(text) and is_exact_name(text)
+
+
+def is_exact_name(text: str) -> bool:
+    """Return whether a text is a name with a tag or a digest."""
+    return ":" in text.rpartition("/")[2][:LONGEST_NAME] and not _grammar_against(text)
+
+
+def _grammar_against(text: str) -> str:
+    host = host_in_front(text[:LONGEST_NAME])
+    try:
+        Reference.parse_full(text)
+    except InvalidReference:
+        pass
+    else:
+        if not host or _HOST.fullmatch(host):
+            return ""
+    return _NO_NAME if text == text.lower() else f"{_NO_NAME}, or its repository has capitals"

@@ -1,0 +1,81 @@
+"""Lists of images for other tools of this kind: hauler, zarf, imgpkg and oc-mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from docker_charon.lists.image_list import Selection
+from docker_charon.lists.tree import Mapping, Scalar, Sequence
+
+
+def selector_of(root: Mapping) -> tuple[str, Callable[[Mapping, Selection], None]] | None:
+    """Return the name of a tool and what selects from its list; ``None`` for all other documents.
+
+    The documents are hauler's ``Images``, zarf's package definition, imgpkg's ``ImagesLock`` and
+    oc-mirror's ``ImageSetConfiguration``.
+    """
+    kind, group = root.text("kind"), root.text("apiVersion").partition("/")[0]
+    if group == "content.hauler.cattle.io":
+        return "hauler", _select_hauler
+    if kind in ("ZarfPackageConfig", "ZarfInitConfig") or _is_fragment_of_zarf(root):
+        return "zarf", _select_zarf
+    if kind == "ImagesLock":
+        return "imgpkg", _select_lock
+    if kind == "ImageSetConfiguration":
+        return "oc-mirror", _select_image_set
+    return None
+
+
+def _select_hauler(root: Mapping, selection: Selection) -> None:
+    spec = root.mapping("spec")
+    for image in spec.mappings("images"):
+        _take_key(image, "name", selection)
+        if isinstance(platform := image.get("platform"), Scalar) and platform.text != "all":
+            reason = "platforms hold for all images: use --platform"
+            selection.pass_over(platform.line, platform.text, reason)
+    for key in ("charts", "imageTxts"):
+        _pass_over_section(spec, key, selection)
+
+
+def _select_zarf(root: Mapping, selection: Selection) -> None:
+    for component in root.mappings("components"):
+        images = component.get("images")
+        for image in images.items if isinstance(images, Sequence) else []:
+            selection.take(image)
+        _pass_over_section(component, "imageArchives", selection)
+
+
+def _select_lock(root: Mapping, selection: Selection) -> None:
+    images = root.get("images") or root.mapping("spec").get("images")
+    for image in images.items if isinstance(images, Sequence) else []:
+        if isinstance(image, Mapping):
+            _take_key(image, "image", selection)
+
+
+def _select_image_set(root: Mapping, selection: Selection) -> None:
+    mirror = root.mapping("mirror")
+    for image in mirror.mappings("additionalImages"):
+        _take_key(image, "name", selection)
+    for key in ("platform", "operators", "helm"):
+        _pass_over_section(mirror, key, selection)
+
+
+def _take_key(image: Mapping, key: str, selection: Selection) -> None:
+    node = image.get(key)
+    if node is None:
+        selection.pass_over(image.line, key, "it is missing")
+    else:
+        selection.take(node)
+
+
+def _pass_over_section(parent: Mapping, key: str, selection: Selection) -> None:
+    if (node := parent.get(key)) is not None and not (isinstance(node, Scalar) and node.is_null):
+        selection.pass_over(
+            node.line, key, "it is not read: add the names of the images that it needs"
+        )
+
+
+def _is_fragment_of_zarf(root: Mapping) -> bool:
+    """Return whether this is what ``zarf dev find-images`` prints: a package without a head."""
+    images = [component.get("images") for component in root.mappings("components")]
+    return root.get("kind") is None and any(isinstance(node, Sequence) for node in images)

@@ -1,0 +1,33 @@
+"""The body of a carried blob: its content in an archive, verified while it is read."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from docker_charon.errors import DigestMismatch
+from docker_charon.oci.descriptor import Descriptor
+from docker_charon.payload.archive import Archive
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedBody:
+    """The content of a carried blob: it has a length and can be read again."""
+
+    archive: Archive
+    blob: Descriptor
+    entry: zipfile.ZipInfo
+    owner: str
+
+    def __len__(self) -> int:
+        return self.blob.size
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        try:
+            yield from self.blob.verified(self.archive.chunks(self.entry))
+        except DigestMismatch as error:
+            raise DigestMismatch(
+                f"the payload is damaged: {self.entry.filename} of {self.owner}: {error}",
+                hint="copy the payload again from where it was made",
+            ) from None

@@ -1,0 +1,131 @@
+"""The files of a mirror configuration, which are written after a push."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from docker_charon.errors import DockerCharonError, PushIncomplete
+from docker_charon.files import write_durably
+from docker_charon.messages import get_logger
+from docker_charon.payload.random_access import file_errors
+from docker_charon.progress import counted
+from docker_charon.registry.http import check_host
+from docker_charon.transfer.destinations import Destinations, as_repository
+from docker_charon.transfer.mirrors import (
+    MARK,
+    Configuration,
+    Mirror,
+    MirrorFile,
+    checked_kinds,
+    configuration,
+)
+from docker_charon.transfer.namespaces import moved_namespaces
+from docker_charon.transfer.repository_map import DOCKER_HUB_NAME
+
+_log = get_logger(__name__)
+
+
+class MirrorFiles:
+    """The files of the mirror configurations of some ``kinds``, in a directory that exists.
+
+    Raises `DockerCharonError` if a kind is not known. Without kinds, nothing is done.
+    """
+
+    def __init__(
+        self,
+        kinds: str | Iterable[str],
+        directory: str | os.PathLike[str],
+        registry: str,
+        *,
+        secure: bool,
+    ) -> None:
+        self._kinds = checked_kinds(kinds)
+        self._directory = Path(directory)
+        self._mirror = Mirror(registry, secure)
+        self._contents: dict[Path, bytes] = {}
+
+    def plan(self, destinations: Destinations, repositories: Iterable[str]) -> None:
+        """Decide what to write for repositories of a payload; warn of what nodes cannot find.
+
+        Raises `DockerCharonError` if nothing can be written, or if files of somebody else are in
+        the way.
+        """
+        if not self._kinds:
+            return
+        if not destinations.have_full_names:
+            raise DockerCharonError(
+                "there is no mirror configuration for this payload: it does not say which registry "
+                "its images are from",
+                hint="make it with full names (without --registry); or, if they are Docker Hub's, "
+                f"push it with --map {DOCKER_HUB_NAME}={DOCKER_HUB_NAME}",
+            )
+        with file_errors(f"cannot write to {self._directory}"):
+            if not self._directory.is_dir():
+                raise DockerCharonError(
+                    f"cannot write the mirror configuration to {self._directory}",
+                    hint="name a directory that exists",
+                )
+        registries = moved_namespaces(destinations, repositories)
+        for namespaces in registries:
+            check_host(namespaces.registry)  # it becomes the name of a directory
+        for kind in self._kinds:
+            planned = configuration(kind, self._mirror, registries)
+            _warn_of_lost(kind, planned)
+            for file in planned.files:
+                path = self._directory / file.path
+                self._contents[path] = _content(path, file)
+
+    def end(
+        self, left_out: Collection[str], incomplete: PushIncomplete | None, *, dry_run: bool
+    ) -> None:
+        """Write the files after a push, unless images have failed."""
+        if dry_run:
+            for path in self._contents:
+                _log.info("write %s", path)
+        elif incomplete is None:
+            self._write(left_out)
+        elif self._contents:
+            _log.warning("no mirror configuration is written until all images are pushed")
+
+    def _write(self, left_out: Collection[str]) -> None:
+        for path, content in self._contents.items():
+            with file_errors(f"cannot write {path}"):
+                path.parent.mkdir(exist_ok=True)
+                write_durably(path, content, path.with_name(f"{path.name}.new"))
+            _log.info("%s is written for the nodes", path)
+        if self._contents and left_out:
+            _log.warning(
+                "the mirror configuration is also for %s that %s left out",
+                counted(len(left_out), "image"),
+                "was" if len(left_out) == 1 else "were",
+            )
+
+
+def _content(path: Path, file: MirrorFile) -> bytes:
+    """Return what to write; raise `DockerCharonError` if somebody else's file would be lost."""
+    with file_errors(f"cannot read {path}"):
+        earlier = path.read_text("utf-8", errors="replace") if path.exists() else MARK
+    if not earlier.startswith(MARK):
+        raise DockerCharonError(
+            f"{path} is there already, and docker-charon has not written it",
+            hint="name another directory (--mirrors-dir), or move the file away",
+        )
+    return file.text(earlier).encode()
+
+
+def _warn_of_lost(kind: str, planned: Configuration) -> None:
+    """Warn of the first repository that nodes cannot find, and say how many others there are."""
+    if planned.lost:
+        first, *others = planned.lost
+        _log.warning(
+            "nodes with %s cannot find %s%s under the old name, because it becomes %s; --map %s=%s "
+            "keeps the names of its registry",
+            kind,
+            first.old_name,
+            f" and {counted(len(others), 'other')}" if others else "",
+            first.destination,
+            first.registry,
+            as_repository(first.registry),
+        )
