@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.remove(str(Path(__file__).resolve().parent))  # it has `deltas` too, which is this module
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # The tests' own modules are found only now.
