@@ -80,6 +80,11 @@ class Reference:
 
         That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
         """
+        if "://" in name or _has_login(name):
+            raise InvalidReference(
+                f"{_shown(name)} is not an image name",
+                hint="write it as registry/repository:tag, without https:// and without a login",
+            )
         host = host_in_front(name)
         if is_docker_hub(host):
             return cls.parse(name.partition("/")[2])

@@ -341,14 +341,16 @@ def _delivered_blobs(
 ) -> dict[Digest, dict[str, None]]:
     """Return the blobs that the ledger and earlier payloads list, each with its repositories.
 
-    The names in the payloads are added to ``named``.
+    The names in the payloads are added to ``named``, except for those in an inventory.
     """
     repositories: dict[Digest, dict[str, None]] = {}
     if site is not None:
         repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
     for file in payloads:
         with open_payload(file, allowed_signers=allowed_signers) as payload:
-            named.append(names_in(payload, str(getattr(file, "name", file))))
+            # A destination's own names may begin with a registry: a push tries both meanings.
+            if payload.registries or not payload.carries_nothing:
+                named.append(names_in(payload, str(getattr(file, "name", file))))
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories

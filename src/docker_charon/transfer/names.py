@@ -41,7 +41,7 @@ def source_references(
         else:
             choice = ImageChoice(name, reference.repository, tags)
             wanted[str(choice)] = choice
-    for host in hosts_of(wanted) - {""} if registry is None else ():
+    for host in sorted(hosts_of(wanted) - {""}) if registry is None else ():
         check_host(host)
     return wanted
 
@@ -144,6 +144,12 @@ def _without_registry(name: str, registry: str, *, secure: bool) -> str:
     is_same = is_docker_hub(host) and is_docker_hub(registry)
     if host and (is_same or _host_only(host, port) == _host_only(registry, port)):
         return name.partition("/")[2]
+    if ":" in host and "@" not in host and "://" not in name:
+        raise InvalidReference(
+            f"{name} is not an image of {registry}",
+            hint="leave out the registry in front of it, or leave out --registry (registry=None) "
+            "to take each image from its own",
+        )
     return name
 
 
