@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import sys
 from dataclasses import dataclass
 from unittest import mock
 
-from docker_charon.cli import commands
+from docker_charon.cli import program
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Done:
 def charon(*arguments: object, stdin: str | bytes = "") -> Done:
     """Run ``docker-charon`` with these arguments."""
     given = stdin.encode() if isinstance(stdin, str) else stdin
+    logging.getLogger("docker_charon").setLevel(logging.WARNING)  # as in a new process
     with (
         contextlib.redirect_stdout(io.StringIO()) as stdout,
         contextlib.redirect_stderr(io.StringIO()) as stderr,
@@ -41,7 +43,7 @@ def charon(*arguments: object, stdin: str | bytes = "") -> Done:
         mock.patch("signal.signal"),  # the signal handlers of the tests stay in place
     ):
         try:
-            commands.main()
+            program.main()
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 0

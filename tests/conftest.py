@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from requests.adapters import HTTPAdapter
 
 import registries
 from docker_charon import serve
+from docker_charon.deltas.process import apply_delta_in_process
 from docker_charon.registry import access, credentials
 from docker_charon.registry.retry import ONCE, RetryPolicy
-from repetition import repeated
+from docker_charon.server import server
+from registries import SharedRegistries
 
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -57,8 +60,9 @@ def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for almost no time between two tries, and for no registry that is away."""
+    """Wait for almost no time between two tries, for no registry that is away, and for no end."""
     monkeypatch.setattr(access, "RETRY", RetryPolicy(backoff=0.001, when_away=False))
+    monkeypatch.setattr(server, "_POLL_INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def require_registry() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of modules with ``WITH_BOTH_REGISTRIES`` with docker-registry and our own.
 
-    Where docker-registry is installed, the runs with our own are slow tests.
+    Where docker-registry is installed, the runs with our own are marked ``embedded``.
     """
     both = getattr(metafunc.module, "WITH_BOTH_REGISTRIES", False)
     if (
@@ -91,8 +95,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         and "kind" in metafunc.fixturenames
         and "only_docker_registry" not in metafunc.fixturenames
     ):
-        always = 1 if registries.is_installed() else 2
-        kinds = repeated(["docker-registry", "embedded"], always=always)
+        marks = [pytest.mark.embedded] if registries.is_installed() else []
+        kinds = ["docker-registry", pytest.param("embedded", marks=marks)]
         metafunc.parametrize("kind", kinds, indirect=True)
 
 
@@ -115,29 +119,60 @@ def only_docker_registry(kind: str) -> None:
         pytest.skip("this test needs docker-registry")
 
 
+@pytest.fixture(scope="session")
+def shared_registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRegistries]:
+    """Return docker-registry processes that the tests use one after the other."""
+    with SharedRegistries(tmp_path_factory.mktemp("registries")) as shared:
+        yield shared
+
+
 @contextlib.contextmanager
-def running(kind: str, root: Path) -> Iterator[str]:
-    """Run a registry of this kind; yield its ``host:port``."""
+def running(kind: str, root: Path, shared: SharedRegistries) -> Iterator[str]:
+    """Run an empty registry of this kind, with its files below ``root``; yield its address."""
     if kind == "embedded":
         with serve(storage=root) as server:
             yield server.address
     else:
-        with registries.docker_registry(root) as address:
+        with shared.empty(root) as address:
             yield address
 
 
 @pytest.fixture
-def source(kind: str, tmp_path: Path) -> Iterator[str]:
+def source(kind: str, tmp_path: Path, shared_registries: SharedRegistries) -> Iterator[str]:
     """Run the registry of the connected side; yield its ``host:port``."""
-    with running(kind, tmp_path / "source") as address:
+    with running(kind, tmp_path / "source", shared_registries) as address:
         yield address
 
 
 @pytest.fixture
-def destination(kind: str, tmp_path: Path) -> Iterator[str]:
+def destination(kind: str, tmp_path: Path, shared_registries: SharedRegistries) -> Iterator[str]:
     """Run the registry of the air-gapped side; yield its ``host:port``."""
-    with running(kind, tmp_path / "destination") as address:
+    with running(kind, tmp_path / "destination", shared_registries) as address:
         yield address
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder, in which all temporary files are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the digests of the layers that are rebuilt from deltas, in their order."""
+    digests: list[str] = []
+
+    def recording(
+        delta: Path, olds: Mapping[str, Path], target: Path, folder: Path, check: Callable[[], None]
+    ) -> None:
+        digests.append(f"sha256:{target.name}")
+        apply_delta_in_process(delta, olds, target, folder, check)
+
+    monkeypatch.setattr("docker_charon.payload.rebuild.apply_delta_in_process", recording)
+    return digests
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import json
@@ -36,6 +37,7 @@ def random_bytes(seed: int, size: int) -> bytes:
     return random.Random(seed).randbytes(size)  # noqa: S311  # repeatable on purpose
 
 
+@functools.lru_cache(maxsize=64)
 def layer(seed: int, size: int = 2000) -> bytes:
     """Return a layer as clients accept one: a compressed tar, if only an empty one, and some more.
 

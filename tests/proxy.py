@@ -380,7 +380,7 @@ class Proxy:
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Proxy:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

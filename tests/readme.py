@@ -67,6 +67,6 @@ if __name__ == "__main__":
     at = sys.argv.index("--")
     lead(dict(word.split("=", 1) for word in sys.argv[1:at]))
     sys.argv[1 : at + 1] = []
-    from docker_charon.cli.commands import main
+    from docker_charon.cli.program import main
 
     main()

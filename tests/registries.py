@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,41 @@ def docker_registry(
         process.terminate()
         process.wait(10)
         log.close()
+
+
+class SharedRegistries:
+    """Registries that tests use one after the other, each of which finds them empty.
+
+    They keep nothing in memory, so what has no files is empty. ``folder`` contains their files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes = contextlib.ExitStack()
+        self._idle: list[tuple[Path, str]] = []
+
+    def __enter__(self) -> SharedRegistries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._processes.close()
+
+    @contextlib.contextmanager
+    def empty(self, path: Path) -> Iterator[str]:
+        """Yield the ``host:port`` of an empty registry; ``path`` becomes a link to its files."""
+        if not self._idle:
+            new = Path(tempfile.mkdtemp(dir=self._folder))
+            self._idle.append((new, self._processes.enter_context(docker_registry(new))))
+        root, address = self._idle.pop()
+        path.symlink_to(root, target_is_directory=True)
+        try:
+            yield address
+        finally:
+            # A client that was killed may have left a request that still writes.
+            with contextlib.suppress(FileNotFoundError):
+                (root / "data").rename(root / "removed")
+            shutil.rmtree(root / "removed", ignore_errors=True)
+            self._idle.append((root, address))
 
 
 def _wait(

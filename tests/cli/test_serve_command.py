@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,43 @@ def test_it_says_where_it_is_and_ends_well(tmp_path: Path, end: signal.Signals) 
         "stop it with Ctrl-C",
         "docker-charon: the server has stopped",
     ]
+
+
+SIGNAL_TO_ANOTHER_THREAD = """
+import signal, sys, threading
+from docker_charon.cli.program import main
+
+def send():
+    sys.stdin.readline()
+    signal.pthread_kill(threading.get_ident(), int(signal.SIGTERM))
+    sys.stdin.readline()
+
+threading.Thread(target=send, daemon=True).start()
+main()
+"""
+
+
+def test_it_ends_after_a_signal_that_does_not_interrupt_its_wait(tmp_path: Path) -> None:
+    arguments = ["serve", "--storage", str(tmp_path / "s"), "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-c", SIGNAL_TO_ANOTHER_THREAD, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        time.sleep(0.3)  # by now it waits
+        process.stdin.write("\n")
+        process.stdin.flush()
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+        assert "stop it with Ctrl-C" in first
+        assert process.stderr.read() == "docker-charon: the server has stopped\n"
 
 
 def test_it_serves_payloads_and_says_what_is_incomplete(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ LONGEST = 0.6
 """Seconds from the first request to the latest kill."""
 
 
+@functools.cache
 def pushed_image(number: int) -> TestImage:
     """Return an image with two platforms that shares a layer with all others."""
     shared, size = layer(1, 40_000), 20_000
@@ -116,6 +118,7 @@ def test_what_is_listed_can_be_pulled_whenever_the_server_is_ended(
             counts = [each.result() for each in pushing]
         listed = check_layout(tmp_path / "storage")
         assert listed >= (1 if any(counts) else 0)
+    whole = [pushed_image(number).contents() for number in range(CLIENTS * 20)]
     with serve(storage=tmp_path / "storage") as server:
         api = Api(server.address)
         for repository in api("GET", "_catalog").json()["repositories"]:
@@ -123,7 +126,7 @@ def test_what_is_listed_can_be_pulled_whenever_the_server_is_ended(
                 name = f"{repository}:{tag}"
                 found = images.read(server.address, name)
                 assert found is not None
-                assert found in [pushed_image(n).contents() for n in range(CLIENTS * 20)]
+                assert found in whole
                 images.put(server.address, name, image(layer(999)))
     assert list((tmp_path / "storage" / ".docker-charon" / "uploads").iterdir()) == []
 

@@ -186,7 +186,7 @@ def run_pure(script: str) -> subprocess.CompletedProcess[str]:
 def test_a_whole_trip_needs_no_compiled_package() -> None:
     script = """
 sys.argv = ["docker-charon", "demo"]
-from docker_charon.cli.commands import main
+from docker_charon.cli.program import main
 try:
     main()
 finally:

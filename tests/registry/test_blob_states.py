@@ -52,6 +52,25 @@ def test_one_request_reads_one_byte(registry: OddRegistry) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (refusal(404, "NAME_UNKNOWN"), BlobState.NO_REPOSITORY),
+        (refusal(404, "BLOB_UNKNOWN", "no such repository: NAME_UNKNOWN"), BlobState.ABSENT),
+        (refusal(404, "NOT_FOUND"), BlobState.ABSENT),
+        (Answer(404, b"NAME_UNKNOWN"), BlobState.ABSENT),
+        (Answer(404), BlobState.ABSENT),
+    ],
+)
+def test_only_a_code_says_that_there_is_no_repository(
+    registry: OddRegistry, answer: Answer, expected: BlobState
+) -> None:
+    replace_answers(registry, GET=answer)
+    assert state(registry) is expected
+    assert expected.needs_upload
+    assert len(registry.calls) == 1
+
+
 def test_an_empty_blob_has_no_last_byte(registry: OddRegistry) -> None:
     empty = Descriptor("x", Digest.of(b""), 0)
     assert state(registry, blob=empty) is BlobState.ABSENT

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import itertools
 import socket
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
+import requests
 
 import images
 from docker_charon import ConnectionFailed, InvalidManifest, RegistryError
@@ -219,8 +222,38 @@ def test_a_compression_that_is_not_known_is_called_that(encoding: str) -> None:
         assert len(requests) == 1
 
 
+class Body:
+    """The body of a response below every version of urllib3."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = io.BytesIO(content)
+
+    def read(self, size: int, *, decode_content: bool) -> bytes:
+        assert not decode_content
+        return self._content.read(size)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("limit", [1000, MAX_SIZE])
+def test_a_bomb_is_decoded_only_up_to_the_limit_whatever_urllib3_does(
+    encoding: str, limit: int
+) -> None:
+    decoded = b" " * (50 * MAX_SIZE)
+    answer = requests.Response()
+    answer.headers["Content-Encoding"] = encoding
+    answer.raw = Body(
+        zlib.compress(decoded, 1) if encoding == "deflate" else gzip.compress(decoded, 1)
+    )
+    del decoded
+    tracemalloc.start()
+    content = response.read_document(answer, limit)
+    assert tracemalloc.get_traced_memory()[1] < 5 * MAX_SIZE
+    tracemalloc.stop()
+    assert len(content) == limit + 1
+
+
 def test_a_bomb_is_decoded_only_as_far_as_a_manifest_may_go() -> None:
-    bomb = gzip.compress(b" " * (200 * MAX_SIZE))
+    bomb = gzip.compress(b" " * (200 * MAX_SIZE), 1)
     head = f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
     with (
         server(lambda _: [HEAD + head + bomb]) as (address, _),

@@ -366,7 +366,7 @@ def test_without_file_descriptors_it_pauses_and_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("resource")
     arguments = ["docker-charon", "serve", "--storage", str(tmp_path / "s"), "--port", "0"]
     program = (
-        "import resource, sys; from docker_charon.cli.commands import main;"
+        "import resource, sys; from docker_charon.cli.program import main;"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)); sys.argv = {arguments}; main()"
     )
     process = subprocess.Popen(

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tracemalloc
+import zipfile
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from docker_charon import PayloadError, RegistryError
+import images
+from docker_charon import PayloadError, RegistryError, push_payload_to_registry
 from docker_charon.errors import InvalidManifest, ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image
+from docker_charon.oci.image import Image, PayloadImage
 from docker_charon.oci.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
+from docker_charon.payload.format import DESCRIPTOR_PATH
 from docker_charon.registry.blobs import BlobState
+from docker_charon.transfer import push
+from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.platforms import DEEPEST, filter_index, offers
 from docker_charon.transfer.resolve import Resolver
-from docker_charon.transfer.survey import PresentBlobs
+from docker_charon.transfer.survey import PresentBlobs, Survey
 from docker_charon.workers import Workers
+from fuzz.destination import Destination
+from payloads import zipped
 
 
 def manifest_of(number: int, subject: Descriptor | None = None, padding: int = 0) -> Manifest:
@@ -183,6 +193,79 @@ def test_a_payload_that_shares_its_blobs_among_many_names_is_refused_before_a_qu
     with pytest.raises(PayloadError, match=r"needs 300,000 answers .* at most 2,000"):
         present.ask(needed, to_push=True)
     assert not registry.questions
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_of_a_repository_that_does_not_exist_one_blob_is_asked_for(jobs: int) -> None:
+    class NoRepositories(FakeRegistry):
+        def blob_state(self, *_: object, **__: object) -> BlobState:
+            super().blob_state()
+            return BlobState.NO_REPOSITORY
+
+    registry = NoRepositories()
+    blobs = [Descriptor("a/b", Digest(f"sha256:{n:064x}"), 2) for n in range(100)]
+    needed = [RepositoryBlob(f"app{n}", blob) for n in range(5) for blob in blobs]
+    present = PresentBlobs(registry, Workers(jobs))  # type: ignore[arg-type]
+    present.ask(needed, to_push=True)
+    assert not any(map(present.has, needed))
+    assert all(present.knows(blob) is False for blob in needed)
+    assert registry.questions == 5
+
+
+class CountingDestination(Destination):
+    """A registry that has nothing; counts what it is asked."""
+
+    questions = 0
+
+    def get_manifest(self, *arguments: Any, **options: Any) -> Manifest:
+        self.questions += 1
+        return super().get_manifest(*arguments, **options)
+
+    def head_manifest(self, *arguments: Any, **options: Any) -> Digest | None:
+        self.questions += 1
+        return super().head_manifest(*arguments, **options)
+
+    def blob_state(self, *arguments: Any, **options: Any) -> BlobState:
+        self.questions += 1
+        return super().blob_state(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("names", "layers", "words"),
+    [(1_000, 300, "needs 301,000 answers of"), (15_000, 15_000, "more than 128 MiB of memory")],
+)
+def test_a_small_payload_of_0_1_with_many_names_and_absent_layers_is_refused(
+    names: int, layers: int, words: str
+) -> None:
+    descriptor = {"mediaType": "application/x", "size": 9}
+    entries = [{**descriptor, "digest": f"sha256:{n:064x}"} for n in range(layers + 1)]
+    document = {"schemaVersion": 2, "mediaType": images.DOCKER, "config": entries[0]}
+    manifest = json.dumps({**document, "layers": entries[1:]}).encode()
+    paths = {f"app{n}:1": "manifest" for n in range(names)}
+    payload = zipped(
+        {DESCRIPTOR_PATH: json.dumps(paths).encode(), "manifest": manifest}, [zipfile.ZIP_DEFLATED]
+    )
+    assert len(payload) < 700_000
+    destination = CountingDestination({})
+    with (
+        mock.patch.object(push, "open_registry", destination),
+        pytest.raises(PayloadError, match=words),
+    ):
+        push_payload_to_registry("r.example", io.BytesIO(payload), jobs=1, progress=False)
+    assert not destination.questions
+
+
+def test_a_blob_that_may_be_in_200_000_repositories_is_asked_for_in_a_few() -> None:
+    registry = FakeRegistry()
+    layer = Descriptor("a/b", Digest(f"sha256:{1:064x}"), 2)
+    image = PayloadImage("app:1", Reference("app", "1", None), Image((manifest_of(1),)))
+    repositories = tuple(f"team{n}/app" for n in range(200_000))
+    payload = SimpleNamespace(
+        all_images=[image], carried={}, at_destination={layer.digest: repositories}
+    )
+    survey = Survey(registry, payload, Destinations(), Workers(1))  # type: ignore[arg-type]
+    assert survey.holders([image]) == {layer.digest: []}
+    assert registry.questions <= 21
 
 
 def test_a_large_payload_has_all_its_questions() -> None:

@@ -17,7 +17,7 @@ from docker_charon import (
     push_payload_to_registry,
     serve,
 )
-from docker_charon.cli.arguments import names_in
+from docker_charon.cli.image_lists import names_in
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference

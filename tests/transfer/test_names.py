@@ -127,8 +127,8 @@ def test_a_full_name_says_which_registry_it_is_from(
 def test_a_full_name_may_have_a_digest() -> None:
     name = f"localhost:5000/app:1@sha256:{'a' * 64}"
     (reference,) = source_references([name], "images", None, secure=True).values()
-    assert isinstance(reference, Reference)
-    assert (reference.tag, str(reference)) == ("1", name)
+    assert reference == Reference.parse_full(name)
+    assert (Reference.parse_full(name).tag, str(reference)) == ("1", name)
 
 
 def test_different_ways_to_write_a_registry_are_one() -> None:

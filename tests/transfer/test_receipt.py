@@ -33,6 +33,7 @@ from docker_charon.payload.reader import open_payload
 from images import TestImage, artifact, digest_of, image, layer, refer
 from odd_registry import Answer, Call, OddRegistry, refusal
 from payloads import carried, described, payload_of
+from registries import SharedRegistries
 from signers import allow, make_key
 
 WITH_BOTH_REGISTRIES = True
@@ -80,15 +81,17 @@ class Site:
 
 
 @contextmanager
-def a_site(folder: Path, kind: str, source: str) -> Iterator[Site]:
+def a_site(folder: Path, kind: str, source: str, shared: SharedRegistries) -> Iterator[Site]:
     folder.mkdir(parents=True)
-    with running(kind, folder / "registry") as address:
+    with running(kind, folder / "registry", shared) as address:
         yield Site(folder, address, source)
 
 
 @pytest.fixture
-def site(kind: str, source: str, tmp_path: Path) -> Iterator[Site]:
-    with a_site(tmp_path / "site", kind, source) as running_site:
+def site(
+    kind: str, source: str, tmp_path: Path, shared_registries: SharedRegistries
+) -> Iterator[Site]:
+    with a_site(tmp_path / "site", kind, source, shared_registries) as running_site:
         yield running_site
 
 
@@ -118,11 +121,11 @@ def bytes_lacking(weekly: dict[str, TestImage], there: set[str]) -> int:
 
 
 def test_ten_weekly_deliveries_to_two_sites_one_of_which_loses_a_delivery(
-    kind: str, source: str, tmp_path: Path
+    kind: str, source: str, tmp_path: Path, shared_registries: SharedRegistries
 ) -> None:
     with (
-        a_site(tmp_path / "a", kind, source) as lucky,
-        a_site(tmp_path / "b", kind, source) as unlucky,
+        a_site(tmp_path / "a", kind, source, shared_registries) as lucky,
+        a_site(tmp_path / "b", kind, source, shared_registries) as unlucky,
     ):
         there: dict[str, set[str]] = {lucky.registry: set(), unlucky.registry: set()}
         for week in range(1, 11):

@@ -435,7 +435,7 @@ def test_a_push_is_stopped_in_time_and_sets_no_tag_and_gives_its_uploads_back(
     source: str, destination: str, tmp_path: Path, how: signal.Signals, jobs: int
 ) -> None:
     make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
-    with Proxy(destination, bytes_per_second=100_000) as proxy:  # it would take half a minute
+    with Proxy(destination, bytes_per_second=400_000) as proxy:  # it would take many seconds
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "docker_charon", "push-payload", "-q", "-i"),

@@ -6,12 +6,14 @@ A command imports that function when it runs, so that help and completion start 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, cast
+from collections.abc import Sequence
+from typing import Annotated, NoReturn, cast
 
 import typer
 
 from docker_charon.cli import (
     arguments,
+    image_lists,
     inspection,
     inventory,
     repository_maps,
@@ -189,7 +191,7 @@ def make_payload_command(
         make_payload(
             registry,
             target,
-            [*arguments.names_of(images or ()), *arguments.names_in(lists)],
+            [*arguments.names_of(images or ()), *image_lists.names_in(lists)],
             arguments.names_of(already_transferred or ()),
             **access,
             insecure_registries=arguments.names_of(insecure_registry or ()),
@@ -331,26 +333,18 @@ def demo_command(
         run_demo(terminal.print_data, keep)
 
 
-def main() -> None:
+def run(arguments: Sequence[str]) -> NoReturn:
     """Run the command line. Any failure, wrong usage too, is one line on standard error."""
-    terminal.prepare()
     try:
-        arguments = sys.argv[1:] or ["--help"]
-        status = app(arguments, standalone_mode=False, prog_name="docker-charon")
-        if status == terminal.INTERRUPTED:
-            terminal.fail("interrupted", terminal.INTERRUPTED)  # typer caught the KeyboardInterrupt
-        sys.exit(status)
-    except KeyboardInterrupt:
-        terminal.fail("interrupted", terminal.INTERRUPTED)
-    except terminal.Terminated as error:
-        terminal.fail("interrupted", error.status)
+        status = app(arguments or ["--help"], standalone_mode=False, prog_name="docker-charon")
     except _UsageError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
-        terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", 2)
+        terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", terminal.WRONG_USAGE)
     except _UserError as error:
-        terminal.fail(_message(error), 1)
-    finally:
-        terminal.close()
+        terminal.fail(_message(error), terminal.FAILED)
+    if status == terminal.INTERRUPTED:
+        raise KeyboardInterrupt  # typer caught it
+    sys.exit(status)
 
 
 def _message(error: Exception) -> str:

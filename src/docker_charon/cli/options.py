@@ -263,6 +263,16 @@ SkipReferrers = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
+EarlierPayloads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--already-transferred-payload",
+        metavar="FILE",
+        help="An earlier payload, to also rebuild the layers that are carried as their difference "
+        "to older ones. Can be repeated.",
+        rich_help_panel=RUN,
+    ),
+]
 AsJSON = Annotated[
     bool,
     typer.Option("--json", help="Print a JSON object instead of a table.", rich_help_panel=RUN),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import typer
 
 from docker_charon.cli import arguments, terminal
@@ -54,8 +52,7 @@ def serve_command(
             terminal.print_data(server.address)
             mode = "read-only" if storage is None else f"read-write, in {storage}"
             say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
-            while True:
-                time.sleep(1)  # a signal that arrives just before a sleep waits for its end
+            terminal.wait_for_signal()
         except (KeyboardInterrupt, terminal.Terminated):
             say("the server has stopped")
 

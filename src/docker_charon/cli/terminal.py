@@ -23,6 +23,7 @@ INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""The signals besides Ctrl-C (SIGINT) that ask the process to end."""
 
 
 class Terminated(SystemExit):
@@ -53,6 +54,35 @@ def _terminate(number: int, _: object) -> NoReturn:
     for other in _ENDING:
         signal.signal(other, signal.SIG_IGN)  # often both are sent, one after the other
     raise Terminated(number)
+
+
+def ignore_signals() -> None:
+    """Ignore signals from now on: the process is ending, and its exit status is settled.
+
+    Python gives a handler of its own back to the system before it ends, and leaves alone what is
+    ignored.
+    """
+    for number in (signal.SIGINT, *_ENDING):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def wait_for_signal() -> NoReturn:
+    """Do nothing until the handler of a signal raises an exception.
+
+    The system may deliver a signal to another thread, or just before this thread begins to wait.
+    Neither would end a sleep. The byte that Python writes for each signal ends this wait.
+    """
+    import socket  # help does not need it
+
+    receiver, sender = socket.socketpair()  # on Windows it cannot be a pipe
+    with receiver, sender:
+        sender.setblocking(False)
+        previous = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        try:
+            while True:
+                receiver.recv(1024)
+        finally:
+            signal.set_wakeup_fd(previous)
 
 
 @contextlib.contextmanager
@@ -110,7 +140,7 @@ def ask_for_medium(problem: str) -> bool:
 
 def fail(message: str, status: int) -> NoReturn:
     """Write a line to standard error and end with this exit status."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending already
+    ignore_signals()
     say(message)
     sys.exit(status)
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from docker_charon.deltas.bases import Bases
+from docker_charon.deltas.codes import SHORTEST_MATCH
 from docker_charon.deltas.extents import MOST_GRANULES, Extent
 from docker_charon.deltas.failure import damaged
 from docker_charon.deltas.frames import HIGH_LEVEL, LEVEL, MIDDLE_LEVEL, compress, decompress
@@ -31,7 +32,7 @@ _MOST_SIZES = (
     _MOST_RAW,
     PIECE_ROWS * ROW.itemsize,
     PIECE_HEADERS + (1 << 16),
-    _MOST_RAW // 3 * 2 * RECORD.itemsize,  # a match of three bytes, and an escape before each
+    _MOST_RAW // SHORTEST_MATCH * RECORD.itemsize,
 )
 _LEVELS = (LEVEL, HIGH_LEVEL, HIGH_LEVEL, MIDDLE_LEVEL)
 

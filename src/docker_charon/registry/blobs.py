@@ -22,7 +22,7 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry.errors import NETWORK_ERRORS, ends_all
+from docker_charon.registry.errors import NETWORK_ERRORS, ends_all, first_error
 from docker_charon.registry.http import parse_number, read_body
 from docker_charon.registry.response import content_encoding
 from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy
@@ -40,9 +40,16 @@ class BlobState(enum.Enum):
 
     PRESENT = enum.auto()
     ABSENT = enum.auto()
+    NO_REPOSITORY = enum.auto()
+    """The registry says that it does not have the repository at all (``NAME_UNKNOWN``)."""
     DAMAGED = enum.auto()
     """The registry has something under the digest that is not the blob, or cannot be read."""
     UNKNOWN = enum.auto()
+
+    @property
+    def needs_upload(self) -> bool:
+        """Whether it is certain that the repository lacks the right blob."""
+        return self in (BlobState.ABSENT, BlobState.NO_REPOSITORY, BlobState.DAMAGED)
 
 
 class BlobLooks:
@@ -78,7 +85,7 @@ class BlobLooks:
 
         def attempt() -> None:
             state = self.state(repository, blob, to_push=True)
-            if state in (BlobState.ABSENT, BlobState.DAMAGED):
+            if state.needs_upload:
                 problem = "keeps a damaged copy of" if state is BlobState.DAMAGED else "has lost"
                 folder = f"blobs/{blob.digest.algorithm}/{blob.digest.encoded[:2]}/"
                 raise BlobNotFound(
@@ -113,8 +120,8 @@ class BlobLooks:
 
     def _state_in(self, response: requests.Response, blob: Descriptor) -> BlobState | None:
         if response.status_code == 404:
-            self._session.read_short(response)
-            return BlobState.ABSENT
+            code, _ = first_error(self._session.read_short(response), ())
+            return BlobState.NO_REPOSITORY if code == "NAME_UNKNOWN" else BlobState.ABSENT
         name = "Content-Length" if response.status_code == 200 else "Content-Range"
         size = parse_number(response.headers.get(name, "").rpartition("/")[2])
         if size is not None and size != blob.size:

@@ -15,20 +15,23 @@ from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
+from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.workers import Workers
 
 
 class BlobSender:
     """Sends blobs to a registry. Its progress has `RepositoryBlob` values as keys.
 
-    A blob that the registry refuses is a failure of the parts that need it. ``doubtful`` are the
-    blobs that the registry has damaged, or may have: it is asked for them again after an upload.
+    A blob that the registry refuses is a failure of the parts that need it, and so is one that
+    ``rebuilding`` cannot give. ``doubtful`` are the blobs that the registry has damaged, or may
+    have: it is asked for them again after an upload.
     """
 
     def __init__(
         self,
         client: RegistryClient,
         payload: Payload,
+        rebuilding: Rebuilding,
         workers: Workers,
         progress: Progress,
         outcome: Outcome,
@@ -36,6 +39,7 @@ class BlobSender:
     ) -> None:
         self._client = client
         self._payload = payload
+        self._rebuilding = rebuilding
         self._workers = workers
         self._progress = progress
         self._outcome = outcome
@@ -76,7 +80,7 @@ class BlobSender:
 
         Raises what the upload raises.
         """
-        if needed.digest in self._payload.carried:
+        if needed.digest in self._rebuilding.available:
             self._progress.grow(needed.blob.size)
             self._upload(needed)
             return True
@@ -109,7 +113,9 @@ class BlobSender:
             self._stored.add(target)
             return
         self._progress.grow(target.blob.size)
-        if target.digest in self._payload.carried:
+        if target.digest in self._payload.carried or (
+            target.digest in self._rebuilding.available and not is_at_source
+        ):
             self._upload(target)
         else:
             self._send(target, _RegistryBody(self._client, mount.source, target.blob))
@@ -117,15 +123,14 @@ class BlobSender:
     def _is_mounted(self, mount: Mount) -> bool:
         """Mount a blob; ``False`` if the registry refuses, or does not have it afterwards."""
         target = mount.target
-        return self._client.mount_blob(
-            target.repository, target.digest, source=mount.source
-        ) and self._client.blob_state(target.repository, target.blob, to_push=True) not in (
-            BlobState.ABSENT,
-            BlobState.DAMAGED,
-        )
+        if not self._client.mount_blob(target.repository, target.digest, source=mount.source):
+            return False
+        state = self._client.blob_state(target.repository, target.blob, to_push=True)
+        return not state.needs_upload
 
     def _upload(self, target: RepositoryBlob) -> None:
-        self._send(target, self._payload.body(target.blob))
+        with self._rebuilding.body(target.blob) as body:
+            self._send(target, body)
 
     def _send(self, target: RepositoryBlob, body: Body) -> None:
         counted_body = _CountedBody(body, self._workers, self._progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from docker_charon.errors import (
     BlobNotFound,
@@ -43,6 +43,7 @@ _HINT = (
 class PresentBlobs:
     """What the repositories of a registry have of blobs; the registry is asked once for each.
 
+    Once it has said that it does not have a repository, it is asked for no other blob there.
     ``most`` is the number of questions that `ask` takes at once.
     """
 
@@ -53,13 +54,17 @@ class PresentBlobs:
         self._workers = workers
         self._most = most
         self._states: dict[RepositoryBlob, BlobState] = {}
+        self._no_repositories: set[str] = set()
 
     def state(self, needed: RepositoryBlob, *, to_push: bool = False) -> BlobState:
         """Return what a repository has of a blob; ``to_push`` as in `blob_state`."""
+        if needed.repository in self._no_repositories:
+            self._states.setdefault(needed, BlobState.NO_REPOSITORY)
         if needed not in self._states:
-            self._states[needed] = self._client.blob_state(
-                needed.repository, needed.blob, to_push=to_push
-            )
+            state = self._client.blob_state(needed.repository, needed.blob, to_push=to_push)
+            if state is BlobState.NO_REPOSITORY:
+                self._no_repositories.add(needed.repository)
+            self._states[needed] = state
         return self._states[needed]
 
     def has(self, needed: RepositoryBlob) -> bool:
@@ -72,10 +77,17 @@ class PresentBlobs:
         return None if state is BlobState.UNKNOWN else state is BlobState.PRESENT
 
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
-        """Ask for several blobs at the same time, so that `has` knows the answers."""
+        """Ask for several blobs at the same time, so that `has` knows the answers.
+
+        The first blob of each repository goes before all others, for the answer may be that there
+        is no such repository.
+        """
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
         self._check(unknown)
-        self._workers.map(lambda needed: self.state(needed, to_push=to_push), unknown)
+        first = {needed.repository: needed for needed in reversed(unknown)}.values()
+        others = [needed for needed in unknown if needed not in set(first)]
+        for questions in (first, others):
+            self._workers.map(lambda needed: self.state(needed, to_push=to_push), questions)
 
     def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
         """Refuse a payload that shares its blobs among so many names that nothing would end."""
@@ -86,6 +98,15 @@ class PresentBlobs:
                 f"{len(repositories):,} repositories share its blobs, and at most {self._most:,} "
                 "are asked for",
                 hint="make several payloads with fewer names each",
+            )
+
+    def check_number(self, bases: int) -> None:
+        """Refuse a payload with so many bases of deltas that nothing would end."""
+        if self._most is not None and bases > self._most:
+            raise PayloadError(
+                f"the deltas in the payload need {bases:,} older layers, and at most "
+                f"{self._most:,} are asked for",
+                hint="make several payloads with fewer images each",
             )
 
 
@@ -165,20 +186,55 @@ class Survey:
             blob
             for digest, blob in blobs.items()
             if not holders[digest] and digest not in self._payload.carried
+            if digest not in self._payload.deltas
         ]
         most_homes = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(unavailable))))
+        named = self._payload.at_destination
         others = self._workers.map(
-            lambda blob: self._other_repository(blob, most_homes), unavailable
+            lambda blob: self._other_repository(blob, named.get(blob.digest, ()), most_homes),
+            unavailable,
         )
         for blob, repository in zip(unavailable, others, strict=True):
             if repository is not None:
                 holders[blob.digest].append(repository)
         return holders
 
-    def _other_repository(self, blob: Descriptor, most: int) -> str | None:
+    def bases(self, holders: Mapping[Digest, Sequence[str]]) -> dict[Digest, str]:
+        """Return the bases of deltas that the registry has, each with a repository.
+
+        They are those of the blobs that nobody in ``holders`` has. A base that the payload carries
+        is not asked for.
+        """
+        named = self._bases_of(digest for digest, names in holders.items() if not names)
+        most_homes = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(named))))
+        self._present.check_number(len(named))
+        repositories = self._workers.map(
+            lambda item: self._other_repository(*item, most_homes), named.items()
+        )
+        return {
+            blob.digest: repository
+            for blob, repository in zip(named, repositories, strict=True)
+            if repository is not None
+        }
+
+    def _bases_of(self, digests: Iterable[Digest]) -> dict[Descriptor, tuple[str, ...]]:
+        """Return the bases of blobs, and the bases of these, with the repositories named there."""
+        deltas, carried = self._payload.deltas, self._payload.carried
+        bases: dict[Descriptor, tuple[str, ...]] = {}
+        waiting = list(digests)
+        seen: set[Digest] = set()
+        while waiting:
+            delta = deltas.get(waiting.pop())
+            for digest, base in delta.bases.items() if delta is not None else ():
+                if digest not in seen and digest not in carried:
+                    seen.add(digest)
+                    bases[Descriptor("", digest, base.size)] = base.repositories
+                    waiting.append(digest)
+        return bases
+
+    def _other_repository(self, blob: Descriptor, named: Sequence[str], most: int) -> str | None:
         """Return a repository that has the blob, of the first ``most`` that the payload names."""
-        named = self._payload.at_destination.get(blob.digest, ())[:most]
-        candidates = [self._destinations.candidates(repository) for repository in named]
+        candidates = [self._destinations.candidates(repository) for repository in named[:most]]
         in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
         for repository in itertools.islice(in_turn, most):
             if self._present.has(RepositoryBlob(repository, blob)):
@@ -221,12 +277,12 @@ class Survey:
         ]
         return self.incomplete(skipped.name, missing) if missing else None
 
-    def _hint(self, missing: Sequence[Descriptor]) -> str:
+    def _hint(self, missing: Iterable[Digest]) -> str:
         """Return what to do about missing blobs: the payload may say which delivery had them."""
         delivery = self._payload.delivery
         if delivery is None:
             return _HINT
-        numbers = {delivery.brought[b.digest] for b in missing if b.digest in delivery.brought}
+        numbers = {delivery.brought[digest] for digest in missing if digest in delivery.brought}
         if not numbers:
             return _HINT
         lost = " and ".join(f"delivery {number}" for number in sorted(numbers))
@@ -245,5 +301,15 @@ class Survey:
         return BlobNotFound(
             f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
             f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
-            hint=self._hint(missing),
+            hint=self._hint(blob.digest for blob in missing),
+        )
+
+    def without_bases(self, name: str, missing: Mapping[Digest, Sequence[Digest]]) -> BlobNotFound:
+        """Return the error for an image with blobs that come as deltas, whose bases are missing."""
+        digest, bases = next(iter(missing.items()))
+        more = f" (and {len(missing) - 1} more like it)" if len(missing) > 1 else ""
+        return BlobNotFound(
+            f"{name} needs {digest}, which the payload carries as its difference to older layers, "
+            f"and {self._client.registry} lacks {' and '.join(bases[:3])}{more}",
+            hint=self._hint(base for several in missing.values() for base in several),
         )

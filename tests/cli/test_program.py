@@ -1,0 +1,54 @@
+"""The program, as a process that signals meet at its first and its last moment."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+"""The exit statuses after each signal."""
+
+AT_THE_START = """
+import signal, sys
+class Import:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            signal.raise_signal(int(sys.argv[1]))
+sys.meta_path.insert(0, Import())
+from docker_charon.cli.program import main
+main()
+"""
+"""The program, which gets a signal while it imports its commands."""
+
+AT_THE_END = """
+import atexit, signal, sys
+atexit.register(signal.raise_signal, int(sys.argv.pop()))
+from docker_charon.cli.program import main
+main()
+"""
+"""The program, which gets a signal while Python ends."""
+
+
+def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_at_the_start_is_one_line_and_its_exit_status(number: signal.Signals) -> None:
+    done = run(AT_THE_START, number.value)
+    assert (done.returncode, done.stdout) == (SIGNALS[number], "")
+    assert done.stderr == "docker-charon: interrupted\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(("argument", "status"), [("--version", 0), ("--no-such-option", 2)])
+def test_a_signal_at_the_end_changes_nothing(
+    number: signal.Signals, argument: str, status: int
+) -> None:
+    done = run(AT_THE_END, argument, number.value)
+    assert done.returncode == status
+    assert done.stderr.count("\n") == (1 if status else 0), done.stderr
