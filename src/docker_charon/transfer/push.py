@@ -208,7 +208,8 @@ def push_payload(
         written_report.pushing(payload, destinations)
         destinations.check_tags(payload.all_images)
         repositories = [image.reference.repository for image in payload.all_images]
-        log_unused_rules(destinations, [*repositories, *chain(*payload.at_destination.values())])
+        expected = chain.from_iterable(payload.at_destination.values())
+        log_unused_rules(destinations, chain(repositories, expected))
         mirror_files.plan(destinations, repositories)
         with (
             writing_receipt(receipt, payload, registry, destinations, signer) as written_receipt,
