@@ -39,8 +39,17 @@ SOURCES, CHANGED_SOURCES = 200, 3
 
 _DOWNLOAD = ("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download")
 
-_GO_FILE = "cmd/compile/internal/base/print.go"
-_GO_LINE = ('fmt.Printf("%s", err.msg)', 'fmt.Printf("%s (%v)", err.msg, err.pos)')
+_OWN_LINE = (
+    "cmd/compile/main.go",
+    'log.SetPrefix("compile: ")',
+    'log.SetPrefix(fmt.Sprintf("compile %d: ", os.Getpid()))',
+)
+_LIBRARY_LINE = (
+    "cmd/compile/internal/base/print.go",
+    'fmt.Printf("%s", err.msg)',
+    'fmt.Printf("%s (%v)", err.msg, err.pos)',
+)
+"""A file of Go's source, a line in it, and what it becomes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,8 @@ class Updates:
             "bumped": self.bumped,
             "sources": self.sources,
             "debian": self.debian,
-            "binary": self.binary,
+            "program": self.program,
+            "library": self.library,
         }
 
     def rebuilt(self) -> Update:
@@ -130,22 +140,30 @@ class Updates:
         name = f"Debian base, {upgrades} of {len(DEBIAN.split())} packages at a newer version"
         return Update(name, old, new, 0.18)
 
-    def binary(self) -> Update:
-        """Return a stripped Go program, the Go compiler itself, of which one line changes."""
-        old, new = (self._folder / f"binary-{version}.tar" for version in ("old", "new"))
-        if not new.exists():
-            _need("go", "golang-go")
-            root = Path(_output("go", "env", "GOROOT").strip())
-            source = root / "src" / _GO_FILE
-            changed = self._folder / "changed.go"
-            text = source.read_text()
-            assert _GO_LINE[0] in text
-            changed.write_text(text.replace(*_GO_LINE))
-            overlay = self._folder / "overlay.json"
-            overlay.write_text(json.dumps({"Replace": {str(source): str(changed)}}))
+    def program(self) -> Update:
+        """Return a stripped Go program, the Go compiler itself, after a change in its own code."""
+        return self._program("stripped Go program, one line changed", "program", 0.12, *_OWN_LINE)
+
+    def library(self) -> Update:
+        """Return the same program after a change in code that comes before all of its own."""
+        name = "the same, a line of a library changed: all addresses move"
+        return self._program(name, "library", 0.15, *_LIBRARY_LINE)
+
+    def _program(
+        self, name: str, stem: str, most: float, file: str, line: str, changed_line: str
+    ) -> Update:
+        old, new = self._folder / "program-old.tar", self._folder / f"{stem}-new.tar"
+        if not old.exists():
             self._write_program(old, [])
+        if not new.exists():
+            source = Path(_output("go", "env", "GOROOT").strip()) / "src" / file
+            changed, overlay = self._folder / "changed.go", self._folder / "overlay.json"
+            text = source.read_text()
+            assert line in text
+            changed.write_text(text.replace(line, changed_line))
+            overlay.write_text(json.dumps({"Replace": {str(source): str(changed)}}))
             self._write_program(new, ["-overlay", str(overlay)])
-        return Update("stripped Go program, one line changed", old, new, 0.12)
+        return Update(name, old, new, most)
 
     def _packages(self, name: str) -> Path:
         """Return the tar of packages of PyPI, installed by pip into an empty folder."""
@@ -176,6 +194,7 @@ class Updates:
         shutil.rmtree(folder)
 
     def _write_program(self, target: Path, options: Sequence[str]) -> None:
+        _need("go", "golang-go")
         program = target.with_suffix(".program")
         flags = ["-trimpath", "-ldflags", "-s -w -buildid="]
         _run(["go", "build", *flags, *options, "-o", str(program), "cmd/compile"])
