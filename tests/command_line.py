@@ -6,10 +6,13 @@ import contextlib
 import io
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from unittest import mock
 
 from docker_charon.cli import program
+
+_LOGGERS = ("docker_charon", "docker_charon.transfer.report_file")
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,25 @@ class Done:
         return lines[0]
 
 
+@contextlib.contextmanager
+def _own_log() -> Iterator[None]:
+    """Start with the loggers of a new process, and take back what a command does to them."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    loggers[0].setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, (level, handlers) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.handlers[:] = handlers
+
+
 def charon(*arguments: object, stdin: str | bytes = "") -> Done:
     """Run ``docker-charon`` with these arguments."""
     given = stdin.encode() if isinstance(stdin, str) else stdin
-    logging.getLogger("docker_charon").setLevel(logging.WARNING)  # as in a new process
     with (
+        _own_log(),
         contextlib.redirect_stdout(io.StringIO()) as stdout,
         contextlib.redirect_stderr(io.StringIO()) as stderr,
         mock.patch.object(sys, "argv", ["docker-charon", *map(str, arguments)]),
