@@ -82,7 +82,7 @@ def test_an_unknown_file_with_a_line_that_cannot_be_read_names_that_line() -> No
     with pytest.raises(
         InvalidReference, match=r"line 2 \('c: d'\) .*: its indentation does not fit"
     ):
-        read_images("a: b\n  c: d\n", "FILE", names_of)
+        read_images("a: b\n  c: d\n", "FILE")
 
 
 def test_an_unknown_file_names_its_first_line_and_what_can_be_read() -> None:
