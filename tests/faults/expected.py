@@ -79,7 +79,7 @@ EXPECTED = {
     "cut by a tunnel, once": "ssssss ssssssssssss",
     "cut by a tunnel in the middle, once": "-sssss -s----s-ssss",
     "cut by a tunnel, always": "eeeeee eeeeeeeeeeet",
-    "cut by a tunnel in the middle, always": "-eeeee -e----e-eeet",
+    "cut by a tunnel in the middle, always": "-eesss -e----e-seet",
     "SIGTERM": "iiiiii iiiiiiiiiiii",
     "SIGHUP": "iiiiii iiiiiiiiiiii",
     "503, once, with a dead standard error": "ssssss ssssssssssss",

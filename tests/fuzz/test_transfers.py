@@ -98,9 +98,8 @@ names = st.one_of(
     digests,
 )
 lists: st.SearchStrategy[Any] = st.lists(names, max_size=5) | st.lists(names | scalars, max_size=3)
-GOOD_PATH = re.compile(
-    r"/v2/(_catalog|[a-z0-9]+([._/-]+[a-z0-9]+)*/(tags|manifests|blobs)/[\w.:%-]+)?"
-)
+NAME = r"[a-z0-9]+([._/-]+[a-z0-9]+)*"
+PATH = re.compile(rf"/v2/(_catalog|{NAME}/(tags|manifests|blobs)/[\w.:%-]+)?")
 
 
 @given(written(lists.map(lambda x: {"repositories": x})), written(lists.map(lambda x: {"tags": x})))
