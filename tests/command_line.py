@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import sys
 from dataclasses import dataclass
 from unittest import mock
@@ -33,6 +34,7 @@ class Done:
 def charon(*arguments: object, stdin: str | bytes = "") -> Done:
     """Run ``docker-charon`` with these arguments."""
     given = stdin.encode() if isinstance(stdin, str) else stdin
+    logging.getLogger("docker_charon").setLevel(logging.WARNING)  # as in a new process
     with (
         contextlib.redirect_stdout(io.StringIO()) as stdout,
         contextlib.redirect_stderr(io.StringIO()) as stderr,

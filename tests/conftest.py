@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 import registries
 from docker_charon import serve
+from docker_charon.deltas.process import apply_delta_in_process
 from docker_charon.registry import access, credentials
 from docker_charon.registry.retry import ONCE, RetryPolicy
 from docker_charon.server import server
@@ -147,6 +149,30 @@ def destination(kind: str, tmp_path: Path, shared_registries: SharedRegistries) 
     """Run the registry of the air-gapped side; yield its ``host:port``."""
     with running(kind, tmp_path / "destination", shared_registries) as address:
         yield address
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder, in which all temporary files are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the digests of the layers that are rebuilt from deltas, in their order."""
+    digests: list[str] = []
+
+    def recording(
+        delta: Path, olds: Mapping[str, Path], target: Path, folder: Path, check: Callable[[], None]
+    ) -> None:
+        digests.append(f"sha256:{target.name}")
+        apply_delta_in_process(delta, olds, target, folder, check)
+
+    monkeypatch.setattr("docker_charon.payload.rebuild.apply_delta_in_process", recording)
+    return digests
 
 
 @dataclass

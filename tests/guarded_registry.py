@@ -80,10 +80,10 @@ class Guards:
             yield site
 
 
-def htpasswd(folder: Path) -> dict[str, Any]:
+def htpasswd(folder: Path, user: str = USER, password: str = PASSWORD) -> dict[str, Any]:
     """Return what makes a registry ask for the user's name and password with every request."""
     file = folder / HTPASSWD
-    done = subprocess.run([HTPASSWD, "-Bbn", USER, PASSWORD], check=True, stdout=subprocess.PIPE)
+    done = subprocess.run([HTPASSWD, "-Bbn", user, password], check=True, stdout=subprocess.PIPE)
     file.write_bytes(done.stdout)
     return {"htpasswd": {"realm": "a registry of the tests", "path": str(file)}}
 

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
         RegistryError,
         ServerError,
     )
-    from docker_charon.payload.inspect import ImageSummary, PayloadSummary, inspect_payload
+    from docker_charon.payload.inspect import (
+        DeltaSummary,
+        ImageSummary,
+        PayloadSummary,
+        inspect_payload,
+    )
     from docker_charon.payload.verify import verify_payload
     from docker_charon.server import Server, serve
     from docker_charon.transfer.inventory import make_inventory
@@ -39,6 +44,7 @@ __all__ = [
     "AuthenticationError",
     "BlobNotFound",
     "ConnectionFailed",
+    "DeltaSummary",
     "DigestMismatch",
     "DockerCharonError",
     "ImageSummary",
@@ -64,6 +70,7 @@ __all__ = [
 # These names are imported when they are first used, because their modules take time to load. All
 # others are errors.
 _HOMES = {
+    "DeltaSummary": "payload.inspect",
     "ImageSummary": "payload.inspect",
     "PayloadSummary": "payload.inspect",
     "Server": "server.server",

@@ -116,7 +116,7 @@ class Progress:
         self._missing = {name: len(keys) for name, keys in needed.items()}
         self._sizes: dict[Hashable, int] = dict(sizes.items())
         self._what, self._total = what, sum(sizes.values())
-        self._done = self._moved = self._reused = self._complete = 0
+        self._done = self._moved = self._reused = self._complete = self._rebuilt = 0
         self._started = time.monotonic()
         self._lock = threading.RLock()
         self._ended = threading.Event()
@@ -148,6 +148,12 @@ class Progress:
             for name in self._needed_by.pop(key, ()):
                 self._missing[name] -= 1
                 self._say_if_complete(name)
+
+    def rebuilt(self) -> None:
+        """Count a layer that has been rebuilt from its difference to older ones."""
+        with self._lock:
+            self._rebuilt += 1
+            self._bar.note(self._blob_count())
 
     def complete(self, name: str) -> None:
         """Count an image that is complete."""
@@ -186,7 +192,8 @@ class Progress:
 
     def _blob_count(self) -> str:
         resumed = f", {shown_size(self._reused)} resumed" if self._reused else ""
-        return f"{self._done}/{len(self._sizes)} blobs{resumed}"
+        rebuilt = f", {self._rebuilt} rebuilt" if self._rebuilt else ""
+        return f"{self._done}/{len(self._sizes)} blobs{resumed}{rebuilt}"
 
     def _say_regularly(self) -> None:
         while not self._ended.wait(LINE_EVERY):

@@ -67,6 +67,14 @@ def test_without_a_map_the_printed_names_have_no_registry(registry: str, payload
     assert push(registry, payload).stdout == "team/app:1\npython:3\n"
 
 
+def test_names_that_cannot_change_are_printed_as_they_were_given(
+    registry: str, tmp_path: Path
+) -> None:
+    (tmp_path / "p.zip").write_bytes(payload_of({"app": APP}))
+    assert push(registry, tmp_path / "p.zip").stdout == "app\n"
+    assert push(registry, tmp_path / "p.zip", "--map", "app=x").stdout == "x:latest\n"
+
+
 def test_a_dry_run_shows_the_names_at_the_destination(registry: str, payload: Path) -> None:
     done = push(registry, payload, "--dry-run", "--map", "quay.io=q")
     assert "put q/team/app:1" in done.stderr

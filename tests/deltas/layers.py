@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -15,17 +16,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import docker_charon
+import pytest
+
 from conftest import require
 from docker_charon.deltas import apply_delta, make_delta
 from docker_charon.deltas.deflate import LayerWriter
 from docker_charon.deltas.header import Delta
 from docker_charon.deltas.layer import SplitLayer
-
-SOURCES = {
-    path.name: path.read_bytes()
-    for path in sorted(Path(docker_charon.__file__).parent.rglob("*.py"))
-}
 
 
 def tar(files: Mapping[str, bytes], mtime: int = 1_700_000_000) -> bytes:
@@ -50,6 +47,18 @@ def text(size: int, seed: int = 1) -> bytes:
     while len(result) < size:
         result += dice.choice(words) + dice.choice([b" ", b"\n", b"(", b" = "])
     return bytes(result[:size])
+
+
+def sources() -> dict[str, bytes]:
+    """Return the files of a program that does not exist, always the same ones."""
+    return {f"module_{n}.py": text(3000 + 137 * n % 4000, n) for n in range(60)}
+
+
+def changed_sources() -> dict[str, bytes]:
+    """Return the same files after a small change in one of them."""
+    files = sources()
+    changed = files["module_30.py"].replace(b"(", b"[", 40)
+    return {**files, "module_30.py": changed[:-100] + text(500, 99)}
 
 
 def members(raw: bytes, size: int) -> bytes:
@@ -78,6 +87,48 @@ def program(*command: str) -> Callable[[bytes], bytes]:
         return subprocess.run(command, input=raw, capture_output=True, check=True).stdout
 
     return compress
+
+
+def golang(raw: bytes) -> bytes:
+    """Compress with the standard library of Go, which Docker and BuildKit use."""
+    require(bool(shutil.which("go")), "golang-go")
+    source = """
+        package main
+        import ("compress/gzip"; "io"; "os")
+        func main() {
+            writer := gzip.NewWriter(os.Stdout)
+            if _, err := io.Copy(writer, os.Stdin); err != nil { panic(err) }
+            if err := writer.Close(); err != nil { panic(err) }
+        }
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "main.go").write_text(source)
+        environment = {**os.environ, "GOCACHE": folder, "GOFLAGS": "-mod=mod"}
+        command = ["go", "run", "main.go"]
+        return subprocess.run(
+            command, cwd=folder, env=environment, input=raw, capture_output=True, check=True
+        ).stdout
+
+
+def java(raw: bytes) -> bytes:
+    """Compress with the standard library of Java, as Jib does."""
+    if not shutil.which("javac"):  # a large package, for what zlib does
+        pytest.skip("default-jdk-headless is not installed")
+    source = """
+        class Main {
+            public static void main(String[] arguments) throws Exception {
+                try (var target = new java.util.zip.GZIPOutputStream(System.out)) {
+                    System.in.transferTo(target);
+                }
+            }
+        }
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "Main.java").write_text(source)
+        command = ["java", "Main.java"]
+        return subprocess.run(
+            command, cwd=folder, input=raw, capture_output=True, check=True
+        ).stdout
 
 
 def on_files(package: str, *command: str) -> Callable[[bytes], bytes]:
@@ -159,6 +210,8 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "libdeflate-best": on_files("libdeflate-tools", "libdeflate-gzip", "-12", "tar"),
     "isal": on_files("isal", "igzip", "-k", "tar"),
     "skopeo": skopeo,
+    "go": golang,
+    "java": java,
 }  # fmt: skip
 
 

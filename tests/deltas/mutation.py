@@ -12,6 +12,8 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
+
 from deltas.layers import digest_of, flushed, members, noise, strategy, tar, text, written
 from docker_charon.deltas import make_delta
 from docker_charon.deltas.bases import Bases
@@ -19,6 +21,7 @@ from docker_charon.deltas.extents import Extent
 from docker_charon.deltas.header import DeltaHeader, header_bytes, read_header
 from docker_charon.deltas.layer import SplitLayer
 from docker_charon.deltas.piece import piece_bytes, read_piece
+from docker_charon.deltas.structure import ROW
 from docker_charon.deltas.structure_file import Structure
 
 _FILES = {"text": text(3000), "zeros": bytes(2000), "noise": noise(800)}
@@ -74,9 +77,24 @@ class Mutants:
         parts = [self.raw, self.structure.rows, self.structure.headers, self.structure.records]
         for _ in range(dice.choice([1, 1, 2, 3])):
             chosen = dice.choice([0, 1, 1, 1, 2, 2, 3, 3])
-            parts[chosen] = _damaged(parts[chosen], dice)
+            forge = _with_odd_fields if chosen == 1 and dice.random() < 0.5 else _damaged
+            parts[chosen] = forge(parts[chosen], dice)
         delta = self.forged(parts[0], Structure(*parts[1:]))
         return _damaged(delta, dice) if dice.random() < 0.1 else delta
+
+
+def _with_odd_fields(rows: bytes, dice: random.Random) -> bytes:
+    """Change fields of rows, which stay whole rows, unlike those of `_damaged`."""
+    changed = np.frombuffer(rows, ROW, len(rows) // ROW.itemsize).copy()
+    for _ in range(dice.choice([1, 1, 2, 4])):
+        field = dice.choice(list(ROW.names or ()))
+        row, other = (dice.randrange(max(len(changed), 1)) for _ in range(2))
+        if len(changed):
+            largest = np.iinfo(changed.dtype[field]).max
+            odd = dice.choice([n for n in _ODD if n <= largest])
+            near = min(int(changed[row][field]) + dice.choice([-1, 1]) & largest, largest)
+            changed[field][row] = dice.choice([odd, near, int(changed[other][field])])
+    return changed.tobytes()
 
 
 def _damaged(sound: bytes, dice: random.Random) -> bytes:

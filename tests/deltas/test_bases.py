@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from deltas.layers import noise, tar, written
-from docker_charon.deltas import extents
+from docker_charon.deltas import bases, extents
 from docker_charon.deltas.bases import Bases, sectors_by_base, shared_sectors
 from docker_charon.deltas.extents import GRANULE, Extent
 from docker_charon.deltas.layer import SplitLayer
+from docker_charon.errors import UnfitLayer
 
 FIRST, SECOND = tar({"first": noise(150_000, 1)}), tar({"second": noise(300_000, 2)})
 
@@ -28,12 +29,12 @@ def layers(tmp_path: Path) -> Iterator[list[SplitLayer]]:
 
 
 def test_each_layer_begins_with_a_granule_of_its_own(layers: list[SplitLayer]) -> None:
-    bases = Bases(layers)
+    both = Bases(layers)
     granules = -(-len(FIRST) // GRANULE)
-    assert bases.granules == granules - (-len(SECOND) // GRANULE)
-    assert bases.raw([Extent(granules, granules + 1)]) == SECOND[:GRANULE]
-    assert bases.raw([Extent(0, bases.granules)]) == FIRST + SECOND
-    assert bases.raw([Extent(1, 2), Extent(granules + 1, granules + 2)]) == (
+    assert both.granules == granules - (-len(SECOND) // GRANULE)
+    assert both.raw([Extent(granules, granules + 1)]) == SECOND[:GRANULE]
+    assert both.raw([Extent(0, both.granules)]) == FIRST + SECOND
+    assert both.raw([Extent(1, 2), Extent(granules + 1, granules + 2)]) == (
         FIRST[GRANULE : 2 * GRANULE] + SECOND[GRANULE : 2 * GRANULE]
     )
 
@@ -53,12 +54,31 @@ def test_the_extents_are_where_the_content_is(
 ) -> None:
     monkeypatch.setattr(extents, "MOST_GRANULES", 2)
     monkeypatch.setattr(extents, "_AROUND", 0)
-    bases = Bases(layers)
+    both = Bases(layers)
     first_of_second = -(-len(FIRST) // GRANULE)
     raw = SECOND[2 * GRANULE : 3 * GRANULE]
     sectors = start // 512 * 512
-    chosen = bases.choose(raw[start - sectors :], start, 0.0)
+    chosen = both.choose(raw[start - sectors :], start, 0.0)
     assert any(extent.start <= first_of_second + 2 < extent.end for extent in chosen)
+
+
+def test_old_layers_of_too_many_rows_together_are_not_fit(
+    layers: list[SplitLayer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = [layer.structure.row_count for layer in layers]
+    monkeypatch.setattr(bases, "MOST_ROWS", sum(counts))
+    assert Bases(layers).structure([Extent(0, 1)])
+    monkeypatch.setattr(bases, "MOST_ROWS", sum(counts) - 1)
+    with pytest.raises(UnfitLayer, match="too many tiny blocks"):
+        Bases(layers).structure([Extent(0, 1)])
+
+
+def test_a_prefix_is_no_larger_than_it_may_be(
+    layers: list[SplitLayer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bases, "MOST_PREFIX", 100)
+    part = Bases(layers).structure([Extent(n, n + 1) for n in range(Bases(layers).granules)])
+    assert len(part.rows) == len(part.records) == len(part.headers) == 100
 
 
 def test_shares_are_counted_once(layers: list[SplitLayer], tmp_path: Path) -> None:

@@ -13,15 +13,19 @@ import pytest
 
 from deltas.layers import (
     COMPRESSORS,
-    SOURCES,
+    changed_sources,
     delivered,
     digest_of,
+    golang,
     members,
     noise,
+    skopeo,
+    sources,
     tar,
     text,
     written,
 )
+from deltas.podman import built_layer
 from docker_charon.deltas import (
     apply_delta,
     extents,
@@ -32,11 +36,21 @@ from docker_charon.deltas import (
 )
 from docker_charon.errors import DeltaError
 
-CHANGED = {**SOURCES, "errors.py": SOURCES["errors.py"].replace(b"payload", b"parcel")}
-OLD, NEW = tar(SOURCES), tar(CHANGED, mtime=1_731_000_000)
+SLOW_COMPRESSORS = ("go", "java", "pigz-zopfli")
+OLD, NEW = tar(sources()), tar(changed_sources(), mtime=1_731_000_000)
+LONG_OLD, LONG_NEW = (
+    tar({**files, "data": noise(300_000), "words": text(3_000_000)}, mtime)
+    for files, mtime in ((sources(), 1_700_000_000), (changed_sources(), 1_731_000_000))
+)
 
 
-@pytest.mark.parametrize("compress", COMPRESSORS.values(), ids=COMPRESSORS.keys())
+@pytest.mark.parametrize(
+    "compress",
+    [
+        pytest.param(compress, id=name, marks=[pytest.mark.slow] * (name in SLOW_COMPRESSORS))
+        for name, compress in COMPRESSORS.items()
+    ],
+)
 def test_a_layer_of_any_compressor_comes_back(
     tmp_path: Path, compress: Callable[[bytes], bytes]
 ) -> None:
@@ -44,7 +58,31 @@ def test_a_layer_of_any_compressor_comes_back(
     delta, rebuilt = delivered(tmp_path, new, [old])
     assert rebuilt == new
     assert delta
-    assert delta.size < 0.4 * len(new)  # the sample is small, and changes with the sources
+    assert delta.size < 0.15 * len(new)
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [pytest.param(skopeo, id="skopeo"), pytest.param(golang, id="go", marks=pytest.mark.slow)],
+)
+def test_a_layer_of_several_parts_that_were_compressed_side_by_side_comes_back(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    new, old = compress(LONG_NEW), compress(LONG_OLD)
+    delta, rebuilt = delivered(tmp_path, new, [old])
+    assert rebuilt == new
+    assert delta
+    assert delta.size < 0.02 * len(new)
+
+
+@pytest.mark.slow
+def test_a_layer_that_podman_builds_comes_back(tmp_path: Path) -> None:
+    old = built_layer(sources())
+    new = built_layer(changed_sources())
+    delta, rebuilt = delivered(tmp_path, new, [old])
+    assert rebuilt == new
+    assert delta
+    assert delta.size < 0.15 * len(new)
 
 
 def test_a_layer_that_is_not_compressed_comes_back(tmp_path: Path) -> None:
@@ -208,5 +246,5 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> Non
     *errors, digest = result.stdout.splitlines()
     assert len(errors) == 3
     assert all("numpy" in line for line in errors)
-    assert all(line.endswith("; pip install docker-charon[deltas]") for line in errors)
+    assert all("pip install 'docker-charon[deltas]'" in line for line in errors)
     assert digest == digest_of(new.read_bytes())

@@ -46,6 +46,7 @@ SOUND = header_bytes(DeltaHeader(NEW, OLDS))
         (SOUND[:-1], "cut short"),
         (header_bytes(DeltaHeader(NEW, ())), "impossible values"),
         (header_bytes(DeltaHeader(NEW, OLDS * 9)), "impossible values"),
+        (header_bytes(DeltaHeader(NEW, OLDS[:1] * 2)), "impossible values"),
         (
             header_bytes(DeltaHeader(replace(NEW, raw_size=1032 * 1000 + 1), OLDS)),
             "impossible values",

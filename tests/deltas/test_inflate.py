@@ -98,6 +98,21 @@ def test_rows_are_short_however_well_the_content_compresses(tmp_path: Path) -> N
     assert round_trip(path.read_bytes(), tmp_path) == path.read_bytes()
 
 
+def test_rows_are_short_behind_the_last_member_too(tmp_path: Path) -> None:
+    path = tmp_path / "layer"
+    path.write_bytes(gzip.compress(b"content") + bytes(3 * ROW_RAW + 1))
+    with open_layer(path) as layer:
+        assert layer.structure.row_count == 3 + 4  # a member of one block before them
+    assert round_trip(path.read_bytes(), tmp_path) == path.read_bytes()
+
+
+@pytest.mark.parametrize("size", [4000, 4096, 5000, 65_000])
+def test_headers_of_members_may_be_long(tmp_path: Path, size: int) -> None:
+    data = gzip.compress(text(3000))[10:]
+    layer = b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * size + b"\0" + data
+    assert round_trip(layer * 2, tmp_path) == layer * 2
+
+
 SOUND = gzip.compress(text(3000) + noise(300), mtime=0)
 
 

@@ -116,7 +116,7 @@ def test_a_delta_has_no_more_raw_bytes_than_it_says(mutants: Mutants, tmp_path: 
 def test_a_delta_has_no_more_rows_than_a_layer_may(
     mutants: Mutants, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconstruction, "MOST_ROWS", 3)
+    monkeypatch.setattr(reconstruction, "most_rows", lambda size: 3)
     assert "too many pieces" in refusal(mutants, tmp_path, mutants.sound)
 
 
@@ -147,6 +147,10 @@ FIXED_ROW: Row = (Kind.FIXED, LAST_BLOCK | BLOCK_ENDS, 0, 0, 0, 5, 5)
         ((FIXED_ROW,), b"abcd", b"", b"", "more than there is"),
         ((FIXED_ROW,), b"abcdef", b"", b"", "less than there is"),
         ((FIXED_ROW,), b"abcde", b"h", b"", "less than there is"),
+        (((Kind.FIXED, 3, 0, 1, 0, 5, 5),), b"abcde", b"h", b"", "where no header can be"),
+        (((Kind.STORED, 1, 0, 1, 0, 0, 5),), b"abcde", b"h", b"", "where no header can be"),
+        (((Kind.FIXED, 3, 0, 0, 2, 0, 5),), b"abcde", b"", bytes(8), "more tokens than it may"),
+        (((Kind.DYNAMIC, 0, 0, 328, 0, 0, 0),), b"", bytes(328), b"", "more operations"),
         (((Kind.FIXED, 0, 0, 0, 0, 4, 5),), b"abcde", b"", b"", "do not add up"),
         (((Kind.FIXED, 0, 0, 0, 1, 2, 5),), b"abcde", b"", b"\0\0\xff\xff", "too large"),
         (((Kind.MORE, 0, 0, 0, 0, 5, 5),), b"abcde", b"", b"", "part of no block"),
@@ -219,7 +223,10 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux says how much memory was used")
-@pytest.mark.parametrize("name", bombs().keys())
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "blocks")) for name in bombs()],
+)
 def test_a_bomb_costs_no_more_than_a_piece_may(mutants: Mutants, tmp_path: Path, name: str) -> None:
     raw, structure = bombs()[name]
     new = replace(mutants.header.new, size=10**12, raw_size=10**15)

@@ -16,7 +16,7 @@ PACKAGE = Path(docker_charon.__file__).parent
 MAY_IMPORT = {
     "oci": set(),
     "registry": {"oci"},
-    "payload": {"oci"},
+    "payload": {"oci", "deltas"},
     "deltas": set(),
     "transfer": {"oci", "registry", "payload", "deltas"},
     "server": {"oci", "payload", "deltas"},
@@ -95,6 +95,7 @@ def test_what_is_exported_is_a_promise() -> None:
         "AuthenticationError",
         "BlobNotFound",
         "ConnectionFailed",
+        "DeltaSummary",
         "DigestMismatch",
         "DockerCharonError",
         "ImageSummary",

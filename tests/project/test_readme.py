@@ -44,8 +44,9 @@ IMAGES = {
 LOST = "this delivery is lost"
 """What only the block says in which an image is left out with a warning."""
 PROGRAMS = {
-    "docker": "echo registry.example.com/my-image:1.8",
-    "kubectl": "printf '%s\\n' registry.example.com/my-other-image:1.5 registry.k8s.io/pause:3.9",
+    "docker": "echo 'services: {web: {image: registry.example.com/my-image:1.8}}'",
+    "kubectl": """echo '{"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [
+        {"image": "registry.example.com/my-other-image:1.5"}]}}'""",
     "aws": "echo secret",
     "ssh": 'shift; exec "$@"',
     "podman": "true",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import pytest
@@ -16,12 +17,14 @@ from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, SkippedImage
 from docker_charon.oci.reference import Reference
+from docker_charon.payload.layer_delta import LayerDelta
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import Progress
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
+from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.workers import Stopped, Workers
 from images import image, layer
 from proxy import Answer, Proxy, Rule
@@ -123,6 +126,8 @@ class RegistryStream:
 class SlowPayload:
     """A payload that carries some digests."""
 
+    deltas: Mapping[Digest, LayerDelta] = MappingProxyType({})
+
     def __init__(self, *carried: Digest) -> None:
         self.carried = frozenset(carried)
 
@@ -153,13 +158,15 @@ def test_an_upload_after_a_refused_mount_ends_when_the_connection_is_lost(
     plan = PushPlan((), mounts, {}, {digest: ["base"] for digest in CONTENTS})
     reference = Reference.parse("app:1")
     part = Part(SkippedImage("app:1", reference, None), None, reference, cast(Image, Graph()))
+    client, payload = cast(RegistryClient, registry), cast(Payload, SlowPayload(*carried))
     with Progress("Pushing", dict.fromkeys(targets, 0), {}, False) as watch:
         sender = BlobSender(
-            cast(RegistryClient, registry),
-            cast(Payload, SlowPayload(*carried)),
+            client,
+            payload,
+            Rebuilding(client, payload, lambda digests: {}),
             Workers(2),
             watch,
-            Outcome(cast(RegistryClient, registry), [part]),
+            Outcome(client, [part]),
         )
         with pytest.raises(ConnectionFailed, match="the connection broke"):
             sender.send(plan)

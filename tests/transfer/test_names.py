@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from docker_charon import InvalidReference
+from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.names import hint_for_missing, source_references
+from docker_charon.transfer.names import (
+    NameGroup,
+    checked_hosts,
+    hint_for_missing,
+    hosts_of,
+    source_references,
+    united_registries,
+)
 from images import image, layer
 from loose_registry import LooseRegistry
 
@@ -76,5 +84,97 @@ def test_a_missing_image_is_looked_for_under_other_names(
         registry.put(present, image(layer(1)))
         references = source_references([wanted], "images", registry.address, secure=False)
         with RegistryClient(registry.address, Access(secure=False)) as client:
-            found = hint_for_missing(client, references[wanted])
+            missing = references[wanted]
+            assert isinstance(missing, Reference)
+            found = hint_for_missing(client, missing)
         assert found == hint.replace("HOST", registry.address)
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "repository", "host"),
+    [
+        ("quay.io/team/app:1", "quay.io/team/app:1", "quay.io/team/app", "quay.io"),
+        ("quay.io/app", "quay.io/app", "quay.io/app", "quay.io"),
+        ("Quay.IO/app", "Quay.IO/app", "quay.io/app", "quay.io"),
+        ("localhost/app:1", "localhost/app:1", "localhost/app", "localhost"),
+        ("localhost:5000/app", "localhost:5000/app", "localhost:5000/app", "localhost:5000"),
+        ("10.0.0.1:5000/app:1", "10.0.0.1:5000/app:1", "10.0.0.1:5000/app", "10.0.0.1:5000"),
+        ("[::1]:5000/app:1", "[::1]:5000/app:1", "[::1]:5000/app", "[::1]:5000"),
+        ("reg.example:443/app", "reg.example:443/app", "reg.example:443/app", "reg.example:443"),
+        # Only on Docker Hub is an image without a namespace one of `library`.
+        ("gcr.io/pause:3.10", "gcr.io/pause:3.10", "gcr.io/pause", "gcr.io"),
+        ("python:3.13", "python:3.13", "python", ""),
+        ("python", "python", "python", ""),
+        ("library/python:3", "library/python:3", "library/python", ""),
+        ("team/app:1", "team/app:1", "team/app", ""),
+        ("docker.io/python:3", "python:3", "python", ""),
+        ("docker.io/library/python:3", "library/python:3", "library/python", ""),
+        ("index.docker.io/team/app", "team/app", "team/app", ""),
+        ("registry-1.docker.io/team/app", "team/app", "team/app", ""),
+        ("Docker.io:443/team/app", "team/app", "team/app", ""),
+        # It has no dot, no colon, and is not `localhost`.
+        ("redhat/ubi9:1", "redhat/ubi9:1", "redhat/ubi9", ""),
+    ],
+)
+def test_a_full_name_says_which_registry_it_is_from(
+    given: str, name: str, repository: str, host: str
+) -> None:
+    references = source_references([given], "images", None, secure=True)
+    assert {name: ref.repository for name, ref in references.items()} == {name: repository}
+    assert hosts_of(references) == {host}
+
+
+def test_a_full_name_may_have_a_digest() -> None:
+    name = f"localhost:5000/app:1@sha256:{'a' * 64}"
+    (reference,) = source_references([name], "images", None, secure=True).values()
+    assert reference == Reference.parse_full(name)
+    assert (Reference.parse_full(name).tag, str(reference)) == ("1", name)
+
+
+def test_different_ways_to_write_a_registry_are_one() -> None:
+    names = ["QUAY.io/app:1", "quay.io/app:2"]
+    assert hosts_of(source_references(names, "images", None, secure=True)) == {"quay.io"}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("docker.io/quay.io/team/app", "names two registries"),
+        ("https://quay.io/app", "without https://"),
+        ("quay.io:port/app", "not the name of a registry|quay.io:port"),
+        ("quay.io/", "is not an image name"),
+        ("user:secret@quay.io/app", "without a login"),
+        ("2001:db8::1/app", "2001:db8::1"),
+    ],
+)
+def test_a_full_name_that_is_not_valid_is_refused(name: str, problem: str) -> None:
+    with pytest.raises(InvalidReference, match=problem):
+        source_references([name], "images", None, secure=True)
+
+
+def test_the_registries_on_plain_http_are_a_list_of_hosts() -> None:
+    assert checked_hosts(["Reg.example:5000"], "insecure_registries") == {"reg.example:5000"}
+    with pytest.raises(InvalidReference):
+        checked_hosts(["http://reg.example"], "insecure_registries")
+    with pytest.raises(TypeError, match="insecure_registries"):
+        checked_hosts("reg.example", "insecure_registries")
+
+
+def test_names_that_are_used_together_mean_the_same_everywhere() -> None:
+    images = NameGroup("the list of images", {"quay.io/app", "app"}, {"quay.io"})
+    earlier = NameGroup("old.zip", {"ghcr.io/app", "quay.io/other"}, {"ghcr.io", "quay.io"})
+    assert united_registries([images, earlier]) == {"quay.io", "ghcr.io"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_name_that_could_be_relative_or_full_is_refused(order: int) -> None:
+    groups = [
+        NameGroup("the list of images", {"app", "quay.io/app"}, ()),
+        NameGroup("old.zip", {"quay.io/app"}, {"quay.io"}),
+    ]
+    with pytest.raises(InvalidReference) as caught:
+        united_registries(groups[::order])
+    assert caught.value.message == (
+        "quay.io/app in the list of images is a repository of one registry, but quay.io is a "
+        "registry in old.zip"
+    )

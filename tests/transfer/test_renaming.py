@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import images
+import readme
 from command_line import charon
 from conftest import Sent
 from docker_charon import (
@@ -18,6 +19,7 @@ from docker_charon import (
     push_payload_to_registry,
 )
 from docker_charon.payload.reader import open_payload
+from docker_charon.registry.http import HTTPSession
 from images import image, layer
 from payloads import carried, payload_of
 
@@ -203,6 +205,14 @@ def test_two_images_for_one_tag_are_refused_before_the_first_write(
     assert charon("push-payload", *options).stdout == "team/app:1\nghcr.io/team/app:1\n"
 
 
+def test_one_image_may_arrive_twice_under_one_name(destination: str, tmp_path: Path) -> None:
+    wanted = {"quay.io/team/app:1": APP, "ghcr.io/team/app:1": APP}
+    (tmp_path / "p.zip").write_bytes(payload_of(wanted, registries=FULL_NAMES))
+    pushed = push_payload_to_registry(destination, tmp_path / "p.zip", secure=False)
+    assert pushed == [*wanted]
+    assert images.read(destination, "team/app:1") == APP.contents()
+
+
 def test_a_receipt_has_the_names_of_the_payload(destination: str, from_three: Path) -> None:
     receipt = from_three.with_name("receipt.zip")
     with pytest.warns(UserWarning, match="left out: "):
@@ -234,3 +244,47 @@ def test_a_report_has_both_names(destination: str, from_three: Path) -> None:
         "ghcr.io/app:1": "app:1",
         "python:3": "base/python:3",
     }
+
+
+def test_an_inventory_may_have_names_that_begin_with_a_registry(
+    source: str, destination: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HTTPSession, "send", HTTPSession.send)
+    readme.lead({"quay.io": source})
+    images.put(source, "team/app:1", APP)
+    images.put(destination, "quay.io/base:1", BASE)
+    inventory, payload = tmp_path / "inventory.zip", tmp_path / "p.zip"
+    make_inventory(destination, inventory, secure=False)
+    make_payload(None, payload, ["quay.io/team/app:1"], payloads_already_transferred=[inventory])
+    assert images.digest_of(layer(1)) not in carried(payload)
+    for rules, name in ((None, "team/app:1"), ({"quay.io": "quay.io"}, "quay.io/team/app:1")):
+        push_payload_to_registry(destination, payload, True, secure=False, repository_map=rules)
+        assert images.read(destination, name) == APP.contents()
+
+
+def test_deltas_of_full_names_go_on_from_payloads_inventories_and_receipts(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    images.put(source, "base:1", BASE)
+    images.put(source, "team/app:1", APP)
+    rules = {source: "mirror/dev", f"{source}/team": source.replace(":", "-")}
+    first, ledger, receipt = (tmp_path / name for name in ("1.zip", "ledger.zip", "receipt.zip"))
+    make_payload(None, first, [f"{source}/base:1"], secure=False, ledger=ledger)
+    push_payload_to_registry(
+        destination, first, secure=False, repository_map=rules, receipt=receipt
+    )
+    assert images.read(destination, "mirror/dev/base:1") == BASE.contents()
+    inventory = tmp_path / "inventory.zip"
+    make_inventory(destination, inventory, secure=False)
+    for earlier in (
+        {"payloads_already_transferred": [first]},
+        {"payloads_already_transferred": [inventory]},
+        {"ledger": ledger, "receipts": [receipt]},
+    ):
+        second = tmp_path / "2.zip"
+        make_payload(None, second, [f"{source}/team/app:1"], secure=False, **earlier)
+        assert images.digest_of(layer(1)) not in carried(second)
+        push_payload_to_registry(destination, second, True, secure=False, repository_map=rules)
+        name = f"{source.replace(':', '-')}/app:1"
+        assert images.read(destination, name) == APP.contents()
+        images.delete_manifest(destination, name.partition(":")[0], APP.digest)

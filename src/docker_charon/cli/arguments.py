@@ -11,82 +11,18 @@ import typer
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.files import is_same_file
-from docker_charon.lists.plain import split_names
-from docker_charon.messages import get_logger
-from docker_charon.progress import counted
 
 if TYPE_CHECKING:
     from docker_charon.payload.joined_volumes import Ask, VolumePath
 
-_MOST_WARNINGS = 50
-"""How many values that are passed over are named, for each file."""
-_log = get_logger(__name__)
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
 
 
 def names_of(words: Iterable[str]) -> list[str]:
     """Return the names in words that may contain several names, separated by commas."""
+    from docker_charon.lists.plain import split_names  # help does not need it
+
     return [name for word in words for name in split_names(word)]
-
-
-def names_in(files: Iterable[str]) -> list[str]:
-    """Read the names of images from files (see `read_images`); ``-`` is standard input.
-
-    What is taken from a file that is not a plain list is logged, and so is what is passed over.
-    """
-    from docker_charon.lists.file import read_images  # help does not need it
-
-    names: list[str] = []
-    for file in files:
-        shown = "standard input" if file == "-" else file
-        images = read_images(_content_of(file, shown, "the images"), shown)
-        if images.formats:
-            passed_over = f", {len(images.passed_over):,} passed over" * bool(images.passed_over)
-            formats = ", ".join(images.formats)
-            _log.info(
-                "%s from %s (%s)%s",
-                counted(len(images.names), "image"),
-                shown,
-                formats,
-                passed_over,
-            )
-        for passed in images.passed_over[:_MOST_WARNINGS]:
-            value = f": {passed.value}" if passed.value else ""
-            _log.warning(
-                "%s, line %d%s is passed over: %s", shown, passed.line, value, passed.reason
-            )
-        if (more := len(images.passed_over) - _MOST_WARNINGS) > 0:
-            _log.warning("%s: %s passed over", shown, f"{more:,} more values are")
-        names += images.names
-    return names
-
-
-def lines_in(file: str, what: str) -> list[str]:
-    """Return the lines of a text file without comments; ``what`` is in it, for an error."""
-    from docker_charon.lists.file import text_of  # help does not need it
-
-    shown = "standard input" if file == "-" else file
-    try:
-        text = text_of(_content_of(file, shown, what))
-    except ValueError:
-        raise DockerCharonError(f"cannot read {what} from {shown}: it is not text") from None
-    return [line.partition("#")[0] for line in text.splitlines()]
-
-
-def _content_of(file: str, shown: str, what: str) -> bytes:
-    """Return the content of a file with ``what`` in it, up to the size that is read."""
-    from docker_charon.lists.file import LARGEST_FILE  # help does not need it
-
-    if file == "-" and sys.stdin is None:
-        raise typer.BadParameter(f"standard input is closed, so it cannot contain {what}")
-    try:
-        if file == "-":
-            return sys.stdin.buffer.read(LARGEST_FILE + 1)
-        with Path(file).open("rb") as stream:
-            return stream.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its name is not valid"
-        raise DockerCharonError(f"cannot read {what} from {shown}: {reason}") from error
 
 
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:

@@ -11,12 +11,23 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from docker_charon.cli import arguments, inspection, repository_maps, result, serving, terminal
+from docker_charon.cli import (
+    arguments,
+    image_lists,
+    inspection,
+    inventory,
+    repository_maps,
+    result,
+    serving,
+    terminal,
+)
 from docker_charon.cli.delivery_options import (
     AllowedInputs,
     AlreadyTransferred,
     AlreadyTransferredPayload,
+    LayerDeltas,
     Ledger,
+    LockFile,
     ReceiptFile,
     Receipts,
     Report,
@@ -42,11 +53,10 @@ from docker_charon.cli.options import (
     ImagesFrom,
     IncludeReferrers,
     Insecure,
-    InventoryFile,
-    InventoryImages,
     Jobs,
     Keep,
     Key,
+    Newest,
     Password,
     PasswordStdin,
     PayloadArgument,
@@ -63,10 +73,8 @@ from docker_charon.cli.options import (
     VolumeDirs,
     VolumeSize,
 )
-from docker_charon.cli.source_options import InsecureRegistries, Registries, SourceRegistry
-from docker_charon.messages import say
+from docker_charon.cli.source_options import InsecureRegistries, SourceRegistry
 from docker_charon.oci.host import DOCKER_HUB
-from docker_charon.progress import counted
 
 # The base classes of the errors that typer raises; typer does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -129,7 +137,9 @@ def make_payload_command(
     ledger: Ledger = None,
     receipt: Receipts = None,
     platform: Platforms = None,
+    newest: Newest = None,
     include_referrers: IncludeReferrers = False,
+    layer_deltas: LayerDeltas = False,
     volume_size: VolumeSize = None,
     sign: Sign = None,
     allowed_signers: AllowedInputs = None,
@@ -144,6 +154,7 @@ def make_payload_command(
     key: Key = None,
     retry_for: RetryFor = 300,
     report: Report = None,
+    lock: LockFile = None,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -182,20 +193,23 @@ def make_payload_command(
         make_payload(
             registry,
             target,
-            [*arguments.names_of(images or ()), *arguments.names_in(lists)],
+            [*arguments.names_of(images or ()), *image_lists.names_in(lists)],
             arguments.names_of(already_transferred or ()),
             **access,
-            insecure_registries=insecure_registry or (),
+            insecure_registries=arguments.names_of(insecure_registry or ()),
             payloads_already_transferred=already_transferred_payload or (),
             ledger=ledger,
             receipts=receipt or (),
-            platforms=platform,
+            platforms=None if platform is None else arguments.names_of(platform),
+            newest=newest,
             include_referrers=include_referrers,
+            layer_deltas=layer_deltas,
             volume_size=size,
             sign=sign,
             allowed_signers=allowed_signers,
             retry_for=retry_for,
             report=report,
+            lock=lock,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
@@ -300,64 +314,7 @@ def push_payload_command(
 inspection.register(app)
 
 
-@app.command(
-    "make-inventory",
-    cls=Command,
-    short_help="Write a file that lists what a registry has.",
-    epilog="""\
-Examples:
-  docker-charon make-inventory -r registry.lan -f inventory.zip
-  docker-charon make-payload -r registry.example.com -f update.zip \\
-      --already-transferred-payload inventory.zip my-image:1.8""",
-)
-def make_inventory_command(
-    context: typer.Context,
-    images: InventoryImages = None,
-    registry: Registries = None,
-    file: InventoryFile = "-",
-    insecure: Insecure = False,
-    insecure_registry: InsecureRegistries = None,
-    username: Username = None,
-    password: Password = None,
-    password_stdin: PasswordStdin = False,
-    anonymous: Anonymous = False,
-    cacert: CACert = None,
-    cert: Cert = None,
-    key: Key = None,
-    jobs: Jobs = 4,
-    quiet: Quiet = False,
-) -> None:
-    """Write an inventory, a small file that lists what registries have, and print the images in it.
-
-    Take the inventory to the connected side and give it to make-payload with
-    --already-transferred-payload: the payload then leaves out what the registry already has. An
-    inventory is a payload without layers; it needs a few kilobytes for each image.
-    """
-    from docker_charon.transfer.inventory import make_inventory
-
-    registries = arguments.names_of(registry or (DOCKER_HUB,))
-    access = arguments.access_of(context)
-    if len(registries) > 1 and access["username"] is not None:
-        raise typer.BadParameter(
-            "--username and the password are those of one registry: log in with docker login"
-        )
-    target = arguments.target_of(file)
-    with terminal.exit_on_error():
-        listed = make_inventory(
-            registries,
-            target,
-            arguments.names_of(images or ()),
-            **access,
-            insecure_registries=insecure_registry or (),
-            jobs=jobs,
-            progress=not quiet,
-        )
-    if listed and isinstance(target, str):  # otherwise standard output has the inventory
-        terminal.print_data("\n".join(listed))
-    if not quiet:
-        say(f"{counted(len(listed), 'image')} in the inventory")
-
-
+inventory.register(app)
 serving.register(app)
 
 

@@ -18,8 +18,8 @@ AlreadyTransferred = Annotated[
         "-a",
         metavar="IMAGE",
         help="An image that the air-gapped registry already has: its layers are left out of "
-        "the payload. The tag is looked up in the source registry now. Can be repeated, or be "
-        "a list separated by commas.",
+        "the payload. The tag, or choice of tags, is looked up in the source registry now. Can be "
+        "repeated, or be a list separated by commas.",
         rich_help_panel=ALREADY_THERE,
     ),
 ]
@@ -55,6 +55,16 @@ Receipts = Annotated[
         rich_help_panel=ALREADY_THERE,
     ),
 ]
+LayerDeltas = Annotated[
+    bool,
+    typer.Option(
+        "--layer-deltas",
+        help="Carry each changed layer as its difference to older layers that the air-gapped "
+        "registry has, if this saves at least 20 %. The push rebuilds it byte for byte. It takes "
+        "time, and 300 MB of memory for each job; both sides need docker-charon[deltas].",
+        rich_help_panel=ALREADY_THERE,
+    ),
+]
 ReceiptFile = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +92,16 @@ AllowedInputs = Annotated[
         help="Accept only earlier payloads, ledgers and receipts that are signed by a person in "
         "this file, as described in ssh-keygen(1).",
         rich_help_panel=ALREADY_THERE,
+    ),
+]
+LockFile = Annotated[
+    str | None,
+    typer.Option(
+        "--lock",
+        metavar="FILE",
+        help="When the payload is complete, write a list of its images here, with full names and "
+        "digests. make-payload --images-from FILE makes a payload of the same images again.",
+        rich_help_panel=RUN,
     ),
 ]
 Report = Annotated[

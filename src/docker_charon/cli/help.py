@@ -26,7 +26,7 @@ Environment:
   DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
   REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
-  TMPDIR                                          where a payload from a pipe is stored
+  TMPDIR                                          where pipes are stored and layers rebuilt
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out,
 130, 143 and 129 interrupted (by Ctrl-C, SIGTERM and SIGHUP)."""

@@ -11,6 +11,7 @@ from docker_charon.cli.help import Command
 from docker_charon.cli.options import (
     AllowedSigners,
     AsJSON,
+    EarlierPayloads,
     Jobs,
     PayloadArgument,
     PayloadFile,
@@ -23,6 +24,7 @@ from docker_charon.messages import say
 def verify_payload_command(
     payload: PayloadArgument = None,
     file: PayloadFile = None,
+    already_transferred_payload: EarlierPayloads = None,
     allowed_signers: AllowedSigners = None,
     volume_dir: VolumeDirs = None,
     jobs: Jobs = 4,
@@ -42,7 +44,11 @@ def verify_payload_command(
         if not quiet:
             terminal.show_info_messages()
         findings = verify_payload(
-            source, allowed_signers=allowed_signers, jobs=jobs, progress=not quiet
+            source,
+            payloads_already_transferred=already_transferred_payload or (),
+            allowed_signers=allowed_signers,
+            jobs=jobs,
+            progress=not quiet,
         )
     for finding in findings:
         say(finding)

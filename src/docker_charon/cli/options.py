@@ -152,7 +152,8 @@ Images = Annotated[
         metavar="IMAGES",
         rich_help_panel=IMAGES,
         help="The images to transfer, as separate words or separated by commas: relative to "
-        "--registry, or each with its registry in front.",
+        "--registry, or each with its registry in front. The tag may be a choice of tags, in "
+        "quotes: 'my-image:1.8.*', or a range of versions: 'my-image:>=1.8,<2'.",
     ),
 ]
 ImagesFrom = Annotated[
@@ -182,7 +183,18 @@ Platforms = Annotated[
         "--platform",
         metavar="OS/ARCH[/VARIANT]",
         help="Transfer only this platform of each image, for example linux/amd64. Can be "
-        "repeated.  [default: all platforms]",
+        "repeated, or be a list separated by commas.  [default: all platforms]",
+        rich_help_panel=IMAGES,
+    ),
+]
+Newest = Annotated[
+    int | None,
+    typer.Option(
+        "--newest",
+        metavar="N",
+        min=1,
+        help="Of each choice of tags, transfer only the N highest versions. Pre-releases and "
+        "variants such as -alpine count only if the choice spells them out.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -251,6 +263,16 @@ SkipReferrers = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
+EarlierPayloads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--already-transferred-payload",
+        metavar="FILE",
+        help="An earlier payload, to also rebuild the layers that are carried as their difference "
+        "to older ones. Can be repeated.",
+        rich_help_panel=RUN,
+    ),
+]
 AsJSON = Annotated[
     bool,
     typer.Option("--json", help="Print a JSON object instead of a table.", rich_help_panel=RUN),
@@ -261,7 +283,8 @@ InventoryImages = Annotated[
         metavar="IMAGES",
         rich_help_panel=IMAGES,
         help="The images to list, as separate words or separated by commas; with several "
-        "registries, each with its registry in front.  [default: every tag of every repository]",
+        "registries, each with its registry in front. The tag may be a choice of tags.  [default: "
+        "every tag of every repository]",
     ),
 ]
 InventoryFile = Annotated[
@@ -316,7 +339,8 @@ AllowHost = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Also answer requests that name this host; repeatable. By default a server on a "
+        help="Also answer requests that name this host; repeatable, or a list separated by commas. "
+        "By default a server on a "
         "loopback address answers only to its address and localhost, so that no web site can "
         "reach it through a browser.",
         rich_help_panel=REGISTRY,

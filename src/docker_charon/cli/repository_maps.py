@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from docker_charon.cli.arguments import lines_in, names_of
+from docker_charon.cli.arguments import names_of
+from docker_charon.cli.text_file import lines_in
 from docker_charon.errors import InvalidReference
 
 

@@ -44,7 +44,7 @@ def serve_command(
             storage=storage,
             host=host,
             port=port,
-            allow_hosts=allow_host or (),
+            allow_hosts=arguments.names_of(allow_host or ()),
             allowed_signers=allowed_signers,
         ) as server,
     ):

@@ -11,7 +11,8 @@ from docker_charon.deltas.extents import GRANULE, Extent, choose_extents
 from docker_charon.deltas.frames import MOST_PREFIX
 from docker_charon.deltas.layer import SplitLayer
 from docker_charon.deltas.sectors import SECTOR, hashes_of
-from docker_charon.deltas.structure_file import Structure
+from docker_charon.deltas.structure_file import MOST_ROWS, Structure
+from docker_charon.errors import UnfitLayer
 
 
 class Bases:
@@ -44,13 +45,23 @@ class Bases:
 
     def structure(self, extents: Sequence[Extent]) -> Structure:
         """Return the structure of extents, each part of it `MOST_PREFIX` bytes at the most."""
+        self._check_rows()
         rows, headers, records = bytearray(), bytearray(), bytearray()
         for layer, start, end in self._parts(extents):
-            part = layer.structure.part(layer.structure.rows_within(start, end), MOST_PREFIX)
-            rows += part.rows[: MOST_PREFIX - len(rows)]
-            headers += part.headers[: MOST_PREFIX - len(headers)]
-            records += part.records[: MOST_PREFIX - len(records)]
+            structure = layer.structure
+            within = structure.rows_within(start, end)
+            rows += structure.rows(within, MOST_PREFIX - len(rows))
+            headers += structure.headers(within, MOST_PREFIX - len(headers))
+            records += structure.records(within, MOST_PREFIX - len(records))
         return Structure(bytes(rows), bytes(headers), bytes(records))
+
+    def _check_rows(self) -> None:
+        """Raise `UnfitLayer` if the layers have more rows than should be in memory."""
+        rows = 0
+        for layer in self.layers:
+            rows += layer.structure.row_count
+            if rows > MOST_ROWS:
+                raise UnfitLayer("the old layers have too many tiny blocks together")
 
     def _parts(self, extents: Sequence[Extent]) -> Iterator[tuple[SplitLayer, int, int]]:
         """Yield each layer that extents are in, and which of its raw bytes they are."""

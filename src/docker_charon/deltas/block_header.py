@@ -30,6 +30,9 @@ from docker_charon.deltas.codes import (
 MOST_BYTES = 600
 """The size of the longest header in bytes, rounded up: it has 316 operations of 14 bits."""
 
+_MOST_OPERATIONS = 320
+"""As many as the largest counts give lengths: HLIT of 31 stands for 288, HDIST of 31 for 32."""
+
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 _EXTRA_BITS = {16: 2, 17: 3, 18: 7}
 _FIRST_OPERATION = {16: 16, 17: 20, 18: 28}
@@ -113,6 +116,8 @@ def _parts(header: bytes) -> tuple[bytes, bytes]:
     sent, operations = header[3 : header[2] + 7], header[header[2] + 7 :]
     if len(sent) != header[2] + 4 or max(sent) > 7:
         raise DeflateError("a header without the lengths that it says")
+    if len(operations) > _MOST_OPERATIONS:
+        raise DeflateError("a header with more operations than a block can have lengths")
     if max(operations, default=0) >= len(_OPERATIONS):
         raise DeflateError("an operation that does not exist")
     return sent, operations

@@ -25,6 +25,7 @@ NO_SYMBOL = SYMBOLS - 1
 """The symbol that tables give for bits with which no code begins."""
 
 END_OF_BLOCK = 256
+SHORTEST_MATCH = 3
 LONGEST_MATCH = 258
 LARGEST_DISTANCE = 32768
 
@@ -32,7 +33,7 @@ LENGTH_EXTRA = np.array([0] * 8 + [n for n in range(1, 6) for _ in range(4)] + [
 """How many extra bits follow the symbols 257 to 285."""
 
 _LENGTHS = 1 << LENGTH_EXTRA[:28].astype(np.int64)
-LENGTH_BASE = np.append(3 + np.cumsum(_LENGTHS) - _LENGTHS, LONGEST_MATCH)
+LENGTH_BASE = np.append(SHORTEST_MATCH + np.cumsum(_LENGTHS) - _LENGTHS, LONGEST_MATCH)
 """The shortest match that the symbols 257 to 285 stand for."""
 
 DISTANCE_EXTRA = np.array([0] * 4 + [n for n in range(1, 14) for _ in range(2)], np.uint8)

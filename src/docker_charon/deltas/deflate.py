@@ -19,6 +19,7 @@ from docker_charon.deltas.codes import (
     LENGTH_BASE,
     LENGTH_EXTRA,
     LONGEST_MATCH,
+    SHORTEST_MATCH,
     BlockCode,
     DeflateError,
     codes,
@@ -38,6 +39,8 @@ from docker_charon.deltas.structure import (
 
 _BLOCK_TYPE: dict[int, int] = {Kind.STORED: 0, Kind.FIXED: 1, Kind.DYNAMIC: 2}
 """BTYPE (RFC 1951, section 3.2.3)."""
+
+_WITHOUT_HEADER = (Kind.STORED, Kind.FIXED, Kind.MORE)
 
 _LONG_FORM = LONGEST_MATCH + 1
 """The index of 258 as symbol 284 with extra bits 31, in tables by length."""
@@ -116,7 +119,11 @@ class LayerWriter:
             if header_end > len(headers) or record_end > len(records) or raw_end > len(raw):
                 raise DeflateError("a row with more than there is")
             header, part = headers[header_at:header_end], octets[raw_at:raw_end]
+            if header and kind in _WITHOUT_HEADER:
+                raise DeflateError("a header where no header can be")
             if kind in (Kind.FIXED, Kind.DYNAMIC, Kind.MORE):
+                if raw_size > MOST_ROW_RAW or record_count > raw_size // SHORTEST_MATCH:
+                    raise DeflateError("a row with more tokens than it may have")
                 self._begin_block(kind, flags, header)
                 matches = unpack(records[record_at:record_end])
                 self._write_tokens(matches, trailing, part, ends=bool(flags & BLOCK_ENDS))
@@ -161,7 +168,7 @@ class LayerWriter:
     ) -> None:
         """Write the tokens of a row, and the end of its block where it ``ends``."""
         tokens = self._tokens
-        if tokens is None or len(raw) > MOST_ROW_RAW or matches.raw + trailing != len(raw):
+        if tokens is None or matches.raw + trailing != len(raw):
             raise DeflateError("a row whose parts do not add up")
         if len(matches) and int(matches.distances.max()) > LARGEST_DISTANCE:
             raise DeflateError("a distance that is too large")

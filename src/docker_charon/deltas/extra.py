@@ -17,7 +17,7 @@ def require_extra() -> None:
     if missing:
         raise DeltaError(
             f"{' and '.join(missing)} must be installed for differences inside layers",
-            hint="pip install docker-charon[deltas]",
+            hint="pip install 'docker-charon[deltas]' (docker-charon.pyz cannot contain them)",
         )
 
 

@@ -22,6 +22,9 @@ MOST_BASES = 16
 """The most old layers of a delta."""
 
 _LAYER = struct.Struct("<32sQQQ")
+LONGEST_HEADER = len(MAGIC) + 1 + (1 + MOST_BASES) * _LAYER.size
+"""Bytes of the longest header."""
+
 _MOST_RATIO = 1032
 """The most raw bytes for one byte of deflate data: 258 for two bits."""
 _MOST_STRUCTURE = 48
@@ -103,7 +106,11 @@ def read_header(file: IO[bytes]) -> DeltaHeader:
     new, *bases = (
         DeltaLayer(f"sha256:{digest.hex()}", *sizes) for digest, *sizes in _LAYER.iter_unpack(data)
     )
-    if not 1 <= count <= MOST_BASES or any(map(_is_impossible, (new, *bases))):
+    if (
+        not 1 <= count <= MOST_BASES
+        or len({base.digest for base in bases}) < count
+        or any(map(_is_impossible, (new, *bases)))
+    ):
         raise damaged("its header has impossible values")
     return DeltaHeader(new, tuple(bases))
 

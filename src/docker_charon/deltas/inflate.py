@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from docker_charon.deltas.codes import (
     fixed_code,
     symbols_by_peek,
 )
-from docker_charon.deltas.member import LONGEST_HEADER, MAGIC, TRAILER, header_size
+from docker_charon.deltas.member import MAGIC, TRAILER, header_size, read_header
 from docker_charon.deltas.structure import (
     BLOCK_ENDS,
     LAST_BLOCK,
@@ -41,6 +41,7 @@ from docker_charon.deltas.structure import (
     Matches,
     Row,
     concatenated,
+    plain_rows,
 )
 
 _SHORTEST_CELL = 1 << 14
@@ -116,7 +117,7 @@ def _fixed_tables() -> _Tables:
 def read_structure(path: Path, add: Callable[[Row], object]) -> None:
     """Call ``add`` with each row of a gzip file, in order.
 
-    Bytes after the last member are one plain row. Raises `DeflateError` if the file is damaged or
+    Bytes after the last member are plain rows. Raises `DeflateError` if the file is damaged or
     not gzip.
     """
     with path.open("rb") as file:
@@ -137,12 +138,13 @@ class _Reader:
         """Read all members, and the bytes after them."""
         while self._place < self._end:
             if self._place and self._window.bytes_at(self._place, 2) != MAGIC:
-                self._add(Row(Kind.PLAIN, raw=(self._end - self._place) // 8))
+                for row in plain_rows((self._end - self._place) // 8):
+                    self._add(row)
                 return
             self._read_member()
 
     def _read_member(self) -> None:
-        header = self._window.bytes_at(self._place, LONGEST_HEADER)
+        header = read_header(partial(self._window.bytes_at, self._place))
         header = header[: header_size(header)]
         self._add(Row(Kind.MEMBER, header=header))
         self._place += 8 * len(header)

@@ -17,8 +17,8 @@ from docker_charon.deltas.header import DeltaLayer
 from docker_charon.deltas.inflate import read_structure
 from docker_charon.deltas.raw import is_gzip, raw_chunks
 from docker_charon.deltas.sectors import SectorIndex
-from docker_charon.deltas.structure import ROW_RAW, Kind, Row
-from docker_charon.deltas.structure_file import StructureFile
+from docker_charon.deltas.structure import plain_rows
+from docker_charon.deltas.structure_file import StructureFile, most_rows
 from docker_charon.errors import DeltaError, UnfitLayer
 
 _CHUNK = 1 << 20
@@ -40,7 +40,6 @@ class SplitLayer:
     ) -> None:
         self.path = path
         self.raw_size = 0
-        self.sectors = SectorIndex()
         self._expected = expected
         self._kept = 0
         with self._failures_told(), ExitStack() as stack:
@@ -90,27 +89,30 @@ class SplitLayer:
             )
 
     def _keep_raw(self) -> None:
-        waiting = bytearray()
         for chunk in raw_chunks(self.path):
             self._count(len(chunk))
             self.raw_size += len(chunk)
             self._raw.write(chunk)
-            waiting += chunk
-            if len(waiting) >= _CHUNK:
-                self.sectors.add(bytes(waiting[:_CHUNK]))
-                del waiting[:_CHUNK]
-        self.sectors.add(bytes(waiting))
+
+    @cached_property
+    def sectors(self) -> SectorIndex:
+        """The layer's sectors, which only the maker of a delta needs."""
+        sectors = SectorIndex()
+        with self._failures_told():
+            for start in range(0, self.raw_size, _CHUNK):
+                sectors.add(self.raw(start, start + _CHUNK))
+        return sectors
 
     @cached_property
     def structure(self) -> StructureFile:
         """The layer's structure."""
-        structure = StructureFile(self._headers, self._records, self._count)
+        structure = StructureFile(self._headers, self._records, self._count, most_rows(self.size))
         with self._failures_told():
             if is_gzip(self.path):
                 read_structure(self.path, structure.add)
             else:
-                for start in range(0, self.raw_size, ROW_RAW):
-                    structure.add(Row(Kind.PLAIN, raw=min(ROW_RAW, self.raw_size - start)))
+                for row in plain_rows(self.raw_size):
+                    structure.add(row)
             if structure.raw_size != self.raw_size:
                 raise DeflateError("a gzip file whose tokens do not give its content")
         return structure

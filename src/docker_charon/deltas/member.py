@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from docker_charon.deltas.codes import DeflateError
 
 MAGIC = b"\x1f\x8b"
@@ -11,8 +13,24 @@ TRAILER = 8
 LONGEST_HEADER = 0xFFFF
 """The most bytes of a header here; the format allows names of any length."""
 
+_FIRST_READ = 4096
+"""Enough for nearly all headers, so that many small members do not cost `LONGEST_HEADER` each."""
+
 _DEFLATE = 8
 _HAS_CHECKSUM, _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT = 2, 4, 8, 16
+
+
+def read_header(read: Callable[[int], bytes]) -> bytes:
+    """Return the header of a member, and perhaps bytes behind it.
+
+    ``read`` returns up to so many bytes from the start of the member on.
+    """
+    data = read(_FIRST_READ)
+    try:
+        header_size(data)
+    except DeflateError:
+        return read(LONGEST_HEADER)
+    return data
 
 
 def header_size(data: bytes) -> int:

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from typing import IO
 
 from docker_charon.deltas.bases import Bases
+from docker_charon.deltas.codes import SHORTEST_MATCH
 from docker_charon.deltas.extents import MOST_GRANULES, Extent
 from docker_charon.deltas.failure import damaged
-from docker_charon.deltas.frames import HIGH_LEVEL, LEVEL, MIDDLE_LEVEL, compress, decompress
+from docker_charon.deltas.frames import HIGH_LEVEL, LEVEL, compress, decompress
 from docker_charon.deltas.structure import MOST_ROW_RAW, RECORD, ROW
 from docker_charon.deltas.structure_file import PIECE_HEADERS, PIECE_RAW, PIECE_ROWS, Structure
 
@@ -31,9 +32,9 @@ _MOST_SIZES = (
     _MOST_RAW,
     PIECE_ROWS * ROW.itemsize,
     PIECE_HEADERS + (1 << 16),
-    _MOST_RAW // 3 * 2 * RECORD.itemsize,  # a match of three bytes, and an escape before each
+    _MOST_RAW // SHORTEST_MATCH * RECORD.itemsize,
 )
-_LEVELS = (LEVEL, HIGH_LEVEL, HIGH_LEVEL, MIDDLE_LEVEL)
+_LEVELS = (LEVEL, HIGH_LEVEL, HIGH_LEVEL, LEVEL)
 
 
 def piece_bytes(raw: bytes, structure: Structure, bases: Bases, extents: list[Extent]) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from docker_charon.deltas.codes import DeflateError
-from docker_charon.deltas.member import LONGEST_HEADER, MAGIC, TRAILER, header_size
+from docker_charon.deltas.member import MAGIC, TRAILER, header_size, read_header
 
 _CHUNK = 256 * 1024
 _TAR_MAGIC = slice(257, 262)
@@ -40,11 +41,15 @@ def _rest(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
+def _read_at(file: IO[bytes], place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
+
+
 def _inflated(file: IO[bytes], size: int) -> Iterator[bytes]:
     place = 0
     while place < size:
-        file.seek(place)
-        data = file.read(LONGEST_HEADER)
+        data = read_header(functools.partial(_read_at, file, place))
         if place and data[: len(MAGIC)] != MAGIC:
             yield data
             yield from _rest(file)

@@ -15,7 +15,7 @@ from docker_charon.deltas.failure import damaged, files_told
 from docker_charon.deltas.header import DeltaHeader, DeltaLayer, read_header
 from docker_charon.deltas.layer import SplitLayer
 from docker_charon.deltas.piece import read_piece
-from docker_charon.deltas.structure_file import MOST_ROWS, fills_piece
+from docker_charon.deltas.structure_file import fills_piece, most_rows
 from docker_charon.errors import DeltaError, UnfitLayer
 
 
@@ -53,7 +53,7 @@ def rebuild(
     """
     output = _Output(header.new, write)
     layer = LayerWriter(output.write)
-    raw_left, rows_left = header.new.raw_size, MOST_ROWS
+    raw_left, rows_left = header.new.raw_size, most_rows(header.new.size)
     is_last = False
     while piece := read_piece(delta, bases):
         raw, structure = piece

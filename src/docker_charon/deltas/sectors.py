@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 SECTOR = 512
 """Bytes of a block of a tar (POSIX.1, pax, "ustar Interchange Format")."""
 
-MOST_SECTORS = 1 << 20
+MOST_SECTORS = 1 << 19
 """The most sectors in an index. Of larger layers it has a half, a quarter ..., chosen by hash."""
 
 Hashes = NDArray[np.uint64]

@@ -12,14 +12,14 @@ Nothing in them is an absolute position, so an insertion changes them where it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from docker_charon.deltas.codes import LONGEST_MATCH, DeflateError
+from docker_charon.deltas.codes import LONGEST_MATCH, SHORTEST_MATCH, DeflateError
 
 Integers = NDArray[np.int64]
 
@@ -69,7 +69,10 @@ MOST_ROW_RAW = 1 << 21
 """The most raw bytes in a row, which may end with many literals."""
 
 RECORD = np.dtype([("literals", "u1"), ("length", "u1"), ("distance", "<u2")])
-"""``length`` is 3 less than in the match, ``distance`` is 1 less. `pack` describes the escape."""
+"""``length`` is 3 less than in the match, ``distance`` is 1 less. `pack` describes the escape.
+
+A row has no more records than a third of its raw bytes: escapes are for at least 255 of these.
+"""
 
 _ESCAPE = 255
 
@@ -113,6 +116,12 @@ class Row:
     trailing: int = 0
 
 
+def plain_rows(size: int) -> Iterator[Row]:
+    """Yield the rows of ``size`` bytes that are not compressed."""
+    for start in range(0, size, ROW_RAW):
+        yield Row(Kind.PLAIN, raw=min(ROW_RAW, size - start))
+
+
 def concatenated(parts: Sequence[Matches]) -> Matches:
     """Return the matches of all parts."""
     if len(parts) == 1:
@@ -134,7 +143,7 @@ def pack(matches: Matches) -> bytes:
     records = np.empty(len(matches), RECORD)
     many = matches.literals >= _ESCAPE
     records["literals"] = np.where(many, 0, matches.literals)
-    records["length"] = matches.lengths - 3
+    records["length"] = matches.lengths - SHORTEST_MATCH
     records["distance"] = matches.distances - 1
     if many.any() or matches.long_form.any():
         runs, forms = np.flatnonzero(many), np.flatnonzero(matches.long_form)
@@ -163,7 +172,7 @@ def unpack(data: bytes) -> Matches:
     if numbers is not None:
         literals += np.bincount(places, numbers, len(records)).astype(np.int64)
         long_form[places[numbers == 0]] = True
-    lengths = records["length"].astype(np.int64) + 3
+    lengths = records["length"].astype(np.int64) + SHORTEST_MATCH
     if (lengths[long_form] != LONGEST_MATCH).any():
         raise DeflateError("a length that has no long form")
     return Matches(literals, lengths, records["distance"].astype(np.int64) + 1, long_form)

@@ -13,7 +13,10 @@ from docker_charon.deltas.codes import DeflateError
 from docker_charon.deltas.structure import RECORD, ROW, Integers, Row, pack
 
 MOST_ROWS = 1 << 20
-"""The most rows of a layer. A layer with more of them is not worth a delta."""
+"""The most rows of a layer, and of all old layers of a delta. They are in memory."""
+
+_ROWS_OF_SMALL_LAYER = 1 << 12
+_LEAST_BYTES_OF_ROW = 64
 
 PIECE_RAW = 8 * 1024 * 1024
 """A piece of a layer ends with the row in which its raw bytes reach this size."""
@@ -39,6 +42,14 @@ class Structure:
         return len(self.rows) // _ROW.size
 
 
+def most_rows(size: int) -> int:
+    """Return the most rows that a layer of ``size`` bytes may have.
+
+    A row takes about a millisecond, so a layer with more of them takes too long for its size.
+    """
+    return min(_ROWS_OF_SMALL_LAYER + size // _LEAST_BYTES_OF_ROW, MOST_ROWS)
+
+
 def fills_piece(raw: bytes, structure: Structure) -> bool:
     """Return whether a piece is as large as every piece is, except the last one of a layer."""
     return (
@@ -51,21 +62,27 @@ def fills_piece(raw: bytes, structure: Structure) -> bool:
 class StructureFile:
     """Stores the rows of a layer one after another, and returns any of them.
 
-    ``count`` is called with the number of bytes before they are kept.
+    There may be ``most_rows`` of them. ``count`` is called with the number of bytes before they are
+    kept.
     """
 
     def __init__(
-        self, headers: IO[bytes], records: IO[bytes], count: Callable[[int], None]
+        self,
+        headers: IO[bytes],
+        records: IO[bytes],
+        count: Callable[[int], None],
+        most_rows: int = MOST_ROWS,
     ) -> None:
         self._headers = headers
         self._records = records
         self._count = count
+        self._most_rows = most_rows
         self._rows = bytearray()
         self._ends: tuple[Integers, Integers, Integers] | None = None
 
     def add(self, row: Row) -> None:
         """Add one row."""
-        if len(self._rows) >= MOST_ROWS * _ROW.size:
+        if self.row_count >= self._most_rows:
             raise DeflateError("a gzip file of too many tiny blocks")
         records = b"" if row.matches is None else pack(row.matches)
         self._count(_ROW.size + len(row.header) + len(records))
@@ -80,6 +97,11 @@ class StructureFile:
             row.trailing,
             row.raw,
         )
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows."""
+        return len(self._rows) // _ROW.size
 
     @property
     def _row_ends(self) -> tuple[Integers, Integers, Integers]:
@@ -124,16 +146,25 @@ class StructureFile:
             yield range(start, stop)
             start = stop
 
-    def part(self, rows: range, most: int | None = None) -> Structure:
-        """Return some rows with their headers and records; of each, the first ``most`` bytes."""
-        _, headers, records = self._row_ends
-        return Structure(
-            bytes(self._rows[rows.start * _ROW.size : rows.stop * _ROW.size])[:most],
-            _read(self._headers, int(headers[rows.start]), int(headers[rows.stop]), most),
-            _read(self._records, int(records[rows.start]), int(records[rows.stop]), most),
-        )
+    def part(self, rows: range) -> Structure:
+        """Return some rows with their headers and records."""
+        return Structure(self.rows(rows), self.headers(rows), self.records(rows))
+
+    def rows(self, rows: range, most: int | None = None) -> bytes:
+        """Return the first ``most`` bytes of some rows."""
+        start, end = rows.start * _ROW.size, rows.stop * _ROW.size
+        return bytes(self._rows[start : end if most is None else min(end, start + most)])
+
+    def headers(self, rows: range, most: int | None = None) -> bytes:
+        """Return the first ``most`` bytes of the headers of some rows."""
+        return _read(self._headers, self._row_ends[1], rows, most)
+
+    def records(self, rows: range, most: int | None = None) -> bytes:
+        """Return the first ``most`` bytes of the records of some rows."""
+        return _read(self._records, self._row_ends[2], rows, most)
 
 
-def _read(file: IO[bytes], start: int, end: int, most: int | None) -> bytes:
-    file.seek(start)
-    return file.read(end - start if most is None else min(end - start, most))
+def _read(file: IO[bytes], ends: Integers, rows: range, most: int | None) -> bytes:
+    size = int(ends[rows.stop] - ends[rows.start])
+    file.seek(int(ends[rows.start]))
+    return file.read(size if most is None else min(size, most))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-
 from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.lists.compose import is_compose, select_services
 from docker_charon.lists.image_list import ImageList, PassedOver, Selection
@@ -17,13 +15,6 @@ from docker_charon.lists.tree import MOST_VALUES, Document, Mapping, Node, Scala
 from docker_charon.lists.yaml_text import read_yaml
 from docker_charon.oci.document import count_values
 
-LARGEST_FILE = 64 * 1024 * 1024
-"""Bytes of a file that is read."""
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _SHOWN = 80  # characters of a line in an error
 _HINT = (
     "a list has one name a line; Compose files, manifests for Kubernetes, and the output of helm, "
@@ -31,23 +22,18 @@ _HINT = (
 )
 
 
-def read_images(content: bytes, file: str) -> ImageList:
-    """Return the names of images in the content of a file, whose name is for messages only.
+def read_images(text: str, file: str) -> ImageList:
+    """Return the names of images in the text of a file, whose name is for messages only.
 
-    Names in a plain list are returned as they are. In other formats, a value that is not the plain
-    name of an image is passed over, and so is a line that cannot be read.
+    Names in a plain list are returned as they are.
+    In other formats, a value that is not the plain name of an image is passed over, and so is a
+    line that cannot be read.
 
     Raises `InvalidReference` if a line of a plain list is not a name or nothing is recognised, and
-    `DockerCharonError` if the file is too large, is not text, or is not valid JSON.
+    `DockerCharonError` if the text has more than `MOST_VALUES` values or is not valid JSON.
     """
-    if len(content) > LARGEST_FILE:
-        raise _failure(file, f"it is larger than {LARGEST_FILE // 1024**2} MiB")
-    try:
-        text = text_of(content)
-    except ValueError:
-        raise _failure(file, "it is neither UTF-8 nor UTF-16 text") from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if max(count_values(content), len(lines)) > MOST_VALUES:
+    if max(count_values(text.encode("utf-8", "surrogatepass")), len(lines)) > MOST_VALUES:
         raise _failure(file, f"it has more than {MOST_VALUES:,} values")
     if is_plain(lines):
         names, unread = read_plain(lines)
@@ -114,14 +100,6 @@ def _first_unread(documents: list[Document], lines: list[str]) -> PassedOver:
 def _is_json(text: str) -> bool:
     start = text.lstrip()
     return start[:1] in ("{", "[") and not start.startswith("{{")
-
-
-def text_of(content: bytes) -> str:
-    """Decode text; Windows marks it with a byte order mark, and PowerShell writes UTF-16."""
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding)
-    return content.decode("utf-8")
 
 
 def _failure(file: str, reason: str) -> DockerCharonError:

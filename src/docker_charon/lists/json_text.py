@@ -46,7 +46,7 @@ def read_json(lines: Lines[str]) -> list[Document]:
 
 def _check(lines: Lines[str], first: int, last: int) -> None:
     """Check a document by the parser of Python's standard library."""
-    text = "\n".join(lines[first - 1 : last])
+    text = "\n".join(lines[first - 1 : last]).rstrip()
     try:
         parse_json(text.encode("utf-8", "surrogatepass"), MOST_VALUES)
     except json.JSONDecodeError as error:

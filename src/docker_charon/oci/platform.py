@@ -38,10 +38,10 @@ class Platform:
         """Parse ``OS/ARCH[/VARIANT]``; raise `InvalidPlatform` if it is something else."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(map(_PART.fullmatch, parts)):
-            raise InvalidPlatform(
-                f"{text[:100]!r} is not a platform",
-                hint="write it as OS/ARCH or OS/ARCH/VARIANT, for example linux/arm64",
-            )
+            hint = "write it as OS/ARCH or OS/ARCH/VARIANT, for example linux/arm64"
+            if "," in text:
+                hint = "write several platforms as a list, each on its own"
+            raise InvalidPlatform(f"{text[:100]!r} is not a platform", hint=hint)
         return cls(*parts).normalized
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
@@ -16,6 +16,9 @@ _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 LONGEST_TAG = 128  # characters
 _TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_TAG - 1}}}")
 _LONGEST_REPOSITORY = 255
+
+OPERATORS = frozenset("<>=!~^")
+"""The characters that a range of versions in the place of a tag begins with; no tag has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,9 @@ class Reference:
             try:
                 check_tag(tag)
             except InvalidReference as error:
-                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
+                raise InvalidReference(
+                    f"{_shown(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
+                ) from None
         digest = None
         if at:
             try:
@@ -75,6 +80,11 @@ class Reference:
 
         That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
         """
+        if "://" in name or _has_login(name):
+            raise InvalidReference(
+                f"{_shown(name)} is not an image name",
+                hint="write it as registry/repository:tag, without https:// and without a login",
+            )
         host = host_in_front(name)
         if is_docker_hub(host):
             return cls.parse(name.partition("/")[2])
@@ -93,21 +103,6 @@ class Reference:
     def target(self) -> str:
         """The tag or digest to put the manifest under: the tag takes precedence."""
         return self.tag or self.digest or "latest"
-
-
-def parse_references(
-    names: Iterable[str],
-    parameter: str,
-    shortened: Callable[[str], str] = str,
-    parse: Callable[[str], Reference] = Reference.parse,
-) -> dict[str, Reference]:
-    """Return the references of ``names`` in their order, without repetitions.
-
-    ``shortened`` returns the part of a name that counts, and ``parse`` its reference. Raises
-    `InvalidReference` for a name that is not valid, and ``TypeError``, which names ``parameter``,
-    for anything that is not a list of ``str``.
-    """
-    return {name: parse(name) for name in map(shortened, checked_names(names, parameter))}
 
 
 def checked_names(names: Iterable[str], parameter: str) -> list[str]:
@@ -169,11 +164,22 @@ def _joined(registry: str, repository: str) -> str:
     return f"{registry}/{repository}" if registry else repository
 
 
+def _hint_for_tag(tag: str) -> str:
+    if not tag:
+        return "put quotes around a range of versions in a shell: 'my-image:>=1.8,<2'"
+    return "write several names as a list, each on its own" if "," in tag else ""
+
+
 def check_tag(tag: object) -> str:
     """Return ``tag``; raise `InvalidReference` if it is not valid."""
-    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+    if not isinstance(tag, str) or not is_tag(tag):
         raise InvalidReference(f"{_shown(tag)} is not a tag")
     return tag
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text is a valid tag."""
+    return _TAG.fullmatch(text) is not None
 
 
 def _has_login(text: str) -> bool:

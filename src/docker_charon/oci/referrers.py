@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 
 from docker_charon.oci.digest import Digest
@@ -11,6 +12,7 @@ from docker_charon.oci.reference import LONGEST_TAG
 
 _COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
 _LONGEST_ALGORITHM, _LONGEST_ENCODED = 32, 64  # characters of the two parts of a fallback tag
+_TAG_OF_REFERRERS = re.compile(rf"sha(?:256|512)-[0-9a-f]{{{_LONGEST_ENCODED}}}(?:[^0-9a-f].*)?")
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -29,6 +31,11 @@ def cosign_tags(subject: Digest) -> list[str]:
     """
     tags = (f"{subject.algorithm}-{subject.encoded}{suffix}" for suffix in _COSIGN_SUFFIXES)
     return [tag for tag in tags if len(tag) <= LONGEST_TAG]
+
+
+def is_tag_of_referrers(tag: str) -> bool:
+    """Whether a tag is a fallback tag, or one of cosign's, and not that of an image."""
+    return _TAG_OF_REFERRERS.fullmatch(tag) is not None
 
 
 def with_referrers(present: Manifest | None, manifests: Iterable[Manifest]) -> Manifest | None:

@@ -39,6 +39,20 @@ class ImageSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class DeltaSummary:
+    """A layer that a payload carries as its difference to older ones; sizes are in bytes.
+
+    ``digest`` and ``size`` are those of the layer, ``carried`` is the size of the difference, and
+    ``bases`` are the digests of the older layers, which the destination is expected to have.
+    """
+
+    digest: str
+    size: int
+    carried: int
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PayloadSummary:
     """A payload; sizes are in bytes, and content that images share counts once.
 
@@ -51,7 +65,7 @@ class PayloadSummary:
     layers. ``delivery`` is the number of the delivery in its ledger, and in a ledger that of the
     last one; ``None`` without a ledger. Of a receipt, ``registry`` is the one that it was written
     for, and ``missing_images`` (with the reasons) and ``missing_blobs`` are those of the payload
-    that are not there.
+    that are not there. ``deltas`` are the layers that are carried as differences.
     """
 
     images: tuple[ImageSummary, ...]
@@ -66,6 +80,7 @@ class PayloadSummary:
     registry: str | None = None
     missing_images: Mapping[str, str] = field(default_factory=dict, hash=False)
     missing_blobs: tuple[str, ...] = ()
+    deltas: tuple[DeltaSummary, ...] = ()
 
     def as_json(self) -> str:
         """Return a JSON object whose keys are the attributes; they do not change."""
@@ -94,6 +109,11 @@ class PayloadSummary:
             f"{counted(len(self.images), 'image')} of {shown_size(self.size)}: "
             f"{shown_size(self.carried)} carried, {shown_size(self.saved)} saved"
         )
+        lines += [
+            f"{delta.digest}: {shown_size(delta.size)} rebuilt from {shown_size(delta.carried)} "
+            f"carried and {', '.join(delta.bases)}"
+            for delta in self.deltas
+        ]
         if self.foreign:
             layers = counted(len(self.foreign), "non-distributable layer")
             lines.append(f"{layers} left out, to be downloaded from their own URLs")
@@ -150,6 +170,7 @@ def inspect_payload(
                 for digest, size in parts.items()
                 if digest in payload.carried or digest in manifests
             }
+            present |= {d: payload.deltas[d].size for d in parts if d in payload.deltas}
             lacking = parts.keys() - present.keys() - payload.non_distributable
             sizes |= parts
             carried |= present
@@ -181,6 +202,10 @@ def inspect_payload(
             foreign=tuple(sorted(payload.non_distributable)),
             signing_key=payload.signing_key,
             signer=payload.signer,
+            deltas=tuple(
+                DeltaSummary(digest, sizes[digest], delta.size, tuple(delta.bases))
+                for digest, delta in payload.deltas.items()
+            ),
             **_series_of(payload),
         )
 

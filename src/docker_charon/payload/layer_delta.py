@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from docker_charon.deltas.header import MOST_BASES
 from docker_charon.errors import PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import check_named_repository
@@ -77,6 +78,8 @@ def parse_layer_deltas(value: Any, registries: Collection[str]) -> dict[Digest, 
         digest = Digest(name)
         if not bases or digest in bases:
             raise PayloadError(f"the delta of {digest} has no base, or is its own")
+        if len(bases) > MOST_BASES:
+            raise PayloadError(f"the delta of {digest} has more than {MOST_BASES} bases")
         deltas[digest] = LayerDelta(_size(members), bases)
     return deltas
 

@@ -103,6 +103,7 @@ class Payload:
         zip_paths, self.at_destination = self._locations(descriptor)
         self._zip_paths: dict[Digest, str] = {}
         self._owners: dict[Digest, str] = {}
+        deltas: dict[Digest, LayerDelta] = {}
         for image in self.all_images:
             for blob in image.blobs:
                 self._owners.setdefault(blob.digest, image.name)
@@ -113,7 +114,9 @@ class Payload:
                     continue
                 if blob.digest in zip_paths:
                     self._zip_paths[blob.digest] = zip_paths[blob.digest]
-        self.carried = frozenset(self._zip_paths)
+                if blob.digest in descriptor.deltas:
+                    deltas[blob.digest] = descriptor.deltas[blob.digest]
+        self.carried, self.deltas = frozenset(self._zip_paths), deltas
 
     @property
     def all_images(self) -> tuple[PayloadImage, ...]:
@@ -127,15 +130,15 @@ class Payload:
         return None if signature is None else signature.key
 
     def batches(self, digests: Iterable[Digest]) -> list[list[Digest]]:
-        """Return carried blobs in batches, largest first (see `Archive.batches`)."""
-        digest_of = {self._zip_paths[digest]: digest for digest in digests}
+        """Return carried blobs, whole or as deltas, in batches (see `Archive.batches`)."""
+        digest_of = {self._zip_paths.get(d) or delta_path(d): d for d in digests}
         batches = self._archive.batches(self._archive.entries[path] for path in digest_of)
         return [[digest_of[info.filename] for info in batch] for batch in batches]
 
     @property
     def carries_nothing(self) -> bool:
         """Whether it only lists what the destination has, as an inventory does."""
-        return not self.images and not self.carried
+        return not self.images and not self.carried and not self.deltas
 
     def body(self, blob: Descriptor) -> Body:
         """Return the content of a carried blob, which is verified while it is read.
@@ -155,6 +158,10 @@ class Payload:
         """Yield the content of a carried blob from ``start`` on, without verification."""
         return self._archive.chunks(self._blob_entry(digest), start=start)
 
+    def delta_chunks(self, digest: Digest) -> Iterator[memoryview]:
+        """Yield the delta of one of ``deltas``; its CRC is checked at the end."""
+        return self._archive.chunks(self._archive.entries[delta_path(digest)], check_crc=True)
+
     def size(self, digest: Digest) -> int:
         """Return the size of a carried blob in bytes."""
         return self._blob_entry(digest).file_size
@@ -165,7 +172,10 @@ class Payload:
             for blob in (blob for graph in image.known_graphs for blob in graph.blobs):
                 if blob.digest not in self.non_distributable:
                     yield blob.digest, image.reference.repository
-        for digest, repositories in self.at_destination.items():
+        bases = [
+            (d, base.repositories) for x in self.deltas.values() for d, base in x.bases.items()
+        ]
+        for digest, repositories in (*self.at_destination.items(), *bases):
             yield from ((digest, repository) for repository in repositories)
 
     def _blob_entry(self, digest: Digest) -> zipfile.ZipInfo:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive
+from docker_charon.payload.delta_check import check_deltas, rebuild_deltas
 from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.reader import Payload
 from docker_charon.payload.signed_archive import verify_signature
@@ -22,6 +24,7 @@ from docker_charon.workers import Workers
 def verify_payload(
     zip_file: str | os.PathLike[str] | IO[bytes],
     *,
+    payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     allowed_signers: str | os.PathLike[str] | None = None,
     jobs: int = 4,
     progress: bool | None = None,
@@ -30,12 +33,15 @@ def verify_payload(
 
     This checks the structure of the zip, the CRC and the digest of every entry, and every
     reference from the list of images to the last layer: each must lead to an entry, or to a
-    repository that the destination is expected to have. The destination is not asked.
+    repository that the destination is expected to have. The destination is not asked. Layers that
+    the payload carries as their difference to older ones are rebuilt if these are given.
 
     Args:
         zip_file: A path, or a file object opened for bytes, which stays open; one that cannot
             seek is first copied to a temporary file. If it is one volume of several, for example
             ``payload.zip.003``, then only this volume is checked.
+        payloads_already_transferred: Earlier payloads, with the older layers. A layer whose older
+            layers are not all there is not rebuilt, and a warning is logged.
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them.
         jobs: The number of entries that are read in parallel.
@@ -46,8 +52,16 @@ def verify_payload(
         The problems, one line each; an empty list if the payload is complete and correct.
 
     Raises:
-        PayloadError: The file cannot be read at all, or is not signed by an allowed signer.
+        PayloadError: The file cannot be read at all, or is not signed by an allowed signer; or an
+            earlier payload cannot be read.
+        DeltaError: Layers cannot be rebuilt, because the packages of ``docker-charon[deltas]`` are
+            missing or the disk has too little room.
     """
+    if isinstance(payloads_already_transferred, (str, bytes, os.PathLike)) or hasattr(
+        payloads_already_transferred, "read"
+    ):
+        raise TypeError("payloads_already_transferred is a list of payloads, not a single one")
+    earlier = tuple(payloads_already_transferred)
     findings: dict[str, None] = {}
 
     def report(error: DockerCharonError) -> None:
@@ -62,8 +76,10 @@ def verify_payload(
         signer = None
         if allowed_signers is not None:
             signer = verify_signature(archive, allowed_signers)
+        payload = None
         try:
-            Payload(archive, report, signer)
+            payload = Payload(archive, report, signer)
+            check_deltas(payload, report)
         except DockerCharonError as error:
             report(error)
         entries = archive.entries.values()
@@ -77,6 +93,8 @@ def verify_payload(
 
             for batch in archive.batches(entries):
                 workers.map(check, batch)
+        if payload is not None and payload.deltas and earlier:
+            rebuild_deltas(payload, earlier, report, jobs, progress)
     return list(findings)
 
 

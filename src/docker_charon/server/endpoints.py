@@ -142,6 +142,8 @@ class Endpoints:
                 byte_range = parse_range(request.head.headers.get("Range"), blob.size)
             except RangeNotSatisfiable:
                 return Answer(416, {"Content-Range": f"bytes */{blob.size}"})
+        if request.head.method == "GET":
+            blob.prepare()
         if byte_range is None:
             return Answer(200, headers, blob=blob, end=blob.size)
         start, end = byte_range

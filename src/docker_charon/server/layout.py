@@ -67,6 +67,9 @@ class _StoredBlob:
     path: Path
     size: int
 
+    def prepare(self) -> None:
+        pass
+
     @contextlib.contextmanager
     def extent(self) -> Iterator[Extent | None]:
         with open_file(self.path) as file:

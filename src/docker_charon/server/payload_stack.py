@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -17,7 +17,9 @@ from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.reader import Payload, open_payload
+from docker_charon.payload.recipe import Recipes
 from docker_charon.server.manifest import StoredManifest
+from docker_charon.server.rebuilt_blob import RebuiltBlob, RebuiltBlobs, open_rebuilt_blobs
 from docker_charon.server.store import Catalog
 
 _log = get_logger(__name__)
@@ -34,6 +36,9 @@ class _CarriedBlob:
     def size(self) -> int:
         return self.payload.size(self.digest)
 
+    def prepare(self) -> None:
+        pass
+
     @contextlib.contextmanager
     def extent(self) -> Iterator[Extent | None]:
         yield self.payload.extent(self.digest)
@@ -47,17 +52,26 @@ class PayloadStack:
 
     If two payloads carry the same tag, the later payload wins. An image that a payload skips,
     because the destination has it already, is served only if no payload carries it. A blob may be
-    in any of the payloads; the log names the images whose blobs are missing from all of them.
+    in any of the payloads, or in ``rebuilt``; the log names the images whose blobs are missing from
+    all of them, and, if these come as deltas, which bases are missing according to ``recipes``.
     Repositories are served without the registry that a payload has in front of them; the log names
     two images that then have the same tag.
     """
 
-    def __init__(self, payloads: Iterable[Payload]) -> None:
+    def __init__(
+        self,
+        payloads: Sequence[Payload],
+        recipes: Recipes,
+        rebuilt: RebuiltBlobs | None = None,
+    ) -> None:
         self.catalog = Catalog()
+        self._rebuilt = rebuilt
+        self._recipes = recipes
         self._manifests: dict[Digest, bytes] = {}
-        self._blobs: dict[Digest, _CarriedBlob] = {}
+        self._blobs: dict[Digest, _CarriedBlob | RebuiltBlob] = {}
+        if rebuilt is not None:
+            self._blobs.update(rebuilt.by_digest)
         named: dict[str, tuple[Reference, Image | None]] = {}
-        payloads = tuple(payloads)
         for payload in payloads:
             for digest in payload.carried:
                 self._blobs[digest] = _CarriedBlob(payload, digest)
@@ -83,9 +97,14 @@ class PayloadStack:
         """Return the bytes of a manifest."""
         return self._manifests[manifest.digest]
 
-    def blob(self, digest: Digest) -> _CarriedBlob | None:
-        """Return a blob that one of the payloads carries."""
+    def blob(self, digest: Digest) -> _CarriedBlob | RebuiltBlob | None:
+        """Return a blob that one of the payloads carries, whole or as a delta."""
         return self._blobs.get(digest)
+
+    def end(self) -> None:
+        """Stop the rebuilding of blobs."""
+        if self._rebuilt is not None:
+            self._rebuilt.end()
 
     def _keep(self, reference: Reference, image: Image | None) -> None:
         """Add every manifest of an image to the catalog, without a tag."""
@@ -112,7 +131,19 @@ class PayloadStack:
             for blob in image.blobs
             if not blob.is_non_distributable and blob.digest not in self._blobs
         ]
-        if missing:
+        bases = dict.fromkeys(
+            base for blob in missing for base in self._recipes.missing(blob.digest)
+        )
+        if bases:
+            _log.warning(
+                "%s is incomplete: it has layers that are rebuilt from %s, and none of the "
+                "payloads has that; also serve the payload that brought it",
+                name,
+                " and ".join([*bases][:3]),
+            )
+        elif any(self._recipes.has(blob.digest) for blob in missing):
+            _log.warning("%s is incomplete: its layers cannot be rebuilt here", name)
+        elif missing:
             _log.warning(
                 "%s is incomplete: %d of its blobs are in none of the payloads, the first is %s; "
                 "also serve the payload that this one builds on",
@@ -160,9 +191,10 @@ def open_stack(
         _log.warning("%s", error)
 
     with contextlib.ExitStack() as stack:
-        yield PayloadStack(
-            [
-                stack.enter_context(open_payload(payload, report, allowed_signers=allowed_signers))
-                for payload in payloads
-            ]
-        )
+        opened = [
+            stack.enter_context(open_payload(payload, report, allowed_signers=allowed_signers))
+            for payload in payloads
+        ]
+        recipes = Recipes(opened)
+        rebuilt = stack.enter_context(open_rebuilt_blobs(recipes))
+        yield PayloadStack(opened, recipes, rebuilt)

@@ -68,8 +68,9 @@ def serve(
 
     Args:
         payloads: Payloads to serve, read-only. If two carry the same tag, the later one wins. Of
-            an incomplete image the blobs that exist are served, and a warning is logged. The files
-            must not change while they are served.
+            an incomplete image the blobs that exist are served, and a warning is logged. Layers
+            that come as their difference to older ones are rebuilt when they are read, and kept in
+            temporary files. The payloads must not change while they are served.
         storage: A directory to serve and to write to, instead of payloads: an OCI image layout,
             which is created if it does not exist. No other program may write to it meanwhile.
         host: The address to listen on. With the default, only this machine can connect.
@@ -105,8 +106,12 @@ def serve(
             large_manifests = stack.enter_context(ThreadPoolExecutor(1))
             endpoints = Endpoints(layout, UploadEndpoints(layout, large_manifests).resources)
         else:
-            endpoints = Endpoints(stack.enter_context(open_stack(payloads, allowed_signers)))
-        yield Server(stack.enter_context(_listen(host, port, allow_hosts, endpoints.answer)))
+            payload_stack = stack.enter_context(open_stack(payloads, allowed_signers))
+            endpoints = Endpoints(payload_stack)
+        address = stack.enter_context(_listen(host, port, allow_hosts, endpoints.answer))
+        if storage is None:
+            stack.callback(payload_stack.end)  # before the threads of the connections are joined
+        yield Server(address)
 
 
 @contextlib.contextmanager

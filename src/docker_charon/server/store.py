@@ -51,6 +51,9 @@ class Blob(Protocol):
     def size(self) -> int:
         """Its size in bytes."""
 
+    def prepare(self) -> None:
+        """Make its bytes available, which may take time; raise `DockerCharonError` if it cannot."""
+
     def extent(self) -> AbstractContextManager[Extent | None]:
         """Yield where its bytes are in an open file; ``None`` if they are compressed there."""
 

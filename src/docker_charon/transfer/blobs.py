@@ -15,20 +15,23 @@ from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
+from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.workers import Workers
 
 
 class BlobSender:
     """Sends blobs to a registry. Its progress has `RepositoryBlob` values as keys.
 
-    A blob that the registry refuses is a failure of the parts that need it. ``doubtful`` are the
-    blobs that the registry has damaged, or may have: it is asked for them again after an upload.
+    A blob that the registry refuses is a failure of the parts that need it, and so is one that
+    ``rebuilding`` cannot give. ``doubtful`` are the blobs that the registry has damaged, or may
+    have: it is asked for them again after an upload.
     """
 
     def __init__(
         self,
         client: RegistryClient,
         payload: Payload,
+        rebuilding: Rebuilding,
         workers: Workers,
         progress: Progress,
         outcome: Outcome,
@@ -36,6 +39,7 @@ class BlobSender:
     ) -> None:
         self._client = client
         self._payload = payload
+        self._rebuilding = rebuilding
         self._workers = workers
         self._progress = progress
         self._outcome = outcome
@@ -76,7 +80,7 @@ class BlobSender:
 
         Raises what the upload raises.
         """
-        if needed.digest in self._payload.carried:
+        if self._rebuilding.can_send(needed.digest):
             self._progress.grow(needed.blob.size)
             self._upload(needed)
             return True
@@ -109,7 +113,9 @@ class BlobSender:
             self._stored.add(target)
             return
         self._progress.grow(target.blob.size)
-        if target.digest in self._payload.carried:
+        if target.digest in self._payload.carried or (
+            not is_at_source and self._rebuilding.can_send(target.digest)
+        ):
             self._upload(target)
         else:
             self._send(target, _RegistryBody(self._client, mount.source, target.blob))
@@ -123,7 +129,8 @@ class BlobSender:
         return not state.needs_upload
 
     def _upload(self, target: RepositoryBlob) -> None:
-        self._send(target, self._payload.body(target.blob))
+        with self._rebuilding.body(target.blob) as body:
+            self._send(target, body)
 
     def _send(self, target: RepositoryBlob, body: Body) -> None:
         counted_body = _CountedBody(body, self._workers, self._progress)

@@ -29,11 +29,13 @@ from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.http import check_host
 from docker_charon.registry.listing import IncompleteListing
+from docker_charon.transfer.chosen_tags import ChosenTags
 from docker_charon.transfer.names import checked_hosts, hosts_of, source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
 from docker_charon.transfer.survey import PresentBlobs
+from docker_charon.transfer.tag_choice import ImageChoice
 from docker_charon.workers import Workers
 
 _TOO_MANY_REQUESTS = 429
@@ -68,8 +70,8 @@ def make_inventory(
         zip_file: The file to write: a path, or a file object opened for writing bytes, which stays
             open.
         docker_images: The images: without the name of the registry if there is only one, with it if
-            there are several. Without any, every tag of every repository that this user may see;
-            not every registry can list them.
+            there are several; a tag may be a choice of tags, as for `make_payload`. Without any,
+            every tag of every repository that this user may see; not every registry can list them.
         secure: ``False`` for registries on plain HTTP.
         username: The user of a registry that requires a login, if there is only one.
         password: The password of that user. Without both, the logins of Docker or Podman are used.
@@ -103,13 +105,13 @@ def make_inventory(
             hint="log in to each one with docker login",
         )
     only = next(iter(hosts.values())) if len(hosts) == 1 else None
-    references = source_references(
+    wanted = source_references(
         docker_images,
         "docker_images",
         only,
         secure=secure and (only or "").lower() not in insecure,
     )
-    if only is None and (others := hosts_of(references) - hosts.keys()):
+    if only is None and (others := hosts_of(wanted) - hosts.keys()):
         raise InvalidReference(
             f"images of {', '.join(host or DOCKER_HUB for host in sorted(others))} are named, "
             "which is not one of the registries",
@@ -126,10 +128,7 @@ def make_inventory(
         opener=open_registry,
     ) as sources:
         inventory = _Inventory(sources, workers)
-        if references:
-            images = inventory.images(references, progress)
-        else:
-            images = inventory.every_image(progress)
+        images = inventory.images(wanted, progress) if wanted else inventory.every_image(progress)
         registries = () if only is not None else hosts.keys() - {""}
         contents = plan_make(images, images, absent=inventory.absent, registries=registries)
         write_inventory(zip_file, payload_entries(contents))
@@ -197,9 +196,9 @@ class _Inventory:
         return images
 
     def images(
-        self, references: Mapping[str, Reference], progress: bool | None
+        self, wanted: Mapping[str, Reference | ImageChoice], progress: bool | None
     ) -> list[NamedImage]:
-        """Return the images for ``references`` by name.
+        """Return the images that are wanted, by name.
 
         One error names all of those that are missing or incomplete, as `Resolver.check` says.
         """
@@ -207,7 +206,8 @@ class _Inventory:
         def image(name: str, reference: Reference) -> NamedImage | None:
             return self._resolver.attempt(reference, lambda: self._image(name, reference))
 
-        images = self._look(references, image, progress)
+        chosen_tags = ChosenTags(self._sources, self._resolver, self._workers)
+        images = self._look(chosen_tags.references(wanted), image, progress)
         self._resolver.check()
         return [image for image in images if image is not None]
 

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from docker_charon.errors import AuthenticationError, DockerCharonError, PayloadError, RegistryError
-from docker_charon.files import is_same_file
+from docker_charon.deltas.extra import require_extra
+from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import DOCKER_HUB
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import Entry, payload_entries
-from docker_charon.payload.random_access import file_errors
+from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
+from docker_charon.payload.layer_delta import delta_path
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.signature import sign as sign_text
 from docker_charon.payload.volumes import (
-    base_and_number,
     checked_size,
-    list_path,
     parse_size,
-    volume_path,
 )
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
+from docker_charon.transfer.chosen_tags import ChosenTags, checked_newest
+from docker_charon.transfer.input_files import (
+    PayloadFile,
+    check_ledger_path,
+    file_list,
+    refuse_own_inputs,
+)
+from docker_charon.transfer.layer_deltas import Destination, with_layer_deltas
 from docker_charon.transfer.ledger import LedgerFile, names_in, open_ledger
+from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.names import (
     NameGroup,
     checked_hosts,
@@ -40,15 +45,14 @@ from docker_charon.transfer.names import (
     source_references,
     united_registries,
 )
-from docker_charon.transfer.plan import RepositoryBlob, plan_make
+from docker_charon.transfer.plan import RepositoryBlob, blobs_at_destination, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.sources import Sources
+from docker_charon.transfer.tag_choice import ImageChoice
 from docker_charon.workers import Workers
-
-_PayloadFile = str | os.PathLike[str] | IO[bytes]
 
 
 def make_payload(
@@ -64,7 +68,9 @@ def make_payload(
     ledger: str | os.PathLike[str] | None = None,
     receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
     platforms: Iterable[str] | None = None,
+    newest: int | None = None,
     include_referrers: bool = False,
+    layer_deltas: bool = False,
     volume_size: int | str | None = None,
     sign: str | os.PathLike[str] | None = None,
     allowed_signers: str | os.PathLike[str] | None = None,
@@ -74,6 +80,7 @@ def make_payload(
     insecure_registries: Iterable[str] = (),
     retry_for: float = 300,
     report: str | os.PathLike[str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
     progress: bool | None = None,
@@ -89,7 +96,11 @@ def make_payload(
             open and does not need to seek. A path gets the whole payload or stays unchanged. An
             interrupted call leaves what it fetched in ``PATH.partial``, and the next call uses it.
         docker_images_to_transfer: The images: ``repository[:tag][@digest]``. The name of
-            ``registry`` may stand before it, and is left out in the payload.
+            ``registry`` may stand before it, and is left out in the payload. The tag may also be a
+            choice of tags: a pattern (``my-image:1.8.*``) or a range of versions
+            (``my-image:>=1.8,<2``, ``~1.8``, ``^1.8``), which becomes the tags that the registry
+            has now. A range takes no pre-releases and no variants such as ``-alpine``, unless its
+            bounds have them (``>=1.8-rc1``, ``>=1.8-alpine``).
         docker_images_already_transferred: Images that the air-gapped registry has. Blobs that they
             share with the other images are left out. An image in both lists is not carried, but
             the push checks that it is there. Their tags are looked up in the registry now.
@@ -110,8 +121,17 @@ def make_payload(
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
             every platform.
+        newest: Of each choice of tags among the images to transfer, carry only this many of the
+            highest versions. Pre-releases, variants and other tags count only if the pattern
+            spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
         include_referrers: Also carry signatures, SBOMs and other artifacts that refer to the
             images.
+        layer_deltas: Carry layers as their difference to older layers that the air-gapped registry
+            has, where this saves at least a fifth of their size; they are rebuilt byte for byte by
+            the push. Up to three older layers are fetched for each new one, from earlier payloads
+            or ``registry``. This takes time, 300 MB of memory for each of at most ``jobs``
+            processes, temporary files in ``PATH.partial.deltas``, and the packages of
+            ``docker-charon[deltas]`` on both sides.
         volume_size: Write the payload in volumes of this size, ``PATH.001``, ``PATH.002``, ... with
             the list ``PATH.volumes.json``: a number of bytes, or text as ``"4G"``, ``"4.7GB"`` or
             ``"700MiB"``. 4 GiB is one byte less, which FAT32 can hold.
@@ -130,7 +150,10 @@ def make_payload(
             wait. With 0, it is tried again a few times within seconds only.
         report: The path of a JSON file to write about what happened, also after a failure: images,
             digests, bytes, seconds. The same is logged at level ``INFO``.
-        dry_run: Only log what would be carried, at level ``INFO``. No blob is fetched and nothing
+        lock: The path of a list to write when the payload is complete: the full names of the
+            images with the digests that they have at the source, one on a line. A payload of this
+            list has the same images, even if tags have moved since.
+        dry_run: Only log what would be carried, at level ``INFO``. No layer is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
         progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
@@ -147,6 +170,8 @@ def make_payload(
             or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
+    if layer_deltas:
+        require_extra()
     insecure = checked_hosts(insecure_registries, "insecure_registries")
     if registry is None and (username is not None or password is not None):
         raise AuthenticationError(
@@ -163,6 +188,7 @@ def make_payload(
     )
     if not to_transfer:
         raise DockerCharonError("there is no image to transfer")
+    newest = checked_newest(newest, to_transfer)
     default = DOCKER_HUB if registry is None else registry
     hosts = frozenset({""})
     if registry is None:
@@ -170,10 +196,11 @@ def make_payload(
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
-    earlier_payloads = _file_list(payloads_already_transferred, "payloads_already_transferred")
-    returned_receipts = _file_list(receipts, "receipts")
+    earlier_payloads = file_list(payloads_already_transferred, "payloads_already_transferred")
+    returned_receipts = file_list(receipts, "receipts")
     inputs = [*earlier_payloads, *returned_receipts, ledger, sign, cacert]
-    _refuse_own_inputs(zip_file, checked_volume_size, inputs)
+    refuse_own_inputs(zip_file, checked_volume_size, inputs)
+    lock_file = None if lock is None else Lock(lock, [zip_file, report, *inputs])
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
@@ -190,7 +217,7 @@ def make_payload(
         )
         site = None
         if ledger is not None:
-            _check_paths(zip_file, ledger)
+            check_ledger_path(zip_file, ledger)
             opened = open_ledger(
                 ledger, returned_receipts, read_only=dry_run, allowed_signers=allowed_signers
             )
@@ -209,28 +236,55 @@ def make_payload(
             Sources(default, access, jobs, hosts=hosts, known=registries, insecure=insecure)
         )
         resolver = Resolver(sources, workers, chosen_platforms)
-        images = resolver.images(to_transfer)
-        skipped = resolver.images(already_transferred, skip_missing_platforms=True)
+        tags = ChosenTags(sources, resolver, workers)
+        images = resolver.images(tags.references(to_transfer, newest))
+        skipped = resolver.images(tags.references(already_transferred), skip_missing_platforms=True)
         resolver.check()
         if include_referrers:
             images = resolver.with_referrers(images)
         absent = _absent_layers(sources, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent, registries)
+        shared_blobs = SharedBlobs(sources, contents.images, absent)
+        local: Mapping[str, LocalBlob] = {}
+        if layer_deltas:
+            destination = Destination(
+                blobs_at_destination(skipped, delivered, absent),
+                skipped,
+                earlier_payloads,
+                None if site is None else site.ledger,
+                allowed_signers,
+                registries,
+            )
+            making_deltas = with_layer_deltas(
+                *(zip_file, contents, destination, shared_blobs.open, workers),
+                dry_run=dry_run,
+                progress=progress,
+            )
+            contents, local = stack.enter_context(making_deltas)
         log_choices(contents, chosen_platforms)
         signer = None if sign is None else partial(sign_text, key=sign)
         ledger_entries: list[Entry] = []
         if site is not None:
             ledger_entries = site.entries_after(contents, None if dry_run else signer)
             contents = replace(contents, delivery=site.ledger.next_delivery(contents))
-        entries = list(payload_entries(contents, signer))
+        entries = list(payload_entries(contents, signer, local))
         made.made(contents, payload_size(entries))
         if dry_run:
             log_make(contents, payload_size(entries), checked_volume_size)
             return
-
-        shared_blobs = SharedBlobs(sources, contents.images, absent)
-        sizes = {blob.digest: blob.size for blob in contents.blobs}
-        needed = {image.name: [blob.digest for blob in image.blobs] for image in contents.images}
+        locked = lock_content(
+            {image.reference: resolver.source_digest(image.reference) for image in images},
+            Origin(registry, is_secure, registries),
+            chosen_platforms,
+            include_referrers=include_referrers,
+        )
+        sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
+        needed = {
+            image.name: [
+                path(blob.digest) for blob in image.blobs for path in (blob_path, delta_path)
+            ]
+            for image in contents.images
+        }
         with Progress("Making", sizes, needed, progress) as shown_progress:
             write_payload(
                 zip_file,
@@ -242,6 +296,8 @@ def make_payload(
             )
             if site is not None:
                 site.replace(ledger_entries)
+            if lock_file is not None:
+                lock_file.write(locked)
             shown_progress.sum_up(make_summary(contents))
 
 
@@ -268,69 +324,32 @@ def _parse_volume_size(size: int | str | None) -> int | None:
     return checked_size(size)
 
 
-def _check_paths(zip_file: _PayloadFile, ledger: str | os.PathLike[str]) -> None:
-    """Refuse a payload that would take the place of its ledger."""
-    paths = [file for file in (zip_file, ledger) if isinstance(file, (str, os.PathLike))]
-    with file_errors(f"cannot use the ledger {os.fspath(ledger)}"):
-        real_paths = {os.path.realpath(path) for path in paths}
-    if len(real_paths) < len(paths):
-        raise DockerCharonError(
-            f"{os.fspath(ledger)} cannot be both the payload and its ledger",
-            hint="give the payload another name",
-        )
-
-
-def _file_list(files: Iterable[_PayloadFile], parameter: str) -> list[_PayloadFile]:
-    if isinstance(files, (str, bytes, os.PathLike)) or hasattr(files, "read"):
-        raise TypeError(f"{parameter} is a list of files, not a single one")
-    return list(files)
-
-
-def _refuse_own_inputs(
-    target: _PayloadFile, volume_size: int | None, inputs: Iterable[object]
-) -> None:
-    """Raise `PayloadError` if the new payload would replace a file that it is made from."""
-    in_volumes = volume_size is not None and isinstance(target, (str, os.PathLike))
-    targets = _volumes(target) if in_volumes else [target]
-    for file in inputs:
-        files = [file, *(_volumes(file) if isinstance(file, (str, os.PathLike)) else ())]
-        if any(is_same_file(one, other) for one in files for other in targets):
-            raise PayloadError(
-                f"{file} is used to make the new payload, which would replace it",
-                hint="write the new payload to another file",
-            )
-
-
-def _volumes(path: Any) -> list[Path]:
-    """Return the list and the first volume of the payload that a path belongs to."""
-    base, _ = base_and_number(Path(path))
-    return [list_path(base), volume_path(base, 1)] if base.name else []
-
-
 def _delivered_blobs(
-    payloads: list[_PayloadFile],
+    payloads: list[PayloadFile],
     site: LedgerFile | None,
     allowed_signers: str | os.PathLike[str] | None,
     named: list[NameGroup],
 ) -> dict[Digest, dict[str, None]]:
     """Return the blobs that the ledger and earlier payloads list, each with its repositories.
 
-    The names in the payloads are added to ``named``.
+    The names in the payloads are added to ``named``, except for those in an inventory.
     """
     repositories: dict[Digest, dict[str, None]] = {}
     if site is not None:
         repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
     for file in payloads:
         with open_payload(file, allowed_signers=allowed_signers) as payload:
-            named.append(names_in(payload, str(getattr(file, "name", file))))
+            # A destination's own names may begin with a registry: a push tries both meanings.
+            if payload.registries or not payload.carries_nothing:
+                named.append(names_in(payload, str(getattr(file, "name", file))))
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories
 
 
-def _named_images(hosts: Collection[str], references: Iterable[Reference]) -> NameGroup:
+def _named_images(hosts: Collection[str], wanted: Iterable[Reference | ImageChoice]) -> NameGroup:
     """Return the repositories of the images that the user names, and their registries."""
-    repositories = {reference.repository for reference in references}
+    repositories = {image.repository for image in wanted}
     return NameGroup("the list of images", repositories, frozenset(hosts) - {""})
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
-from docker_charon.oci.reference import Reference, checked_names, parse_references
+from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.http import check_host
+from docker_charon.transfer.tag_choice import ImageChoice, split_choice
 
 _OFFICIAL = "library/"
 """What stands before the names of Docker Hub's official images, on Docker Hub and on mirrors."""
@@ -17,36 +18,45 @@ _OFFICIAL = "library/"
 
 def source_references(
     names: Iterable[str], parameter: str, registry: str | None, *, secure: bool
-) -> dict[str, Reference]:
-    """Return the references of ``names`` in their order, without repetitions.
+) -> dict[str, Reference | ImageChoice]:
+    """Return the images and choices that ``names`` are, in their order, without repetitions.
 
     A name may begin with ``registry``, which is then no part of it; ``secure`` says what its
     default port is. Without a ``registry``, each name says which one it is from, by Docker's rule,
-    and keeps that in front; only Docker Hub's is left out. Raises as `parse_references` and
-    `check_host` do.
+    and keeps that in front; only Docker Hub's is left out. Raises `InvalidReference` for a name
+    that is not valid, and as `checked_names` and `check_host` do.
     """
-    if registry is None:
-        references = parse_references(names, parameter, _without_docker_hub, Reference.parse_full)
-        for host in hosts_of(references) - {""}:
-            check_host(host)
-        return references
-    check_host(registry)
-    return parse_references(
-        names, parameter, lambda name: _without_registry(name, registry, secure=secure)
-    )
+    wanted: dict[str, Reference | ImageChoice] = {}
+    if registry is not None:
+        check_host(registry)
+    for full_name in checked_names(names, parameter):
+        if registry is None:
+            name, tags = split_choice(_without_docker_hub(full_name))
+            reference = Reference.parse_full(name)
+        else:
+            name, tags = split_choice(_without_registry(full_name, registry, secure=secure))
+            reference = Reference.parse(name)
+        if tags is None:
+            wanted[name] = reference
+        else:
+            choice = ImageChoice(name, reference.repository, tags)
+            wanted[str(choice)] = choice
+    for host in sorted(hosts_of(wanted) - {""}) if registry is None else ():
+        check_host(host)
+    return wanted
 
 
 def checked_hosts(hosts: Iterable[str], parameter: str) -> frozenset[str]:
-    """Return names of registries in lower case; raises as `parse_references` and `check_host`."""
+    """Return names of registries in lower case; raises as `checked_names` and `check_host`."""
     hosts = checked_names(hosts, parameter)
     for host in hosts:
         check_host(host)
     return frozenset(host.lower() for host in hosts)
 
 
-def hosts_of(references: Mapping[str, Reference]) -> frozenset[str]:
+def hosts_of(wanted: Mapping[str, Reference | ImageChoice]) -> frozenset[str]:
     """Return the registries in front of full names, ``""`` for Docker Hub."""
-    return frozenset(host_in_front(reference.repository) for reference in references.values())
+    return frozenset(host_in_front(image.repository) for image in wanted.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,12 @@ def _without_registry(name: str, registry: str, *, secure: bool) -> str:
     is_same = is_docker_hub(host) and is_docker_hub(registry)
     if host and (is_same or _host_only(host, port) == _host_only(registry, port)):
         return name.partition("/")[2]
+    if ":" in host and "@" not in host and "://" not in name:
+        raise InvalidReference(
+            f"{name} is not an image of {registry}",
+            hint="leave out the registry in front of it, or leave out --registry (registry=None) "
+            "to take each image from its own",
+        )
     return name
 
 

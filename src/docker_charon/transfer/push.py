@@ -25,6 +25,7 @@ from docker_charon.transfer.manifests import ManifestSender
 from docker_charon.transfer.mirror_files import MirrorFiles
 from docker_charon.transfer.outcome import Outcome, parts_of
 from docker_charon.transfer.plan import PushPlan, plan_push
+from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.transfer.receipt import Receipt, writing_receipt
 from docker_charon.transfer.report import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.report_file import State, TransferReport, reporting
@@ -207,7 +208,8 @@ def push_payload(
         written_report.pushing(payload, destinations)
         destinations.check_tags(payload.all_images)
         repositories = [image.reference.repository for image in payload.all_images]
-        log_unused_rules(destinations, [*repositories, *chain(*payload.at_destination.values())])
+        expected = chain.from_iterable(payload.at_destination.values())
+        log_unused_rules(destinations, chain(repositories, expected))
         mirror_files.plan(destinations, repositories)
         with (
             writing_receipt(receipt, payload, registry, destinations, signer) as written_receipt,
@@ -236,6 +238,7 @@ def push_payload(
             incomplete = None
             if dry_run:
                 log_push(push.plan, push.images)
+                push.rebuilding.log(push.plan)
             else:
                 incomplete = push.write(progress)
             mirror_files.end(push.errors, incomplete, dry_run=dry_run)
@@ -271,6 +274,7 @@ class _Push:
         self._skipped = [at_destination(image) for image in payload.skipped]
         self._images = [*(at_destination(image) for image in payload.images), *self._skipped]
         self._survey = Survey(client, payload, destinations, workers)
+        self.rebuilding = Rebuilding(client, payload, self._survey.bases)
         self.plan = PushPlan((), (), {})
         self.errors: dict[str, RegistryError] = {}
         """Why images are left out, by their names."""
@@ -291,15 +295,24 @@ class _Push:
         """Ask what the registry has, plan the rest, and find the images that it cannot get."""
         self.errors |= self._survey.missing_images(self._skipped)
         images = self.images
+        holders = self._survey.holders(images)
+        self.rebuilding.ask(digest for digest, names in holders.items() if not names)
         self.plan = plan_push(
             images,
-            self._payload.carried,
-            self._survey.holders(images),
+            self.rebuilding.available,
+            holders,
             self._payload.non_distributable,
             self._survey.unknown,
         )
         for name, blobs in self.plan.missing.items():
-            self.errors[name] = self._survey.incomplete(name, blobs)
+            whole = [blob for blob in blobs if blob.digest not in self._payload.deltas]
+            without_base = {b.digest: self.rebuilding.missing(b.digest) for b in blobs}
+            self.errors[name] = (
+                self._survey.incomplete(name, whole)
+                if whole
+                else self._survey.without_bases(name, without_base)
+            )
+        self.rebuilding.check(self.plan)
         self._record(State.LEFT_OUT, self.errors)
         for image in self.images:
             if isinstance(image, SkippedImage):
@@ -323,15 +336,20 @@ class _Push:
             blobs = BlobSender(
                 self._client,
                 self._payload,
+                self.rebuilding,
                 self._workers,
                 shown_progress,
                 outcome,
                 self._survey.doubtful,
             )
-            self._receipt.knows = lambda b: blobs.has_stored(b) or self._survey.knows(b)
+            lost = self.rebuilding.lost
+            self._receipt.knows = lambda b: (
+                blobs.has_stored(b) or (b.digest not in lost and self._survey.knows(b))
+            )
             try:
-                blobs.send(plan)
-                ManifestSender(self._client, self._workers, outcome, blobs, arrived).put_all()
+                with self.rebuilding.ready(plan, self._workers, shown_progress):
+                    blobs.send(plan)
+                    ManifestSender(self._client, self._workers, outcome, blobs, arrived).put_all()
             finally:
                 self._report.pushed(images, blobs.uploaded, self._payload.non_distributable)
             incomplete = outcome.incomplete(names)

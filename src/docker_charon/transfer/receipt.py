@@ -53,12 +53,17 @@ class Receipt:
         present: dict[Digest, dict[str, None]] = {}
         missing: dict[Digest, dict[str, None]] = {}
         in_place = self._in_place()
+        carried = self.payload.carried | self.payload.deltas.keys()
         for blob, places in self._places().items():
             for repository, names_there in places.items():
                 states = {self.knows(RepositoryBlob(name, blob)) for name in names_there}
                 if True in states or (repository, blob.digest) in in_place:
                     present.setdefault(blob.digest, {})[repository] = None
-                elif states == {False} or blob.digest in self.payload.carried:
+                elif states == {False} or blob.digest in carried:
+                    missing.setdefault(blob.digest, {})[repository] = None
+        for blob, places in self._bases().items():  # the next payload must not count on these
+            for repository, names_there in places.items():
+                if {self.knows(RepositoryBlob(name, blob)) for name in names_there} == {False}:
                     missing.setdefault(blob.digest, {})[repository] = None
         images = self._images(present)
         delivery = self.payload.delivery
@@ -116,6 +121,17 @@ class Receipt:
                 candidates = self.destinations.candidates(repository)
                 places[digest].setdefault(repository, candidates)
         return {blobs[digest]: repositories for digest, repositories in places.items()}
+
+    def _bases(self) -> dict[Descriptor, dict[str, tuple[str, ...]]]:
+        """Return where the bases of deltas should be, in the form of `_places`."""
+        return {
+            Descriptor("", digest, base.size): {
+                repository: self.destinations.candidates(repository)
+                for repository in base.repositories
+            }
+            for delta in self.payload.deltas.values()
+            for digest, base in delta.bases.items()
+        }
 
     def _images(self, present: Mapping[Digest, object]) -> tuple[NamedImage, ...]:
         """Return the images that have arrived, with those of their referrers that have, too."""

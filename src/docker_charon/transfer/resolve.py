@@ -108,6 +108,10 @@ class Resolver:
             hint="correct the list of images, and run the same command again",
         )
 
+    def source_digest(self, reference: Reference) -> Digest:
+        """Return the digest that the registry has for an image, before platforms are chosen."""
+        return reference.digest or self._roots[reference].digest
+
     def _doubt(self, failures: dict[Reference, DockerCharonError]) -> list[str]:
         """Improve what the failures say, and return their registries.
 
@@ -168,10 +172,15 @@ class Resolver:
         try:
             return task()
         except DockerCharonError as error:
-            if not self._goes_on_after(error, reference):
-                raise
-            self._failures.setdefault(reference, error)
+            self.collect(reference, error)
             return None
+
+    def collect(self, reference: Reference, error: DockerCharonError) -> None:
+        """Keep the error of one image for `check`; raise it if it would concern others as well."""
+        if not self._goes_on_after(error, reference):
+            raise error
+        self._asked[reference] = None
+        self._failures.setdefault(reference, error)
 
     def _goes_on_after(self, error: DockerCharonError, reference: Reference) -> bool:
         """Whether other images can be looked at after an error of this one.

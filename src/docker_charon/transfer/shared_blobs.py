@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from types import TracebackType
 
 from docker_charon.errors import DigestMismatch, RegistryError
 from docker_charon.messages import get_logger
@@ -102,12 +101,7 @@ class SharedBlob:
     def __enter__(self) -> SharedBlob:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def _open(self) -> BlobStream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from docker_charon.errors import (
     BlobNotFound,
@@ -100,6 +100,15 @@ class PresentBlobs:
                 hint="make several payloads with fewer names each",
             )
 
+    def check_number(self, bases: int) -> None:
+        """Refuse a payload with so many bases of deltas that nothing would end."""
+        if self._most is not None and bases > self._most:
+            raise PayloadError(
+                f"the deltas in the payload need {bases:,} older layers, and at most "
+                f"{self._most:,} are asked for",
+                hint="make several payloads with fewer images each",
+            )
+
 
 class Survey:
     """What a registry has of a payload, whose repositories are at ``destinations`` there."""
@@ -177,25 +186,67 @@ class Survey:
             blob
             for digest, blob in blobs.items()
             if not holders[digest] and digest not in self._payload.carried
+            if digest not in self._payload.deltas
         ]
         most_homes = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(unavailable))))
+        named = self._payload.at_destination
         others = self._workers.map(
-            lambda blob: self._other_repository(blob, most_homes), unavailable
+            lambda blob: self._other_repository(blob, named.get(blob.digest, ()), most_homes),
+            unavailable,
         )
         for blob, repository in zip(unavailable, others, strict=True):
             if repository is not None:
                 holders[blob.digest].append(repository)
         return holders
 
-    def _other_repository(self, blob: Descriptor, most: int) -> str | None:
+    def bases(self, digests: Iterable[Digest]) -> dict[Digest, str]:
+        """Return the bases of blobs that the registry has, each with a repository.
+
+        They are those of blobs that come as deltas. A base that the payload carries is not asked
+        for.
+        """
+        named = self._bases_of(digests)
+        self._present.check_number(len(named))
+        most = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(named))))
+
+        def repository_of(blob: Descriptor) -> str | None:
+            present = self._other_repository(blob, named[blob], most)
+            if present is not None:
+                return present
+            places = self._places(named[blob], most)  # a question that fails is no answer
+            knows = self._present.knows
+            return next((p for p in places if knows(RepositoryBlob(p, blob)) is None), None)
+
+        repositories = zip(named, self._workers.map(repository_of, named), strict=True)
+        return {blob.digest: name for blob, name in repositories if name is not None}
+
+    def _bases_of(self, digests: Iterable[Digest]) -> dict[Descriptor, tuple[str, ...]]:
+        """Return the bases of blobs, and the bases of these, with the repositories named there."""
+        deltas, carried = self._payload.deltas, self._payload.carried
+        bases: dict[Descriptor, tuple[str, ...]] = {}
+        waiting = list(digests)
+        seen: set[Digest] = set()
+        while waiting:
+            delta = deltas.get(waiting.pop())
+            for digest, base in delta.bases.items() if delta is not None else ():
+                if digest not in seen and digest not in carried:
+                    seen.add(digest)
+                    bases[Descriptor("", digest, base.size)] = base.repositories
+                    waiting.append(digest)
+        return bases
+
+    def _other_repository(self, blob: Descriptor, named: Sequence[str], most: int) -> str | None:
         """Return a repository that has the blob, of the first ``most`` that the payload names."""
-        named = self._payload.at_destination.get(blob.digest, ())[:most]
-        candidates = [self._destinations.candidates(repository) for repository in named]
-        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
-        for repository in itertools.islice(in_turn, most):
+        for repository in self._places(named, most):
             if self._present.has(RepositoryBlob(repository, blob)):
                 return repository
         return None
+
+    def _places(self, named: Sequence[str], most: int) -> list[str]:
+        """Return where the first ``most`` of some repositories may be, the likely places first."""
+        candidates = [self._destinations.candidates(repository) for repository in named[:most]]
+        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
+        return list(itertools.islice(in_turn, most))
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
         """Return an error if the registry does not have a skipped image as it was at the source."""
@@ -233,12 +284,12 @@ class Survey:
         ]
         return self.incomplete(skipped.name, missing) if missing else None
 
-    def _hint(self, missing: Sequence[Descriptor]) -> str:
+    def _hint(self, missing: Iterable[Digest]) -> str:
         """Return what to do about missing blobs: the payload may say which delivery had them."""
         delivery = self._payload.delivery
         if delivery is None:
             return _HINT
-        numbers = {delivery.brought[b.digest] for b in missing if b.digest in delivery.brought}
+        numbers = {delivery.brought[digest] for digest in missing if digest in delivery.brought}
         if not numbers:
             return _HINT
         lost = " and ".join(f"delivery {number}" for number in sorted(numbers))
@@ -257,5 +308,15 @@ class Survey:
         return BlobNotFound(
             f"{name} needs {counted(count, 'blob')} that {registry} lacks ({missing[0].digest}"
             f"{more}); the payload was made as if {registry} had {'them' if more else 'it'}",
-            hint=self._hint(missing),
+            hint=self._hint(blob.digest for blob in missing),
+        )
+
+    def without_bases(self, name: str, missing: Mapping[Digest, Sequence[Digest]]) -> BlobNotFound:
+        """Return the error for an image with blobs that come as deltas, whose bases are missing."""
+        digest, bases = next(iter(missing.items()))
+        more = f" (and {len(missing) - 1} more like it)" if len(missing) > 1 else ""
+        return BlobNotFound(
+            f"{name} needs {digest}, which the payload carries as its difference to older layers, "
+            f"and {self._client.registry} lacks {' and '.join(bases[:3])}{more}",
+            hint=self._hint(base for several in missing.values() for base in several),
         )

@@ -1,0 +1,65 @@
+"""A text file that an option names: in UTF-8 or UTF-16, and not larger than it should be."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from pathlib import Path
+
+import typer
+
+from docker_charon.errors import DockerCharonError
+
+LARGEST_FILE = 64 * 1024 * 1024
+"""Bytes of a file that is read."""
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def shown_name(file: str) -> str:
+    """Return the name of a file for messages; ``-`` is standard input."""
+    return "standard input" if file == "-" else file
+
+
+def lines_in(file: str, what: str) -> list[str]:
+    """Return the lines of a text file without comments; ``what`` is in it, for an error."""
+    return [line.partition("#")[0] for line in text_in(file, what).splitlines()]
+
+
+def text_in(file: str, what: str) -> str:
+    """Return the text in a file; ``what`` is in it, for an error, and ``-`` is standard input."""
+    content = _content_of(file, what)
+    if len(content) > LARGEST_FILE:
+        raise _failure(file, what, f"it is larger than {LARGEST_FILE // 1024**2} MiB")
+    try:
+        return _decoded(content)
+    except ValueError as error:
+        raise _failure(file, what, "it is neither UTF-8 nor UTF-16 text") from error
+
+
+def _content_of(file: str, what: str) -> bytes:
+    if file == "-" and sys.stdin is None:
+        raise typer.BadParameter(f"standard input is closed, so it cannot contain {what}")
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(LARGEST_FILE + 1)
+        with Path(file).open("rb") as stream:
+            return stream.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name is not valid"
+        raise _failure(file, what, reason) from error
+
+
+def _decoded(content: bytes) -> str:
+    """Decode text; Windows marks it with a byte order mark, and PowerShell writes UTF-16."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    return content.decode("utf-8")
+
+
+def _failure(file: str, what: str, reason: str) -> DockerCharonError:
+    return DockerCharonError(f"cannot read {what} from {shown_name(file)}: {reason}")

@@ -1,0 +1,95 @@
+"""A lock: a list of full names with digests, from which the same images' payload is made again.
+
+::
+
+    # docker-charon lock: platforms linux/amd64; with referrers
+    quay.io/team/my-image:1.8.3@sha256:...
+    docker.io/library/python:3.13@sha256:...
+
+The digest is that of the whole image at the source, whichever platforms were chosen, so that the
+same command with this list makes the same payload. The same images give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from docker_charon.errors import DockerCharonError
+from docker_charon.files import write_durably
+from docker_charon.oci.digest import Digest
+from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
+from docker_charon.oci.platform import Platform
+from docker_charon.oci.reference import Reference
+from docker_charon.payload.random_access import file_errors
+from docker_charon.transfer.report_file import checked_target
+
+_DOCKER_HUB, _OFFICIAL = "docker.io", "library"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where images come from: ``registry``, or that in front of each name if it is ``None``.
+
+    ``registries`` are those in front of names; a name without one is from Docker Hub.
+    """
+
+    registry: str | None
+    secure: bool
+    registries: Collection[str] = ()
+
+    def full_name(self, repository: str) -> str:
+        """Return a repository with its registry in front, as Docker understands it."""
+        registry, name = self.registry, repository
+        if registry is None:
+            registry, name = split_registry(repository, self.registries)
+        if not registry or is_docker_hub(registry):
+            return f"{_DOCKER_HUB}/{name if '/' in name else f'{_OFFICIAL}/{name}'}"
+        registry = registry.lower()
+        if not host_in_front(f"{registry}/{name}"):  # a name without dots needs a port
+            registry += ":443" if self.secure else ":80"
+        return f"{registry}/{name}"
+
+
+class Lock:
+    """The file of a lock, which is written when the payload is complete."""
+
+    def __init__(self, path: str | os.PathLike[str], other_files: Iterable[object]) -> None:
+        """Check the path of the file.
+
+        Raises `PayloadError` if its directory does not exist, and `DockerCharonError` if the lock
+        would replace one of the other files of the same call.
+        """
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError("a lock must be a path")
+        self.target = checked_target(path, "lock")
+        paths = [file for file in other_files if isinstance(file, (str, os.PathLike))]
+        with file_errors(f"cannot write the lock {self.target}"):
+            is_used = os.path.realpath(path) in map(os.path.realpath, paths)
+        if is_used:
+            raise DockerCharonError(
+                f"{self.target} is another file of this payload, which the lock would replace",
+                hint="give the lock another name",
+            )
+
+    def write(self, content: bytes) -> None:
+        """Write the file completely, or raise `PayloadError` and leave it as it was."""
+        with file_errors(f"cannot write the lock {self.target}"):
+            write_durably(self.target, content, self.target.with_name(f"{self.target.name}.new"))
+
+
+def lock_content(
+    images: Mapping[Reference, Digest],
+    origin: Origin,
+    platforms: Sequence[Platform],
+    *,
+    include_referrers: bool,
+) -> bytes:
+    """Return the content of a lock of images, each with its digest at the source."""
+    chosen = f"platforms {', '.join(map(str, platforms))}" if platforms else "all platforms"
+    lines = [f"# docker-charon lock: {chosen}; {'with' if include_referrers else 'no'} referrers"]
+    for reference, digest in images.items():
+        tag = f":{reference.tag}" if reference.tag else ""
+        lines.append(f"{origin.full_name(reference.repository)}{tag}@{digest}")
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -1,0 +1,53 @@
+"""Plain lists: one name a line, or several."""
+
+from __future__ import annotations
+
+import pytest
+
+from docker_charon.lists.plain import is_plain, read_plain
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("app:1", "app:1,app:2", "# image: a", "app:1  # image: a", "quay.io:443/a:1", "", "   "),
+        *("not a name", "app:>=1.8,<2", "app@sha256:0", "a # - b", "*", "---x"[3:]),
+    ],
+)
+def test_a_line_of_a_plain_list_is_not_like_yaml(line: str) -> None:
+    assert is_plain([line])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("image: a", "services:", "  - a", "- a", "-", "---", "--- # c", '{"a": 1}', "[a]"),
+        *("{{ x }}", '"key": b', "some key: b", "apiVersion:\tv1"),
+    ],
+)
+def test_a_line_of_yaml_or_json_is_not_of_a_plain_list(line: str) -> None:
+    assert not is_plain(["app:1", line])
+
+
+def test_names_are_separated_by_lines_and_commas() -> None:
+    lines = ["a:1, b:2,,c  # d", "# e", "", " f ", "a:1"]
+    assert read_plain(lines) == (["a:1", "b:2", "c", "f", "a:1"], None)
+
+
+def test_names_with_tags_can_be_separated_by_spaces() -> None:
+    assert read_plain(["a:1  quay.io/b:2 c@sha256:" + "0" * 64])[1] is None
+
+
+def test_the_bounds_of_a_range_of_versions_are_one_name() -> None:
+    lines = ["a:>=1.8,<2,b:7", "quay.io/a:>= 1.8 < 2  # c", "a:1.*, localhost:5000/b:~1"]
+    assert read_plain(lines) == (
+        ["a:>=1.8,<2", "b:7", "quay.io/a:>= 1.8 < 2", "a:1.*", "localhost:5000/b:~1"],
+        None,
+    )
+
+
+def test_the_first_text_that_is_not_one_word_is_told_with_its_line() -> None:
+    names, unread = read_plain(["a:1", "FROM python:3 AS build", "b c"])
+    assert names == ["a:1"]
+    assert unread is not None
+    assert (unread.line, unread.value) == (2, "FROM python:3 AS build")
