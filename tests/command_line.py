@@ -12,8 +12,6 @@ from unittest import mock
 
 from docker_charon.cli import program
 
-_LOGGERS = ("docker_charon", "docker_charon.transfer.report_file")
-
 
 @dataclass(frozen=True)
 class Done:
@@ -36,16 +34,17 @@ class Done:
 
 @contextlib.contextmanager
 def _own_log() -> Iterator[None]:
-    """Start with the loggers of a new process, and take back what a command does to them."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(logger.level, list(logger.handlers)) for logger in loggers]
-    loggers[0].setLevel(logging.WARNING)
+    """Log as in a new process, and let no other test log as the command does."""
+    log = logging.getLogger("docker_charon")
+    reports = logging.getLogger("docker_charon.transfer.report_file")
+    before = log.level, reports.level, log.handlers[:]
+    log.handlers.clear()
     try:
         yield
     finally:
-        for logger, (level, handlers) in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-            logger.handlers[:] = handlers
+        log.handlers[:] = before[2]
+        log.setLevel(before[0])
+        reports.setLevel(before[1])
 
 
 def charon(*arguments: object, stdin: str | bytes = "") -> Done:
