@@ -512,6 +512,8 @@ def test_a_password_needs_the_name_of_its_registry(tmp_path: Path) -> None:
     with pytest.raises(AuthenticationError, match="none is named") as caught:
         make_payload(None, tmp_path / "p.zip", ["quay.io/app:1"], **login)
     assert "docker login" in caught.value.hint
+    with pytest.raises(AuthenticationError, match="none is named"):
+        make_payload(None, tmp_path / "p.zip", ["python:3", "quay.io/app:1"], **login)
     with pytest.raises(AuthenticationError, match="several are named"):
         make_inventory(["quay.io", "ghcr.io"], tmp_path / "p.zip", **login)
 

@@ -102,7 +102,7 @@ def make_payload(
             share with the other images are left out. An image in both lists is not carried, but
             the push checks that it is there. Their tags are looked up in the registry now.
         secure: ``False`` for registries on plain HTTP.
-        username: The user of ``registry``, if it requires a login.
+        username: The user of ``registry``, or of Docker Hub if all images are from there.
         password: The password of that user. Without both, the logins of Docker or Podman are used,
             which are kept for each registry.
         payloads_already_transferred: Payloads that were pushed to the air-gapped registry, or
@@ -169,16 +169,16 @@ def make_payload(
     """
     if layer_deltas:
         require_extra()
-    if registry is None and (username is not None or password is not None):
-        raise AuthenticationError(
-            "a username and a password are those of one registry, and none is named",
-            hint="name it with --registry (registry=), or log in to each one with docker login",
-        )
     wanted = WantedImages.of(
         *(registry, docker_images_to_transfer, docker_images_already_transferred),
         secure=secure,
         insecure=checked_hosts(insecure_registries, "insecure_registries"),
     )
+    if wanted.are_of_named_registries and (username is not None or password is not None):
+        raise AuthenticationError(
+            "a username and a password are those of one registry, and none is named",
+            hint="name it with --registry (registry=), or log in to each one with docker login",
+        )
     newest = checked_newest(newest, wanted.to_transfer)
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)

@@ -64,6 +64,11 @@ class WantedImages:
         return hosts_of({**self.to_transfer, **self.already_transferred})
 
     @property
+    def are_of_named_registries(self) -> bool:
+        """Whether a name has its registry in front."""
+        return self._hosts != {""}
+
+    @property
     def registries(self) -> list[str]:
         """The registries that the images are from."""
         return [host or self._default for host in sorted(self._hosts)]
