@@ -120,9 +120,8 @@ def three_registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield full, authority.file, addresses
 
 
-@pytest.mark.filterwarnings(
-    "ignore::urllib3.exceptions.InsecureRequestWarning"
-)  # of the wait for it
+@pytest.mark.slow  # four registries are started, and 40 images put into three of them
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_forty_images_of_three_registries_are_one_payload(
     three_registries: Any, tmp_path: Path, sent: list[Sent]
 ) -> None:
