@@ -33,7 +33,7 @@ DURATION = 2.0
 COMMAND = (
     "from docker_charon.transfer import candidates; "
     f"candidates.LEAST_SIZE = {SIZE // 2}; "
-    "from docker_charon.cli.commands import main; main()"
+    "from docker_charon.cli.program import main; main()"
 )
 MARK = "LAYER_DELTAS_ARE_MADE_FOR"
 """An environment variable, by which the processes of a test are found."""
