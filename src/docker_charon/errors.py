@@ -59,12 +59,18 @@ class DockerCharonError(Exception):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
-def note_partial(error: BaseException, partial: Path, present: int, size: int) -> None:
-    """Set ``partial`` and ``partial_size`` of an error, or of what interrupts the program."""
+def note_partial(
+    error: BaseException, partial: Path, present: int = 0, size: int | None = None
+) -> None:
+    """Set ``partial`` and ``partial_size`` of an error, or of what interrupts the program.
+
+    ``size`` is ``None`` if it is not known yet.
+    """
+    partial_size = None if size is None else (present, size)
     if isinstance(error, DockerCharonError):
-        error.partial, error.partial_size = partial, (present, size)
+        error.partial, error.partial_size = partial, partial_size
     else:
-        vars(error).update(partial=partial, partial_size=(present, size))
+        vars(error).update(partial=partial, partial_size=partial_size)
 
 
 class InvalidReference(DockerCharonError):

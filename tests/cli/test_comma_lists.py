@@ -49,7 +49,9 @@ def listed(tmp_path: Path) -> Iterator[str]:
 
 
 def test_images_can_be_chosen_in_arguments_and_in_files(listed: str, tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_text("app:>=1.7,<1.8,app:latest  # the rest\n")
+    (tmp_path / "list.txt").write_text(
+        "app:>=1.7,<1.8,app:latest  # the rest\napp:>= 1.8 < 1.8.1\n"
+    )
     options = ["-r", listed, "-i", "-f", tmp_path / "p.zip", "--images-from", tmp_path / "list.txt"]
     done = charon("make-payload", *options, "app:~1.8,app:2.*")
     assert done.status == 0, done.stderr

@@ -78,6 +78,13 @@ def test_a_text_with_too_many_values_is_refused(text: str, monkeypatch: pytest.M
         read_images(text, "FILE")
 
 
+def test_an_unknown_file_with_a_line_that_cannot_be_read_names_that_line() -> None:
+    with pytest.raises(
+        InvalidReference, match=r"line 2 \('c: d'\) .*: its indentation does not fit"
+    ):
+        read_images("a: b\n  c: d\n", "FILE")
+
+
 def test_an_unknown_file_names_its_first_line_and_what_can_be_read() -> None:
     with pytest.raises(InvalidReference) as caught:
         read_images("# a comment\n\nserver:\n  port: 80\n", "settings.yaml")

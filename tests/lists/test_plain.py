@@ -38,6 +38,14 @@ def test_names_with_tags_can_be_separated_by_spaces() -> None:
     assert read_plain(["a:1  quay.io/b:2 c@sha256:" + "0" * 64])[1] is None
 
 
+def test_the_bounds_of_a_range_of_versions_are_one_name() -> None:
+    lines = ["a:>=1.8,<2,b:7", "quay.io/a:>= 1.8 < 2  # c", "a:1.*, localhost:5000/b:~1"]
+    assert read_plain(lines) == (
+        ["a:>=1.8,<2", "b:7", "quay.io/a:>= 1.8 < 2", "a:1.*", "localhost:5000/b:~1"],
+        None,
+    )
+
+
 def test_the_first_text_that_is_not_one_word_is_told_with_its_line() -> None:
     names, unread = read_plain(["a:1", "FROM python:3 AS build", "b c"])
     assert names == ["a:1"]

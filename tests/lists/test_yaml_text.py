@@ -163,10 +163,12 @@ def test_each_value_has_the_line_that_it_begins_on() -> None:
 
 
 def test_an_anchor_belongs_to_its_value() -> None:
-    (document,) = read("a: &one b\nc: &two\n  d: e\nf:\n  &three\n  g: h\ni: &four [j]\n")
+    (document,) = read(
+        "a: &one b\nc: &two\n  d: e\nf:\n  &three\n  g: h\ni: &four [j]\nk: &five\n  l\n"
+    )
     assert isinstance(document.root, Mapping)
     anchors = [node.anchor for _, node in document.root.entries]
-    assert anchors == ["one", "two", "three", "four"]
+    assert anchors == ["one", "two", "three", "four", "five"]
 
 
 def test_values_of_lines_that_cannot_be_read_are_not_shown() -> None:

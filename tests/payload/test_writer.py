@@ -264,8 +264,22 @@ def test_every_byte_and_every_blob_is_reported(target: Callable[[], IO[bytes]]) 
         write_payload(file, entries(), fetch, recorder)
     assert sum(recorder.moves) == sum(len(content) for content in LAYERS)
     assert len(recorder.moves) > len(LAYERS)
-    assert set(recorder.keys) == {Digest.of(content) for content in LAYERS}
+    assert set(recorder.keys) == {blob_path(Digest.of(content)) for content in LAYERS}
     assert len(recorder.keys) == len(LAYERS)
+
+
+def test_a_blob_that_is_in_a_local_file_is_not_fetched(tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    local.write_bytes(LAYERS[1])
+    digest = Digest.of(LAYERS[1])
+    blob = Descriptor("", digest, len(LAYERS[1]))
+    entry = Entry(blob_path(digest), blob.size, blob=blob, file=local)
+    write_payload(tmp_path / "payload.zip", [entry], lambda *_: pytest.fail("it was fetched"))
+    with zipfile.ZipFile(tmp_path / "payload.zip") as archive:
+        assert archive.read(entry.path) == LAYERS[1]
+    local.write_bytes(LAYERS[1][:-1] + b"?")
+    with pytest.raises(DigestMismatch):
+        write_payload(tmp_path / "other.zip", [entry], fetch)
 
 
 def test_a_file_is_written_from_where_it_stands_and_ends_with_the_payload() -> None:

@@ -163,7 +163,7 @@ def test_an_upload_after_a_refused_mount_ends_when_the_connection_is_lost(
         sender = BlobSender(
             client,
             payload,
-            Rebuilding(client, payload, {}),
+            Rebuilding(client, payload, lambda digests: {}),
             Workers(2),
             watch,
             Outcome(client, [part]),

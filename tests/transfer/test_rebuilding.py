@@ -9,6 +9,7 @@ import logging
 import shutil
 import tempfile
 import warnings
+import zipfile
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +31,12 @@ from docker_charon.deltas import extra
 from docker_charon.deltas.header import MOST_BASES
 from docker_charon.errors import DeltaError
 from docker_charon.oci.digest import Digest
+from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.layer_delta import delta_path
 from images import digest_of, image, layer
+from odd_registry import Answer, Call, OddRegistry
 from payloads import carried, changed, described, payload_of
+from volumes import Drive, cut
 
 WITH_BOTH_REGISTRIES = True
 
@@ -189,7 +193,7 @@ def test_a_base_that_is_damaged_at_the_registry_fails_only_its_images(
     assert images.read_blob(destination, "app", digest_of(V2)) is None
 
 
-def cut(delta: bytes) -> bytes:
+def shorten(delta: bytes) -> bytes:
     return delta[:-10]
 
 
@@ -212,7 +216,7 @@ def with_large_size(delta: bytes) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        cut,
+        shorten,
         flip,
         of_another,
         with_another_base,
@@ -306,6 +310,40 @@ def test_a_refused_mount_of_a_rebuilt_layer_becomes_an_upload(
     push(destination, payload_with_deltas(wanted, {V2: [V1]}, {"app:1": release(1)}), strict=True)
     for name in wanted:
         assert images.read(destination, name) == release(2).contents()
+
+
+def test_a_base_about_which_there_is_no_answer_is_fetched_all_the_same() -> None:
+    def silent(call: Call) -> Answer | None:
+        is_question = call.method == "HEAD" or "Range" in call.headers
+        return Answer(500) if is_question and call.reference == digest_of(V1) else None
+
+    with OddRegistry(silent) as registry:
+        images.put(registry.address, "app:1", release(1))
+        assert push(registry.address, update(2), strict=True) == ["app:2"]
+        assert "app:2" in registry.names
+
+
+@pytest.mark.parametrize("others", [(), ("other:1",)])
+def test_a_layer_that_is_only_said_to_be_there_is_rebuilt_when_the_manifest_is_refused(
+    others: tuple[str, ...],
+) -> None:
+    """The temporary files are prepared only then, if nothing else had to be rebuilt."""
+    last = len(V2) - 1
+    present = Answer(206, b"x", {"Content-Range": f"bytes {last}-{last}/{len(V2)}"})
+
+    with OddRegistry() as registry:
+
+        def forgetful(call: Call) -> Answer | None:
+            is_read = call.method == "GET" and call.reference == digest_of(V2)
+            return present if is_read and ("app", call.reference) not in registry.blobs else None
+
+        registry.rules.append(forgetful)
+        images.put(registry.address, "app:1", release(1))
+        wanted = {"app:2": release(2), **{name: image(version(3)) for name in others}}
+        deltas = {V2: [V1], **({version(3): [V1]} if others else {})}
+        payload = payload_with_deltas(wanted, deltas, {"app:1": release(1)})
+        assert push(registry.address, payload, strict=True) == [*wanted]
+        assert registry.names == {"app:1", *wanted}
 
 
 def circle(document: Any) -> None:
@@ -407,3 +445,39 @@ def test_a_receipt_of_a_rebuilt_layer_says_that_it_has_arrived(
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["bytes"]["transferred"] >= len(V2)
     assert [image["state"] for image in report["images"]] == ["new"]
+
+
+def test_the_next_payload_counts_on_a_layer_that_came_as_a_delta_and_on_its_base(
+    source: str, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        images.put(source, f"app:{number}", release(number))
+    payload = tmp_path / "p.zip"
+    earlier = [io.BytesIO(update(2))]
+    wanted = ["app:1", "app:2"]
+    make_payload(source, payload, wanted, secure=False, payloads_already_transferred=earlier)
+    assert not {digest_of(V1), digest_of(V2)} & carried(payload).keys()
+
+
+@pytest.mark.parametrize("form", ["directory", "volumes", "one medium after another"])
+def test_a_payload_in_another_form_is_rebuilt_from_too(
+    destination: str, tmp_path: Path, form: str
+) -> None:
+    images.put(destination, "app:1", release(1))
+    wanted = {f"app:{n}": release(n) for n in (2, 3)}
+    deltas = {version(n): [V1] for n in (2, 3)}
+    payload = payload_with_deltas(wanted, deltas, {"app:1": release(1)})
+    base = tmp_path / "p" / "p.zip"
+    base.parent.mkdir()
+    source: Path | VolumePath = base
+    if form == "directory":
+        zipfile.ZipFile(io.BytesIO(payload)).extractall(base)
+    else:
+        cut(payload, base, len(payload) // 3)
+    if form == "one medium after another":
+        drive = Drive(base, tmp_path / "drive")
+        listing = Path(shutil.copy(base.with_name("p.zip.volumes.json"), tmp_path))
+        source = VolumePath(listing, (drive.folder,), drive.ask)
+    assert push_payload_to_registry(destination, source, secure=False) == [*wanted]
+    for name, content in wanted.items():
+        assert images.read(destination, name) == content.contents()

@@ -25,8 +25,8 @@ Registries = Annotated[
         "--registry",
         "-r",
         metavar="HOST",
-        help="The registry: host or host:port. Can be repeated; the images in the inventory then "
-        "have their registry in front.  [default: Docker Hub]",
+        help="The registry: host or host:port. Can be repeated, or be a list separated by commas; "
+        "the images in the inventory then have their registry in front.  [default: Docker Hub]",
         rich_help_panel=REGISTRY,
     ),
 ]

@@ -15,8 +15,7 @@ _USE_CONFIG = "use the output of docker compose config"
 def is_compose(root: Mapping) -> bool:
     """Return whether a document has services, as a mapping of mappings."""
     services = root.get("services")
-    is_object = root.get("kind") is not None
-    return not is_object and isinstance(services, Mapping) and any(_services(services))
+    return isinstance(services, Mapping) and any(_services(services))
 
 
 def select_services(root: Mapping, selection: Selection) -> None:

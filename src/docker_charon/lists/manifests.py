@@ -14,10 +14,9 @@ _REPLACED = "auto"  # https://istio.io/latest/docs/setup/additional-setup/gatewa
 def select_images(root: Node, selection: Selection) -> bool:
     """Select the images under all keys named ``image``; return whether there are such keys.
 
-    The state of an object of Kubernetes repeats its images, and the definition of a resource
-    (CustomResourceDefinition) only describes the keys of others: both are left out. Names under
-    other keys and in arguments are passed over, because not every text that looks like a name is
-    one.
+    The state of an object of Kubernetes repeats its images, and a schema only describes the keys of
+    other objects: both are left out. Names under other keys and in arguments are passed over,
+    because not every text that looks like a name is one.
     """
     is_known = False
     is_object = isinstance(root, Mapping) and root.get("kind") is not None
@@ -42,7 +41,7 @@ def select_images(root: Node, selection: Selection) -> bool:
         elif _is_parts(key, node):
             is_known = True
             _select_parts(node, selection)
-        elif node.text("kind") != "CustomResourceDefinition":
+        else:
             stack += reversed(_looked_through(node))
     return is_known
 

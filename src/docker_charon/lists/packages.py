@@ -78,4 +78,4 @@ def _pass_over_section(parent: Mapping, key: str, selection: Selection) -> None:
 def _is_fragment_of_zarf(root: Mapping) -> bool:
     """Return whether this is what ``zarf dev find-images`` prints: a package without a head."""
     images = [component.get("images") for component in root.mappings("components")]
-    return root.get("kind") is None and any(isinstance(node, Sequence) for node in images)
+    return any(isinstance(node, Sequence) for node in images)

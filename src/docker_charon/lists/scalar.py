@@ -86,7 +86,7 @@ class Plain:
             return True
         if indent <= self._column or content[0] == "#" or split_key(content) is not None:
             return False
-        if starts_template(content) or self._first.style is Style.ALIAS:
+        if starts_template(content):
             return False
         self._more.append(without_comment(content))
         return True

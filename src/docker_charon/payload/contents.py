@@ -41,6 +41,15 @@ class Contents:
     deltas: Mapping[Digest, LayerDelta] = field(default_factory=dict)
 
     @property
+    def expected(self) -> dict[Digest, tuple[str, ...]]:
+        """Every blob that the destination has to have, with its repositories: bases of deltas too.
+
+        A blob may be both, in repositories of its image and of older ones.
+        """
+        bases = {d: base.repositories for x in self.deltas.values() for d, base in x.bases.items()}
+        return {**bases, **self.at_destination}
+
+    @property
     def carried_size(self) -> int:
         """The size in bytes of everything that is carried: manifests, blobs and deltas."""
         manifests = sum(len(manifest.content) for manifest in self.manifests)

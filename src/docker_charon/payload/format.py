@@ -27,6 +27,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
@@ -42,6 +44,7 @@ from docker_charon.payload.layer_delta import (
     LAYER_DELTAS,
     LayerDelta,
     count_bases,
+    delta_path,
     parse_layer_deltas,
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
@@ -78,7 +81,8 @@ class Entry:
     """One entry of a payload that is to be written; ``size`` is in bytes.
 
     Documents and manifests have ``content``. A blob has a descriptor, ``blob``, instead, and is
-    fetched from ``repository`` when it is written.
+    fetched from ``repository`` when it is written, or read from ``file``. The descriptor of a delta
+    is that of its own bytes.
     """
 
     path: str
@@ -86,14 +90,26 @@ class Entry:
     content: bytes = b""
     blob: Descriptor | None = None
     repository: str = ""
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBlob:
+    """Bytes that are in a local file already, complete and verified: a blob, or a delta."""
+
+    blob: Descriptor
+    file: Path
 
 
 def payload_entries(
-    contents: Contents, sign: Callable[[bytes], bytes] | None = None
+    contents: Contents,
+    sign: Callable[[bytes], bytes] | None = None,
+    local: Mapping[str, LocalBlob] = MappingProxyType({}),
 ) -> Iterator[Entry]:
-    """Yield the entries of a payload in their order: documents, manifests, blobs.
+    """Yield the entries of a payload in their order: documents, manifests, deltas, blobs.
 
     ``sign`` returns the signature of a text; with it, the documents are signed (see `signature`).
+    ``local`` has, by the paths of their entries, all deltas, and blobs that need not be fetched.
 
     Raises `TooLarge` if the payload would be too large to be opened again.
     """
@@ -109,10 +125,15 @@ def payload_entries(
         yield Entry(SIGNATURE_PATH, len(signature), signature)
     for manifest in contents.manifests:
         yield Entry(blob_path(manifest.digest), len(manifest.content), manifest.content)
+    for path in map(delta_path, contents.deltas):
+        delta = local[path]
+        yield Entry(path, delta.blob.size, blob=delta.blob, file=delta.file)
     manifest_digests = {manifest.digest for manifest in contents.manifests}
     for blob, repository in contents.blobs.items():
         if blob.digest not in manifest_digests:  # an image may use a manifest as a layer
-            yield Entry(blob_path(blob.digest), blob.size, blob=blob, repository=repository)
+            path = blob_path(blob.digest)
+            file = local[path].file if path in local else None
+            yield Entry(path, blob.size, blob=blob, repository=repository, file=file)
 
 
 def _check_limits(contents: Contents) -> None:

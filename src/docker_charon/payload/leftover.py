@@ -9,6 +9,7 @@ from docker_charon.errors import DockerCharonError
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.payload.arrival_mark import arrived
 from docker_charon.payload.format import DESCRIPTOR_PATH, PayloadDescriptor, blob_path
+from docker_charon.payload.layer_delta import delta_path
 from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
 
@@ -26,20 +27,22 @@ class Leftover:
         """Follow the headers to the first gap; after it, compute the offsets from the metadata."""
         offset = 0
         sizes: dict[str, int] = {}
-        zip_paths: list[str] = []
+        paths: list[str] = []
         while header := self._header(offset):
             record, _ = header
             self.records[record.path] = record
             offset = record.end
             if record.path == DESCRIPTOR_PATH:
                 content = self.file.read(record.size, record.data_offset)
-                zip_paths = list((PayloadDescriptor.parse(content).zip_paths or {}).values())
-            elif zip_paths and len(sizes) < len(zip_paths) and record.size <= MAX_SIZE:
+                descriptor = PayloadDescriptor.parse(content)
+                sizes = {delta_path(digest): d.size for digest, d in descriptor.deltas.items()}
+                paths = [*sizes, *(descriptor.zip_paths or {}).values()]
+            elif paths and len(sizes) < len(paths) and record.size <= MAX_SIZE:
                 with contextlib.suppress(DockerCharonError):
                     content = self.file.read(record.size, record.data_offset)
                     for blob in Manifest.parse(content).blobs:
                         sizes[blob_path(blob.digest)] = blob.size
-        for path in zip_paths:
+        for path in paths:
             if path not in self.records:
                 self.records[path] = Record(path, sizes[path], offset)
                 offset = self.records[path].end

@@ -69,7 +69,7 @@ class BlobFiles:
         check: Callable[[], None] = _go_on,
     ) -> None:
         self.recipes = recipes
-        self._directory = directory
+        self.directory = directory
         self._fetch = fetch
         self.check = check
         self._most_unused = most_unused
@@ -121,13 +121,13 @@ class BlobFiles:
         Raises `DeltaError` if there is not enough room for one, and `PayloadError` if the header of
         a delta is wrong.
         """
-        with files_told(f"cannot use {self._directory}"):
-            free = shutil.disk_usage(self._directory).free
+        with files_told(f"cannot use {self.directory}"):
+            free = shutil.disk_usage(self.directory).free
         for number in range(most, 0, -1):
             if self.space(blobs, number) <= free:
                 return number
         raise DeltaError(
-            f"to rebuild layers, {self._directory.parent} needs room for "
+            f"to rebuild layers, {self.directory.parent} needs room for "
             f"{shown_size(self.space(blobs, 1))} of temporary files, and has {shown_size(free)}",
             hint="set TMPDIR to a directory with more room",
         )
@@ -152,7 +152,7 @@ class BlobFiles:
 
     def _hold(self, digest: Digest, size: int) -> _File:
         self._unused.pop(digest, None)
-        path = self._directory / digest.encoded
+        path = self.directory / digest.encoded
         file = self._files.setdefault(digest, _File(path, size))
         file.holds += 1
         return file
@@ -163,24 +163,25 @@ class BlobFiles:
         Others wait for a claimed file instead of making it. All claims of a blob are made at one
         time, so each thread waits only for threads that came earlier.
         """
+        recipes = self.recipes
         claimed = {d for d, file in self._files.items() if file.is_claimed or file.is_made}
         claims: list[tuple[Digest, _File, Recipe | None]] = []
 
         def claim(needed: Digest, needed_size: int, recipe: Recipe | None) -> None:
             file = self._files.setdefault(
-                needed, _File(self._directory / needed.encoded, needed_size)
+                needed, _File(self.directory / needed.encoded, needed_size)
             )
             if not (file.is_claimed or file.is_made):
                 file.is_claimed, file.error, file.done = True, None, threading.Event()
                 claims.append((needed, file, recipe))
 
-        for recipe in self.recipes.order(digest, claimed):
+        for recipe in recipes.order(digest, claimed):
             for base, needed in recipe.delta.bases.items():
                 self._hold(base, needed.size)
-                if base not in self.recipes.by_digest:
+                if base not in recipes.by_digest:
                     claim(base, needed.size, None)
             claim(recipe.blob.digest, recipe.blob.size, recipe)
-        if digest not in self.recipes.by_digest:
+        if digest not in recipes.by_digest:
             claim(digest, size, None)
         return claims
 
@@ -215,7 +216,7 @@ class BlobFiles:
             self.check()
 
     def _make(self, digest: Digest, file: _File, recipe: Recipe | None) -> None:
-        with files_told(f"cannot write {digest} to {self._directory}"):
+        with files_told(f"cannot write {digest} to {self.directory}"):
             try:
                 if recipe is not None:
                     self._rebuild(recipe, file.path)
@@ -245,7 +246,7 @@ class BlobFiles:
             while not self._processes.acquire(timeout=_POLL):
                 self.check()
             try:
-                apply_delta_in_process(delta, bases, target, self._directory, self.check)
+                apply_delta_in_process(delta, bases, target, self.directory, self.check)
             except DeltaError as error:
                 raise DeltaError(
                     f"{recipe.blob.digest} cannot be rebuilt from its delta and "

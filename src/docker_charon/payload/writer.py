@@ -48,6 +48,7 @@ class _Place:
     record: Record
     blob: Descriptor
     repository: str
+    file: Path | None
 
 
 def write_payload(
@@ -64,8 +65,8 @@ def write_payload(
     A path gets the complete payload or stays unchanged (see `partial_file`). A file object is
     written from its current position and stays open. If the target is seekable, ``workers`` write
     the blobs in parallel at their offsets, the largest first. Otherwise the same entries are
-    written one after the other, each followed by its checksum. ``progress`` counts the bytes and
-    the blobs.
+    written one after the other, each followed by its checksum. ``progress`` counts the bytes, and
+    the blobs by the paths of their entries.
 
     With ``volume_size``, in bytes, the path gets volumes (see `partial_volumes`). Their entries are
     written in order, so that the first volume is finished first.
@@ -112,7 +113,7 @@ class _Layout:
                 front += [record.local_header(self._crcs[entry.path]), entry.content]
             else:
                 record = Record(entry.path, entry.size, self.end, streamed)
-                self.blobs.append(_Place(record, entry.blob, entry.repository))
+                self.blobs.append(_Place(record, entry.blob, entry.repository, entry.file))
             self._records.append(record)
             self.end = record.end
         self.front = b"".join(front)
@@ -180,7 +181,7 @@ class _Writing:
         crcs = {}
         for place in layout.blobs:
             write_all(file, place.record.local_header(0))
-            with self._fetch(place.blob, place.repository, 0) as source:
+            with self._open(place) as source:
                 crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
             write_all(file, place.record.data_descriptor(crc))
             crcs[place.record.path] = crc
@@ -260,12 +261,9 @@ class _Writing:
         if not size:
             return None
 
-        def rest() -> AbstractContextManager[Readable]:
-            return self._fetch(place.blob, place.repository, size)
-
         with (
             contextlib.suppress(DigestMismatch),
-            ContinuedBlob(place.blob, beginning, rest) as blob,
+            ContinuedBlob(place.blob, beginning, lambda: self._open(place, size)) as blob,
         ):
             return self._put(partial, place, blob, reused=size, in_place=in_place)
         return None
@@ -273,12 +271,20 @@ class _Writing:
     def _fetch_blob(self, target: PositionalFile, place: _Place, attempts: int = _ATTEMPTS) -> int:
         """Fetch a blob; fetch it again from its first byte if it does not match its digest."""
         try:
-            with self._fetch(place.blob, place.repository, 0) as source:
+            with self._open(place) as source:
                 return self._put(target, place, source)
         except DigestMismatch:
             if attempts == 1:
                 raise
         return self._fetch_blob(target, place, attempts - 1)
+
+    def _open(self, place: _Place, start: int = 0) -> AbstractContextManager[Readable]:
+        """Open a blob from an offset on: at the registry, or in the local file that has it."""
+        if place.file is None:
+            return self._fetch(place.blob, place.repository, start)
+        file = place.file.open("rb", buffering=0)
+        file.seek(start)
+        return file
 
     def _put(
         self,
@@ -355,7 +361,7 @@ class _Writing:
 
     def _finished(self, place: _Place) -> None:
         if self._progress is not None:
-            self._progress.finished(place.blob.digest)
+            self._progress.finished(place.record.path)
 
 
 def _needs_path(target: object) -> PayloadError:

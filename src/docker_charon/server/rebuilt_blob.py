@@ -44,7 +44,7 @@ class RebuiltBlobs:
             digest: RebuiltBlob(recipe.blob, self) for digest, recipe in recipes.by_digest.items()
         }
         _log.info(
-            "%s rebuilt when they are read; up to %s of them are kept in %s",
+            "%s can be rebuilt, each when it is first read; up to %s of them are kept in %s",
             counted(len(self.by_digest), "layer"),
             shown_size(self._most_unused),
             folder.parent,

@@ -80,7 +80,7 @@ class BlobSender:
 
         Raises what the upload raises.
         """
-        if needed.digest in self._rebuilding.available:
+        if self._rebuilding.can_send(needed.digest):
             self._progress.grow(needed.blob.size)
             self._upload(needed)
             return True
@@ -114,7 +114,7 @@ class BlobSender:
             return
         self._progress.grow(target.blob.size)
         if target.digest in self._payload.carried or (
-            target.digest in self._rebuilding.available and not is_at_source
+            not is_at_source and self._rebuilding.can_send(target.digest)
         ):
             self._upload(target)
         else:

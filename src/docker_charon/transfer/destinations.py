@@ -96,6 +96,8 @@ class Destinations:
 
     def unused(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
         """Return the keys that fit none of these repositories, with what would have fitted."""
+        if not self.repository_map:
+            return {}
         beginnings = frozenset(
             "/".join(parts[:length])
             for name in names

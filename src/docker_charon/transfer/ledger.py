@@ -72,7 +72,7 @@ class Ledger:
 
     def next_delivery(self, contents: Contents) -> Delivery:
         """Return the place in the ledger of a payload with these contents."""
-        counted_on = contents.at_destination.keys() & self.brought.keys()
+        counted_on = contents.expected.keys() & self.brought.keys()
         brought = {digest: self.brought[digest] for digest in counted_on}
         return Delivery(self.number + 1, self.digest, brought)
 
@@ -87,10 +87,10 @@ class Ledger:
         ]
         expected = [
             (digest, repository)
-            for digest, repositories in contents.at_destination.items()
+            for digest, repositories in contents.expected.items()
             for repository in repositories
         ]
-        carried = [blob.digest for blob in contents.blobs]
+        carried = [*(blob.digest for blob in contents.blobs), *contents.deltas]
         carried += [image.root.digest for image in contents.images]
         return Ledger(
             number,

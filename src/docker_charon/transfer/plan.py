@@ -35,6 +35,29 @@ class RepositoryBlob:
         return [cls(image.reference.repository, blob) for blob in image.blobs]
 
 
+def blobs_at_destination(
+    already: Iterable[NamedImage],
+    delivered: Mapping[Digest, Iterable[str]] | None,
+    absent: Collection[RepositoryBlob],
+) -> dict[Digest, tuple[str, ...]]:
+    """Return all blobs that the destination has, with the repositories that have each.
+
+    The parameters are those of `plan_make`.
+    """
+    repositories: dict[Digest, dict[str, None]] = {}
+    for image in already:
+        for needed in RepositoryBlob.of(image):
+            if _is_at_source(needed, absent):
+                repositories.setdefault(needed.digest, {})[needed.repository] = None
+    for digest, names in (delivered or {}).items():
+        repositories.setdefault(digest, {}).update(dict.fromkeys(names))
+    return {digest: tuple(names) for digest, names in repositories.items()}
+
+
+def _is_at_source(needed: RepositoryBlob, absent: Collection[RepositoryBlob]) -> bool:
+    return not (needed.blob.is_non_distributable and needed in absent)
+
+
 def plan_make(
     wanted: Iterable[NamedImage],
     already: Iterable[NamedImage] = (),
@@ -52,18 +75,8 @@ def plan_make(
     Raises `InvalidManifest` when two manifests give different sizes for one blob, and
     `InvalidReference` when two different images would get the same tag.
     """
-
-    def is_at_source(needed: RepositoryBlob) -> bool:
-        return not (needed.blob.is_non_distributable and needed in absent)
-
     already = tuple(already)
-    repositories: dict[Digest, dict[str, None]] = {}
-    for image in already:
-        for needed in RepositoryBlob.of(image):
-            if is_at_source(needed):
-                repositories.setdefault(needed.digest, {})[needed.repository] = None
-    for digest, names in (delivered or {}).items():
-        repositories.setdefault(digest, {}).update(dict.fromkeys(names))
+    repositories = blobs_at_destination(already, delivered, absent)
     images = tuple({image.name: image for image in wanted}.values())
     _check_tags(images)
     manifests: dict[Digest, Manifest] = {}
@@ -81,8 +94,8 @@ def plan_make(
                     f"{sizes[digest]}"
                 )
             if digest in repositories:
-                at_destination[digest] = tuple(repositories[digest])
-            elif is_at_source(needed):
+                at_destination[digest] = repositories[digest]
+            elif _is_at_source(needed, absent):
                 carried.setdefault(digest, needed)
     transferred = {image.reference for image in already}
     return Contents(

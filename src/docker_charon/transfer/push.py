@@ -208,7 +208,8 @@ def push_payload(
         written_report.pushing(payload, destinations)
         destinations.check_tags(payload.all_images)
         repositories = [image.reference.repository for image in payload.all_images]
-        log_unused_rules(destinations, [*repositories, *chain(*payload.at_destination.values())])
+        expected = chain.from_iterable(payload.at_destination.values())
+        log_unused_rules(destinations, chain(repositories, expected))
         mirror_files.plan(destinations, repositories)
         with (
             writing_receipt(receipt, payload, registry, destinations, signer) as written_receipt,
@@ -273,7 +274,7 @@ class _Push:
         self._skipped = [at_destination(image) for image in payload.skipped]
         self._images = [*(at_destination(image) for image in payload.images), *self._skipped]
         self._survey = Survey(client, payload, destinations, workers)
-        self.rebuilding = Rebuilding(client, payload, {})
+        self.rebuilding = Rebuilding(client, payload, self._survey.bases)
         self.plan = PushPlan((), (), {})
         self.errors: dict[str, RegistryError] = {}
         """Why images are left out, by their names."""
@@ -295,7 +296,7 @@ class _Push:
         self.errors |= self._survey.missing_images(self._skipped)
         images = self.images
         holders = self._survey.holders(images)
-        self.rebuilding = Rebuilding(self._client, self._payload, self._survey.bases(holders))
+        self.rebuilding.ask(digest for digest, names in holders.items() if not names)
         self.plan = plan_push(
             images,
             self.rebuilding.available,
@@ -341,9 +342,9 @@ class _Push:
                 outcome,
                 self._survey.doubtful,
             )
-            damaged = self.rebuilding.damaged
+            lost = self.rebuilding.lost
             self._receipt.knows = lambda b: (
-                blobs.has_stored(b) or (b.digest not in damaged and self._survey.knows(b))
+                blobs.has_stored(b) or (b.digest not in lost and self._survey.knows(b))
             )
             try:
                 with self.rebuilding.ready(plan, self._workers, shown_progress):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.deltas.extra import require_extra
 from docker_charon.deltas.process import core_count
-from docker_charon.errors import DigestMismatch, PayloadError
+from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
@@ -29,26 +29,51 @@ _POLL = 0.05  # seconds between two looks whether the workers have been stopped
 _log = get_logger(__name__)
 
 
+FindBases = Callable[[Iterable[Digest]], Mapping[Digest, str]]
+"""Returns the bases of blobs that the registry has, each with a repository (`Survey.bases`)."""
+
+
 class Rebuilding:
-    """The content of the blobs of a payload for a push: read from it, or rebuilt from deltas.
+    """The content of the blobs of a payload for a push: read from it, or rebuilt from deltas."""
 
-    ``holders`` has a repository of the registry for each base that the registry has.
-    """
-
-    def __init__(self, client: RegistryClient, payload: Payload, holders: Mapping[Digest, str]):
+    def __init__(self, client: RegistryClient, payload: Payload, find_bases: FindBases) -> None:
         self._client = client
         self._payload = payload
-        self._holders = holders
-        self._recipes = Recipes([payload], holders)
-        self.available = payload.carried | self._recipes.by_digest.keys()
-        """The blobs that can be uploaded: those that are carried, and those that can be rebuilt."""
-        self.damaged: set[Digest] = set()
-        """The bases that the registry turned out to have damaged."""
+        self._find_bases = find_bases
+        self._holders: dict[Digest, str] = {}
+        self._recipes = Recipes([payload])
+        self.lost: set[Digest] = set()
+        """The bases that the registry turned out to lack, or to have damaged."""
         self._files: BlobFiles | None = None
         self._held: set[Digest] = set()
         self._room = threading.Semaphore()
+        self._lock = threading.Lock()
         self._workers = Workers()
         self._progress: Progress | None = None
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def available(self) -> frozenset[Digest]:
+        """The blobs that can be uploaded: those that are carried, and those that can be rebuilt."""
+        return self._payload.carried | self._recipes.by_digest.keys()
+
+    def ask(self, digests: Iterable[Digest]) -> None:
+        """Ask the registry for the bases of those blobs that come as deltas."""
+        holders = self._find_bases(digests)
+        if holders:
+            self._holders |= holders
+            self._recipes = Recipes([self._payload], self._holders)
+
+    def can_send(self, digest: Digest) -> bool:
+        """Whether a blob can be uploaded; its bases are asked for if this was not done yet."""
+        if digest in self._payload.carried:
+            return True
+        with self._lock:
+            if digest in self._payload.deltas and digest not in self._recipes.by_digest:
+                self.ask([digest])
+                if self._files is not None:
+                    self._files.recipes = self._recipes
+            return digest in self._recipes.by_digest
 
     def missing(self, digest: Digest) -> list[Digest]:
         """Return the bases that are missing for a blob that cannot be rebuilt."""
@@ -82,31 +107,39 @@ class Rebuilding:
 
         Raises `DeltaError` if the disk has too little room for the temporary files.
         """
-        blobs = self._with_good_headers(self.rebuilt(plan))
-        if not blobs:
-            yield
-            return
         self._workers, self._progress = workers, progress
-        processes = min(workers.jobs, core_count())
-        with temporary_folder() as folder:
-            self._files = BlobFiles(
-                self._recipes, folder, fetch=self._fetch, processes=processes, check=workers.check
-            )
-            at_once = self._files.most_at_once(blobs, min(workers.jobs, len(blobs)))
-            self._room = threading.Semaphore(at_once)
-            _log.info(
-                "%s rebuilt from older ones, %d at a time, with up to %s of temporary files in %s "
-                "and 300 MB of memory for each",
-                counted(len(blobs), "layer"),
-                min(processes, at_once),
-                shown_size(self._files.space(blobs, at_once)),
-                folder.parent,
-            )
-            for blob in blobs:  # so that a base of several layers is fetched once
-                self._held.add(blob.digest)
-                for digest, size in self._bases(blob.digest):
-                    self._files.hold(digest, size)
+        with self._stack:
+            blobs = self._with_good_headers(self.rebuilt(plan))
+            if blobs:
+                files = self._opened()
+                at_once = files.most_at_once(blobs, min(workers.jobs, len(blobs)))
+                self._room = threading.Semaphore(at_once)
+                _log.info(
+                    "rebuilding %s from older ones, %d at a time, with up to %s of temporary files "
+                    "in %s and 300 MB of memory for each",
+                    counted(len(blobs), "layer"),
+                    min(core_count(), at_once),
+                    shown_size(files.space(blobs, at_once)),
+                    files.directory.parent,
+                )
+                for blob in blobs:  # so that a base of several layers is fetched once
+                    self._held.add(blob.digest)
+                    for digest, base in self._recipes.by_digest[blob.digest].delta.bases.items():
+                        files.hold(digest, base.size)
             yield
+
+    def _opened(self) -> BlobFiles:
+        """Return the files; their folder is made when the first one is needed."""
+        with self._lock:
+            if self._files is None:
+                self._files = BlobFiles(
+                    self._recipes,
+                    self._stack.enter_context(temporary_folder()),
+                    fetch=self._fetch,
+                    processes=min(self._workers.jobs, core_count()),
+                    check=self._workers.check,
+                )
+            return self._files
 
     def _with_good_headers(self, blobs: Iterable[Descriptor]) -> list[Descriptor]:
         """Return the blobs whose deltas have a right header; `body` refuses the others."""
@@ -118,13 +151,9 @@ class Rebuilding:
                 good.append(blob)
         return good
 
-    def _bases(self, digest: Digest) -> list[tuple[Digest, int]]:
-        bases = self._recipes.by_digest[digest].delta.bases
-        return [(base, described.size) for base, described in bases.items()]
-
     @contextlib.contextmanager
     def body(self, blob: Descriptor) -> Iterator[Body]:
-        """Yield the content of one of the blobs that are ``available``.
+        """Yield the content of a blob that can be sent.
 
         Raises `PayloadError`, `DeltaError` or `DigestMismatch` if a delta or a base is damaged or
         cannot be read, and `RegistryError` if a base cannot be fetched.
@@ -135,19 +164,19 @@ class Rebuilding:
             return
         for needed in self._recipes.order(blob.digest):
             _ = needed.header
-        if self._files is None or self._progress is None:
-            raise AssertionError("the rebuilding is not ready")
+        files = self._opened()
         while not self._room.acquire(timeout=_POLL):
             self._workers.check()
         try:
-            with self._files.file(blob.digest, blob.size) as path:
-                self._progress.rebuilt()
+            with files.file(blob.digest, blob.size) as path:
+                if self._progress is not None:
+                    self._progress.rebuilt()
                 yield _FileBody(path, blob)
         finally:
             if blob.digest in self._held:
                 self._held.remove(blob.digest)
-                for base, _ in self._bases(blob.digest):
-                    self._files.release(base)
+                for base in recipe.delta.bases:
+                    files.release(base)
             self._room.release()
 
     def _fetch(self, digest: Digest, size: int) -> Iterator[memoryview | bytes]:
@@ -162,8 +191,11 @@ class Rebuilding:
                     yield chunk
                     if self._progress is not None:
                         self._progress.moved(len(chunk))
+        except BlobNotFound:
+            self.lost.add(digest)
+            raise
         except DigestMismatch as error:
-            self.damaged.add(digest)
+            self.lost.add(digest)
             raise DigestMismatch(
                 f"{self._client.registry} has a damaged copy of {digest} in {repository}, from "
                 f"which layers of the payload are to be rebuilt: {error.message}",

@@ -94,9 +94,10 @@ def log_make(contents: Contents, size: int, volume_size: int | None) -> None:
 
 def make_summary(contents: Contents) -> str:
     """Return what a payload carries, as text."""
+    deltas = f", {counted(len(contents.deltas), 'layer')} as deltas" if contents.deltas else ""
     return (
         f"{counted(len(contents.images), 'image')}: {shown_size(contents.carried_size)} carried, "
-        f"{shown_size(contents.saved_size)} saved"
+        f"{shown_size(contents.saved_size)} saved{deltas}"
     )
 
 

@@ -100,7 +100,7 @@ class TransferReport:
 
     def made(self, contents: Contents, size: int) -> None:
         """Fill in what a payload of ``size`` bytes carries."""
-        carried = {blob.digest for blob in contents.blobs}
+        carried = {*(blob.digest for blob in contents.blobs), *contents.deltas}
         self.images = {}
         for image in contents.images:
             is_new = any(blob.digest in carried for blob in image.blobs)

@@ -199,23 +199,26 @@ class Survey:
                 holders[blob.digest].append(repository)
         return holders
 
-    def bases(self, holders: Mapping[Digest, Sequence[str]]) -> dict[Digest, str]:
-        """Return the bases of deltas that the registry has, each with a repository.
+    def bases(self, digests: Iterable[Digest]) -> dict[Digest, str]:
+        """Return the bases of blobs that the registry has, each with a repository.
 
-        They are those of the blobs that nobody in ``holders`` has. A base that the payload carries
-        is not asked for.
+        They are those of blobs that come as deltas. A base that the payload carries is not asked
+        for.
         """
-        named = self._bases_of(digest for digest, names in holders.items() if not names)
-        most_homes = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(named))))
+        named = self._bases_of(digests)
         self._present.check_number(len(named))
-        repositories = self._workers.map(
-            lambda item: self._other_repository(*item, most_homes), named.items()
-        )
-        return {
-            blob.digest: repository
-            for blob, repository in zip(named, repositories, strict=True)
-            if repository is not None
-        }
+        most = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(named))))
+
+        def repository_of(blob: Descriptor) -> str | None:
+            present = self._other_repository(blob, named[blob], most)
+            if present is not None:
+                return present
+            places = self._places(named[blob], most)  # a question that fails is no answer
+            knows = self._present.knows
+            return next((p for p in places if knows(RepositoryBlob(p, blob)) is None), None)
+
+        repositories = zip(named, self._workers.map(repository_of, named), strict=True)
+        return {blob.digest: name for blob, name in repositories if name is not None}
 
     def _bases_of(self, digests: Iterable[Digest]) -> dict[Descriptor, tuple[str, ...]]:
         """Return the bases of blobs, and the bases of these, with the repositories named there."""
@@ -234,12 +237,16 @@ class Survey:
 
     def _other_repository(self, blob: Descriptor, named: Sequence[str], most: int) -> str | None:
         """Return a repository that has the blob, of the first ``most`` that the payload names."""
-        candidates = [self._destinations.candidates(repository) for repository in named[:most]]
-        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
-        for repository in itertools.islice(in_turn, most):
+        for repository in self._places(named, most):
             if self._present.has(RepositoryBlob(repository, blob)):
                 return repository
         return None
+
+    def _places(self, named: Sequence[str], most: int) -> list[str]:
+        """Return where the first ``most`` of some repositories may be, the likely places first."""
+        candidates = [self._destinations.candidates(repository) for repository in named[:most]]
+        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
+        return list(itertools.islice(in_turn, most))
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
         """Return an error if the registry does not have a skipped image as it was at the source."""

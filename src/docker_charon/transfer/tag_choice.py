@@ -61,7 +61,7 @@ class TagChoice:
         }
         if newest is not None:
             versions = {tag: v for tag, v in chosen.items() if v is not None}
-            newest_keys = sorted({version.key for version in versions.values()})[-newest:]
+            newest_keys = set(sorted({version.key for version in versions.values()})[-newest:])
             chosen = {tag: v for tag, v in versions.items() if v.key in newest_keys}
         return sorted(chosen, key=lambda tag: _order(tag, chosen[tag]))
 
