@@ -113,8 +113,8 @@ def test_every_python_that_it_names_is_tested(metadata: Metadata) -> None:
 
 def test_the_page_on_pypi_shows_pictures_and_leads_somewhere(metadata: Metadata) -> None:
     page = metadata.description or ""
-    targets = re.findall(r"\]\(([^)\s]+)", page)
-    pictures = [target for target in targets if target.endswith((".jpg", ".png"))]
+    targets = re.findall(r'(?:\]\(|src=")([^)"\s]+)', page)
+    pictures = [target for target in targets if target.endswith((".jpg", ".png", ".svg"))]
     assert pictures
     raw = URL.replace("//github.com", "//raw.githubusercontent.com")
     for picture in pictures:
