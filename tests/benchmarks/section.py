@@ -134,7 +134,7 @@ def _comparison(title: str, where: str, image: Image, found: dict[str, Measureme
     size = f"An image of {image.size / MB:,.0f} MB in {len(image.blobs) - 1} layers."
     note = f"{size} docker-charon with `-j {JOBS}`; curl one blob after the other, nothing checked."
     table = Table(f"{title} {where}", ["", "s", "MB/s", "docker-charon = 1"], rows, note)
-    return Result(table, Bars(title, seconds))
+    return Result(table, Bars(title, image.size, seconds))
 
 
 def far(bench: Bench) -> Result:
@@ -165,7 +165,7 @@ def far(bench: Bench) -> Result:
             seconds = found[name, jobs].seconds
             row += [f"{seconds:.2f}", f"{found[name, 1].seconds / seconds:.2f}"]
         rows.append(row)
-    title = "A registry that is far away"
+    title = "A registry far away"
     note = (
         f"{scale.far_delay * 1000:.0f} ms an answer, {scale.far_rate / MB:g} MB/s a connection; "
         f"{scale.far_layers} layers of {scale.far_layer / MB:g} MB."
