@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from unittest import mock
 
@@ -31,11 +32,26 @@ class Done:
         return lines[0]
 
 
+@contextlib.contextmanager
+def _own_log() -> Iterator[None]:
+    """Log as in a new process, and let no other test log as the command does."""
+    log = logging.getLogger("docker_charon")
+    reports = logging.getLogger("docker_charon.transfer.report_file")
+    before = log.level, reports.level, log.handlers[:]
+    log.handlers.clear()
+    try:
+        yield
+    finally:
+        log.handlers[:] = before[2]
+        log.setLevel(before[0])
+        reports.setLevel(before[1])
+
+
 def charon(*arguments: object, stdin: str | bytes = "") -> Done:
     """Run ``docker-charon`` with these arguments."""
     given = stdin.encode() if isinstance(stdin, str) else stdin
-    logging.getLogger("docker_charon").setLevel(logging.WARNING)  # as in a new process
     with (
+        _own_log(),
         contextlib.redirect_stdout(io.StringIO()) as stdout,
         contextlib.redirect_stderr(io.StringIO()) as stderr,
         mock.patch.object(sys, "argv", ["docker-charon", *map(str, arguments)]),

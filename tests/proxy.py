@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from http.client import responses
 from typing import ClassVar
 
+from certificates import Certificate
+
 PIECE = 256 * 1024
 """Bytes that are handed on at a time."""
 
@@ -152,6 +154,9 @@ class Cut(Exception):
 class Action:
     """What a rule does to an exchange. This one does nothing; others override what they change."""
 
+    interim = 0
+    """Interim answers (RFC 9110, section 15.2) before the answer."""
+
     def request(self, head: Head) -> None:
         """Change the request's head before it is forwarded."""
 
@@ -263,6 +268,27 @@ class FlipBit(Action):
             yield piece
 
 
+@dataclass(frozen=True)
+class Interim(Action):
+    """Send so many interim answers before the answer."""
+
+    interim: int
+
+
+@dataclass(frozen=True)
+class Drip(Action):
+    """Send the answer's body in pieces of ``size`` bytes, with ``pause`` seconds after each."""
+
+    size: int
+    pause: float
+
+    def download(self, pieces: Pieces) -> Pieces:
+        for piece in pieces:
+            for start in range(0, len(piece), self.size):
+                yield piece[start : start + self.size]
+                time.sleep(self.pause)
+
+
 class IgnoreRange(Action):
     """Let the upstream send everything, whatever part was asked for."""
 
@@ -357,8 +383,8 @@ class Request:
 class Proxy:
     """A proxy in front of ``upstream`` (``host:port``), at `address`, for as long as it is entered.
 
-    Each answer waits ``delay`` seconds; each connection carries ``bytes_per_second`` in either
-    direction.
+    It takes requests to a forward proxy too. With a ``certificate`` it speaks TLS. Each answer
+    waits ``delay`` seconds; each connection carries ``bytes_per_second`` in either direction.
     """
 
     def __init__(
@@ -368,6 +394,7 @@ class Proxy:
         *,
         delay: float = 0.0,
         bytes_per_second: float | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self.upstream = upstream
         self.delay = delay
@@ -377,6 +404,9 @@ class Proxy:
         self._matches = [0 for _ in rules]
         self._lock = threading.Lock()
         self._server = _Server(self)
+        if certificate is not None:
+            context = certificate.server_context()
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Proxy:
@@ -394,7 +424,8 @@ class Proxy:
 
     def take(self, head: Head) -> Request:
         """Record a request; decide what is done to it."""
-        method, path, _ = head.start.split(" ", 2)
+        method, target, _ = head.start.split(" ", 2)
+        path = re.sub("^http://[^/]*", "", target)
         with self._lock:
             action = self._action_for(method, path)
             headers = {name.lower(): value for name, value in head.fields}
@@ -518,6 +549,8 @@ class _Connection(socketserver.BaseRequestHandler):
         request.status = head.status
         bodiless = _is_bodiless(request.method, head.status)
         chunked = head.is_chunked and not bodiless
+        for _ in range((request.action or Action()).interim):
+            self.request.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preload\r\n\r\n")
         self.request.sendall(head.encode())
         _send_body(self.request, self._counted(pieces, request), chunked=chunked)
         return bodiless or chunked or head.get("Content-Length") == str(request.sent)

@@ -129,4 +129,5 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)  # also after the other side was reset

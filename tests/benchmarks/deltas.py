@@ -14,9 +14,12 @@ import argparse
 import gzip
 import shutil
 import sys
+import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 sys.path.remove(str(Path(__file__).resolve().parent))  # it has `deltas` too, which is this module
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,13 +30,14 @@ from benchmarks.delta_step import Running
 from benchmarks.table import Table
 from benchmarks.updates import Missing, Update, Updates
 from deltas.layers import COMPRESSORS
+from docker_charon.deltas.sectors import SECTOR
 
 USUAL = "skopeo"
 COMPRESSED_BY = ("go", "zlib-best", "gzip-rsyncable", "pigz", "libdeflate", "estargz")
 """What else compresses one of the updates."""
 
 LARGE = 2_000_000_000
-_LARGE_PART = 4_000_000
+_LARGE_PART = 4 * 1024 * 1024
 
 
 def main() -> int:
@@ -112,19 +116,15 @@ class Bench:
 
     def large(self) -> Table:
         """Make and apply the delta of a layer of 2 GB, which takes no more memory than others."""
-        rows = []
-        layers = [self._layers / f"large-{version}.gz" for version in ("old", "new")]
-        content = self._updates.rebuilt().old.read_bytes()
-        for version, layer in enumerate(layers):
-            if layer.exists():
-                continue
-            with gzip.open(layer, "wb", 1) as file:
-                for n in range(LARGE // _LARGE_PART):
-                    start = n * 1_234_567 % (len(content) - _LARGE_PART) // 512 * 512
-                    part = bytearray(content[start : start + _LARGE_PART])
-                    part[:512] = f"{version} {n}".encode().ljust(512, b"\0")
-                    file.write(part)
-        rows.append(["2 GB unpacked", *self._row(*layers)])
+        old, new = (self._layers / f"large-{version}.gz" for version in ("old", "new"))
+        for layer, changed in ((old, 0), (new, 1)):
+            if not layer.exists():
+                part = layer.with_suffix(".part")
+                with gzip.open(part, "wb", 1) as file:
+                    for content in _large_content(changed):
+                        file.write(content)
+                part.rename(layer)
+        rows = [["2 GB unpacked, one sector of 1,000 changed", *self._row(old, new)]]
         return Table("A large layer", ["update", *_HEADERS], rows, _NOTE)
 
     def picture(self) -> update_picture.Figures:
@@ -175,6 +175,18 @@ class Bench:
 
 _HEADERS = ("new layer", "delta", "share", "made", "rebuilt", "memory")
 _NOTE = "Bytes; seconds of one core; the larger peak memory of both. Every layer came back exactly."
+
+
+def _large_content(changed: int) -> Iterator[bytes]:
+    """Yield a tar whose sectors all differ, though they compress well: it is for the memory."""
+    yield tarfile.TarInfo("large").tobuf()
+    text = np.frombuffer(Path(__file__).read_bytes()[:SECTOR], np.uint8)
+    sectors = np.tile(text, (_LARGE_PART // SECTOR, 1))
+    for start in range(0, LARGE // SECTOR, len(sectors)):
+        numbers = np.arange(start, start + len(sectors), dtype=np.uint64)
+        numbers += (numbers % 1000 == 999) * np.uint64(changed << 40)
+        sectors[:, :8] = (numbers * np.uint64(0x9E3779B97F4A7C15)).view(np.uint8).reshape(-1, 8)
+        yield sectors.tobytes()
 
 
 def _options() -> argparse.Namespace:

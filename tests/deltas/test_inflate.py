@@ -113,6 +113,15 @@ def test_headers_of_members_may_be_long(tmp_path: Path, size: int) -> None:
     assert round_trip(layer * 2, tmp_path) == layer * 2
 
 
+def test_a_layer_of_more_blocks_than_its_size_allows_is_not_fit(tmp_path: Path) -> None:
+    four_empty_blocks = sum(0b010 << 10 * n for n in range(4)).to_bytes(5, "little")
+    layer = gzip.compress(b"")[:10] + four_empty_blocks * 1500 + b"\3\0" + bytes(8)
+    assert gzip.decompress(layer) == b""
+    (path := tmp_path / "layer").write_bytes(layer)
+    with open_layer(path) as split, pytest.raises(UnfitLayer, match="too many tiny blocks"):
+        _ = split.structure
+
+
 SOUND = gzip.compress(text(3000) + noise(300), mtime=0)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from docker_charon.deltas import structure_file
 from docker_charon.deltas.structure import ROW, Kind, Matches, Row
-from docker_charon.deltas.structure_file import StructureFile
+from docker_charon.deltas.structure_file import MOST_ROWS, StructureFile, most_rows
 
 
 def matches(count: int) -> Matches:
@@ -72,3 +72,7 @@ def test_what_is_kept_is_counted_before() -> None:
     structure = StructureFile(io.BytesIO(), io.BytesIO(), counted.append)
     structure.add(Row(Kind.DYNAMIC, header=b"abc", matches=matches(10), raw=30))
     assert counted == [ROW.itemsize + 3 + 40]
+
+
+def test_a_large_layer_has_more_rows_than_a_small_one_but_never_too_many() -> None:
+    assert 0 < most_rows(0) < most_rows(10**6) < most_rows(10**12) == MOST_ROWS

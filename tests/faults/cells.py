@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import itertools
+import os
+import shutil
+import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
+import certificates
 import images
 import registries
+from certificates import Certificate
 from docker_charon import DockerCharonError, make_payload, push_payload_to_registry
 from docker_charon.oci.image import Image, NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.writer import write_payload
-from docker_charon.registry import access, retry
+from docker_charon.registry import access, response, retry
 from docker_charon.registry import http as transport
+from docker_charon.registry.retry import ONCE
 from docker_charon.transfer.plan import plan_make
-from faults.operations import APP, BASE
+from faults import processes
+from faults.operations import APP, BASE, BEGUN, OWN, Operation
+from faults.rows import SendSignal, Way
 from images import TestImage
-from proxy import Proxy, Rule
+from proxy import Close, Proxy, Rule
+from tunnels import Tunnels
 
 SURVIVED = "survived"
 TOLD = "clear error"
 TOLD_AND_THERE = "clear error, yet all is there"
 """The registry did what it was asked for, and only its answer was lost."""
+STOPPED = "stopped, and the next run finishes"
+"""By a signal: with its exit status and one line, and without a payload or an incomplete tag."""
 QUICK = retry.RetryPolicy(tries=3, backoff=0.001, when_away=False)
+NAME = "registry.test"
+"""The registry behind a proxy: what is on this machine is never asked of a proxy."""
 HANG = 20.0
 """Seconds; what takes longer is taken for something that never ends."""
 
 
 @contextlib.contextmanager
 def quickly(read_timeout: float) -> Iterator[None]:
-    """Wait not at all between two tries, and not long for a server that says nothing.
+    """Wait not at all between two tries, and not long for a server that says nothing or little.
 
     There are as few tries as "twice" needs.
     """
@@ -47,6 +62,8 @@ def quickly(read_timeout: float) -> Iterator[None]:
         mock.patch.object(transport, "READ_TIMEOUT", read_timeout),
         mock.patch.object(transport, "STORE_TIMEOUT", read_timeout),
         mock.patch.object(retry, "time", SimpleNamespace(sleep=lambda _: None)),
+        mock.patch.object(response, "WINDOW", 0.1),
+        mock.patch.object(response, "SLOWEST", 2_000),
     ):
         yield
 
@@ -72,35 +89,134 @@ class Sides:
         make_payload(source, folder / "right.zip", ["app:1"], secure=False)
         self.right = (folder / "right.zip").read_bytes()
 
-    def make(self, rules: Sequence[Rule], jobs: int = 1, *, must_happen: bool = True) -> str:
-        """Make a payload through a proxy with these rules; return the outcome."""
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            target = Path(folder) / "p.zip"
-            with QuickProxy(self.source, rules) as proxy:
-                error = outcome_of(
-                    lambda: make_payload(proxy.address, target, ["app:1"], secure=False, jobs=jobs)
+    @functools.cached_property
+    def _authority(self) -> Certificate:
+        return certificates.authority(self._folder / "authority")
+
+    @functools.cached_property
+    def _certificate(self) -> Certificate:
+        return certificates.server_certificate(
+            self._authority, self._folder / "certificate", (f"DNS:{NAME}",)
+        )
+
+    @functools.cache  # noqa: B019  # there is one instance for all cells
+    def _begun(self, volume_size: int | None) -> Path:
+        """Return a folder with what a run leaves that is stopped inside a blob."""
+        folder = self._folder / f"begun-{volume_size}"
+        folder.mkdir()
+        cut = Rule("GET", f"/blobs/{images.digest_of(OWN)}", Close(after=BEGUN), times=None)
+        with QuickProxy(self.source, [cut]) as proxy, mock.patch.object(access, "RETRY", ONCE):
+            error = outcome_of(
+                lambda: make_payload(
+                    *(proxy.address, folder / "p.zip", ["app:1"]),
+                    secure=False,
+                    jobs=1,
+                    volume_size=volume_size,
                 )
+            )
+        assert isinstance(error, DockerCharonError)
+        assert error.partial is not None
+        return folder
+
+    @contextlib.contextmanager
+    def _reached(
+        self, registry: str, rules: Sequence[Rule], way: Way
+    ) -> Iterator[tuple[Proxy, str, dict[str, Any]]]:
+        """Yield what the requests go through, the registry's name, and options of the access."""
+        if way is Way.TUNNEL:
+            with (
+                QuickProxy(registry, rules, certificate=self._certificate) as proxy,
+                Tunnels(proxy.address) as tunnels,
+                mock.patch.dict(os.environ, {"HTTPS_PROXY": f"http://{tunnels.address}"}),
+            ):
+                yield proxy, NAME, {"cacert": self._authority.file}
+            return
+        with QuickProxy(registry, rules) as proxy:
+            if way is Way.FORWARDED:
+                with mock.patch.dict(os.environ, {"HTTP_PROXY": f"http://{proxy.address}"}):
+                    yield proxy, f"{NAME}:5000", {"secure": False}
+            else:
+                yield proxy, proxy.address, {"secure": False}
+
+    def make(
+        self,
+        rules: Sequence[Rule],
+        jobs: int = 1,
+        *,
+        operation: Operation | None = None,
+        way: Way = Way.DIRECT,
+        must_happen: bool = True,
+    ) -> str:
+        """Make a payload through a proxy with these rules; return the outcome."""
+        volume_size = operation.volume_size if operation is not None else None
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            folder, stopped = Path(name), False
+            if operation is not None and operation.goes_on:
+                shutil.copytree(self._begun(volume_size), folder, dirs_exist_ok=True)
+            with self._reached(self.source, rules, way) as (proxy, registry, options):
+
+                def make(registry: str = registry, **options: Any) -> None:
+                    make_payload(
+                        *(registry, folder / "p.zip", ["app:1"]),
+                        **options,
+                        jobs=jobs,
+                        volume_size=volume_size,
+                    )
+
+                error: DockerCharonError | str | None
+                if way is Way.PROCESS:
+                    size = [] if volume_size is None else ["--volume-size", f"{volume_size}B"]
+                    begin = functools.partial(processes.make, registry, folder / "p.zip", "app:1")
+                    error, stopped = _end_of(functools.partial(begin, *size), rules)
+                else:
+                    error = outcome_of(functools.partial(make, **options))
                 if must_happen:
                     _see_that_all_happened(proxy, rules)
-            left = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+            if stopped and error is None:
+                if _payload_in(folder) is not None:
+                    return f"stopped, and there is {[*folder.iterdir()]}"
+                error = outcome_of(lambda: make(self.source, secure=False))
+            payload = _payload_in(folder)
+            left = {path.name for path in folder.iterdir()}
         if error is None:
-            return SURVIVED if left == {"p.zip": self.right} else f"wrong bytes in {[*left]}"
+            good = STOPPED if stopped else SURVIVED
+            return good if payload == self.right else f"wrong bytes in {left}"
         if isinstance(error, str):
             return error
-        told = {error.partial.name} if error.partial else set()
-        return TOLD if left.keys() == told else f"left {[*left]} and told {told}"
+        # Volumes without their list are no payload, and a next run replaces them.
+        unknown = {name for name in left if not name[-3:].isdigit()}
+        is_told = error.partial.name in left if error.partial else not unknown
+        return TOLD if payload is None and is_told else f"left {left} and told {error.partial}"
 
-    def push(self, rules: Sequence[Rule], jobs: int = 1, *, must_happen: bool = True) -> str:
+    def push(
+        self,
+        rules: Sequence[Rule],
+        jobs: int = 1,
+        *,
+        way: Way = Way.DIRECT,
+        must_happen: bool = True,
+    ) -> str:
         """Push a payload through a proxy with these rules; return the outcome."""
         name = f"cell{next(self._numbers)}/app:1"
         file = payload_of({name: APP, "base:1": BASE}, ["base:1"])
         pushed: list[str] = []
-        with QuickProxy(self.destination, rules) as proxy:
-            error = outcome_of(
-                lambda: pushed.extend(
-                    push_payload_to_registry(proxy.address, file, True, secure=False, jobs=jobs)
+        stopped = False
+
+        def push(registry: str, **options: Any) -> None:
+            file.seek(0)
+            pushed.extend(push_payload_to_registry(registry, file, True, **options, jobs=jobs))
+
+        with self._reached(self.destination, rules, way) as (proxy, registry, options):
+            error: DockerCharonError | str | None
+            if way is Way.PROCESS:
+                path = self._folder / f"{name.partition('/')[0]}.zip"
+                path.write_bytes(file.getvalue())
+                error, stopped = _end_of(
+                    functools.partial(processes.push, registry, path, "--strict"), rules
                 )
-            )
+                path.unlink()
+            else:
+                error = outcome_of(lambda: push(registry, **options))
             if must_happen:
                 _see_that_all_happened(proxy, rules)
         if isinstance(error, str):
@@ -109,8 +225,40 @@ class Sides:
         if there not in (None, APP.contents()):
             return "a tag of an incomplete image"
         if error is None:
-            return SURVIVED if there and pushed == [name, "base:1"] else f"{pushed} is not true"
+            if way is Way.PROCESS:  # the next run says what is there
+                error = outcome_of(lambda: push(self.destination, secure=False))
+                there = images.read(self.destination, name) if stopped else there
+            good = STOPPED if stopped else SURVIVED
+            is_right = there and pushed == [name, "base:1"] and error is None
+            return good if is_right else f"{pushed} is not true"
         return TOLD_AND_THERE if there else TOLD
+
+
+def _payload_in(folder: Path) -> bytes | None:
+    """Return the bytes of a finished payload, of all its volumes."""
+    names = {path.name for path in folder.iterdir()}
+    if names == {"p.zip"}:
+        return (folder / "p.zip").read_bytes()
+    if "p.zip.volumes.json" in names and not any(name.endswith(".partial") for name in names):
+        return b"".join(path.read_bytes() for path in sorted(folder.glob("p.zip.0*")))
+    return None
+
+
+def _end_of(
+    begin: Callable[..., subprocess.Popen[str]], rules: Sequence[Rule]
+) -> tuple[str | None, bool]:
+    """Run a process to its end; return what is wrong with the end, and whether it was stopped."""
+    signals = [rule.action for rule in rules if isinstance(rule.action, SendSignal)]
+    with processes.dead_pipe() as dead:
+        process = begin() if signals else begin(stderr=dead)
+        for action in signals:
+            action.process = process
+        _, stderr = process.communicate(timeout=HANG)
+    wanted = 128 + signals[0].number if signals else 0
+    lines = (stderr or "").splitlines()
+    if process.returncode != wanted or len(lines) != len(signals):
+        return f"it ended with {process.returncode} and {lines}", bool(signals)
+    return None, bool(signals)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,10 @@ BASE: TestImage = index(image(SHARED))
 APP: TestImage = index(image(SHARED, OWN))
 """The image that travels: one layer of it can be mounted from `BASE`."""
 
+BEGUN = 8_000
+"""Bytes of `OWN` that an earlier run has left."""
+VOLUME_SIZE = 15_000
+
 _NO_MOUNTS = Rule("POST", r"mount=", Answer(403), times=None)
 
 
@@ -34,6 +38,10 @@ class Operation:
     """Whether the answer's ``Docker-Content-Digest`` could be believed."""
     skip: int = 0
     """How many such requests are sent before the one that is meant."""
+    goes_on: bool = False
+    """Whether an earlier run has left the beginning of the blob."""
+    volume_size: int | None = None
+    """Bytes of a volume of the payload; ``None`` for a single file."""
 
     @property
     def title(self) -> str:
@@ -57,6 +65,17 @@ OPERATIONS = (
         "make", "GET child by digest", "GET", r"/manifests/sha", _length(_CHILD), has_digest=True
     ),
     Operation("make", "GET blob", "GET", _OWN_URL, len(OWN), has_digest=True),
+    Operation(
+        *("make", "GET rest of a blob", "GET", _OWN_URL, len(OWN) - BEGUN),
+        has_digest=True,
+        goes_on=True,
+    ),
+    Operation(
+        *("make", "GET rest of a blob for volumes", "GET", _OWN_URL, len(OWN) - BEGUN),
+        has_digest=True,
+        goes_on=True,
+        volume_size=VOLUME_SIZE,
+    ),
     Operation("push", "GET check", "GET", r"^/v2/$", 2),
     Operation(
         "push", "GET manifest by tag", "GET", r"/base/manifests/1$", _length(BASE), has_digest=True

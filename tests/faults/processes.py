@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def make(registry: str, payload: Path, *names: str, jobs: int = 2) -> subprocess.Popen[str]:
-    """Begin to make a payload."""
-    return _docker_charon("make-payload", registry, "-f", str(payload), "-j", str(jobs), *names)
+def make(
+    registry: str, payload: Path, *arguments: str, jobs: int = 2, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """Begin to make a payload; without a pipe for its standard error, it says what it can."""
+    return _docker_charon("make-payload", registry, payload, jobs, stderr, *arguments)
 
 
-def push(registry: str, payload: Path, jobs: int = 2) -> subprocess.Popen[str]:
-    """Begin to push a payload."""
-    return _docker_charon("push-payload", registry, "-f", str(payload), "-j", str(jobs))
+def push(
+    registry: str, payload: Path, *arguments: str, jobs: int = 2, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """Begin to push a payload; ``stderr`` as in `make`."""
+    return _docker_charon("push-payload", registry, payload, jobs, stderr, *arguments)
 
 
-def _docker_charon(command: str, registry: str, *arguments: str) -> subprocess.Popen[str]:
+def _docker_charon(
+    command: str, registry: str, payload: Path, jobs: int, stderr: int, *arguments: str
+) -> subprocess.Popen[str]:
+    quiet = ["-q"] if stderr == subprocess.PIPE else []
+    options = [*quiet, "-i", "-r", registry, "-f", str(payload), "-j", str(jobs)]
     return subprocess.Popen(
-        [*(sys.executable, "-m", "docker_charon", command, "-q", "-i", "-r", registry), *arguments],
+        [sys.executable, "-m", "docker_charon", command, *options, *arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
+
+
+@contextlib.contextmanager
+def dead_pipe() -> Iterator[int]:
+    """Yield the end of a pipe whose reader is gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
 
 
 def end_well(*commands: subprocess.Popen[str]) -> list[str]:

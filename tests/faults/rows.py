@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import enum
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,10 +15,14 @@ from proxy import (
     Action,
     Answer,
     Close,
+    Cut,
+    Drip,
     DropAnswer,
     DropHeader,
+    End,
     FlipBit,
     IgnoreRange,
+    Interim,
     Pieces,
     Reset,
     ResetUpload,
@@ -27,6 +34,8 @@ from proxy import (
 
 HOW_OFTEN = {"once": 1, "twice": 2, "always": None}
 OTHER_DIGEST = digest_of(b"something else")
+SLOW = Drip(20, 0.02)
+"""An answer at 1,000 bytes a second."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,31 @@ class FlipSentBit(Action):
 
     def upload(self, pieces: Pieces) -> Pieces:
         return FlipBit(self.at).download(pieces)
+
+
+class SendSignal(Action):
+    """Send a signal to the ``process`` whose request this is, and never answer."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+        self.process: subprocess.Popen[str] | None = None
+
+    def instead(self) -> Answer | None:
+        assert self.process is not None
+        self.process.send_signal(self.number)
+        raise Cut(End.STALL)
+
+
+class Way(enum.Enum):
+    """How the requests come to the registry."""
+
+    DIRECT = enum.auto()
+    FORWARDED = enum.auto()
+    """In plain HTTP, by a proxy."""
+    TUNNEL = enum.auto()
+    """Over TLS, in a tunnel of a proxy (``CONNECT``)."""
+    PROCESS = enum.auto()
+    """From a process, the command line, with a standard error that nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +84,7 @@ class Fault:
     times: int | None
     action: Callable[[Operation], Action | None]
     after_cut: bool = False
+    way: Way = Way.DIRECT
 
     def rules(self, operation: Operation) -> list[Rule] | None:
         """Return what the proxy does in this cell; ``None`` if there is no such cell."""
@@ -152,6 +187,39 @@ def _faults() -> Iterator[Fault]:
     yield Fault("HEAD refused (405)", None, _of_method("HEAD", Answer(405)))
     yield Fault("HTML with 200, once", 1, _of_all(HTML))
     yield Fault("HTML with 200, always", None, _of_all(HTML))
+    yield Fault("interim answers first, always", None, _of_all(Interim(3)))
+    yield Fault("interim answers without end, always", None, _of_all(Interim(1000)))
+    yield from _slow_faults()
+    yield from _proxy_faults()
+    yield from _process_faults()
+
+
+def _slow_faults() -> Iterator[Fault]:
+    """Yield answers of which a little comes from time to time."""
+    drip = _of_answers(lambda _: SLOW)
+    yield Fault("slow drips, once", 1, drip)
+    yield Fault("slow drips, always", None, drip)
+
+
+def _proxy_faults() -> Iterator[Fault]:
+    """Yield proxies that cut connections."""
+    for way, name in ((Way.FORWARDED, "an HTTP proxy"), (Way.TUNNEL, "a tunnel")):
+        for times in ("once", "always"):
+            often = HOW_OFTEN[times]
+            before, middle = f"cut by {name}, {times}", f"cut by {name} in the middle, {times}"
+            yield Fault(before, often, _of_all(Close()), way=way)
+            yield Fault(middle, often, _in_the_middle, way=way)
+
+
+def _process_faults() -> Iterator[Fault]:
+    """Yield what happens to the process itself."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+
+        def send(_: Operation, number: signal.Signals = number) -> Action:
+            return SendSignal(number)
+
+        yield Fault(number.name, 1, send, way=Way.PROCESS)
+    yield Fault("503, once, with a dead standard error", 1, _of_all(Answer(503)), way=Way.PROCESS)
 
 
 FAULTS = tuple(_faults())

@@ -16,13 +16,13 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from faults.cells import SURVIVED, TOLD, TOLD_AND_THERE, Sides, both_sides, quickly
+from faults.cells import STOPPED, SURVIVED, TOLD, TOLD_AND_THERE, Sides, both_sides, quickly
 from faults.expected import EXPECTED
 from faults.operations import OPERATIONS, Operation
 from faults.rows import FAULTS, Fault
 from proxy import Stall
 
-LETTERS = {SURVIVED: "s", TOLD: "e", TOLD_AND_THERE: "t"}
+LETTERS = {SURVIVED: "s", TOLD: "e", TOLD_AND_THERE: "t", STOPPED: "i"}
 
 
 def expected(fault: Fault, operation: Operation) -> str | None:
@@ -39,7 +39,9 @@ def outcome(sides: Sides, fault: Fault, operation: Operation) -> str | None:
     # Only what is stalled is waited for; else, a registry may be slow without any fault.
     stalls = any(isinstance(rule.action, Stall) for rule in rules)
     with quickly(0.2 if stalls else 5.0):
-        return sides.make(rules) if operation.flow == "make" else sides.push(rules)
+        if operation.flow == "make":
+            return sides.make(rules, operation=operation, way=fault.way)
+        return sides.push(rules, way=fault.way)
 
 
 def markdown(rows: Sequence[tuple[str, Sequence[str | None]]]) -> str:

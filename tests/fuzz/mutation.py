@@ -155,7 +155,7 @@ def _forge(entries: dict[str, bytes], dice: random.Random) -> None:
         case 3:
             entries[path] = _damaged(old_content, dice) if old_content else b"x"
         case _:
-            entries[path] = _other_values(old_content, dice)
+            entries[path] = other_values(old_content, dice)
     if dice.random() < 0.5:
         _heal(entries, old_content, entries[path])
 
@@ -172,7 +172,7 @@ def _heal(entries: dict[str, bytes], was: bytes, now: bytes) -> None:
         entries[path.replace(before.decode(), after.decode())] = content.replace(before, after)
 
 
-def _other_values(content: bytes, dice: random.Random) -> bytes:
+def other_values(content: bytes, dice: random.Random) -> bytes:
     """Change something in a JSON document, anywhere in it."""
     try:
         document = json.loads(content)

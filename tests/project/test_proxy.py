@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -96,7 +97,7 @@ def through(uploads: list[bytes]) -> Iterator[Through]:
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     proxies: list[Proxy] = []
 
-    def enter(*rules: Rule, **options: float) -> Proxy:
+    def enter(*rules: Rule, **options: Any) -> Proxy:
         upstream = f"127.0.0.1:{server.server_address[1]}"
         proxies.append(Proxy(upstream, rules, **options).__enter__())
         return proxies[-1]

@@ -261,7 +261,7 @@ def test_a_blob_that_may_be_in_200_000_repositories_is_asked_for_in_a_few() -> N
     image = PayloadImage("app:1", Reference("app", "1", None), Image((manifest_of(1),)))
     repositories = tuple(f"team{n}/app" for n in range(200_000))
     payload = SimpleNamespace(
-        all_images=[image], carried={}, at_destination={layer.digest: repositories}
+        all_images=[image], carried={}, deltas={}, at_destination={layer.digest: repositories}
     )
     survey = Survey(registry, payload, Destinations(), Workers(1))  # type: ignore[arg-type]
     assert survey.holders([image]) == {layer.digest: []}

@@ -63,7 +63,7 @@ def names(descriptor: dict[str, Any]) -> list[str]:
 def test_a_choice_becomes_the_names_of_its_tags_in_its_place(
     app: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "docker_charon")
     images.put(app, "other:1", image(layer(50)))
     payload = made(app, "other:1", "app:1.8.?", "app:latest", "app:>=1.7,<1.8")
     assert names(payload) == [
@@ -269,7 +269,7 @@ def test_a_registry_that_is_away_is_told_as_that() -> None:
 def test_many_tags_are_told_in_a_short_line(
     loose: LooseRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "docker_charon")
     tags = [f"1.0.{n}" for n in range(30)]
     loose.answer("GET", "/tags/list$", listing(*tags))
     with pytest.raises(ManifestNotFound, match="30 of 30 images"):

@@ -40,10 +40,10 @@ DIGEST = Digest(f"sha256:{'a' * 64}")
         # By Docker's rule, a name without a dot or a port is no registry.
         (Origin("registry", True), "app:1", "registry:443/app:1"),
         (Origin("registry", False), "app:1", "registry:80/app:1"),
-        (Origin("registry-1.docker.io", True), "python:3.13", "docker.io/library/python:3.13"),
+        (Origin("registry-1.docker.io", True), "python:3.13", "docker.io/python:3.13"),
         (Origin("docker.io", True), "library/python:3", "docker.io/library/python:3"),
         (Origin("index.docker.io", True), "team/app:1", "docker.io/team/app:1"),
-        (Origin(None, True), "python:3.13", "docker.io/library/python:3.13"),
+        (Origin(None, True), "python:3.13", "docker.io/python:3.13"),
         (Origin(None, True), "team/app:1", "docker.io/team/app:1"),
         (Origin(None, True, {"quay.io"}), "team/app:1", "docker.io/team/app:1"),
         (

@@ -82,7 +82,6 @@ def register(app: typer.Typer) -> None:
     app.command(
         "verify-payload",
         cls=Command,
-        short_help="Check every byte of a payload.",
         epilog="""\
 Example:
   docker-charon verify-payload payload.zip""",
@@ -90,7 +89,6 @@ Example:
     app.command(
         "inspect-payload",
         cls=Command,
-        short_help="Show the contents of a payload.",
         epilog="""\
 Examples:
   docker-charon inspect-payload payload.zip

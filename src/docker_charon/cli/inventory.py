@@ -79,7 +79,6 @@ def register(app: typer.Typer) -> None:
     app.command(
         "make-inventory",
         cls=Command,
-        short_help="Write a file that lists what registries have.",
         epilog="""\
 Examples:
   docker-charon make-inventory -r registry.lan -f inventory.zip

@@ -62,7 +62,6 @@ def register(app: typer.Typer) -> None:
     app.command(
         "serve",
         cls=Command,
-        short_help="Run a small registry from payloads or a directory.",
         epilog="""\
 Examples:
   docker-charon serve payload.zip update.zip

@@ -25,9 +25,8 @@ _HINT = (
 def read_images(text: str, file: str) -> ImageList:
     """Return the names of images in the text of a file, whose name is for messages only.
 
-    Names in a plain list are returned as they are.
-    In other formats, a value that is not the plain name of an image is passed over, and so is a
-    line that cannot be read.
+    Names in a plain list are returned as they are. In other formats, a value that is not the plain
+    name of an image is passed over, and so is a line that cannot be read.
 
     Raises `InvalidReference` if a line of a plain list is not a name or nothing is recognised, and
     `DockerCharonError` if the text has more than `MOST_VALUES` values or is not valid JSON.

@@ -4,7 +4,7 @@
 
     # docker-charon lock: platforms linux/amd64; with referrers
     quay.io/team/my-image:1.8.3@sha256:...
-    docker.io/library/python:3.13@sha256:...
+    docker.io/python:3.13@sha256:...
 
 The digest is that of the whole image at the source, whichever platforms were chosen, so that the
 same command with this list makes the same payload. The same images give the same bytes.
@@ -25,7 +25,7 @@ from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import file_errors
 from docker_charon.transfer.report_file import checked_target
 
-_DOCKER_HUB, _OFFICIAL = "docker.io", "library"
+_DOCKER_HUB = "docker.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Origin:
         if registry is None:
             registry, name = split_registry(repository, self.registries)
         if not registry or is_docker_hub(registry):
-            return f"{_DOCKER_HUB}/{name if '/' in name else f'{_OFFICIAL}/{name}'}"
+            return f"{_DOCKER_HUB}/{name}"
         registry = registry.lower()
         if not host_in_front(f"{registry}/{name}"):  # a name without dots needs a port
             registry += ":443" if self.secure else ":80"
