@@ -1,9 +1,7 @@
-"""The text of the screenshot, recorded from a real run: two weeks of one site.
+"""The screenshot's text: the second week of a site, between two registries, as a terminal shows it.
 
-    python tests/recording.py > images/screenshot.txt && python images/draw.py
-
-The hosts in the commands are registries on loopback. The last push is slowed down, and its bar is
-recorded when two thirds have been uploaded.
+Run it with ``python tests/recording.py > images/screenshot.txt``, and then ``images/draw.py``. The
+last push is slowed down, and recorded while its bar is shown.
 """
 
 from __future__ import annotations
@@ -50,18 +48,20 @@ def main() -> None:
     """Run both weeks; print the second."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        source = stack.enter_context(serve(storage=folder / "source"))
-        destination = stack.enter_context(serve(storage=folder / "destination"))
-        slow = stack.enter_context(Proxy(destination.address, bytes_per_second=SLOW))
-        images.put(source.address, "my-image:1.4", image(BASE, CODE))
-        images.put(source.address, "my-image:1.8", image(BASE, CODE, OTHER))
+        source, destination = (
+            stack.enter_context(serve(storage=folder / name)).address
+            for name in ("source", "destination")
+        )
+        slow = stack.enter_context(Proxy(destination, bytes_per_second=SLOW))
+        images.put(source, "my-image:1.4", image(BASE, CODE))
+        images.put(source, "my-image:1.8", image(BASE, CODE, OTHER))
         for command in commands(WEEK_1):
-            run(command, folder, source.address, destination.address)
+            run(command, folder, source, destination)
         *complete, last = commands(WEEK_2)
         for command in complete:
-            shown = run(command, folder, source.address, destination.address)
+            shown = run(command, folder, source, destination)
             print(f"$ {command}\n{shown}\n")
-        bar = run(last, folder, source.address, slow.address, until=" 6[4-9]%")
+        bar = run(last, folder, source, slow.address, until=" 6[4-9]%")
         print(f"$ {last}\n{bar}")
 
 
