@@ -259,8 +259,8 @@ def test_the_readme_leads_to_every_page(page: Path) -> None:
     assert f"(.github/{page.name})" in PAGE
 
 
-def help_of(command: str) -> str:
-    """Return the help of a command, without its examples."""
+def options_of(command: str) -> set[str]:
+    """Return the options in the help of a command, but not those in its text and its examples."""
     done = subprocess.run(
         [sys.executable, "-m", "docker_charon", command, "--help"],
         env={**os.environ, "COLUMNS": "200"},
@@ -268,7 +268,14 @@ def help_of(command: str) -> str:
         text=True,
         check=True,
     )
-    return re.split(r"^Examples?:", done.stdout, flags=re.MULTILINE)[0]
+    _, *panels = re.split(r"^(?=[A-Z].*:$)", done.stdout, flags=re.MULTILINE)
+    rows = [
+        row
+        for panel in panels
+        if not panel.startswith("Example")
+        for row in re.findall(r"^  (-\w, )?(--[a-z-]+)", panel, re.MULTILINE)
+    ]
+    return {name.rstrip(", ") for row in rows for name in row if name} - {"-h", "--help"}
 
 
 def test_the_table_of_options_has_those_that_each_command_has() -> None:
@@ -287,9 +294,7 @@ def test_the_table_of_options_has_those_that_each_command_has() -> None:
             if mark:
                 listed[command] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", names))
     for command, options in listed.items():
-        lines = re.findall(r"^  (-\w, )?(--[a-z-]+)", help_of(command), re.MULTILINE)
-        has = {name.rstrip(", ") for line in lines for name in line if name}
-        assert options == has - {"-h", "--help"}, command
+        assert options == options_of(command), command
 
 
 TABLES = [text for text in PAGES.values() if "| the message |" in text]
