@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from docker_charon.deltas.extra import require_extra
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
@@ -17,12 +16,6 @@ from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
 from docker_charon.payload.layer_delta import delta_path
-from docker_charon.payload.reader import open_payload
-from docker_charon.payload.signature import sign as sign_text
-from docker_charon.payload.volumes import (
-    checked_size,
-    parse_size,
-)
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress
 from docker_charon.registry.access import Access, waiting_for
@@ -34,8 +27,6 @@ from docker_charon.transfer.input_files import (
     file_list,
     refuse_own_inputs,
 )
-from docker_charon.transfer.layer_deltas import Destination, with_layer_deltas
-from docker_charon.transfer.ledger import LedgerFile, names_in, open_ledger
 from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.names import (
     NameGroup,
@@ -50,6 +41,11 @@ from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.sources import Sources
 from docker_charon.transfer.wanted_images import WantedImages
 from docker_charon.workers import Workers
+
+if TYPE_CHECKING:
+    from docker_charon.transfer.ledger import LedgerFile
+
+# What only some payloads need is imported where they need it: most commands are short ones.
 
 
 def make_payload(
@@ -168,6 +164,8 @@ def make_payload(
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     if layer_deltas:
+        from docker_charon.deltas.extra import require_extra
+
         require_extra()
     wanted = WantedImages.of(
         *(registry, docker_images_to_transfer, docker_images_already_transferred),
@@ -191,7 +189,7 @@ def make_payload(
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
-    signer = None if sign is None else partial(sign_text, key=sign)
+    signer = _signer(sign)
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
             reporting(
@@ -223,6 +221,8 @@ def make_payload(
         shared_blobs = SharedBlobs(sources, contents.images, absent)
         local: Mapping[str, LocalBlob] = {}
         if layer_deltas:
+            from docker_charon.transfer.layer_deltas import Destination, with_layer_deltas
+
             destination = Destination(
                 blobs_at_destination(skipped, delivered, absent),
                 skipped,
@@ -283,11 +283,22 @@ def _opened_ledger(
             )
         yield None
         return
+    from docker_charon.transfer.ledger import open_ledger
+
     check_ledger_path(zip_file, ledger)
     with open_ledger(
         ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
     ) as site:
         yield site
+
+
+def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | None:
+    """Return what signs a text with a key, if there is one."""
+    if key is None:
+        return None
+    from docker_charon.payload.signature import sign
+
+    return partial(sign, key=key)
 
 
 def _shown(contents: Contents, entries: Iterable[Entry], progress: bool | None) -> Progress:
@@ -316,8 +327,12 @@ def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
 
 def _parse_volume_size(size: int | str | None) -> int | None:
     """Return the size of volumes in bytes; ``None`` for a single file."""
-    if size is None or isinstance(size, str):
-        return None if size is None else parse_size(size)
+    if size is None:
+        return None
+    from docker_charon.payload.volumes import checked_size, parse_size
+
+    if isinstance(size, str):
+        return parse_size(size)
     if type(size) is not int:
         raise TypeError(f"volume_size is an int or a str, not {type(size).__name__}")
     return checked_size(size)
@@ -336,6 +351,9 @@ def _delivered_blobs(
     repositories: dict[Digest, dict[str, None]] = {}
     if site is not None:
         repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
+    if payloads:
+        from docker_charon.payload.reader import open_payload
+        from docker_charon.transfer.ledger import names_in
     for file in payloads:
         with open_payload(file, allowed_signers=allowed_signers) as payload:
             # A destination's own names may begin with a registry: a push tries both meanings.
