@@ -50,9 +50,12 @@ def blocks() -> list[Block]:
 def blocks_of(page: Path) -> list[Block]:
     """Return the blocks of one page."""
     text = page.read_text("utf-8")
-    headings = [(m.start(), m[1]) for m in re.finditer(r"^#{1,5} (.*)$", text, re.MULTILINE)]
+    # A single # also starts a comment in a block; above all other headings is the page's title.
+    title = text.partition("\n")[0].removeprefix("# ")
+    headings = [(0, title)]
+    headings += [(m.start(), m[1]) for m in re.finditer(r"^#{2,5} (.*)$", text, re.MULTILINE)]
     return [
-        Block(m[1], m[2], page.name, [title for at, title in headings if at < m.start()][-1])
+        Block(m[1], m[2], page.name, [words for at, words in headings if at < m.start()][-1])
         for m in BLOCK.finditer(text)
     ]
 

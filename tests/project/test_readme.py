@@ -239,7 +239,7 @@ def test_it_is_not_too_long() -> None:
 
 def anchors(text: str) -> set[str]:
     """Return the anchors that GitHub makes of a page's headings."""
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", readme.BLOCK.sub("", text), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
