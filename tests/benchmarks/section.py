@@ -133,7 +133,10 @@ def making(bench: Bench) -> Result:
     headers = ["", "into memory, s", "flushed to disk, s", "CPU, s"]
     seconds = {name: found[name, "flushed to disk"].seconds for name in names}
     title = "Making one file"
-    return Result(Table(f"{title} from a registry", headers, rows, note), Bars(title, seconds))
+    return Result(
+        Table(f"{title} from a registry", headers, rows, note),
+        Bars(title, bench.image.size, seconds),
+    )
 
 
 @contextlib.contextmanager
@@ -215,7 +218,8 @@ def pushing(bench: Bench) -> Result:
     title = "Pushing it"
     seconds = {name: each.seconds for name, each in found.items()}
     return Result(
-        Table(f"{title} into an empty registry", headers, rows, note), Bars(title, seconds)
+        Table(f"{title} into an empty registry", headers, rows, note),
+        Bars(title, bench.image.size, seconds),
     )
 
 
@@ -247,7 +251,7 @@ def far(bench: Bench) -> Result:
             seconds = found[name, jobs].seconds
             row += [f"{seconds:.2f}", f"{found[name, 1].seconds / seconds:.2f}"]
         rows.append(row)
-    title = "A registry that is far away"
+    title = "A registry far away"
     note = (
         f"{scale.far_delay * 1000:.0f} ms an answer, {scale.far_rate / MB:g} MB/s a connection; "
         f"{scale.far_layers} layers of {scale.far_layer / MB:g} MB."
