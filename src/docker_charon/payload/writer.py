@@ -35,7 +35,7 @@ from docker_charon.workers import Workers
 if sys.platform != "win32":
     import fcntl
 
-_BUFFER = 256 * 1024  # bytes; small enough for the cache of the processor
+_BUFFER = 1024 * 1024  # bytes; an eighth less work of the processor than with 128 KiB
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
 _SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 

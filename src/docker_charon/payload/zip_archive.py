@@ -25,7 +25,7 @@ from docker_charon.payload.random_access import (
     read_into,
 )
 
-_BUFFER = 256 * 1024
+_BUFFER = 512 * 1024
 _LOCAL_HEADER = struct.Struct("<4s2x2H4x3L2H")
 
 _HAS_DATA_DESCRIPTOR = 0x8

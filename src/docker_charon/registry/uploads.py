@@ -29,6 +29,8 @@ _LARGEST_CHUNK = 64 * 1024 * 1024  # that a registry can ask for: a chunk is kep
 _SHORT_TIMEOUT = 2.0  # seconds for a request that an interrupted program still sends
 _LONGEST_CANCELLING = 5.0  # seconds for all of them
 _PIECE = 64 * 1024  # bytes sent at a time, so that a slow line is not taken for a dead one
+_LARGEST_PIECE = 1024 * 1024  # on a line that has sent the piece before within `_QUICK`
+_QUICK = 0.5  # seconds
 
 _UNKNOWN_UPLOAD = "BLOB_UPLOAD_UNKNOWN"
 _STUCK = 202  # the status of an answer after which an upload cannot go on
@@ -264,7 +266,7 @@ class _UploadSession:
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """A body in pieces that are small enough for a slow line."""
+    """A body in pieces: small ones on a slow line, and larger ones on a fast line."""
 
     body: Body
 
@@ -272,6 +274,12 @@ class _Pieces:
         return len(self.body)
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
+        size = _PIECE
         for chunk in self.body:
-            for start in range(0, len(chunk), _PIECE):
-                yield chunk[start : start + _PIECE]
+            start = 0
+            while start < len(chunk):
+                before = time.monotonic()
+                yield chunk[start : start + size]  # it is sent before this goes on
+                start += size
+                is_quick = time.monotonic() - before < _QUICK
+                size = min(2 * size, _LARGEST_PIECE) if is_quick else _PIECE
