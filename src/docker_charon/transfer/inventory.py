@@ -22,7 +22,7 @@ from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, check_repository, checked_names
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
-from docker_charon.progress import Bar
+from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
@@ -57,7 +57,7 @@ def make_inventory(
     anonymous: bool = False,
     insecure_registries: Iterable[str] = (),
     jobs: int = 4,
-    progress: bool | None = None,
+    progress: ProgressArgument = None,
 ) -> list[str]:
     """Write down what a registry has, as a payload without layers: a few kilobytes for each image.
 
@@ -82,7 +82,7 @@ def make_inventory(
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         insecure_registries: The registries on plain HTTP, if the others use HTTPS.
         jobs: The number of questions at the same time.
-        progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
+        progress: As in `make_payload`.
 
     Returns:
         The names of the images in the inventory; none if the registry has none. If no images are
@@ -117,6 +117,7 @@ def make_inventory(
             "which is not one of the registries",
             hint="name that registry too",
         )
+    check_progress(progress)
     workers = Workers(jobs)
     access = Access(secure, username, password, cacert, cert, anonymous)
     with Sources(
@@ -174,7 +175,7 @@ class _Inventory:
         self._left_out: list[DockerCharonError] = []
         self.absent: set[RepositoryBlob] = set()
 
-    def every_image(self, progress: bool | None) -> list[NamedImage]:
+    def every_image(self, progress: ProgressArgument) -> list[NamedImage]:
         """Return every complete image of the registries; log a warning for each of the others.
 
         Raises the first of these problems if nothing is left.
@@ -187,7 +188,8 @@ class _Inventory:
                 self._leave_out(error)
                 return None
 
-        references = self._every_reference()
+        with Progress("asking", {}, {}, progress, note=self._sources.registry):
+            references = self._every_reference()
         images = [i for i in self._look(references, image, progress) if i is not None]
         if self._left_out and not images:
             raise self._left_out[0]
@@ -196,7 +198,7 @@ class _Inventory:
         return images
 
     def images(
-        self, wanted: Mapping[str, Reference | ImageChoice], progress: bool | None
+        self, wanted: Mapping[str, Reference | ImageChoice], progress: ProgressArgument
     ) -> list[NamedImage]:
         """Return the images that are wanted, by name.
 
@@ -207,7 +209,9 @@ class _Inventory:
             return self._resolver.attempt(reference, lambda: self._image(name, reference))
 
         chosen_tags = ChosenTags(self._sources, self._resolver, self._workers)
-        images = self._look(chosen_tags.references(wanted), image, progress)
+        with Progress("asking", {}, {}, progress, note=self._sources.registry):
+            references = chosen_tags.references(wanted)
+        images = self._look(references, image, progress)
         self._resolver.check()
         return [image for image in images if image is not None]
 
@@ -215,16 +219,17 @@ class _Inventory:
         self,
         references: Mapping[str, Reference],
         look: Callable[[str, Reference], _T],
-        progress: bool | None,
+        progress: ProgressArgument,
     ) -> list[_T]:
         """Call ``look`` for every name, and show how many are done."""
-        with Bar("Looking", len(references), progress, unit=" images") as bar:
+        names: dict[str, None] = dict.fromkeys(references)
+        with Progress("looking", {}, names, progress, name_images=False) as shown:
 
             def look_at(name: str) -> _T:
                 try:
                     return look(name, references[name])
                 finally:
-                    bar.update(1)
+                    shown.complete(name)
 
             return self._workers.map(look_at, references)
 

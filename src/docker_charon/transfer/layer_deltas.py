@@ -16,6 +16,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.continued_blob import Fetch
 from docker_charon.payload.format import LocalBlob
 from docker_charon.payload.reader import open_payload
+from docker_charon.progress import ProgressArgument
 from docker_charon.transfer.candidates import (
     LayeredImage,
     choose_candidates,
@@ -60,7 +61,7 @@ def with_layer_deltas(
     workers: Workers,
     *,
     dry_run: bool,
-    progress: bool | None,
+    progress: ProgressArgument,
 ) -> Iterator[tuple[Contents, Mapping[str, LocalBlob]]]:
     """Yield the contents with deltas instead of layers, and the local files by entry paths.
 
