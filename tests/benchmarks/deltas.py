@@ -43,7 +43,12 @@ _LARGE_PART = 4 * 1024 * 1024
 def main() -> int:
     """Measure; print what was found."""
     options = _options()
-    bench = Bench(options.cache, Updates(options.cache))
+    with tempfile.TemporaryDirectory(prefix="docker-charon-deltas-") as folder:
+        _measure(options, Bench(options.cache, Path(folder)))
+    return 0
+
+
+def _measure(options: argparse.Namespace, bench: Bench) -> None:
     print(f"{machine.describe()}, {machine.version_of('skopeo', '--version')}.\n")
     chosen = [update for name in options.only if (update := bench.update(name))]
     if "sizes" in options.parts:
@@ -56,16 +61,15 @@ def main() -> int:
         print(bench.large().markdown(), flush=True)
     if options.picture:
         update_picture.draw(options.picture, bench.picture())
-    return 0
 
 
 class Bench:
-    """Measures in a folder, in which the layers of the updates are kept as well."""
+    """Measures in a folder; the layers of the updates are kept in another one, the cache."""
 
-    def __init__(self, folder: Path, updates: Updates) -> None:
+    def __init__(self, cache: Path, folder: Path) -> None:
         self._folder = folder
-        self._updates = updates
-        self._layers = folder / "layers"
+        self._updates = Updates(cache)
+        self._layers = cache / "layers"
         self._layers.mkdir(parents=True, exist_ok=True)
         self._known: dict[tuple[Path, Path], tuple[int, str, str, str]] = {}
 

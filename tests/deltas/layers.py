@@ -91,7 +91,8 @@ def program(*command: str) -> Callable[[bytes], bytes]:
 
 def golang(raw: bytes) -> bytes:
     """Compress with the standard library of Go, which Docker and BuildKit use."""
-    require(bool(shutil.which("go")), "golang-go")
+    if not shutil.which("go"):  # a large package; go.gz has some of its output
+        pytest.skip("golang-go is not installed")
     source = """
         package main
         import ("compress/gzip"; "io"; "os")

@@ -60,6 +60,14 @@ def test_a_layer_of_any_compressor_comes_back(
     assert share_of_delta(tmp_path, compress(NEW), compress(OLD)) < 0.15
 
 
+def test_what_go_has_compressed_comes_back(tmp_path: Path) -> None:
+    new = (Path(__file__).parent / "go.gz").read_bytes()
+    old = gzip.compress(gzip.decompress(new).replace(b"return", b"yield "), mtime=0)
+    delta, rebuilt = delivered(tmp_path, new, [old])
+    assert delta
+    assert rebuilt == new
+
+
 def test_a_layer_of_parts_that_were_compressed_side_by_side_comes_back(tmp_path: Path) -> None:
     more = {"data": noise(300_000), "words": text(3_000_000)}
     old = skopeo(tar({**sources(), **more}))

@@ -33,7 +33,7 @@ DURATION = 2.0
 COMMAND = (
     "from docker_charon.transfer import candidates; "
     f"candidates.LEAST_SIZE = {SIZE // 2}; "
-    "from docker_charon.cli.program import main; main()"
+    "import runpy; runpy.run_module('docker_charon', run_name='__main__')"
 )
 MARK = "LAYER_DELTAS_ARE_MADE_FOR"
 """An environment variable, by which the processes of a test are found."""
@@ -93,7 +93,7 @@ def test_make_goes_on_with_the_deltas_that_it_had(
     payload.parent.mkdir()
     with Proxy(sides.source) as proxy:
         process = begin(proxy.address, payload)
-        processes.wait_until(lambda: proxy.requests)
+        processes.wait_until(lambda: proxy.requests or process.poll() is not None)
         time.sleep(random.Random(seed).uniform(0, DURATION))  # noqa: S311  # repeatable on purpose
         process.send_signal(how)
         _, stderr = process.communicate(timeout=60)

@@ -120,9 +120,8 @@ def three_registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield full, authority.file, addresses
 
 
-@pytest.mark.filterwarnings(
-    "ignore::urllib3.exceptions.InsecureRequestWarning"
-)  # of the wait for it
+@pytest.mark.slow  # four registries are started, and 40 images put into three of them
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_forty_images_of_three_registries_are_one_payload(
     three_registries: Any, tmp_path: Path, sent: list[Sent]
 ) -> None:
@@ -513,6 +512,8 @@ def test_a_password_needs_the_name_of_its_registry(tmp_path: Path) -> None:
     with pytest.raises(AuthenticationError, match="none is named") as caught:
         make_payload(None, tmp_path / "p.zip", ["quay.io/app:1"], **login)
     assert "docker login" in caught.value.hint
+    with pytest.raises(AuthenticationError, match="none is named"):
+        make_payload(None, tmp_path / "p.zip", ["python:3", "quay.io/app:1"], **login)
     with pytest.raises(AuthenticationError, match="several are named"):
         make_inventory(["quay.io", "ghcr.io"], tmp_path / "p.zip", **login)
 

@@ -94,11 +94,6 @@ def make_payload_command(
     if receipt and ledger is None:
         raise typer.BadParameter("--receipt corrects a ledger: give its file with --ledger")
     access = arguments.access_of(context)
-    if registry is None and access["username"] is not None:
-        raise typer.BadParameter(
-            "--username and the password (or DOCKER_CHARON_USERNAME and DOCKER_CHARON_PASSWORD) "
-            "are those of one registry: name it with --registry, or log in with docker login"
-        )
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
     arguments.not_the_target(target, lists)

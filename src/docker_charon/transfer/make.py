@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import IO
@@ -12,10 +12,9 @@ from typing import IO
 from docker_charon.deltas.extra import require_extra
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.host import DOCKER_HUB
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
-from docker_charon.oci.reference import Reference
+from docker_charon.payload.contents import Contents
 from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
 from docker_charon.payload.layer_delta import delta_path
 from docker_charon.payload.reader import open_payload
@@ -41,8 +40,6 @@ from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.names import (
     NameGroup,
     checked_hosts,
-    hosts_of,
-    source_references,
     united_registries,
 )
 from docker_charon.transfer.plan import RepositoryBlob, blobs_at_destination, plan_make
@@ -51,7 +48,7 @@ from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.sources import Sources
-from docker_charon.transfer.tag_choice import ImageChoice
+from docker_charon.transfer.wanted_images import WantedImages
 from docker_charon.workers import Workers
 
 
@@ -105,7 +102,7 @@ def make_payload(
             share with the other images are left out. An image in both lists is not carried, but
             the push checks that it is there. Their tags are looked up in the registry now.
         secure: ``False`` for registries on plain HTTP.
-        username: The user of ``registry``, if it requires a login.
+        username: The user of ``registry``, or of Docker Hub if all images are from there.
         password: The password of that user. Without both, the logins of Docker or Podman are used,
             which are kept for each registry.
         payloads_already_transferred: Payloads that were pushed to the air-gapped registry, or
@@ -172,27 +169,17 @@ def make_payload(
     """
     if layer_deltas:
         require_extra()
-    insecure = checked_hosts(insecure_registries, "insecure_registries")
-    if registry is None and (username is not None or password is not None):
+    wanted = WantedImages.of(
+        *(registry, docker_images_to_transfer, docker_images_already_transferred),
+        secure=secure,
+        insecure=checked_hosts(insecure_registries, "insecure_registries"),
+    )
+    if wanted.are_of_named_registries and (username is not None or password is not None):
         raise AuthenticationError(
             "a username and a password are those of one registry, and none is named",
             hint="name it with --registry (registry=), or log in to each one with docker login",
         )
-    is_secure = secure and (registry or "").lower() not in insecure
-    to_transfer, already_transferred = (
-        source_references(names, parameter, registry, secure=is_secure)
-        for names, parameter in (
-            (docker_images_to_transfer, "docker_images_to_transfer"),
-            (docker_images_already_transferred, "docker_images_already_transferred"),
-        )
-    )
-    if not to_transfer:
-        raise DockerCharonError("there is no image to transfer")
-    newest = checked_newest(newest, to_transfer)
-    default = DOCKER_HUB if registry is None else registry
-    hosts = frozenset({""})
-    if registry is None:
-        hosts = hosts_of({**to_transfer, **already_transferred})
+    newest = checked_newest(newest, wanted.to_transfer)
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
@@ -204,41 +191,30 @@ def make_payload(
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
+    signer = None if sign is None else partial(sign_text, key=sign)
     with contextlib.ExitStack() as stack:
-        made = stack.enter_context(
+        written_report = stack.enter_context(
             reporting(
-                report,
-                "make-payload",
-                [host or default for host in sorted(hosts)],
-                zip_file,
+                *(report, "make-payload", wanted.registries, zip_file),
                 dry_run=dry_run,
-                names=to_transfer,
+                names=wanted.to_transfer,
             )
         )
-        site = None
-        if ledger is not None:
-            check_ledger_path(zip_file, ledger)
-            opened = open_ledger(
-                ledger, returned_receipts, read_only=dry_run, allowed_signers=allowed_signers
-            )
-            site = stack.enter_context(opened)
-        elif returned_receipts:
-            raise DockerCharonError(
-                "a receipt corrects a ledger, and no ledger is given",
-                hint="give the ledger of the site too",
-            )
-        named = [_named_images(hosts, [*to_transfer.values(), *already_transferred.values()])]
+        site = stack.enter_context(
+            _opened_ledger(ledger, returned_receipts, zip_file, allowed_signers, read_only=dry_run)
+        )
+        named = wanted.groups
         if site is not None:
             named.append(site.ledger.names(f"the ledger {ledger}"))
         delivered = _delivered_blobs(earlier_payloads, site, allowed_signers, named)
         registries = united_registries(named)
-        sources = stack.enter_context(
-            Sources(default, access, jobs, hosts=hosts, known=registries, insecure=insecure)
-        )
+        sources = stack.enter_context(wanted.sources(access, jobs, registries))
         resolver = Resolver(sources, workers, chosen_platforms)
         tags = ChosenTags(sources, resolver, workers)
-        images = resolver.images(tags.references(to_transfer, newest))
-        skipped = resolver.images(tags.references(already_transferred), skip_missing_platforms=True)
+        images = resolver.images(tags.references(wanted.to_transfer, newest))
+        skipped = resolver.images(
+            tags.references(wanted.already_transferred), skip_missing_platforms=True
+        )
         resolver.check()
         if include_referrers:
             images = resolver.with_referrers(images)
@@ -262,36 +238,24 @@ def make_payload(
             )
             contents, local = stack.enter_context(making_deltas)
         log_choices(contents, chosen_platforms)
-        signer = None if sign is None else partial(sign_text, key=sign)
         ledger_entries: list[Entry] = []
         if site is not None:
             ledger_entries = site.entries_after(contents, None if dry_run else signer)
             contents = replace(contents, delivery=site.ledger.next_delivery(contents))
         entries = list(payload_entries(contents, signer, local))
-        made.made(contents, payload_size(entries))
+        written_report.made(contents, payload_size(entries))
         if dry_run:
             log_make(contents, payload_size(entries), checked_volume_size)
             return
         locked = lock_content(
             {image.reference: resolver.source_digest(image.reference) for image in images},
-            Origin(registry, is_secure, registries),
+            Origin(registry, wanted.is_secure, registries),
             chosen_platforms,
             include_referrers=include_referrers,
         )
-        sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
-        needed = {
-            image.name: [
-                path(blob.digest) for blob in image.blobs for path in (blob_path, delta_path)
-            ]
-            for image in contents.images
-        }
-        with Progress("Making", sizes, needed, progress) as shown_progress:
+        with _shown(contents, entries, progress) as shown_progress:
             write_payload(
-                zip_file,
-                entries,
-                shared_blobs.open,
-                shown_progress,
-                workers,
+                *(zip_file, entries, shared_blobs.open, shown_progress, workers),
                 volume_size=checked_volume_size,
             )
             if site is not None:
@@ -299,6 +263,41 @@ def make_payload(
             if lock_file is not None:
                 lock_file.write(locked)
             shown_progress.sum_up(make_summary(contents))
+
+
+@contextlib.contextmanager
+def _opened_ledger(
+    ledger: str | os.PathLike[str] | None,
+    receipts: list[PayloadFile],
+    zip_file: PayloadFile,
+    allowed_signers: str | os.PathLike[str] | None,
+    *,
+    read_only: bool,
+) -> Iterator[LedgerFile | None]:
+    """Open the ledger, if there is one; raises as `check_ledger_path` and `open_ledger` do."""
+    if ledger is None:
+        if receipts:
+            raise DockerCharonError(
+                "a receipt corrects a ledger, and no ledger is given",
+                hint="give the ledger of the site too",
+            )
+        yield None
+        return
+    check_ledger_path(zip_file, ledger)
+    with open_ledger(
+        ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
+    ) as site:
+        yield site
+
+
+def _shown(contents: Contents, entries: Iterable[Entry], progress: bool | None) -> Progress:
+    """Return the progress of writing ``entries``, whose keys are their paths."""
+    sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
+    needed = {
+        image.name: [path(blob.digest) for blob in image.blobs for path in (blob_path, delta_path)]
+        for image in contents.images
+    }
+    return Progress("Making", sizes, needed, progress)
 
 
 def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
@@ -345,12 +344,6 @@ def _delivered_blobs(
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories
-
-
-def _named_images(hosts: Collection[str], wanted: Iterable[Reference | ImageChoice]) -> NameGroup:
-    """Return the repositories of the images that the user names, and their registries."""
-    repositories = {image.repository for image in wanted}
-    return NameGroup("the list of images", repositories, frozenset(hosts) - {""})
 
 
 def _absent_layers(
