@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import warnings
@@ -124,6 +125,13 @@ def print_data(text: str) -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         fail(f"cannot write to standard output: {error.strerror}", 1)
+
+
+def columns() -> int | None:
+    """Return the width of the terminal that standard output is, or ``None`` if it is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def can_ask() -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import IO
 
 from docker_charon.deltas.extra import require_extra
 from docker_charon.deltas.process import core_count
@@ -13,6 +11,7 @@ from docker_charon.errors import DockerCharonError
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.archive import Report
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.payload.rebuild import BlobFiles
 from docker_charon.payload.recipe import Recipes, recipes_in
@@ -34,7 +33,7 @@ def check_deltas(payload: Payload, report: Report) -> None:
 
 def rebuild_deltas(
     payload: Payload,
-    earlier: Iterable[str | os.PathLike[str] | IO[bytes]],
+    earlier: Iterable[PayloadSource],
     report: Report,
     jobs: int,
     progress: ProgressArgument,

@@ -7,7 +7,6 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import IO
 
 from docker_charon.errors import (
     DockerCharonError,
@@ -24,6 +23,7 @@ from docker_charon.payload.archive import Archive, Report, raise_it
 from docker_charon.payload.carried_body import CarriedBody
 from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.diagnosis import what_archive_is
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
@@ -366,7 +366,7 @@ def _with_digest_of(
 
 @contextlib.contextmanager
 def open_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     report: Report = raise_it,
     *,
     allowed_signers: str | os.PathLike[str] | None = None,

@@ -6,12 +6,12 @@ import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.delta_check import check_deltas, rebuild_deltas
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.reader import Payload
 from docker_charon.payload.signed_archive import verify_signature
@@ -22,9 +22,9 @@ from docker_charon.workers import Workers
 
 
 def verify_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     *,
-    payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    payloads_already_transferred: Iterable[PayloadSource] = (),
     allowed_signers: str | os.PathLike[str] | None = None,
     jobs: int = 4,
     progress: ProgressArgument = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from docker_charon.errors import (
     AuthenticationError,
@@ -20,6 +20,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, check_repository, checked_names
+from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
@@ -46,7 +47,7 @@ _log = get_logger(__name__)
 
 def make_inventory(
     registry: str | Iterable[str],
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadTarget,
     docker_images: Iterable[str] = (),
     secure: bool = True,
     username: str | None = None,
@@ -152,7 +153,7 @@ def _hosts(registry: str | Iterable[str]) -> dict[str, str]:
     return {"" if is_docker_hub(name) else name.lower(): name for name in names}
 
 
-def write_inventory(zip_file: str | os.PathLike[str] | IO[bytes], entries: Iterable[Entry]) -> None:
+def write_inventory(zip_file: PayloadTarget, entries: Iterable[Entry]) -> None:
     """Write the entries of a payload without layers (see `write_payload`)."""
     write_payload(zip_file, entries, _no_blob)
 

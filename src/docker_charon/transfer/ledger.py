@@ -20,6 +20,7 @@ from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.limits import TooLarge
 from docker_charon.payload.partial_file import open_locked
@@ -276,7 +277,7 @@ class LedgerFile:
 @contextlib.contextmanager
 def open_ledger(
     file: str | os.PathLike[str],
-    receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    receipts: Iterable[PayloadSource] = (),
     *,
     read_only: bool = False,
     allowed_signers: str | os.PathLike[str] | None = None,

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from docker_charon.errors import DockerCharonError, PushIncomplete, RegistryError
 from docker_charon.messages import get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.payload.signature import sign as sign_text
 from docker_charon.progress import Progress, ProgressArgument, check_progress
@@ -38,7 +39,7 @@ _PayloadImage = TypeVar("_PayloadImage", bound=PayloadImage)
 
 def push_payload_to_registry(
     registry: str,
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     strict: bool = False,
     secure: bool = True,
     username: str | None = None,
@@ -167,7 +168,7 @@ class Pushed:
 
 def push_payload(
     registry: str,
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     access: Access,
     *,
     strict: bool,
