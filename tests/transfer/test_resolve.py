@@ -404,5 +404,5 @@ def test_a_scope_that_the_token_service_refuses_hides_nothing(registry: LooseReg
         return Reply(401, {"WWW-Authenticate": challenge})
 
     registry.rules.append(github)
-    with pytest.raises(AuthenticationError, match="answers 401 to the manifest of app:1"):
+    with pytest.raises(AuthenticationError, match="wants a login for the manifest of app:1"):
         make(registry, "app:1")

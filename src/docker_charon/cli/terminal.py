@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
-from docker_charon.messages import say
+from docker_charon.messages import naming_options, say
 
 FAILED = 1
 """The exit status after an error."""
@@ -97,7 +97,8 @@ def exit_on_error() -> Iterator[None]:
 
     log.show_warnings()
     try:
-        yield
+        with naming_options():
+            yield
     except (DockerCharonError, KeyboardInterrupt, Terminated) as error:
         message, status = "interrupted", INTERRUPTED
         if isinstance(error, DockerCharonError):

@@ -13,6 +13,7 @@ from docker_charon.errors import (
     InvalidReference,
     PayloadError,
 )
+from docker_charon.messages import argument
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, SkippedImage
@@ -78,7 +79,7 @@ class Payload:
         if signer is not None and not descriptor.has_layout:
             raise PayloadError(
                 "a payload of docker-charon 0.4 or older cannot be signed",
-                hint="make it again with a current one and --sign",
+                hint=f"make it again with a current one and {argument('--sign', 'sign=')}",
             )
         self.names = tuple(descriptor.manifests)
         self.delivery = descriptor.delivery

@@ -10,6 +10,7 @@ from functools import partial
 
 from docker_charon.deltas.extra import require_extra
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
+from docker_charon.messages import argument
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
@@ -184,7 +185,8 @@ def make_payload(
     if wanted.are_of_named_registries and (username is not None or password is not None):
         raise AuthenticationError(
             "a username and a password are those of one registry, and none is named",
-            hint="name it with --registry (registry=), or log in to each one with docker login",
+            hint=f"name it with {argument('--registry', 'registry=')}, or log in to each one with "
+            "docker login",
         )
     newest = checked_newest(newest, wanted.to_transfer)
     chosen_platforms = _parse_platforms(platforms)

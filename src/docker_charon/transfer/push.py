@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TypeVar
 
 from docker_charon.errors import DockerCharonError, PushIncomplete, RegistryError
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
@@ -219,8 +219,11 @@ def push_payload(
             if payload.carries_nothing:
                 _log.warning(
                     "the payload carries nothing to push: it is an inventory, or all its images "
-                    "were given as already transferred; give an inventory to make-payload "
-                    "(--already-transferred-payload)"
+                    "were given as already transferred; give an inventory to %s",
+                    argument(
+                        "make-payload --already-transferred-payload",
+                        "make_payload(payloads_already_transferred=)",
+                    ),
                 )
             push = _Push(
                 client,

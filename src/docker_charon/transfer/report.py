@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
@@ -53,13 +53,12 @@ def _log_platforms(contents: Contents) -> None:
     names = list(platforms_by_name)
     platforms = list(dict.fromkeys(p for several in platforms_by_name.values() for p in several))
     _log.info(
-        "%s carried for %d platforms (%s), with %s of blobs; --platform %s (platforms=) would "
-        "carry one",
+        "%s carried for %d platforms (%s), with %s of blobs; %s would carry one",
         f"{names[0]} is" if len(names) == 1 else f"{len(names)} images are",
         len(platforms),
         ", ".join(platforms),
         shown_size(sum(blob.size for blob in contents.blobs if blob.digest in digests)),
-        platforms[0],
+        argument(f"--platform {platforms[0]}", f"platforms={platforms[:1]}"),
     )
 
 
@@ -81,12 +80,11 @@ def log_make(contents: Contents, size: int, volume_size: int | None) -> None:
     for blob, repository in contents.blobs.items():
         _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
     _log.info(
-        "%d manifests and %d blobs would travel, in a payload of %s bytes; the destination has %d "
-        "other blobs",
-        len(contents.manifests),
-        len(contents.blobs),
+        "%s and %s would travel, in a payload of %s bytes; the destination has %s more",
+        counted(len(contents.manifests), "manifest"),
+        counted(len(contents.blobs), "blob"),
         f"{size:,}",
-        len(contents.at_destination),
+        counted(len(contents.at_destination), "blob"),
     )
     if volume_size is not None:
         _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
@@ -130,11 +128,11 @@ def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
             digest = referrer.manifest.digest
             _log.info("put %s, which refers to %s", digest, subject.reference)
     _log.info(
-        "%d blobs, %s bytes, would be uploaded, %d mounted, and %d images put",
-        len(plan.uploads),
+        "%s, %s bytes, would be uploaded%s, and %s put",
+        counted(len(plan.uploads), "blob"),
         f"{sum(upload.blob.size for upload in plan.uploads):,}",
-        len(plan.mounts),
-        len(carried),
+        f", {len(plan.mounts):,} mounted" if plan.mounts else "",
+        counted(len(carried), "image"),
     )
 
 
