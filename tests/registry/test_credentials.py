@@ -484,7 +484,7 @@ def test_what_went_wrong_in_the_search_is_told_if_the_registry_refuses(
 ) -> None:
     home.docker(credsStore="gone")
     line = refused(passwords, home.folder)
-    assert "give -u and a password, or log in" in line
+    assert "give a username and a password, or log in" in line
     assert f"{home.config} names a credential helper, and docker-credential-gone is not" in line
 
 

@@ -284,7 +284,7 @@ def test_a_dry_run_signs_too_and_tells_the_exact_size(
 ) -> None:
     caplog.set_level(logging.INFO, "docker_charon")
     make_payload(source, io.BytesIO(), ["app:1"], secure=False, sign=alice, dry_run=True)
-    assert f"in a payload of {payload.stat().st_size:,} bytes" in caplog.messages[-1]
+    assert f"in a payload of {payload.stat().st_size:,} bytes" in caplog.text
 
 
 def test_a_key_that_cannot_sign_is_told_before_a_blob_is_fetched(

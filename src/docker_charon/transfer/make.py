@@ -247,7 +247,7 @@ def make_payload(
                 progress=progress,
             )
             contents, local = stack.enter_context(making_deltas)
-        log_choices(contents, chosen_platforms)
+        logged = log_choices(contents, chosen_platforms)
         ledger_entries: list[Entry] = []
         if site is not None:
             ledger_entries = site.entries_after(contents, None if dry_run else signer)
@@ -257,7 +257,7 @@ def make_payload(
         written_report.made(contents, size)
         summary = Summary.of(contents, size, dry_run=dry_run)
         if dry_run:
-            log_make(contents, size, checked_volume_size)
+            log_make(contents, size, checked_volume_size, logged)
             return summary
         locked = lock_content(
             {image.reference: resolver.source_digest(image.reference) for image in images},

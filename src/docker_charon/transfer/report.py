@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage
@@ -16,10 +16,15 @@ from docker_charon.transfer.plan import PushPlan
 _log = get_logger(__name__)
 
 
-def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
-    """Log what may surprise: new digests, several platforms, layers that are left out."""
+def log_choices(contents: Contents, platforms: Sequence[Platform]) -> set[str]:
+    """Log what may surprise: new digests, several platforms, layers that are left out.
+
+    Return the names of the images whose digests are logged.
+    """
+    logged = set()
     for image in contents.images:
         if image.is_filtered or (len(platforms) > 1 and image.root.is_index):
+            logged.add(image.name)
             _log.info("%s is carried as %s", image.name, image.root.digest)
     if not platforms:
         _log_platforms(contents)
@@ -33,6 +38,7 @@ def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
                     blob.digest,
                     blob.urls[0],
                 )
+    return logged
 
 
 def _log_platforms(contents: Contents) -> None:
@@ -69,22 +75,29 @@ def _platforms(image: NamedImage) -> list[str]:
     return list(dict.fromkeys(str(p) for p in platforms if p is not None and p.is_known))
 
 
-def log_make(contents: Contents, size: int, volume_size: int | None) -> None:
-    """Log what a payload of ``size`` bytes would carry, and in how many volumes."""
+def log_make(
+    contents: Contents, size: int, volume_size: int | None, logged: Collection[str] = ()
+) -> None:
+    """Log what a payload of ``size`` bytes would carry, and in how many volumes.
+
+    The digests of the images in ``logged`` are not logged again.
+    """
     for image in contents.images:
         is_skipped = image.name in contents.skipped
         state = "was already transferred" if is_skipped else "would be carried"
-        _log.info("%s, %s, %s", image.name, image.root.digest, state)
+        digest = "" if image.name in logged else f", {image.root.digest}"
+        _log.info("%s%s, %s", image.name, digest, state)
         for referrer in image.referrers:
             _log.info("%s, %s, refers to it", image.name, referrer.manifest.digest)
     for blob, repository in contents.blobs.items():
         _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
+    others = len(contents.at_destination)
     _log.info(
-        "%s and %s would travel, in a payload of %s bytes; the destination has %s more",
+        "%s and %s would travel, in a payload of %s bytes%s",
         counted(len(contents.manifests), "manifest"),
         counted(len(contents.blobs), "blob"),
         f"{size:,}",
-        counted(len(contents.at_destination), "blob"),
+        f"; the destination has {counted(others, 'other blob')}" if others else "",
     )
     if volume_size is not None:
         _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
