@@ -35,7 +35,7 @@ from pathlib import Path
 
 from canvas import Canvas, Point
 
-WIDTH, MIDDLE, MARGIN, TOP = 850, 425, 20, 60
+WIDTH, MIDDLE, MARGIN, TOP, BOTTOM = 850, 425, 20, 60, 446
 GAP = 54
 """From the middle to either side's area."""
 
@@ -121,18 +121,16 @@ CHARON = Method(
 
 def draw(method: Method, path: Path) -> None:
     """Draw a method into a PNG file."""
-    with_engine = len(method.here) > 1
-    bottom = 446 if with_engine else 300
-    canvas = Canvas(WIDTH, bottom + 124)
-    canvas.box((0, 0), (WIDTH, bottom + 124), PAPER, radius=14, outline=EDGE, stroke=1.5)
+    canvas = Canvas(WIDTH, BOTTOM + 124)
+    canvas.box((0, 0), (WIDTH, BOTTOM + 124), PAPER, radius=14, outline=EDGE, stroke=1.5)
     canvas.text((MARGIN + 4, 40), method.title, 20, INK, face="DejaVuSans-Bold")
     _legend(canvas, 40)
-    _areas(canvas, TOP, bottom)
-    if with_engine:
-        _through_engines(canvas, method, bottom)
+    _areas(canvas, TOP, BOTTOM)
+    if len(method.here) > 1:
+        _through_engines(canvas, method)
     else:
-        _directly(canvas, method, bottom)
-    _totals(canvas, method, bottom)
+        _directly(canvas, method)
+    _totals(canvas, method, BOTTOM)
     canvas.save_png(path)
 
 
@@ -159,7 +157,7 @@ def _areas(canvas: Canvas, top: float, bottom: float) -> None:
     canvas.text((MIDDLE, top + 25), "air gap", 13, SOFT, face="DejaVuSans-Bold", anchor="ms")
 
 
-def _through_engines(canvas: Canvas, method: Method, bottom: float) -> None:
+def _through_engines(canvas: Canvas, method: Method) -> None:
     upper, lower, column = 146, 322, 92
     left, right = column, WIDTH - column
     for x in (left, right):
@@ -169,7 +167,7 @@ def _through_engines(canvas: Canvas, method: Method, bottom: float) -> None:
     canvas.arrow((left + 44, lower), (MIDDLE - 30, lower), INK)
     canvas.arrow((MIDDLE + 30, lower), (right - 44, lower), INK)
     canvas.arrow((right, lower - 40), (right, upper + 62), INK)
-    _disk(canvas, lower, method.carried, TOP, bottom)
+    _disk(canvas, lower, method.carried, TOP, BOTTOM)
     pull, save = method.here
     load, push = method.there
     inner = MIDDLE - GAP - 16
@@ -180,14 +178,14 @@ def _through_engines(canvas: Canvas, method: Method, bottom: float) -> None:
     _step(canvas, WIDTH - inner, WIDTH - start, 220, push)
 
 
-def _directly(canvas: Canvas, method: Method, bottom: float) -> None:
-    row, column = 172, 92
+def _directly(canvas: Canvas, method: Method) -> None:
+    row, column = 234, 92
     left, right = column, WIDTH - column
     for x in (left, right):
         _registry(canvas, (x, row))
     canvas.arrow((left + 44, row), (MIDDLE - 30, row), INK)
     canvas.arrow((MIDDLE + 30, row), (right - 44, row), INK)
-    _disk(canvas, row, method.carried, TOP, bottom)
+    _disk(canvas, row, method.carried, TOP, BOTTOM)
     inner, start = MIDDLE - GAP - 16, 152
     _step(canvas, start, inner, row + LABEL, method.here[0])
     _step(canvas, WIDTH - inner, WIDTH - start, row + LABEL, method.there[0])

@@ -368,6 +368,7 @@ class Request:
 
     method: str
     path: str
+    """Without the host that a request to a proxy names."""
     headers: dict[str, str]
     """By name in lower case."""
     action: Action | None
@@ -378,6 +379,8 @@ class Request:
     """``None`` when it got no answer."""
     sent: int = 0
     """Bytes of the answer's body."""
+    target: str = ""
+    """What the request line names: a path, or a whole URL for a proxy."""
 
 
 class Proxy:
@@ -429,7 +432,7 @@ class Proxy:
         with self._lock:
             action = self._action_for(method, path)
             headers = {name.lower(): value for name, value in head.fields}
-            self.requests.append(Request(method, path, headers, action))
+            self.requests.append(Request(method, path, headers, action, target=target))
             return self.requests[-1]
 
     def _action_for(self, method: str, path: str) -> Action | None:

@@ -1,7 +1,7 @@
-"""The README's blocks, and the world in which they are executed as they are printed.
+"""The README and the pages in .github, and the world in which their blocks are executed as printed.
 
-The hosts that the README names are registries on loopback: whoever asks for them, over TLS or not,
-is led there. Programs that are not ours are stand-ins which say what the real ones would.
+The hosts that the pages name are registries on loopback: whoever asks for them, over TLS or not, is
+led there. Programs that are not ours are stand-ins which say what the real ones would.
 """
 
 from __future__ import annotations
@@ -17,33 +17,51 @@ import requests
 
 from docker_charon.registry.http import HTTPSession
 
-PAGE = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OUTPUT = "text"
+"""The language of a block that shows what a program prints, or what a file contains."""
+
+
+def pages() -> list[Path]:
+    """Return the README and every page in .github."""
+    return [PAGE, *sorted((ROOT / ".github").glob("*.md"))]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: its language, its text and the heading above it."""
+    """A block of code: its language, its text, its page and the heading above it."""
 
     language: str
     text: str
+    page: str
     heading: str
 
     def __str__(self) -> str:
-        return f"{self.heading}: {self.text.splitlines()[0]}"
+        return f"{self.page}: {self.heading}: {self.text.splitlines()[0]}"
 
 
 def blocks() -> list[Block]:
-    page = PAGE.read_text("utf-8")
-    headings = [(m.start(), m[1]) for m in re.finditer(r"^#{2,5} (.*)$", page, re.MULTILINE)]
+    """Return the blocks of all pages."""
+    return [block for page in pages() for block in blocks_of(page)]
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the blocks of one page."""
+    text = page.read_text("utf-8")
+    # A single # also starts a comment in a block; above all other headings is the page's title.
+    title = text.partition("\n")[0].removeprefix("# ")
+    headings = [(0, title)]
+    headings += [(m.start(), m[1]) for m in re.finditer(r"^#{2,5} (.*)$", text, re.MULTILINE)]
     return [
-        Block(m[1], m[2], [title for start, title in headings if start < m.start()][-1])
-        for m in BLOCK.finditer(page)
+        Block(m[1], m[2], page.name, [words for at, words in headings if at < m.start()][-1])
+        for m in BLOCK.finditer(text)
     ]
 
 
 def lead(hosts: dict[str, str]) -> None:
-    """Have requests for the README's hosts answered by registries at other addresses."""
+    """Have requests for these hosts answered by registries at other addresses."""
     send = HTTPSession.send
 
     def send_there(

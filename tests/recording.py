@@ -1,11 +1,12 @@
-"""The screenshot's text: a delivery between two real registries, as a terminal shows it.
+"""The screenshot's text: the second week of a site, between two registries, as a terminal shows it.
 
-Run it with ``python tests/recording.py > images/screenshot.txt``, and then ``images/draw.py``. It
-needs Debian's ``docker-registry``, and the ports 5000 and 5001.
+Run it with ``python tests/recording.py > images/screenshot.txt``, and then ``images/draw.py``. The
+last push is slowed down, and recorded while its bar is shown.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -19,61 +20,82 @@ import termios
 from pathlib import Path
 
 import images
-import registries
+import readme
+from docker_charon import serve
+from images import image, layer
+from proxy import Proxy
 
-COLUMNS, ROWS = 80, 40
-MEGABYTE = 1_000_000
-COMMANDS = (
-    """docker-charon make-payload -r localhost:5000 -i -f payload.zip \\
-    -a my-image:1.4 my-image:1.8""",
-    "docker-charon inspect-payload -f payload.zip",
-    "docker-charon push-payload -r localhost:5001 -i -f payload.zip",
-)
+COLUMNS, ROWS = 80, 24
+SLOW = 4_000_000
+"""Bytes per second."""
+
+BASE, CODE, OTHER = layer(1, 150_000_000), layer(2, 9_000_000), layer(3, 38_000_000)
+WEEK_1 = """
+docker-charon make-payload -r registry.example.com -f week-1.zip \\
+    --ledger site-a.zip my-image:1.4
+docker-charon push-payload -r registry.lan -f week-1.zip --receipt receipt-1.zip
+"""
+WEEK_2 = """
+docker-charon make-payload -r registry.example.com -f week-2.zip \\
+    --ledger site-a.zip --receipt receipt-1.zip my-image:1.8
+docker-charon inspect-payload week-2.zip
+docker-charon push-payload -r registry.lan -f week-2.zip \\
+    --receipt receipt-2.zip
+"""
 
 
-def shown(command: str, folder: Path) -> str:
-    """Run a command in a terminal of its own; return what stays on the screen."""
-    reader, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    program, *arguments = shlex.split(command)
+def main() -> None:
+    """Run both weeks; print the second."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        source, destination = (
+            stack.enter_context(serve(storage=folder / name)).address
+            for name in ("source", "destination")
+        )
+        slow = stack.enter_context(Proxy(destination, bytes_per_second=SLOW))
+        images.put(source, "my-image:1.4", image(BASE, CODE))
+        images.put(source, "my-image:1.8", image(BASE, CODE, OTHER))
+        for command in commands(WEEK_1):
+            run(command, folder, source, destination)
+        *complete, last = commands(WEEK_2)
+        for command in complete:
+            shown = run(command, folder, source, destination)
+            print(f"$ {command}\n{shown}\n")
+        bar = run(last, folder, source, slow.address, until=" 6[4-9]%")
+        print(f"$ {last}\n{bar}")
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of a shell block, each with the lines that continue it."""
+    return re.findall(r"^docker-charon (?:.*\\\n)*.*$", text, re.MULTILINE)
+
+
+def run(command: str, folder: Path, source: str, destination: str, until: str = "") -> str:
+    """Run a command in a terminal; return what is on the screen when it ends or shows ``until``."""
+    led = [f"registry.example.com={source}", f"registry.lan={destination}"]
+    words = shlex.split(command.replace("\\\n", ""))[1:]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
-        [Path(sys.executable).with_name(program), *arguments],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
+        [sys.executable, readme.__file__, *led, "--", *words],
         cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
     )
-    os.close(terminal)
-    output = b""
-    try:
-        while chunk := os.read(reader, 65536):
-            output += chunk
-    except OSError:
-        pass  # how Linux says that the other end of a terminal is closed
-    os.close(reader)
-    if process.wait():
-        raise RuntimeError(output.decode())
-    return re.sub(r"[^\r\n]*\r", "", output.decode().replace("\r\n", "\n"))
-
-
-def main() -> int:
-    """Print the commands, and below each what it shows."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with (
-            registries.docker_registry(folder / "source", port=5000) as source,
-            registries.docker_registry(folder / "destination", port=5001) as destination,
-        ):
-            base = [images.layer(n, 120 * MEGABYTE) for n in range(3)]
-            old = images.image(*base, images.layer(3, 30 * MEGABYTE))
-            new = images.image(*base, images.layer(4, 34 * MEGABYTE))
-            images.put(source, "my-image:1.4", old)
-            images.put(source, "my-image:1.8", new)
-            images.put(destination, "my-image:1.4", old)
-            screens = [f"$ {command}\n{shown(command, folder)}" for command in COMMANDS]
-    print("\n".join(screens), end="")
-    return 0
+    os.close(theirs)
+    shown = ""
+    with contextlib.suppress(OSError):  # the terminal's other end is closed
+        while not (until and re.search(until, shown)):
+            shown += os.read(ours, 1000).decode()
+    process.terminate()
+    process.wait()
+    os.close(ours)
+    lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in shown.split("\n")]
+    return "\n".join(
+        line[start : start + COLUMNS] for line in lines for start in range(0, len(line), COLUMNS)
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,9 +1,41 @@
 """Transfer Docker images to an air-gapped system efficiently.
 
 `make_payload` reads images from a registry and writes one zip file with what the other side
-lacks. `push_payload_to_registry` pushes that file to the registry there. `verify_payload` and
-`inspect_payload` check and describe a payload without a network. `make_inventory` writes a file
-that lists what a registry has. `serve` runs a small registry for a side that has none.
+lacks. `push_payload_to_registry` pushes that file to the registry there::
+
+    from docker_charon import make_payload, push_payload_to_registry
+
+    make_payload("registry.example.com", "payload.zip", ["my-image:1.4"])
+    push_payload_to_registry("registry.lan", "payload.zip")
+
+The update contains only what is new since that payload::
+
+    make_payload(
+        "registry.example.com",
+        "update.zip",
+        ["my-image:1.8"],
+        payloads_already_transferred=["payload.zip"],
+    )
+    names = push_payload_to_registry("registry.lan", "update.zip", strict=True)
+
+`verify_payload` and `inspect_payload` check and describe a payload without a network::
+
+    from docker_charon import inspect_payload, verify_payload
+
+    problems = verify_payload("update.zip")  # an empty list: every byte is right
+    for image in inspect_payload("update.zip").images:
+        print(image.name, image.digest)
+
+`make_inventory` writes a file that lists what a registry has, instead of earlier payloads. `serve`
+runs a small registry for a side that has none::
+
+    from docker_charon import make_inventory, serve
+
+    make_inventory("registry.lan", "inventory.zip")
+    with serve(["payload.zip", "update.zip"]) as server:
+        print(server.address)
+
+Every error is a `DockerCharonError`, which has a ``message`` and a ``hint``.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ LINES = ("#0b7285", "#e8590c")
 
 @dataclass(frozen=True)
 class Bars:
-    """Seconds of each contender; less is better. The first is ours."""
+    """Seconds of each contender, for so many bytes; less is better. The first is ours."""
 
     title: str
+    size: int
     seconds: Mapping[str, float]
 
 
@@ -45,6 +46,7 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
     )
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # type: ignore[union-attr, call-arg]
     spots = list(grid.flat)
+    longest = max((max(p.seconds.values()) for p in panels if isinstance(p, Bars)), default=1.0)
     for panel, axes in zip(panels, spots, strict=False):
         axes.set_title(panel.title, fontsize=11, fontweight="bold", loc="left")
         axes.spines[["top", "right"]].set_visible(False)
@@ -56,12 +58,13 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
             axes.invert_yaxis()
             axes.spines["bottom"].set_visible(False)
             axes.tick_params(left=False, bottom=False, labelbottom=False)
-            axes.margins(x=0.2)
+            axes.set_xlim(0, longest * 1.25)  # all bars on one scale, with room for their seconds
+            axes.set_xlabel(f"{panel.size / 1e6:,.0f} MB, lower is better", fontsize=9)
         else:
             for (name, points), colour in zip(panel.lines.items(), LINES, strict=False):
                 axes.plot(*zip(*points, strict=True), marker="o", label=name, color=colour)
             numbers = sorted({number for points in panel.lines.values() for number, _ in points})
-            axes.set_xticks(numbers, numbers, fontsize=9)
+            axes.set_xticks(numbers, _apart(numbers), fontsize=9)
             axes.set_xlabel(panel.number)
             axes.set_ylabel("seconds")
             axes.set_ylim(bottom=0)
@@ -70,3 +73,17 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
     for axes in spots[len(panels) :]:
         axes.set_visible(False)
     figure.savefig(path, dpi=200, facecolor="white")
+
+
+def _apart(numbers: Sequence[int]) -> list[str]:
+    """Return the ticks' texts; a text that would touch the one before is empty."""
+    shown = [numbers[0]]
+    for number in numbers[1:]:
+        room = (number - shown[-1]) / (numbers[-1] - numbers[0]) * _LETTERS
+        if room >= len(str(number)) + 2:
+            shown.append(number)
+    return [str(number) if number in shown else "" for number in numbers]
+
+
+_LETTERS = 30
+"""As many letters stand beside each other along an axis."""

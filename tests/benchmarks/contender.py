@@ -66,6 +66,10 @@ def _docker_charon(
     return Command([*program, "-q", "-i", "-r", registry, "-j", str(jobs), *arguments], {}, stdin)
 
 
+def make_inventory(registry: str, file: Path) -> Command:
+    return _docker_charon("make-inventory", registry, JOBS, "-f", str(file))
+
+
 class OlderRelease(Contender):
     """A docker-charon from PyPI, installed in a folder of its own, through its Python API."""
 

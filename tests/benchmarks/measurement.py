@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
 
-Name = TypeVar("Name", str, tuple[str, int])
+Name = TypeVar("Name", bound="str | tuple[object, ...]")
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,31 @@ class Measurement:
     """What a command took, with all processes that it started and waited for."""
 
     seconds: float
+    cpu: float
+    """Seconds of the processors, of programs and of the system in their name."""
     peak: float
     """Bytes of memory of its largest process; at least what this process here has ever used."""
     written: float
     """Bytes written to files and pipes, wherever they end; what goes through `send` is not."""
 
 
-def measure(command: Command) -> Measurement:
-    """Run a command to its end; raise `RuntimeError` if it fails."""
+def measure(command: Command, flushed: Path | None = None) -> Measurement:
+    """Run a command to its end; raise `RuntimeError` if it fails.
+
+    The seconds include the time until the disk has what is written to the folder ``flushed``.
+    """
     with contextlib.ExitStack() as stack:
         errors = stack.enter_context(tempfile.TemporaryFile())
         stdin = stack.enter_context(_piped(command.stdin))
         environment = {**os.environ, **command.environment}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # users' Python compiles modules once
         started = time.perf_counter()
         process = subprocess.Popen(
             command.argv, stdin=stdin, stdout=subprocess.DEVNULL, stderr=errors, env=environment
         )
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # its counters stay to be read
+        if flushed:
+            subprocess.run(["sync", "-f", str(flushed)], check=True)
         seconds = time.perf_counter() - started
         counters = Path(f"/proc/{process.pid}/io").read_text()
         _, status, usage = os.wait4(process.pid, 0)
@@ -60,7 +68,12 @@ def measure(command: Command) -> Measurement:
             said = errors.read()[-2000:].decode(errors="replace")
             raise RuntimeError(f"{command.argv} ended with {process.returncode}: {said}")
     written = re.search(r"^wchar: (\d+)$", counters, re.MULTILINE)
-    return Measurement(seconds, usage.ru_maxrss * 1024, float(written[1]) if written else 0.0)
+    return Measurement(
+        seconds,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss * 1024,
+        float(written[1]) if written else 0.0,
+    )
 
 
 @contextlib.contextmanager
@@ -95,6 +108,7 @@ def medians(
 def _median(measured: Sequence[Measurement]) -> Measurement:
     return Measurement(
         statistics.median(each.seconds for each in measured),
+        statistics.median(each.cpu for each in measured),
         statistics.median(each.peak for each in measured),
         statistics.median(each.written for each in measured),
     )

@@ -15,8 +15,15 @@ import images
 import proxy
 import registries
 from benchmarks.chart import Bars, Lines, Panel
-from benchmarks.contender import JOBS, Contender, contenders, make_payload, push_payload
-from benchmarks.measurement import Measurement, measure, medians
+from benchmarks.contender import (
+    JOBS,
+    Contender,
+    contenders,
+    make_inventory,
+    make_payload,
+    push_payload,
+)
+from benchmarks.measurement import Command, Measurement, measure, medians
 from benchmarks.table import Table
 from benchmarks.workload import Image, put_image, put_small_images
 
@@ -98,12 +105,88 @@ class Bench:
 def making(bench: Bench) -> Result:
     """Bring an image out of a registry into one file; curl's is one a blob."""
 
-    def once(contender: Contender) -> Measurement:
-        with bench.room() as folder:
-            return measure(contender.make(bench.source, bench.image, folder))
+    def once(contender: Contender, *, to_disk: bool) -> Measurement:
+        with bench.room() if to_disk else _memory() as folder:
+            command = contender.make(bench.source, bench.image, folder)
+            return measure(command, flushed=folder if to_disk else None)
 
-    found = medians(bench.runs, {each.name: partial(once, each) for each in bench.contenders})
-    return _comparison("Making one file", "from a registry", bench.image, found)
+    places = {"into memory": False, "flushed to disk": True}
+    found = medians(
+        bench.runs,
+        {
+            (each.name, place): partial(once, each, to_disk=to_disk)
+            for each in bench.contenders
+            for place, to_disk in places.items()
+        },
+    )
+    names = [each.name for each in bench.contenders]
+    rows = [
+        [
+            name,
+            f"{found[name, 'into memory'].seconds:.2f}",
+            f"{found[name, 'flushed to disk'].seconds:.2f}",
+            f"{found[name, 'into memory'].cpu:.2f}",
+        ]
+        for name in names
+    ]
+    note = f"{_size(bench.image)} Flushed: until `sync -f` is done."
+    headers = ["", "into memory, s", "flushed to disk, s", "CPU, s"]
+    seconds = {name: found[name, "flushed to disk"].seconds for name in names}
+    title = "Making one file"
+    return Result(
+        Table(f"{title} from a registry", headers, rows, note),
+        Bars(title, bench.image.size, seconds),
+    )
+
+
+@contextlib.contextmanager
+def _memory() -> Iterator[Path]:
+    """Yield an empty folder in memory, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+def _size(image: Image) -> str:
+    layers = len(image.blobs) - 1
+    size = f"An image of {image.size / MB:,.0f} MB in {layers} layers."
+    return f"{size} docker-charon with `-j {JOBS}`; curl one blob after the other, nothing checked."
+
+
+def starting(bench: Bench) -> Result:
+    """Start programs that have little to do, beside what Python and its libraries take to start."""
+    name = put_small_images(bench.source, 1)[0]
+    with bench.room() as folder:
+        python = [sys.executable, "-c"]
+        commands = {
+            "`python -c pass`": Command([*python, "pass"]),
+            "`import docker_charon`": Command([*python, "import docker_charon"]),
+            "`import typer`": Command([*python, "import typer"]),
+            "`docker-charon --help`": Command([sys.executable, "-m", "docker_charon", "--help"]),
+            "`import requests`": Command([*python, "import requests"]),
+            "a payload of a tiny image": make_payload(bench.source, [name], folder / "p.zip"),
+        }
+        for command in commands.values():
+            measure(command)  # Python compiles its modules once
+        found = medians(
+            max(bench.runs, 7),
+            {title: partial(measure, command) for title, command in commands.items()},
+        )
+    rows = [[title, f"{each.seconds:.3f}", f"{each.cpu:.3f}"] for title, each in found.items()]
+    return Result(Table("Starting", ["", "s", "CPU, s"], rows))
+
+
+def inventory(bench: Bench) -> Result:
+    """Write down what a registry has."""
+    count = bench.scale.counts[-1]
+    with bench.empty_registry() as address, bench.room() as folder:
+        put_small_images(address, count)
+        file = folder / "inventory.zip"
+        command = make_inventory(address, file)
+        found = medians(bench.runs, {"inventory": partial(measure, command)})["inventory"]
+        size = file.stat().st_size
+    row = [str(count), f"{found.seconds:.2f}", f"{found.cpu:.2f}", f"{size / count / 1000:.1f}"]
+    headers = ["images", "s", "CPU, s", "kB an image"]
+    return Result(Table("An inventory", headers, [row]))
 
 
 def pushing(bench: Bench) -> Result:
@@ -121,20 +204,23 @@ def pushing(bench: Bench) -> Result:
                 return measured
 
         found = medians(bench.runs, {each.name: partial(once, each) for each in made})
-    return _comparison("Pushing it", "into an empty registry", bench.image, found)
-
-
-def _comparison(title: str, where: str, image: Image, found: dict[str, Measurement]) -> Result:
-    seconds = {name: each.seconds for name, each in found.items()}
-    ours = next(iter(seconds.values()))
     rows = [
-        [name, f"{s:.2f}", f"{image.size / MB / s:.0f}", f"{s / ours:.2f}"]
-        for name, s in seconds.items()
+        [
+            name,
+            f"{each.seconds:.2f}",
+            f"{bench.image.size / MB / each.seconds:.0f}",
+            f"{each.cpu:.2f}",
+        ]
+        for name, each in found.items()
     ]
-    size = f"An image of {image.size / MB:,.0f} MB in {len(image.blobs) - 1} layers."
-    note = f"{size} docker-charon with `-j {JOBS}`; curl one blob after the other, nothing checked."
-    table = Table(f"{title} {where}", ["", "s", "MB/s", "docker-charon = 1"], rows, note)
-    return Result(table, Bars(title, seconds))
+    headers = ["", "s", "MB/s", "CPU, s"]
+    note = f"{_size(bench.image)} Most of the time is the work of the registry."
+    title = "Pushing it"
+    seconds = {name: each.seconds for name, each in found.items()}
+    return Result(
+        Table(f"{title} into an empty registry", headers, rows, note),
+        Bars(title, bench.image.size, seconds),
+    )
 
 
 def far(bench: Bench) -> Result:
@@ -165,7 +251,7 @@ def far(bench: Bench) -> Result:
             seconds = found[name, jobs].seconds
             row += [f"{seconds:.2f}", f"{found[name, 1].seconds / seconds:.2f}"]
         rows.append(row)
-    title = "A registry that is far away"
+    title = "A registry far away"
     note = (
         f"{scale.far_delay * 1000:.0f} ms an answer, {scale.far_rate / MB:g} MB/s a connection; "
         f"{scale.far_layers} layers of {scale.far_layer / MB:g} MB."
@@ -200,7 +286,8 @@ def many(bench: Bench) -> Result:
         for name in flows:
             each = found[name, count]
             per_image = f"{each.seconds / count * 1000:.1f}"
-            row += [f"{each.seconds:.2f}", per_image, f"{each.peak / MB:.0f}"]
+            cpu = f"{each.cpu / count * 1000:.1f}"
+            row += [f"{each.seconds:.2f}", per_image, cpu, f"{each.peak / MB:.0f}"]
         rows.append(row)
     first, last = counts[0], counts[-1]
     growth = {
@@ -215,7 +302,7 @@ def many(bench: Bench) -> Result:
         f"Six layers each, five of them shared by all. {last / first:g} times as many images: "
         f"{'; '.join(growth.values())}."
     )
-    columns = ("s", "ms an image", "peak memory, MB")
+    columns = ("s", "ms an image", "CPU ms an image", "peak memory, MB")
     headers = ["images", *(f"{name}, {column}" for name in flows for column in columns)]
     title = "Many images"
     lines = {name: [(count, found[name, count].seconds) for count in counts] for name in flows}
@@ -258,7 +345,9 @@ def memory(bench: Bench) -> Result:
 SECTIONS = {
     "making": making,
     "pushing": pushing,
+    "starting": starting,
     "far": far,
     "many": many,
+    "inventory": inventory,
     "memory": memory,
 }

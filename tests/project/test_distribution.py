@@ -88,7 +88,7 @@ def test_the_sdist_holds_what_it_takes_to_build_and_to_test(sdist: Path) -> None
     assert top == {*files, ".ci", ".github", "images", "src", "tests"}
     assert {Path("src", name) for name in sources()} <= paths
     assert {Path(".ci/run"), Path("tests/conftest.py"), Path("src/docker_charon/py.typed")} <= paths
-    kinds = {path.suffix for path in paths} - {""}
+    kinds = {path.suffix for path in paths if path.parts[:1] != ("tests",)} - {""}
     assert kinds <= {".jpg", ".md", ".txt", ".png", ".py", ".svg", ".toml", ".typed", ".yml"}, kinds
 
 
@@ -113,8 +113,8 @@ def test_every_python_that_it_names_is_tested(metadata: Metadata) -> None:
 
 def test_the_page_on_pypi_shows_pictures_and_leads_somewhere(metadata: Metadata) -> None:
     page = metadata.description or ""
-    targets = re.findall(r"\]\(([^)\s]+)", page)
-    pictures = [target for target in targets if target.endswith((".jpg", ".png"))]
+    targets = re.findall(r'(?:\]\(|src=")([^)"\s]+)', page)
+    pictures = [target for target in targets if target.endswith((".jpg", ".png", ".svg"))]
     assert pictures
     raw = URL.replace("//github.com", "//raw.githubusercontent.com")
     for picture in pictures:

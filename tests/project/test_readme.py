@@ -1,4 +1,4 @@
-"""The README: every block of it runs as it is printed, and what it names is there."""
+"""The README and the pages in .github: every block runs as printed, and what they name is there."""
 
 from __future__ import annotations
 
@@ -25,34 +25,45 @@ from docker_charon.registry.http import HTTPSession
 from images import image, layer
 from readme import Block
 
-PAGE = readme.PAGE.read_text("utf-8")
+PAGES = {page: page.read_text("utf-8") for page in readme.pages()}
+PAGE = PAGES[readme.PAGE]
 BLOCKS = readme.blocks()
 SOURCES = (
     *("registry.example.com", "86541248189.dkr.ecr.eu-west-2.amazonaws.com"),
-    *("ghcr.io", "registry-1.docker.io"),
+    *("ghcr.io", "quay.io", "registry-1.docker.io"),
 )
 DESTINATIONS = ("registry.lan", "harbor.lan", "localhost:5000")
 IMAGES = {
     "my-image:1.3": image(layer(1)),
     "my-image:1.4": image(layer(1), layer(2)),
     "my-image:1.8": image(layer(1), layer(2), layer(3)),
+    "my-image:1.8.3": image(layer(1), layer(2), layer(8)),
     "my-other-image:1.3": image(layer(1), layer(4)),
     "my-other-image:1.5": image(layer(1), layer(4), layer(5)),
     "my-team/my-image:1.8": image(layer(6)),
+    "team/app:2": image(layer(6), layer(9)),
+    "library/python:3.13": image(layer(7)),
     "library/python:3.13-slim": image(layer(7)),
 }
 LOST = "this delivery is lost"
 """What only the block says in which an image is left out with a warning."""
+COMPOSE = "services: {web: {image: registry.example.com/my-image:1.8}}"
+POD = """{"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [
+    {"image": "registry.example.com/my-other-image:1.5"}]}}"""
+LOCAL_IMAGE = '{"Repository": "registry.example.com/my-image", "Tag": "1.8", "ID": "5f"}'
 PROGRAMS = {
-    "docker": "echo 'services: {web: {image: registry.example.com/my-image:1.8}}'",
-    "kubectl": """echo '{"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [
-        {"image": "registry.example.com/my-other-image:1.5"}]}}'""",
+    "docker": f"""case $1 in compose) echo '{COMPOSE}';; images) echo '{LOCAL_IMAGE}';; esac""",
+    "kubectl": f"echo '{POD}'",
+    "helm": f"echo '{POD}'",
+    "kustomize": f"echo '{POD}'",
     "aws": "echo secret",
     "ssh": 'shift; exec "$@"',
     "podman": "true",
     # What they do is tried where a distribution is built, and here, at this moment.
     "pip": "true",
     "pytest": "true",
+    "python3": "mkdir -p .venv/bin && touch .venv/bin/activate",
+    "sudo": "true",
 }
 
 
@@ -101,6 +112,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             payloads_already_transferred=[first],
         )
         (folder / "robot-secret").write_text("secret\n")
+        (folder / "compose.yaml").write_text(COMPOSE)
         hosts = dict.fromkeys(SOURCES, source.address)
         hosts |= dict.fromkeys(DESTINATIONS, destination.address)
         led = " ".join(f"{host}={address}" for host, address in hosts.items())
@@ -177,9 +189,8 @@ def test_a_python_block_runs(world: World, block: Block) -> None:
 
 
 def test_the_tutorial_brings_the_images_over(world: World) -> None:
-    tutorial = [b for b in of("bash") if b.heading == "Use as a command line"][:2]
-    for block in tutorial:
-        assert world.bash(block.text).returncode == 0
+    tutorial = next(b for b in of("bash") if b.heading == "Use as a command line")
+    assert world.bash(tutorial.text).returncode == 0
     for name in ("my-image:1.8", "my-other-image:1.5"):
         assert images.read(world.destination, name) == IMAGES[name].contents()
     assert (world.folder / "update.zip").stat().st_size < 12_000
@@ -215,58 +226,86 @@ def test_the_mirrors_are_what_clients_read(block: Block) -> None:
 
 
 def test_no_block_is_left_out() -> None:
-    assert {b.language for b in BLOCKS} == {"bash", "nginx", "python", "toml", "yaml"}
-    assert PAGE.count("```") == 2 * len(BLOCKS)
+    languages = {"bash", "nginx", "python", readme.OUTPUT, "toml", "yaml"}
+    assert {block.language for block in BLOCKS} == languages
+    for page, text in PAGES.items():
+        if page.name != "CHANGELOG.md":  # it shows what calls of release 0.4 become
+            assert text.count("```") == 2 * len(readme.blocks_of(page)), page.name
 
 
 def test_it_is_not_too_long() -> None:
-    assert len(PAGE.splitlines()) < 560
+    assert len(PAGE.splitlines()) <= 300
 
 
-def test_what_it_links_to_is_there() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", PAGE)
-    headings = re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^a-z0-9 _-]", "", each.lower()).replace(" ", "-") for each in headings}
-    for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors, link
-        elif not link.startswith("https://"):
-            assert (readme.PAGE.parent / link).exists(), link
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", readme.BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
-def test_every_option_of_its_table_is_one() -> None:
-    table = PAGE[PAGE.index("| option | make | push |") :].partition("\n\n")[0]
-    environment = {**os.environ, "COLUMNS": "200"}
-    helps = [
-        subprocess.run(
-            [sys.executable, "-m", "docker_charon", command, "--help"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for command in ("make-payload", "push-payload")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_it_links_to_is_there(page: Path) -> None:
+    for link in [*re.findall(r"\]\(([^)]+)\)", PAGES[page]), *pictures_in(PAGES[page])]:
+        if not link.startswith("https://"):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), link
+            if anchor:
+                assert anchor in anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != readme.PAGE], ids=str)
+def test_the_readme_leads_to_every_page(page: Path) -> None:
+    assert f"(.github/{page.name})" in PAGE
+
+
+def options_of(command: str) -> set[str]:
+    """Return the options in the help of a command, but not those in its text and its examples."""
+    done = subprocess.run(
+        [sys.executable, "-m", "docker_charon", command, "--help"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    _, *panels = re.split(r"^(?=[A-Z].*:$)", done.stdout, flags=re.MULTILINE)
+    rows = [
+        row
+        for panel in panels
+        if not panel.startswith("Example")
+        for row in re.findall(r"^  (-\w, )?(--[a-z-]+)", panel, re.MULTILINE)
     ]
-    shown: list[set[str]] = [set(), set()]
-    for row in table.splitlines()[2:]:
-        names, *marks = (cell.strip() for cell in row.split("|")[1:4])
-        for mark, seen, text in zip(marks, shown, helps, strict=True):
-            options = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", names))
-            if mark == "✓":
-                seen |= options
-                assert all(re.search(rf"(^|[ ,]){one}\b", text) for one in options), row
-            else:
-                assert not any(re.search(rf"(^|[ ,]){one}\b", text) for one in options), row
-    for seen, text in zip(shown, helps, strict=True):
-        every = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", text, re.MULTILINE)) - {"--help"}
-        assert every <= seen
+    return {name.rstrip(", ") for row in rows for name in row if name} - {"-h", "--help"}
 
 
-def test_every_message_of_its_table_can_come() -> None:
+def test_the_table_of_options_has_those_that_each_command_has() -> None:
+    text = next(text for page, text in PAGES.items() if page.name == "OPTIONS.md")
+    commands = [
+        *("make-payload", "push-payload", "verify-payload", "inspect-payload"),
+        *("make-inventory", "serve", "demo"),
+    ]
+    header, _, *rows = text[text.index("| option |") :].strip().splitlines()
+    columns = [cell.strip() for cell in header.split("|")[2:-2]]
+    assert all(column in name for column, name in zip(columns, commands, strict=True))
+    listed: dict[str, set[str]] = {command: set() for command in commands}
+    for row in rows:
+        names, *marks = (cell.strip() for cell in row.split("|")[1:-2])
+        for command, mark in zip(commands, marks, strict=True):
+            if mark:
+                listed[command] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", names))
+    for command, options in listed.items():
+        assert options == options_of(command), command
+
+
+TABLES = [text for text in PAGES.values() if "| the message |" in text]
+
+
+@pytest.mark.parametrize("text", TABLES, ids=["README", "GUIDE"])
+def test_every_message_of_its_table_can_come(text: str) -> None:
     package = Path(docker_charon.__file__).parent
     source = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
     source = re.sub(r'"\s*\n\s*f?"', "", source)
-    table = PAGE[PAGE.index("| the message |") :].partition("\n\n")[0]
+    table = text[text.index("| the message |") :].partition("\n\n")[0]
     for row in table.splitlines()[2:]:
         for message in re.findall(r"`([^`]+)`", row.split("|")[1]):
             for part in re.split(r"…|\d+|\b[a-z]+/[a-z0-9]+\b|my-image:1\.8|[A-Z_]{6,}", message):
@@ -274,6 +313,12 @@ def test_every_message_of_its_table_can_come() -> None:
                 assert words in source, (message, words)
 
 
+def pictures_in(text: str) -> list[str]:
+    return re.findall(r'(?:!\[\]\(|<img src=")([^)"]+)', text)
+
+
 def test_its_pictures_are_small() -> None:
-    for picture in re.findall(r"!\[\]\((.*?)\)", PAGE):
+    pictures = pictures_in(PAGE)
+    assert len(pictures) == len(set(pictures)) >= 5
+    for picture in pictures:
         assert (readme.PAGE.parent / picture).stat().st_size < 150_000

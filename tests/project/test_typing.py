@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
 import pydoc
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -117,6 +121,33 @@ def test_wrong_arguments_are_found(tmp_path: Path) -> None:
     errors = checked(tmp_path, WRONG).stdout
     for argument in ('"jobs" to', "2 to", '"progress" to'):
         assert f'Argument {argument} "make_payload" has incompatible type' in errors
+
+
+def samples() -> list[str]:
+    """Return the samples in the documentation of the package."""
+    text = inspect.getdoc(docker_charon) or ""
+    parts = re.findall(r"::\n\n((?:    .*\n|\n)+)", text)
+    return [textwrap.dedent(part) for part in parts]
+
+
+def test_every_public_function_has_a_sample_with_parameters_that_it_has() -> None:
+    called = set()
+    for node in ast.walk(ast.parse("\n".join(samples()))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name = node.func.id
+            if name in docker_charon.__all__:
+                keywords = {str(keyword.arg): None for keyword in node.keywords}
+                inspect.signature(getattr(docker_charon, name)).bind(*node.args, **keywords)
+                called.add(name)
+    functions = {
+        name for name in docker_charon.__all__ if inspect.isfunction(getattr(docker_charon, name))
+    }
+    assert called == functions
+
+
+def test_the_samples_are_typed(tmp_path: Path) -> None:
+    done = checked(tmp_path, "\n".join(samples()))
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_documentation_shows_all_that_is_public() -> None:

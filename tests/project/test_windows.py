@@ -81,7 +81,7 @@ def test_a_console_shows_what_it_has_and_drops_nothing_else(
     terminal.print_data("app/ελλάδα:1 is there")
     say("café and ελλάδα are there")
     for console in consoles.values():
-        content = console.buffer.getvalue()  # type: ignore[attr-defined]
+        content = console.buffer.getvalue()
         assert b"there" in content
         assert content.count(b"\n") == 1
 

@@ -125,7 +125,7 @@ def test_requests_in_plain_http_are_handed_to_the_proxy(
         assert proxy.requests
         login = base64.b64encode(b"me:secret").decode()
         for request in proxy.requests:
-            assert request.path.startswith(f"http://{NAME}:5000/v2/")
+            assert request.target.startswith(f"http://{NAME}:5000/v2/")
             assert request.headers["proxy-authorization"] == f"Basic {login}"
 
 

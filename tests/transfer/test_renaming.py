@@ -263,7 +263,7 @@ def test_an_inventory_may_have_names_that_begin_with_a_registry(
 
 
 def test_deltas_of_full_names_go_on_from_payloads_inventories_and_receipts(
-    source: str, destination: str, tmp_path: Path
+    only_docker_registry: None, source: str, destination: str, tmp_path: Path
 ) -> None:
     images.put(source, "base:1", BASE)
     images.put(source, "team/app:1", APP)

@@ -245,7 +245,7 @@ def test_a_dry_run_tells_the_number_of_volumes(
     make_payload(
         source, tmp_path / "p.zip", ["app:1"], secure=False, volume_size=SIZE, dry_run=True
     )
-    assert caplog.messages[-1] == f"the payload would have {-(-len(whole) // SIZE)} volumes"
+    assert f"the payload would have {-(-len(whole) // SIZE)} volumes" in caplog.messages
 
 
 def test_each_finished_volume_is_told(

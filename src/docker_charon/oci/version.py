@@ -17,7 +17,7 @@ _PRE_RELEASE = (
     r"|[-.](?P<dev>dev|m)(?P<dev_number>[-.]?[0-9]+)(?![a-z0-9])"
     r"|(?P<letter>[abc])(?P<letter_number>[0-9]+)(?![a-z0-9])"  # as Python has it: 3.14.0b1
 )
-_VERSION = re.compile(
+_VERSION = (  # compiled when a choice of tags needs it
     r"v?(?:(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})(?![0-9])"
     r"(?:t(?P<time>[0-9]{2}(?:-?[0-9]{2}){1,2})z?)?"
     r"|(?P<numbers>[0-9]+(?:\.[0-9]+)*))"
@@ -25,10 +25,9 @@ _VERSION = re.compile(
     r"(?:[-.]?post-?(?P<post>[0-9]+)(?![a-z0-9])|[-.](?:final|ga|release)(?![a-z0-9]))?"
     r"(?:[_+](?P<build>[a-z0-9.]+))?"  # a tag cannot have a +, and Helm writes _ in its place
     r"(?:-(?P<revision>[0-9]+)(?:-g[0-9a-f]{7,40})?(?![a-z0-9.]))?"
-    r"(?P<suffix>[-._+].*)?",
-    re.IGNORECASE,
+    r"(?P<suffix>[-._+].*)?"
 )
-_ASKING = re.compile(rf"(?<![a-z])(?:{_PRE_RELEASE_WORDS}|dev|m|a|b|c)(?![a-z])", re.IGNORECASE)
+_ASKING = rf"(?<![a-z])(?:{_PRE_RELEASE_WORDS}|dev|m|a|b|c)(?![a-z])"
 _SAME_WORDS = {"a": "alpha", "b": "beta", "c": "rc", "cr": "rc", "m": "milestone"}
 _LONGEST_NUMBER = 5
 """Digits of a version that is a single number: longer ones are dates, counters and commits."""
@@ -55,7 +54,7 @@ class Version:
     @classmethod
     def parse(cls, text: str) -> Version | None:
         """Return the version that ``text`` is; ``None`` if it is none, such as ``latest``."""
-        match = _VERSION.fullmatch(text)
+        match = re.fullmatch(_VERSION, text, re.IGNORECASE)
         if match is None:
             return None
         is_date = match["numbers"] is None
@@ -108,7 +107,7 @@ class Version:
 
 def asks_for_pre_releases(pattern: str) -> bool:
     """Whether a pattern of tags spells a pre-release out, as ``1.8.*-rc*`` does."""
-    return _ASKING.search(pattern) is not None
+    return re.search(_ASKING, pattern, re.IGNORECASE) is not None
 
 
 def natural(text: str) -> _Natural:

@@ -17,7 +17,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from docker_charon.deltas.header import MOST_BASES
 from docker_charon.errors import PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import check_named_repository
@@ -69,6 +68,8 @@ def parse_layer_deltas(value: Any, registries: Collection[str]) -> dict[Digest, 
 
     ``registries`` may stand in front of repositories.
     """
+    from docker_charon.deltas.header import MOST_BASES  # few payloads need it
+
     deltas = {}
     for name, members in _object(value).items():
         bases = {

@@ -21,12 +21,14 @@ class PartialPayload(PositionalFile):
 
     ``leftover`` is the file of an earlier run for other images. ``has_content`` says whether there
     is something that is worth keeping after a failure. ``present`` is the number of bytes of blobs
-    that are there, which the writer counts when it fails.
+    that are there, which the writer counts when it fails. ``in_order`` says whether the entries are
+    best written in their order.
     """
 
     leftover: Leftover | None = None
     has_content = False
     present = 0
+    in_order = False
 
     @abstractmethod
     def known_crc(self, record: Record) -> int | None:

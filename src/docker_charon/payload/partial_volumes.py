@@ -91,6 +91,8 @@ class PartialVolumes(PartialPayload):
     a volume is hashed; it raises an exception to stop that.
     """
 
+    in_order = True  # so that a volume is soon finished
+
     def __init__(
         self, base: Path, sizes: list[int], journal: VolumeJournal, check: Callable[[], object]
     ) -> None:

@@ -22,7 +22,6 @@ from docker_charon.payload.file_object import PayloadTarget, WritableFile
 from docker_charon.payload.format import Entry
 from docker_charon.payload.partial_file import check_limit, partial_file
 from docker_charon.payload.partial_payload import PartialPayload
-from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
 from docker_charon.payload.random_access import (
     PositionalFile,
     RandomAccess,
@@ -162,6 +161,8 @@ class _Writing:
     ) -> AbstractContextManager[PartialPayload]:
         if volume_size is None:
             return partial_file(path, layout.front, layout.size)
+        from docker_charon.payload.partial_volumes import partial_volumes  # few payloads need it
+
         return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
@@ -218,7 +219,7 @@ class _Writing:
             return crc
 
         places = layout.blobs
-        if not isinstance(partial, PartialVolumes):
+        if not (partial and partial.in_order):
             places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
         try:
             crcs = self._workers.map(write, places)

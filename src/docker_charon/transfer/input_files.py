@@ -11,7 +11,6 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.files import is_same_file
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
-from docker_charon.payload.volumes import base_and_number, list_path, volume_path
 
 
 def file_list(files: Iterable[PayloadSource], parameter: str) -> list[PayloadSource]:
@@ -38,6 +37,8 @@ def refuse_own_inputs(
 
 def _volumes(path: Any) -> list[Path]:
     """Return the list and the first volume of the payload that a path belongs to."""
+    from docker_charon.payload.volumes import base_and_number, list_path, volume_path
+
     base, _ = base_and_number(Path(path))
     return [list_path(base), volume_path(base, 1)] if base.name else []
 

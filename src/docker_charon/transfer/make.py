@@ -4,53 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
-from docker_charon.deltas.extra import require_extra
-from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
+from docker_charon.errors import AuthenticationError, DockerCharonError
 from docker_charon.messages import argument
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
 from docker_charon.payload.layer_delta import delta_path
-from docker_charon.payload.reader import open_payload
-from docker_charon.payload.signature import sign as sign_text
-from docker_charon.payload.volumes import (
-    checked_size,
-    parse_size,
-)
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
+from docker_charon.transfer.absent_layers import absent_layers
 from docker_charon.transfer.chosen_tags import ChosenTags, checked_newest
 from docker_charon.transfer.input_files import (
     check_ledger_path,
     file_list,
     refuse_own_inputs,
 )
-from docker_charon.transfer.layer_deltas import Destination, with_layer_deltas
-from docker_charon.transfer.ledger import LedgerFile, names_in, open_ledger
 from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.names import (
     NameGroup,
     checked_hosts,
     united_registries,
 )
-from docker_charon.transfer.plan import RepositoryBlob, blobs_at_destination, plan_make
+from docker_charon.transfer.plan import blobs_at_destination, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
-from docker_charon.transfer.sources import Sources
 from docker_charon.transfer.summary import Summary
 from docker_charon.transfer.wanted_images import WantedImages
 from docker_charon.workers import Workers
+
+if TYPE_CHECKING:
+    from docker_charon.transfer.ledger import LedgerFile
+
+# What only some payloads need is imported where they need it: most commands are short ones.
 
 
 def make_payload(
@@ -176,6 +172,8 @@ def make_payload(
     """
     check_progress(progress)
     if layer_deltas:
+        from docker_charon.deltas.extra import require_extra
+
         require_extra()
     wanted = WantedImages.of(
         *(registry, docker_images_to_transfer, docker_images_already_transferred),
@@ -200,7 +198,7 @@ def make_payload(
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
-    signer = None if sign is None else partial(sign_text, key=sign)
+    signer = _signer(sign)
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
             reporting(
@@ -228,11 +226,13 @@ def make_payload(
             resolver.check()
             if include_referrers:
                 images = resolver.with_referrers(images)
-            absent = _absent_layers(sources, workers, [*images, *skipped])
+            absent = absent_layers(sources, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent, registries)
         shared_blobs = SharedBlobs(sources, contents.images, absent)
         local: Mapping[str, LocalBlob] = {}
         if layer_deltas:
+            from docker_charon.transfer.layer_deltas import Destination, with_layer_deltas
+
             destination = Destination(
                 blobs_at_destination(skipped, delivered, absent),
                 skipped,
@@ -296,11 +296,22 @@ def _opened_ledger(
             )
         yield None
         return
+    from docker_charon.transfer.ledger import open_ledger
+
     check_ledger_path(zip_file, ledger)
     with open_ledger(
         ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
     ) as site:
         yield site
+
+
+def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | None:
+    """Return what signs a text with a key, if there is one."""
+    if key is None:
+        return None
+    from docker_charon.payload.signature import sign
+
+    return partial(sign, key=key)
 
 
 def _shown(contents: Contents, entries: Iterable[Entry], progress: ProgressArgument) -> Progress:
@@ -329,8 +340,12 @@ def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
 
 def _parse_volume_size(size: int | str | None) -> int | None:
     """Return the size of volumes in bytes; ``None`` for a single file."""
-    if size is None or isinstance(size, str):
-        return None if size is None else parse_size(size)
+    if size is None:
+        return None
+    from docker_charon.payload.volumes import checked_size, parse_size
+
+    if isinstance(size, str):
+        return parse_size(size)
     if type(size) is not int:
         raise TypeError(f"volume_size is an int or a str, not {type(size).__name__}")
     return checked_size(size)
@@ -349,6 +364,9 @@ def _delivered_blobs(
     repositories: dict[Digest, dict[str, None]] = {}
     if site is not None:
         repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
+    if payloads:
+        from docker_charon.payload.reader import open_payload
+        from docker_charon.transfer.ledger import names_in
     for file in payloads:
         with open_payload(file, allowed_signers=allowed_signers) as payload:
             # A destination's own names may begin with a registry: a push tries both meanings.
@@ -357,29 +375,3 @@ def _delivered_blobs(
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories
-
-
-def _absent_layers(
-    sources: Sources, workers: Workers, images: Iterable[NamedImage]
-) -> set[RepositoryBlob]:
-    """Return the non-distributable layers that the registries do not have.
-
-    OCI image-spec 1.1, "Non-Distributable Layers": a registry may lack layers that have ``urls``.
-    """
-    layers = dict.fromkeys(
-        needed
-        for image in images
-        for needed in RepositoryBlob.of(image)
-        if needed.blob.is_non_distributable
-    )
-
-    def is_absent(layer: RepositoryBlob) -> bool:
-        try:
-            return sources.head_blob(layer.repository, layer.digest) != layer.blob.size
-        except RegistryError as error:
-            if error.status is None:
-                raise
-            return True  # some registries refuse to answer for these layers
-
-    answers = workers.map(is_absent, layers)
-    return {layer for layer, absent in zip(layers, answers, strict=True) if absent}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.oci.reference import checked_names
 from docker_charon.transfer.namespaces import Move, Namespaces, is_below
 from docker_charon.transfer.repository_map import DOCKER_HUB_NAME
 
@@ -70,7 +71,8 @@ class Configuration:
 
 def checked_kinds(kinds: str | Iterable[str]) -> list[str]:
     """Return kinds of nodes, each once; raise `DockerCharonError` if one is not in ``KINDS``."""
-    unique = list(dict.fromkeys([kinds] if isinstance(kinds, str) else kinds))
+    names = checked_names([kinds] if isinstance(kinds, str) else kinds, "mirrors")
+    unique = list(dict.fromkeys(names))
     for kind in unique:
         if kind not in KINDS:
             raise DockerCharonError(

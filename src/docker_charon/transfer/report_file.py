@@ -30,7 +30,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.files import write_durably
@@ -40,10 +40,12 @@ from docker_charon.oci.image import PayloadImage
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
-from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
 from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob
+
+if TYPE_CHECKING:
+    from docker_charon.payload.reader import Payload
 
 VERSION = 1
 

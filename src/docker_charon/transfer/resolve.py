@@ -24,8 +24,6 @@ from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.limits import Memory
 from docker_charon.transfer.names import hint_for_missing
-from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
-from docker_charon.transfer.referrers import ReferrerFinder
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
@@ -144,6 +142,8 @@ class Resolver:
 
     def with_referrers(self, images: Iterable[NamedImage]) -> list[NamedImage]:
         """Return images with what refers to them; raises as `ReferrerFinder.find` does."""
+        from docker_charon.transfer.referrers import ReferrerFinder  # only some runs need it
+
         images = list(images)
         finder = ReferrerFinder(
             self._sources,
@@ -306,6 +306,9 @@ class Resolver:
         self, reference: Reference, root: Manifest, *, skip_missing: bool
     ) -> Manifest | None:
         """Return what the platforms need of an image; ``None`` if it has nothing for them."""
+        # Only some runs need it.
+        from docker_charon.transfer.platforms import choose, filter_index, not_offered, offers
+
         repository, name = reference.repository, str(reference)
         child = self._child(reference)
         if not root.is_index:
