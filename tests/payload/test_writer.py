@@ -68,7 +68,7 @@ class WriteOnly:
 class ShortWrites(io.FileIO):
     """A file that takes a few bytes at a time, as an unbuffered one may."""
 
-    def write(self, data: memoryview) -> int:  # type: ignore[override]
+    def write(self, data: bytes) -> int:  # type: ignore[override]
         return super().write(data[: 64 * 1024 - 1])
 
 
