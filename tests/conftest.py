@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,18 @@ from docker_charon.registry.retry import ONCE, RetryPolicy
 from docker_charon.server import server
 from registries import SharedRegistries
 
+if sys.platform == "win32":  # these need a terminal, signals, pipes or limits of POSIX
+    collect_ignore = [
+        "cli/test_arguments.py",
+        "cli/test_commands.py",
+        "cli/test_program.py",
+        "cli/test_volume_options.py",
+        "faults",
+        "fuzz",
+        "payload/test_source.py",
+        "progress/test_progress.py",
+        "server/test_server.py",
+    ]
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -37,7 +50,7 @@ def pytest_configure() -> None:
         os.environ.pop(variable.lower(), None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 

@@ -67,10 +67,12 @@ if TYPE_CHECKING:
         inspect_payload,
     )
     from docker_charon.payload.verify import verify_payload
+    from docker_charon.progress.event import ProgressEvent
     from docker_charon.server import Server, serve
     from docker_charon.transfer.inventory import make_inventory
     from docker_charon.transfer.make import make_payload
     from docker_charon.transfer.push import push_payload_to_registry
+    from docker_charon.transfer.summary import Summary
 
 __all__ = [
     "AuthenticationError",
@@ -87,10 +89,12 @@ __all__ = [
     "ManifestNotFound",
     "PayloadError",
     "PayloadSummary",
+    "ProgressEvent",
     "PushIncomplete",
     "RegistryError",
     "Server",
     "ServerError",
+    "Summary",
     "inspect_payload",
     "make_inventory",
     "make_payload",
@@ -105,7 +109,9 @@ _HOMES = {
     "DeltaSummary": "payload.inspect",
     "ImageSummary": "payload.inspect",
     "PayloadSummary": "payload.inspect",
+    "ProgressEvent": "progress.event",
     "Server": "server.server",
+    "Summary": "transfer.summary",
     "inspect_payload": "payload.inspect",
     "make_inventory": "transfer.inventory",
     "make_payload": "transfer.make",

@@ -13,7 +13,27 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Iterator
     from typing import Any
+
+_names_options = False
+"""Whether messages name the options of the command line, and not the parameters of functions."""
+
+
+@contextlib.contextmanager
+def naming_options() -> Iterator[None]:
+    """Name the options of the command line in messages; the library names its parameters."""
+    global _names_options
+    before, _names_options = _names_options, True
+    try:
+        yield
+    finally:
+        _names_options = before
+
+
+def argument(option: str, parameter: str) -> str:
+    """Return how a message names an argument: as an option, or as the parameter of a function."""
+    return option if _names_options else parameter
 
 
 def one_line(text: str) -> str:

@@ -17,6 +17,7 @@ COMMANDS = (
     *("make-payload", "push-payload", "verify-payload", "inspect-payload"),
     *("make-inventory", "serve", "demo"),
 )
+PAGES: list[tuple[str, ...]] = [(), *((command,) for command in COMMANDS)]
 
 
 def help_of(*command: str) -> str:
@@ -64,13 +65,26 @@ def test_every_example_can_be_typed(words: list[str]) -> None:
             assert re.search(rf"(^|[ ,]){word}\b", known), word
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_wide_and_a_narrow_terminal_show_it_too(
-    command: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("columns", [50, 80, 120])
+def test_it_fits_into_every_terminal_and_breaks_between_words(
+    columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for columns in ("40", "200"):
-        monkeypatch.setenv("COLUMNS", columns)
-        assert "Example" in help_of(command)
+    monkeypatch.setenv("COLUMNS", "1000")
+    words = {command: set(help_of(*command).split()) for command in PAGES}
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in PAGES:
+        text = help_of(*command)
+        assert set(text.split()) - {"\\"} <= words[command], command
+        assert max(map(len, text.splitlines())) <= columns
+    assert max(map(len, help_of("make-payload").splitlines())) > columns - 10, "the room is used"
+
+
+def test_a_command_that_a_narrow_terminal_breaks_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = [examples(help_of(*command)) for command in PAGES]
+    monkeypatch.setenv("COLUMNS", "50")
+    assert [examples(help_of(*command)) for command in PAGES] == wide
 
 
 def test_the_version_is_told() -> None:

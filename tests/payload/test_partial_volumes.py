@@ -311,7 +311,7 @@ def test_a_journal_with_nonsense_in_it_is_read_as_far_as_it_makes_sense(tmp_path
 
 def test_there_are_at_most_as_many_volumes_as_numbers(tmp_path: Path) -> None:
     with (
-        pytest.raises(PayloadError, match=r"more than 999 volumes.*larger --volume-size"),
+        pytest.raises(PayloadError, match=r"more than 999 volumes.*larger volume_size"),
         partial_volumes(tmp_path / "p.zip", FRONT, 100_000, 100),
     ):
         pass

@@ -289,7 +289,7 @@ class ReadOnly:
 
 
 def test_a_file_that_cannot_seek_is_read_too() -> None:
-    with open_payload(ReadOnly(WHOLE)) as opened:  # type: ignore[arg-type]
+    with open_payload(ReadOnly(WHOLE)) as opened:
         assert opened.names == ("app:1", "lib/both")
         assert whole(opened.body(opened.images[0].image.blobs[1])) == layer(1)
 
@@ -303,7 +303,7 @@ def test_a_machine_without_a_place_for_temporary_files_is_reported(
     monkeypatch.setattr(tempfile, "gettempdir", nowhere)
     with (
         pytest.raises(PayloadError, match="cannot copy the file: No usable temporary"),
-        open_payload(ReadOnly(WHOLE)),  # type: ignore[arg-type]
+        open_payload(ReadOnly(WHOLE)),
     ):
         pass
 

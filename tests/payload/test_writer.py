@@ -68,7 +68,7 @@ class WriteOnly:
 class ShortWrites(io.FileIO):
     """A file that takes a few bytes at a time, as an unbuffered one may."""
 
-    def write(self, data: memoryview) -> int:  # type: ignore[override]
+    def write(self, data: bytes) -> int:  # type: ignore[override]
         return super().write(data[: 64 * 1024 - 1])
 
 
@@ -91,7 +91,7 @@ def to_raw_file(folder: Path) -> bytes:
 
 def to_write_only(_: Path) -> bytes:
     target = WriteOnly()
-    write_payload(target, entries(), fetch)  # type: ignore[arg-type]
+    write_payload(target, entries(), fetch)
     return bytes(target.taken)
 
 
@@ -121,13 +121,13 @@ class RemoteFile(Remote):
 
 def to_remote_file(_: Path) -> bytes:
     target = RemoteFile()
-    write_payload(target, entries(), fetch)  # type: ignore[arg-type]
+    write_payload(target, entries(), fetch)
     return target.content.getvalue()
 
 
 def to_file_that_cannot_be_cut(_: Path) -> bytes:
     target = Remote()
-    write_payload(target, entries(), fetch)  # type: ignore[arg-type]
+    write_payload(target, entries(), fetch)
     return target.content.getvalue()[: target.tell()]
 
 
@@ -245,7 +245,7 @@ class Recorder(Progress):
     """Records what a transfer reports."""
 
     def __init__(self) -> None:
-        super().__init__("Writing", {}, {}, enabled=False)
+        super().__init__("making", {}, {}, progress=False)
         self.moves: list[int] = []
         self.keys: list[Hashable] = []
 

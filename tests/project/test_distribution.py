@@ -163,6 +163,20 @@ def test_it_is_installed_from_a_folder_of_wheels_without_a_network(
     assert "Usage: docker-charon" in run(scripts / "python", "-m", "docker_charon", "--help")
 
 
+def test_the_sdist_starts_where_it_is_unpacked(sdist: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [folder] = tmp_path.iterdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "docker_charon", "--help"],
+        env={**os.environ, "PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Usage: docker-charon" in done.stdout, done.stderr
+
+
 PURE_PYTHON = """
 import sys
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader

@@ -27,8 +27,10 @@ from docker_charon import (
     DockerCharonError,
     ImageSummary,
     PayloadSummary,
+    ProgressEvent,
     RegistryError,
     Server,
+    Summary,
     inspect_payload,
     make_inventory,
     make_payload,
@@ -36,6 +38,21 @@ from docker_charon import (
     serve,
     verify_payload,
 )
+
+class Sink:
+    def write(self, data: bytes) -> None: ...
+
+class Source:
+    def read(self, size: int) -> bytes:
+        return b""
+
+def show(event: ProgressEvent) -> None:
+    print(event.bytes_done, "of", event.bytes_total)
+
+def stream(registry: str) -> list[str]:
+    made: Summary = make_payload(registry, Sink(), ["my-image:1"], progress=show)
+    print(made.digests["my-image:1"])
+    return push_payload_to_registry(registry, Source(), progress=show)
 
 def carry(source: str, destination: str, folder: Path) -> list[str]:
     payload = folder / "payload.zip"
@@ -73,7 +90,13 @@ def run(folder: Path) -> str:
 WRONG = """
 from docker_charon import make_payload
 
+class Source:
+    def read(self, size: int) -> bytes:
+        return b""
+
 make_payload("registry.lan", "p.zip", ["app:1"], jobs="many")
+make_payload("registry.lan", Source(), ["app:1"])
+make_payload("registry.lan", "p.zip", ["app:1"], progress="yes")
 """
 
 
@@ -94,8 +117,10 @@ def test_an_example_is_typed(tmp_path: Path, text: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_wrong_argument_is_found(tmp_path: Path) -> None:
-    assert '"make_payload" has incompatible type "str"' in checked(tmp_path, WRONG).stdout
+def test_wrong_arguments_are_found(tmp_path: Path) -> None:
+    errors = checked(tmp_path, WRONG).stdout
+    for argument in ('"jobs" to', "2 to", '"progress" to'):
+        assert f'Argument {argument} "make_payload" has incompatible type' in errors
 
 
 def samples() -> list[str]:

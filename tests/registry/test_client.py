@@ -148,7 +148,7 @@ def sent(web: RequestsMock) -> list[tuple[str | None, str | None, bool]]:
         (GET_BLOB, at("https://[bad/1"), errors.ConnectionFailed, HOST),
         (GET_BLOB, at("https://other.example:99999/1"), errors.ConnectionFailed, HOST),
         (GET_BLOB, at("ftp://other.example/1"), errors.ConnectionFailed, HOST),
-        (UPLOAD, refusal(404, "NOT_FOUND", ""), errors.RegistryError, "--repository-prefix"),
+        (UPLOAD, refusal(404, "NOT_FOUND", ""), errors.RegistryError, "repository_prefix="),
         (UPLOAD, {"status": 404, **PAGE}, errors.RegistryError, "a project or a repository"),
         (UPLOAD, refusal(405, "UNSUPPORTED", ""), errors.RegistryError, "a pull-through cache"),
         (UPLOAD, {"status": 405, **PAGE}, errors.RegistryError, "a pull-through cache"),
@@ -222,7 +222,7 @@ def test_a_registry_elsewhere_is_named(web: RequestsMock, client: RegistryClient
 @each("body", ["Client sent an HTTP request to an HTTPS server.\n", NGINX], ids=["go", "nginx"])
 def test_plain_http_to_a_tls_port_is_explained(web: RequestsMock, body: str) -> None:
     web.get(API.replace("https", "http"), status=400, body=body)
-    with pytest.raises(errors.RegistryError, match="leave --insecure"):
+    with pytest.raises(errors.RegistryError, match="leave secure=False"):
         RegistryClient(HOST, Access(secure=False)).check_api()
 
 

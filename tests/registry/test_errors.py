@@ -106,7 +106,9 @@ def refused(
 
 def test_without_a_login_a_login_is_the_next_step() -> None:
     for login in (None, FoundLogin()):
-        assert "it does not exist, or needs a login: give a username" in refused(401, login=login)
+        assert "wants a login for a request (or it does not exist); give a username" in refused(
+            401, login=login
+        )
         assert "log in with docker login" in refused(401, login=login)
         assert "without a login this is not allowed: give a user" in refused(403, login=login)
 
@@ -138,7 +140,7 @@ def test_what_went_wrong_in_the_search_for_a_login_is_told(
 
 def test_a_client_certificate_is_the_next_step_where_nginx_wants_one() -> None:
     body = b"<html><center>No required SSL certificate was sent</center></html>"
-    assert "r.example wants a client certificate; give one with --cert" in refused(400, body=body)
+    assert "r.example wants a client certificate; give one with cert=" in refused(400, body=body)
     client = ClientCertificate(Path("me.pem"), Path("me.key"))
     assert "r.example refuses the client certificate in me.pem" in refused(
         400, body=body, client=client

@@ -176,7 +176,7 @@ def test_a_path_after_the_host_belongs_to_the_names(scheme: str) -> None:
     with pytest.raises(InvalidReference) as caught:
         check_host(f"{scheme}registry.example:8443/docker/team/")
     assert caught.value.hint.startswith("write registry.example:8443, and docker/team as a part")
-    assert "--repository-prefix" in caught.value.hint
+    assert "repository_prefix=" in caught.value.hint
     assert "secret" not in str(caught.value)
 
 
@@ -218,7 +218,7 @@ def test_plain_http_where_tls_is_wanted_is_told(web_server: str) -> None:
 @pytest.mark.parametrize("serve", [speak_tls, speak_another_protocol])
 def test_tls_where_plain_http_is_wanted_is_told(serve: Callable[[socket.socket], object]) -> None:
     with listening(serve) as address:
-        assert "leave --insecure out" in failure(address)
+        assert "leave secure=False out" in failure(address)
 
 
 @pytest.mark.parametrize("secure", [True, False])

@@ -202,7 +202,7 @@ def test_a_base_under_another_prefix_leads_to_the_prefix(
     assert f"app:2 needs 2 blobs that {destination} lacks" in caught.value.message
     assert f"made as if {destination} had them" in caught.value.message
     assert "push the earlier payload first" in caught.value.hint
-    assert "the same --repository-prefix" in caught.value.hint
+    assert "the same repository_prefix" in caught.value.hint
     assert "inventory" in caught.value.hint
     names = push_payload_to_registry(destination, delta, secure=False, repository_prefix="site")
     assert names == ["app:2"]

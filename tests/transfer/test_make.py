@@ -267,7 +267,7 @@ def test_an_index_that_gives_a_wrong_size_is_refused_though_another_gives_the_ri
 def test_a_file_that_compresses_is_written_in_order(source: str, tmp_path: Path) -> None:
     app = images.put(source, "app:1", image(layer(1), layer(2)))
     with gzip.open(tmp_path / "p.zip.gz", "wb") as file:
-        make_payload(source, file, ["app:1"], secure=False)  # type: ignore[arg-type]
+        make_payload(source, file, ["app:1"], secure=False)
     with gzip.open(tmp_path / "p.zip.gz") as file:
         assert carried(io.BytesIO(file.read())) == app.contents()
 

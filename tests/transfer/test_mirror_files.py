@@ -109,7 +109,7 @@ def test_what_cannot_be_done_is_told_before_the_push(
 
 def test_names_without_a_known_registry_have_no_mirror(tmp_path: Path, nodes: Path) -> None:
     (tmp_path / "p.zip").write_bytes(payload_of({"team/app:1": APP}))
-    with pytest.raises(DockerCharonError, match=r"--map docker\.io=docker\.io"):
+    with pytest.raises(DockerCharonError, match=r"repository_map=\{'docker.io'"):
         push(tmp_path / "p.zip", nodes)
     push(tmp_path / "p.zip", nodes, repository_map={"docker.io": "hub"})
     assert "/v2/hub" in (nodes / "docker.io/hosts.toml").read_text()
@@ -123,7 +123,7 @@ def test_what_nodes_cannot_find_is_told_with_the_map_that_helps(
     push(tmp_path / "p.zip", nodes)
     (told,) = [r.getMessage() for r in caplog.records if "cannot find" in r.getMessage()]
     assert "containerd cannot find docker.io/library/python and 1 other under" in told
-    assert "it becomes python; --map docker.io=docker.io keeps" in told
+    assert "it becomes python; repository_map={'docker.io': 'docker.io'} keeps" in told
     caplog.clear()
     push(tmp_path / "p.zip", nodes, repository_map={"docker.io": "docker.io"})
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]

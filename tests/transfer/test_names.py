@@ -72,7 +72,7 @@ def test_another_registry_with_a_port_is_refused(name: str) -> None:
         (
             "other:1",
             "ghcr.io/team/app:1",
-            "leave out ghcr.io, or leave out --registry (registry=None) to read it from there",
+            "leave out ghcr.io, or give registry=None to read it from there",
         ),
         ("library/redis:6", "redis:7", ""),
     ],

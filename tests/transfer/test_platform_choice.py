@@ -247,7 +247,7 @@ def test_a_hint_says_once_what_all_platforms_cost(source: str, tmp_path: Path) -
         "docker-charon: app:1 is carried for 3 platforms (linux/amd64, linux/arm64/v8, "
         "linux/arm/v6), with 9."
     )
-    assert told[0].endswith("kB of blobs; --platform linux/amd64 (platforms=) would carry one")
+    assert told[0].endswith("kB of blobs; --platform linux/amd64 would carry one")
     assert "2 images are carried for 3" in charon(*options, "app:1,app:2").stderr
     for more in (["--platform", "linux/amd64"], ["-q"], ["-a", "app:1"]):
         assert "platform" not in charon(*options, *more, "app:1").stderr

@@ -153,7 +153,7 @@ def test_without_its_map_a_delta_misses_what_it_counts_on(
     destination: str, from_three: Path
 ) -> None:
     images.put(destination, "base/python:3", BASE)
-    with pytest.raises(ManifestNotFound, match="with the same --repository-prefix and --map"):
+    with pytest.raises(ManifestNotFound, match="the same repository_prefix and repository_map"):
         push_payload_to_registry(destination, from_three, True, secure=False)
 
 
@@ -199,7 +199,7 @@ def test_two_images_for_one_tag_are_refused_before_the_first_write(
         push_payload_to_registry(destination, payload, secure=False)
     assert "quay.io/team/app:1 and ghcr.io/team/app:1 are different" in str(caught.value)
     assert "both would become team/app:1" in str(caught.value)
-    assert "--map ghcr.io=ghcr.io" in str(caught.value)
+    assert "repository_map={'ghcr.io': 'ghcr.io'}" in str(caught.value)
     assert not sent
     options = ["-r", destination, "-i", payload, "--map", "ghcr.io=ghcr.io"]
     assert charon("push-payload", *options).stdout == "team/app:1\nghcr.io/team/app:1\n"

@@ -174,7 +174,7 @@ def test_an_index_with_a_part_that_is_missing_says_which_and_what_to_do(
     del registry.manifests[f"app/{arm.digest}"]
     with pytest.raises(ManifestNotFound) as raised:
         make(registry, "app:1")
-    for part in ("app:1", arm.digest, "linux/arm64", "--platform"):
+    for part in ("app:1", arm.digest, "linux/arm64", "platforms="):
         assert part in str(raised.value)
     assert carried(make(registry, "app:1", platforms=["linux/amd64"])) == amd.contents()
     with pytest.raises(ManifestNotFound, match="for linux/arm64"):
@@ -404,5 +404,5 @@ def test_a_scope_that_the_token_service_refuses_hides_nothing(registry: LooseReg
         return Reply(401, {"WWW-Authenticate": challenge})
 
     registry.rules.append(github)
-    with pytest.raises(AuthenticationError, match="answers 401 to the manifest of app:1"):
+    with pytest.raises(AuthenticationError, match="wants a login for the manifest of app:1"):
         make(registry, "app:1")

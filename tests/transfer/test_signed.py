@@ -147,7 +147,7 @@ def test_an_unsigned_payload_is_refused(
     make_payload(source, unsigned, ["app:1"], secure=False)
     sent.clear()
     with pytest.raises(
-        PayloadError, match=rf"is not signed, and only signers in {allowed} .*--sign"
+        PayloadError, match=rf"is not signed, and only signers in {allowed} .*sign="
     ):
         way(unsigned, allowed)
     assert not sent

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 
 from docker_charon.cli import terminal
-from docker_charon.cli.help import COMMON, Group
+from docker_charon.cli.help import COMMON, SETTINGS, Group, write_rows
 
 # The base classes of the errors that typer raises; typer does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -47,7 +47,7 @@ class _Program(Group):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the name of each command, and what it does."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+            write_rows([(name, text) for name, (_, text) in _COMMANDS.items()], formatter)
 
 
 def _typer(group: type[Group]) -> typer.Typer:
@@ -56,7 +56,7 @@ def _typer(group: type[Group]) -> typer.Typer:
         help="Transfer Docker images to an air-gapped system efficiently.",
         cls=group,
         epilog=COMMON,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=dict(SETTINGS),
         pretty_exceptions_enable=False,  # a traceback with local variables can hold a password
         rich_markup_mode=None,
     )

@@ -18,8 +18,9 @@ AlreadyTransferred = Annotated[
         "-a",
         metavar="IMAGE",
         help="An image that the air-gapped registry already has: its layers are left out of "
-        "the payload. The tag, or choice of tags, is looked up in the source registry now. Can be "
-        "repeated, or be a list separated by commas.",
+        "the payload. The tag, or choice of tags, is looked up in the source registry now, and may "
+        "have moved since: prefer --ledger or --already-transferred-payload. Can be repeated, or "
+        "be a list separated by commas.",
         rich_help_panel=ALREADY_THERE,
     ),
 ]

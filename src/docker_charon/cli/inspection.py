@@ -74,7 +74,7 @@ def inspect_payload_command(
     source = arguments.source_of(path, volume_dir)
     with terminal.exit_on_error():
         summary = inspect_payload(source, allowed_signers=allowed_signers)
-    terminal.print_data(summary.as_json() if as_json else summary.as_table())
+    terminal.print_data(summary.as_json() if as_json else summary.as_table(terminal.columns()))
 
 
 def register(app: typer.Typer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import warnings
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
-from docker_charon.messages import say
+from docker_charon.messages import naming_options, say
 
 FAILED = 1
 """The exit status after an error."""
@@ -96,7 +97,8 @@ def exit_on_error() -> Iterator[None]:
 
     log.show_warnings()
     try:
-        yield
+        with naming_options():
+            yield
     except (DockerCharonError, KeyboardInterrupt, Terminated) as error:
         message, status = "interrupted", INTERRUPTED
         if isinstance(error, DockerCharonError):
@@ -124,6 +126,13 @@ def print_data(text: str) -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         fail(f"cannot write to standard output: {error.strerror}", 1)
+
+
+def columns() -> int | None:
+    """Return the width of the terminal that standard output is, or ``None`` if it is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def can_ask() -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import IO
 
 from docker_charon.deltas.extra import require_extra
 from docker_charon.deltas.process import core_count
@@ -13,11 +11,12 @@ from docker_charon.errors import DockerCharonError
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.archive import Report
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.payload.rebuild import BlobFiles
 from docker_charon.payload.recipe import Recipes, recipes_in
 from docker_charon.payload.temporary_folder import temporary_folder
-from docker_charon.progress import Bar
+from docker_charon.progress import Progress, ProgressArgument
 from docker_charon.workers import Workers
 
 _log = get_logger(__name__)
@@ -34,10 +33,10 @@ def check_deltas(payload: Payload, report: Report) -> None:
 
 def rebuild_deltas(
     payload: Payload,
-    earlier: Iterable[str | os.PathLike[str] | IO[bytes]],
+    earlier: Iterable[PayloadSource],
     report: Report,
     jobs: int,
-    progress: bool | None,
+    progress: ProgressArgument,
 ) -> None:
     """Rebuild all blobs that come as deltas, and report each that is not right.
 
@@ -65,7 +64,7 @@ def rebuild_deltas(
 
 
 def _rebuild(
-    recipes: Recipes, blobs: list[Descriptor], report: Report, jobs: int, progress: bool | None
+    recipes: Recipes, blobs: list[Descriptor], report: Report, jobs: int, progress: ProgressArgument
 ) -> None:
     good = []
     for blob in blobs:
@@ -75,7 +74,8 @@ def _rebuild(
             good.append(blob)
         except DockerCharonError as error:
             report(error)
-    with temporary_folder() as folder, Bar("Rebuilding", _total(good), progress) as bar:
+    sizes = {blob.digest: blob.size for blob in good}
+    with temporary_folder() as folder, Progress("rebuilding", sizes, {}, progress) as shown:
         files = BlobFiles(recipes, folder)
         workers = Workers(files.most_at_once(good, min(jobs, core_count())))
         files.check = workers.check
@@ -83,12 +83,9 @@ def _rebuild(
         def rebuild(blob: Descriptor) -> None:
             try:
                 with files.file(blob.digest, blob.size):
-                    bar.update(blob.size)
+                    shown.moved(blob.size)
+                    shown.finished(blob.digest)
             except DockerCharonError as error:
                 report(error)
 
         workers.map(rebuild, good)
-
-
-def _total(blobs: Iterable[Descriptor]) -> int:
-    return sum(blob.size for blob in blobs)

@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from docker_charon.errors import InvalidManifest
 from docker_charon.messages import one_line
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, SkippedImage, config_platform
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
+from docker_charon.payload.table import table, wrapped
 from docker_charon.progress import counted, shown_size
 
 
@@ -86,8 +88,11 @@ class PayloadSummary:
         """Return a JSON object whose keys are the attributes; they do not change."""
         return json.dumps(asdict(self), indent=2)
 
-    def as_table(self) -> str:
-        """Return a table for people: one line for each image, and the totals."""
+    def as_table(self, columns: int | None = None) -> str:
+        """Return a table for people: one line for each image, and the totals.
+
+        Nothing is wider than ``columns``, apart from long words; ``None`` sets no limit.
+        """
         rows = [("IMAGE", "PLATFORMS", "SIZE", "CARRIED", "EXPECTED THERE")]
         for image in self.images:
             expected = ", ".join(image.expected)
@@ -100,15 +105,10 @@ class PayloadSummary:
             rows.append((image.name, platforms, *sizes, expected or "-"))
             rows += [(f"  + {kind}", "", "", "", "") for kind in image.referrers]
         cells = [[one_line(cell) for cell in row] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
-        ]
-        lines.append(
             f"{counted(len(self.images), 'image')} of {shown_size(self.size)}: "
             f"{shown_size(self.carried)} carried, {shown_size(self.saved)} saved"
-        )
+        ]
         lines += [
             f"{delta.digest}: {shown_size(delta.size)} rebuilt from {shown_size(delta.carried)} "
             f"carried and {', '.join(delta.bases)}"
@@ -121,7 +121,8 @@ class PayloadSummary:
             lines.append(f"signed by {self.signer} with {self.signing_key}")
         elif self.signing_key is not None:
             lines.append(f"signed (not verified) with {self.signing_key}")
-        return "\n".join([*lines, *self._series()])
+        lines += self._series()
+        return "\n".join([*table(cells, columns), *wrapped(lines, columns)])
 
     def _series(self) -> Iterator[str]:
         """Yield lines about a file that belongs to a series of deliveries."""
@@ -140,7 +141,7 @@ class PayloadSummary:
 
 
 def inspect_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     *,
     allowed_signers: str | os.PathLike[str] | None = None,
 ) -> PayloadSummary:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from docker_charon.errors import PayloadError
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.payload.volumes import (
     COPY_AGAIN,
     VolumeList,
@@ -27,7 +27,6 @@ from docker_charon.payload.volumes import (
 )
 
 _log = get_logger(__name__)
-_MISSING_HINT = "copy it beside the others, or name its directory with --volume-dir"
 
 Ask = Callable[[str], bool]
 """Asks a person for another medium. The argument says which file is missing.
@@ -74,7 +73,7 @@ class JoinedVolumes(io.RawIOBase):
         self.in_turn = self._ask is not None and bool(missing)
         wrong = [problem for n, problem in problems.items() if n not in missing or not self.in_turn]
         if wrong:
-            hint = _MISSING_HINT if missing == problems.keys() else COPY_AGAIN
+            hint = _missing_hint() if missing == problems.keys() else COPY_AGAIN
             raise PayloadError("; ".join(wrong), hint=hint)
 
     def number_at(self, offset: int) -> int:
@@ -144,7 +143,7 @@ class JoinedVolumes(io.RawIOBase):
             self._release()
             if self._ask is None or not self._ask(problem):
                 is_here = find(self._names[number], self._folders)
-                raise PayloadError(problem, hint=COPY_AGAIN if is_here else _MISSING_HINT)
+                raise PayloadError(problem, hint=COPY_AGAIN if is_here else _missing_hint())
 
     def _locate(self, number: int) -> tuple[Path | None, str]:
         """Return the path of a volume, or ``None`` and what is wrong with it."""
@@ -232,7 +231,7 @@ def _find(source: VolumePath) -> JoinedVolumes | None:
         while list_file is None and source.ask is not None and source.ask(missing):
             list_file = find(listing, folders)
         if list_file is None:
-            raise PayloadError(missing, hint=_MISSING_HINT)
+            raise PayloadError(missing, hint=_missing_hint())
     listed = read_list(list_file)
     if number is not None and number > len(listed.volumes):
         raise PayloadError(f"{path} is not in {list_file}, which has {len(listed.volumes)} volumes")
@@ -270,3 +269,8 @@ def _is_zip(path: Path) -> bool:
     with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(4) == b"PK\3\4" and zipfile.is_zipfile(file)
     return False
+
+
+def _missing_hint() -> str:
+    """Return what to do about a missing volume; only the command line takes other directories."""
+    return "copy it beside the others" + argument(", or name its directory with --volume-dir", "")

@@ -26,9 +26,9 @@ from docker_charon.payload.format import LAYOUT_PATH
 from docker_charon.payload.leftover import Leftover
 from docker_charon.payload.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
-    SMALLER_FILES,
     RandomAccess,
     file_errors,
+    smaller_files,
     write_all,
 )
 from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
@@ -223,7 +223,7 @@ def check_limit(file: IO[bytes], size: int, name: object) -> None:
     if limit is not None and size > limit:
         raise PayloadError(
             f"{name} needs {size:,} bytes, and a file on its disk can have {limit:,} bytes (FAT32)",
-            hint=SMALLER_FILES,
+            hint=smaller_files(),
         )
 
 

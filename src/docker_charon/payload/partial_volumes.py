@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from docker_charon.errors import PayloadError, note_partial
 from docker_charon.files import put_in_place, sync, write_durably
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.payload.partial_file import (
     PERMANENT,
     open_file,
@@ -301,7 +301,7 @@ def partial_volumes(
     except ValueError:
         raise PayloadError(
             f"{base} would have more than {MOST_VOLUMES} volumes, as it has {size:,} bytes",
-            hint="choose a larger --volume-size",
+            hint=f"choose a larger {argument('--volume-size', 'volume_size')}",
         ) from None
     path = partial_path(list_path(base))
     file = open_locked(path, base)

@@ -10,11 +10,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from docker_charon.errors import PayloadError
+from docker_charon.messages import argument
+from docker_charon.payload.file_object import WritableFile
 
-SMALLER_FILES = "write it in volumes (--volume-size 4G), or to another disk"
 """The hint if a file system does not have files that are so large."""
 
 _WRITE_BEHIND = 4 * 1024 * 1024  # bytes that are sent to the disk at a time
@@ -114,11 +115,15 @@ def read_into(file: IO[bytes], buffer: memoryview) -> int:
     return len(data)
 
 
-def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Write all of ``data``; an unbuffered file may accept only a part at a time."""
+def write_all(file: WritableFile, data: bytes | memoryview) -> None:
+    """Write all of ``data``; an unbuffered file may accept only a part at a time.
+
+    An object that is no file of Python gets bytes of its own, which it may keep.
+    """
     rest = memoryview(data)
+    is_python_file = isinstance(file, io.IOBase)
     while rest:
-        written = file.write(rest)
+        written = file.write(cast(bytes, rest) if is_python_file else bytes(rest))
         if written is None and isinstance(file, io.RawIOBase):
             raise BlockingIOError(errno.EAGAIN, "it accepts no more data at the moment")
         if written is None:
@@ -137,7 +142,13 @@ def file_errors(action: str, *others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = SMALLER_FILES if error.errno == errno.EFBIG else ""
+        hint = smaller_files() if error.errno == errno.EFBIG else ""
         raise PayloadError(f"{action}: {error.strerror or error}", hint=hint) from error
     except kinds as error:
         raise PayloadError(f"{action}: {error}") from error
+
+
+def smaller_files() -> str:
+    """Return what to do if a file system cannot hold a file of this size."""
+    size = argument("--volume-size 4G", "volume_size=")
+    return f"write it in volumes ({size}), or to another disk"

@@ -7,13 +7,13 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import IO
 
 from docker_charon.errors import (
     DockerCharonError,
     InvalidReference,
     PayloadError,
 )
+from docker_charon.messages import argument
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, SkippedImage
@@ -24,6 +24,7 @@ from docker_charon.payload.archive import Archive, Report, raise_it
 from docker_charon.payload.carried_body import CarriedBody
 from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.diagnosis import what_archive_is
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.format import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
@@ -78,7 +79,7 @@ class Payload:
         if signer is not None and not descriptor.has_layout:
             raise PayloadError(
                 "a payload of docker-charon 0.4 or older cannot be signed",
-                hint="make it again with a current one and --sign",
+                hint=f"make it again with a current one and {argument('--sign', 'sign=')}",
             )
         self.names = tuple(descriptor.manifests)
         self.delivery = descriptor.delivery
@@ -366,7 +367,7 @@ def _with_digest_of(
 
 @contextlib.contextmanager
 def open_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     report: Report = raise_it,
     *,
     allowed_signers: str | os.PathLike[str] | None = None,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.limits import LONGEST_DOCUMENT
 from docker_charon.payload.signature import (
@@ -44,7 +44,7 @@ def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) 
     if signature is None:
         raise PayloadError(
             f"the payload is not signed, and only signers in {Path(allowed_signers)} are allowed",
-            hint="get a payload that was made with --sign",
+            hint=f"get a payload that was made with {argument('--sign', 'sign=')}",
         )
     documents = [
         info

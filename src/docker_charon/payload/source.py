@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive, Report, raise_it
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.joined_volumes import open_volumes
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.unzipped_archive import UnzippedArchive
@@ -25,9 +26,7 @@ _OTHER_FOLDER = "set TMPDIR to a directory with more space, or use a file"
 
 
 @contextlib.contextmanager
-def open_archive(
-    zip_file: str | os.PathLike[str] | IO[bytes], report: Report = raise_it
-) -> Iterator[Archive]:
+def open_archive(zip_file: PayloadSource, report: Report = raise_it) -> Iterator[Archive]:
     """Open a zip, in volumes or not (see `open_volumes`), or the directory of an unzipped one.
 
     A file object stays open; one that cannot seek is copied to a temporary file.
@@ -52,7 +51,7 @@ def open_archive(
         elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "read"):
             raise TypeError("a payload must be a path or a file opened for reading bytes")
         else:
-            name, file = "the file", zip_file
+            name, file = "the file", cast(IO[bytes], zip_file)
         with file_errors(f"cannot read {name}"):
             seekable = getattr(file, "seekable", lambda: False)()
         if not seekable:

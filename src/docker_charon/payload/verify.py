@@ -6,28 +6,28 @@ import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.delta_check import check_deltas, rebuild_deltas
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.reader import Payload
 from docker_charon.payload.signed_archive import verify_signature
 from docker_charon.payload.source import open_archive
 from docker_charon.payload.volumes import verify_volume
-from docker_charon.progress import Bar
+from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.workers import Workers
 
 
 def verify_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     *,
-    payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    payloads_already_transferred: Iterable[PayloadSource] = (),
     allowed_signers: str | os.PathLike[str] | None = None,
     jobs: int = 4,
-    progress: bool | None = None,
+    progress: ProgressArgument = None,
 ) -> list[str]:
     """Check every byte of a payload, without a network.
 
@@ -45,8 +45,7 @@ def verify_payload(
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them.
         jobs: The number of entries that are read in parallel.
-        progress: ``False`` never shows a bar; otherwise it is shown if standard error is a
-            terminal.
+        progress: As in `make_payload`.
 
     Returns:
         The problems, one line each; an empty list if the payload is complete and correct.
@@ -67,6 +66,7 @@ def verify_payload(
     def report(error: DockerCharonError) -> None:
         findings[str(error)] = None
 
+    check_progress(progress)
     workers = Workers(jobs)
     if isinstance(zip_file, (str, os.PathLike)):
         listed = VolumePath.of(zip_file).listed_alone()
@@ -83,11 +83,12 @@ def verify_payload(
         except DockerCharonError as error:
             report(error)
         entries = archive.entries.values()
-        with Bar("Verifying", sum(info.file_size for info in entries), progress) as bar:
+        with Progress("verifying", {}, {}, progress) as shown:
+            shown.grow(sum(info.file_size for info in entries))
 
             def check(info: zipfile.ZipInfo) -> None:
                 try:
-                    _check_content(archive, info, workers, bar)
+                    _check_content(archive, info, workers, shown)
                 except DockerCharonError as error:
                     report(error)
 
@@ -102,7 +103,7 @@ def _verify_volume(
     path: Path,
     listed: Path,
     allowed_signers: str | os.PathLike[str] | None,
-    progress: bool | None,
+    progress: ProgressArgument,
 ) -> list[str]:
     """Check one volume of several; return what is wrong with it."""
     if allowed_signers is not None:
@@ -117,7 +118,9 @@ def _verify_volume(
     return []
 
 
-def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, bar: Bar) -> None:
+def _check_content(
+    archive: Archive, info: zipfile.ZipInfo, workers: Workers, shown: Progress
+) -> None:
     """Read an entry to its end; the path of a blob contains its digest."""
     digest = _digest_of(info.filename)
     hasher = digest.hasher() if digest else None
@@ -125,7 +128,7 @@ def _check_content(archive: Archive, info: zipfile.ZipInfo, workers: Workers, ba
         workers.check()
         if hasher is not None:
             hasher.update(chunk)
-        bar.update(len(chunk))
+        shown.moved(len(chunk))
     if digest and hasher and hasher.hexdigest() != digest.encoded:
         raise PayloadError(f"the payload is damaged: {info.filename} has another digest")
 

@@ -29,7 +29,7 @@ from typing import Any
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.document import parse_json
 from docker_charon.payload.random_access import RandomAccess, file_errors
-from docker_charon.progress import Bar
+from docker_charon.progress import Progress, ProgressArgument
 
 LIST_SUFFIX = ".volumes.json"
 FORMAT_VERSION = 1
@@ -239,7 +239,7 @@ def difference(path: Path, number: int, listed: VolumeList) -> str:
     return f"{path} is damaged, or of another payload"
 
 
-def verify_volume(path: Path, listed: Path, *, progress: bool | None = None) -> None:
+def verify_volume(path: Path, listed: Path, *, progress: ProgressArgument = None) -> None:
     """Compare one volume with the list of volumes ``listed``, from its first byte to its last.
 
     ``progress`` is that of `verify_payload`. Raises `PayloadError` if the volume is not as listed,
@@ -252,11 +252,12 @@ def verify_volume(path: Path, listed: Path, *, progress: bool | None = None) -> 
     volume = volumes.volumes[number - 1]
     with file_errors(f"cannot read {path}"):
         problem = difference(path, number, volumes)
-        with path.open("rb") as file, Bar("Verifying", volume.size, progress) as bar:
+        with path.open("rb") as file, Progress("verifying", {}, {}, progress) as shown:
+            shown.grow(volume.size)
             digest = hashlib.sha256()
             for piece in pieces(RandomAccess(file), 0 if problem else volume.size):
                 digest.update(piece)
-                bar.update(len(piece))
+                shown.moved(len(piece))
     if not problem and digest.hexdigest() != volume.sha256:
         problem = f"{path} is damaged"
     if problem:

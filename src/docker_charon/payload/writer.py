@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.arrival_mark import MARK_EVERY, arrived
 from docker_charon.payload.continued_blob import ContinuedBlob, Fetch, Readable
+from docker_charon.payload.file_object import PayloadTarget, WritableFile
 from docker_charon.payload.format import Entry
 from docker_charon.payload.partial_file import check_limit, partial_file
 from docker_charon.payload.partial_payload import PartialPayload
@@ -51,7 +52,7 @@ class _Place:
 
 
 def write_payload(
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadTarget,
     entries: Iterable[Entry],
     fetch: Fetch,
     progress: Progress | None = None,
@@ -83,7 +84,7 @@ def write_payload(
     else:
         with file_errors("cannot write the payload"):
             if _is_seekable(zip_file):
-                task.to_seekable_file(zip_file, entries)
+                task.to_seekable_file(cast(IO[bytes], zip_file), entries)
             else:
                 task.to_stream(zip_file, entries)
 
@@ -176,7 +177,7 @@ class _Writing:
         if hasattr(file, "flush"):
             file.flush()
 
-    def to_stream(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
+    def to_stream(self, file: WritableFile, entries: Iterable[Entry]) -> None:
         layout = _Layout(entries, streamed=True)
         write_all(file, layout.front)
         crcs = {}
@@ -375,7 +376,7 @@ def _content(file: PositionalFile, record: Record) -> StoredContent:
     return StoredContent(file, record.data_offset, record.size)
 
 
-def _is_seekable(file: IO[bytes]) -> bool:
+def _is_seekable(file: Any) -> bool:
     """Whether a file can be written at any offset, unlike a device or a file opened to append."""
     if not getattr(file, "seekable", lambda: False)() or not hasattr(file, "truncate"):
         return False

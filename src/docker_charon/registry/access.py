@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
+from docker_charon.messages import argument
 from docker_charon.registry.certificates import (
     CertificateArgument,
     Certificates,
@@ -56,7 +57,7 @@ def certificates_for(registry: str, access: Access) -> Certificates:
         if access.cert is not None:
             raise RegistryError(
                 f"a client certificate is of no use with plain HTTP to {registry}",
-                hint="leave --insecure (secure=False) out, or the certificate",
+                hint=f"leave {argument('--insecure', 'secure=False')} out, or the certificate",
             )
         return Certificates()
     certificates = find_certificates(registry)

@@ -19,7 +19,7 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
@@ -90,7 +90,8 @@ class RegistryClient:
                 raise RegistryError(
                     f"{self.registry} is not where the registry is: it redirects to "
                     f"{scheme}://{host}:{port}",
-                    hint="name that host, and leave --insecure out for https",
+                    hint=f"name that host, and leave {argument('--insecure', 'secure=False')} "
+                    "out for https",
                 )
             if response.status_code in (404, 405):
                 error = self._session.answer_error(response, doing)

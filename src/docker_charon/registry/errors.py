@@ -18,7 +18,7 @@ import requests
 import urllib3
 
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
-from docker_charon.messages import one_line
+from docker_charon.messages import argument, one_line
 from docker_charon.oci.host import is_docker_hub
 from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.certificates import ClientCertificate
@@ -79,7 +79,7 @@ _NO_PUSHES = (
 )
 _NO_PROJECT = (
     "some registries, as Harbor and ECR, want a project or a repository to be created before a "
-    "first push: create it, or name another one with --repository-prefix"
+    "first push: create it, or name another one with "
 )
 _MESSAGES = ("detail", "error_description", "details")
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
@@ -145,7 +145,9 @@ def connection_error(
         message = f"{host} leads to an address that is not valid"
     else:
         message = f"the connection to {host} broke"
-        hint = "try again" if secure else "try again; if it speaks TLS, leave --insecure out"
+        hint = "try again"
+        if not secure:
+            hint += f"; if it speaks TLS, leave {argument('--insecure', 'secure=False')} out"
     failure = ConnectionFailed(prefix + message, hint=hint)
     failure.unreachable = no_connection
     failure.permanent = not caused_by(ssl.SSLEOFError) and (
@@ -190,7 +192,8 @@ def login_hint(login: FoundLogin | None, *, is_known: bool = False) -> str:
     the user, who may not do what he wants to do.
     """
     if login is None or login.credentials is None:
-        hint = "give a username and a password, or log in with docker login"
+        own_login = argument("give -u and a password", "give a username and a password")
+        hint = f"{own_login}, or log in with docker login"
     elif is_known:
         hint = "this user is not allowed to do it"
         if login.source:
@@ -242,7 +245,7 @@ def answer_error(
     if status == 429 or code == "TOOMANYREQUESTS":
         hint = "the limit of requests is reached: wait, and run the same command again"
         if is_docker_hub(registry) and not has_credentials:
-            hint = "Docker Hub limits anonymous pulls: log in (docker login, or --username)"
+            hint = f"Docker Hub limits anonymous pulls: {login_hint(None)}"
     elif status == 507 or any(word in message.lower() for word in _FULL):
         hint = "the registry, or this user's quota there, is full"
     elif status == 403 and proxy and not code:
@@ -253,20 +256,18 @@ def answer_error(
     elif status in (401, 403):
         kind = AuthenticationError
         hint = login_hint(login, is_known=status == 403)
-        if not has_credentials and status == 401:
-            hint = f"it does not exist, or needs a login: {hint}"
-        elif not has_credentials:
+        if not has_credentials and status == 403:
             hint = f"without a login this is not allowed: {hint}"
-        elif is_push:
+        elif has_credentials and is_push:
             hint += "; some registries answer so where there is no such project"
     elif is_push and status == 405:
         hint = _NO_PUSHES
     elif (is_push and status == 404 and code in _NOT_FOUND) or code == "NAME_UNKNOWN":
-        hint = _NO_PROJECT
+        hint = _NO_PROJECT + argument("--repository-prefix", "repository_prefix=")
     elif code in _HINTS:
         hint = _HINTS[code]
     elif status == 400 and not secure and b"HTTPS" in body:
-        hint = "it speaks TLS: leave --insecure (secure=False) out"
+        hint = f"it speaks TLS: leave {argument('--insecure', 'secure=False')} out"
     elif status == 405:
         hint = "it may be read-only, or a cache of another registry"
     elif status == 413:
@@ -275,7 +276,10 @@ def answer_error(
         hint = "try again later, or look into the registry's log"
     else:
         hint = ""
-    error = kind(f"{who} answers {said} to {doing}", hint=hint, status=status, code=code)
+    problem = f"answers {said} to {doing}"
+    if kind is AuthenticationError and not has_credentials and status == 401:
+        problem = f"wants a login for {doing} (or it does not exist)"
+    error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
     error.digests = frozenset(_DIGEST.findall(body.decode("utf-8", "replace")))
     return error

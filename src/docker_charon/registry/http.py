@@ -17,6 +17,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from docker_charon.errors import InvalidReference, RegistryError
+from docker_charon.messages import argument
 from docker_charon.registry.certificates import Certificates, StrPath, tls_context
 from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
 from docker_charon.registry.response import FinalResponse
@@ -332,7 +333,7 @@ def check_host(registry: str) -> str:
         if slash and path.strip("/") not in ("", "v1", "v2") and _is_host(host):
             hint = (
                 f"write {host}, and {path.strip('/')[:120]} as a part of the images' names (for a "
-                "push: --repository-prefix)"
+                f"push: {argument('--repository-prefix', 'repository_prefix=')})"
             )
         raise InvalidReference(f"{shown[:120]!r} is not a registry", hint=hint)
     return registry

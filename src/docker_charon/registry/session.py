@@ -15,7 +15,7 @@ from docker_charon.errors import (
     DockerCharonError,
     RegistryError,
 )
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
@@ -273,7 +273,9 @@ class Session:
         if (scheme, host, port) == origin(self.url):
             hint = "something before the registry redirects: let it answer 308, or not redirect"
         else:
-            option = "without --insecure" if scheme == "https" else "with --insecure"
+            option = argument("with --insecure", "with secure=False")
+            if scheme == "https":
+                option = argument("without --insecure", "without secure=False")
             hint = f"name the registry as {host}:{port}, {option}"
         return RegistryError(
             f"{self.registry} answers {redirects[-1]} to {doing}, which turns {method} into "

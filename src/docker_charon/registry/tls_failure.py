@@ -6,6 +6,7 @@ import datetime
 import ssl
 from collections.abc import Sequence
 
+from docker_charon.messages import argument
 from docker_charon.registry.certificates import ClientCertificate
 
 NGINX_CLIENT_CERTIFICATE = b"SSL certificate"
@@ -40,7 +41,7 @@ def tls_failure(
     reasons = [reason for reason in found if reason]
     text = " ".join(str(cause) for cause in causes)
     if any(sign in text for sign in _PLAIN_HTTP_SIGNS):
-        hint = "if it is a registry on plain HTTP, use --insecure (secure=False)"
+        hint = f"if it is a registry on plain HTTP, use {argument('--insecure', 'secure=False')}"
         return f"{host} does not speak TLS", hint
     alerts = _NO_CLIENT_CERTIFICATE if client is None else _BAD_CLIENT_CERTIFICATE
     if any(reason in alerts for reason in reasons):
@@ -48,7 +49,8 @@ def tls_failure(
     reason = reasons[0].replace("_", " ").lower() if reasons else "the handshake failed"
     hint = ""
     if "SSLV3_ALERT_HANDSHAKE_FAILURE" in reasons and client is None:
-        hint = "it may want a client certificate: --cert FILE and --key FILE"
+        option = argument("--cert FILE and --key FILE", "cert=")
+        hint = f"it may want a client certificate: {option}"
     return f"cannot agree on TLS with {host}: {reason}", hint
 
 
@@ -72,7 +74,8 @@ def _certificate_failure(verify_code: int, host: str) -> tuple[str, str]:
         )
     return (
         f"the certificate of {host} is not trusted",
-        "name your own authority's certificate with --cacert FILE, or in REQUESTS_CA_BUNDLE",
+        "name your own authority's certificate with "
+        f"{argument('--cacert FILE', 'cacert=')}, or in REQUESTS_CA_BUNDLE",
     )
 
 
@@ -81,7 +84,8 @@ def client_certificate_refusal(host: str, client: ClientCertificate | None) -> t
     if client is None:
         return (
             f"{host} wants a client certificate",
-            f"give one with --cert FILE and --key FILE, or put it into certs.d/{host}",
+            f"give one with {argument('--cert FILE and --key FILE', 'cert=')}, or put it into "
+            f"certs.d/{host}",
         )
     return (
         f"{host} refuses the client certificate in {client.file}",

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from docker_charon.errors import ServerError
+from docker_charon.messages import argument
 from docker_charon.server.head import RequestHead
 from docker_charon.server.store import Code, Rejected
 
@@ -44,7 +45,7 @@ class AllowedHosts:
             raise Rejected(
                 Code.DENIED,
                 f"this server does not answer to the host {head.host[:100]}: "
-                "--allow-host makes it do so",
+                f"{argument('--allow-host', 'allow_hosts=')} makes it do so",
             )
         own_origin = f"{head.host}:{head.port}" if head.port else head.host
         for origin in head.headers.get_all("Origin"):

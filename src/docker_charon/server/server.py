@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from docker_charon.errors import ServerError
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.server.allowed_hosts import AllowedHosts
 from docker_charon.server.answer import Answer, rejection
 from docker_charon.server.connection import Connection
@@ -127,7 +127,8 @@ def _listen(
     except (OSError, OverflowError, ValueError) as error:  # ValueError: not a host name
         reason = getattr(error, "strerror", None) or error
         raise ServerError(
-            f"cannot listen on {host}:{port}: {reason}", hint="use another --host or --port"
+            f"cannot listen on {host}:{port}: {reason}",
+            hint=f"use another {argument('--host or --port', 'host or port')}",
         ) from error
     with listener:
         own, number = str(listener.getsockname()[0]), listener.getsockname()[1]

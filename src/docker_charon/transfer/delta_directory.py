@@ -22,11 +22,11 @@ from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.files import write_durably
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.partial_file import PERMANENT, open_file, open_locked, partial_path
 from docker_charon.payload.random_access import file_errors, write_all
 from docker_charon.payload.temporary_folder import temporary_folder
 from docker_charon.progress import shown_size
-from docker_charon.transfer.input_files import PayloadFile
 
 _BUFFER = 256 * 1024
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
@@ -164,7 +164,7 @@ class DeltaDirectory:
 
 
 @contextlib.contextmanager
-def delta_directory(zip_file: PayloadFile, check: Callable[[], None]) -> Iterator[DeltaDirectory]:
+def delta_directory(zip_file: PayloadTarget, check: Callable[[], None]) -> Iterator[DeltaDirectory]:
     """Yield the directory for a payload. It is removed if the block succeeds.
 
     For a file object, a pipe or a device it is a temporary directory, which is always removed.

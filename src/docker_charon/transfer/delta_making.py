@@ -19,7 +19,7 @@ from docker_charon.payload.continued_blob import Fetch
 from docker_charon.payload.format import LocalBlob, blob_path
 from docker_charon.payload.layer_delta import Base, LayerDelta, delta_path
 from docker_charon.payload.rebuild import BlobFiles
-from docker_charon.progress import Progress, counted, shown_size
+from docker_charon.progress import Progress, ProgressArgument, counted, shown_size
 from docker_charon.transfer.delta_directory import Decision, DeltaDirectory
 from docker_charon.transfer.old_content import OldContent, registry_chunks
 from docker_charon.workers import Workers
@@ -59,7 +59,7 @@ def make_deltas(
     fetch: Fetch,
     directory: DeltaDirectory,
     workers: Workers,
-    progress: bool | None,
+    progress: ProgressArgument,
 ) -> tuple[Contents, dict[str, LocalBlob]]:
     """Make the deltas that save enough.
 
@@ -86,7 +86,7 @@ def make_deltas(
             repositories.setdefault(old.digest, {}).update(in_turn)
     olds = old_content.files(repositories, directory.olds_path(), workers)
     sizes = {candidate.layer.digest: candidate.layer.size for candidate in candidates}
-    with Progress("Comparing", sizes, {}, progress) as shown:
+    with Progress("comparing", sizes, {}, progress) as shown:
         making = _Making(olds, fetch, directory, shown)
         for candidate in candidates:
             making.hold(candidate)

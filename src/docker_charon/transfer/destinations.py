@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from docker_charon.errors import InvalidReference
+from docker_charon.messages import argument
 from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import PayloadImage
 from docker_charon.oci.reference import check_repository, checked_prefix
@@ -114,10 +115,11 @@ class Destinations:
             return
         first, second = pair
         source, target = self._distinction([given[image.name] for image in reversed(pair)])
+        option = argument(f"--map {source}={target}", f"repository_map={{{source!r}: {target!r}}}")
         raise InvalidReference(
             f"{first.name} and {second.name} are different images, and both would become "
             f"{second.reference}",
-            hint=f"keep them apart, for example with --map {source}={target} (repository_map)",
+            hint=f"keep them apart, for example with {option}",
         )
 
     def _distinction(self, names: list[str]) -> tuple[str, str]:

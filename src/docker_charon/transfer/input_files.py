@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.files import is_same_file
+from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
 
-PayloadFile = str | os.PathLike[str] | IO[bytes]
-"""A payload that is read or written: a path, or a file object."""
 
-
-def file_list(files: Iterable[PayloadFile], parameter: str) -> list[PayloadFile]:
+def file_list(files: Iterable[PayloadSource], parameter: str) -> list[PayloadSource]:
     """Return a list of files; ``parameter`` is its name in an error."""
     if isinstance(files, (str, bytes, os.PathLike)) or hasattr(files, "read"):
         raise TypeError(f"{parameter} is a list of files, not a single one")
@@ -23,7 +21,7 @@ def file_list(files: Iterable[PayloadFile], parameter: str) -> list[PayloadFile]
 
 
 def refuse_own_inputs(
-    target: PayloadFile, volume_size: int | None, inputs: Iterable[object]
+    target: PayloadTarget, volume_size: int | None, inputs: Iterable[object]
 ) -> None:
     """Raise `PayloadError` if the new payload would replace a file that it is made from."""
     in_volumes = volume_size is not None and isinstance(target, (str, os.PathLike))
@@ -45,7 +43,7 @@ def _volumes(path: Any) -> list[Path]:
     return [list_path(base), volume_path(base, 1)] if base.name else []
 
 
-def check_ledger_path(zip_file: PayloadFile, ledger: str | os.PathLike[str]) -> None:
+def check_ledger_path(zip_file: PayloadTarget, ledger: str | os.PathLike[str]) -> None:
     """Refuse a payload that would take the place of its ledger."""
     paths = [file for file in (zip_file, ledger) if isinstance(file, (str, os.PathLike))]
     with file_errors(f"cannot use the ledger {os.fspath(ledger)}"):

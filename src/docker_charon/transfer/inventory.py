@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from docker_charon.errors import (
     AuthenticationError,
@@ -20,9 +20,10 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, check_repository, checked_names
+from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
-from docker_charon.progress import Bar
+from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
@@ -46,7 +47,7 @@ _log = get_logger(__name__)
 
 def make_inventory(
     registry: str | Iterable[str],
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadTarget,
     docker_images: Iterable[str] = (),
     secure: bool = True,
     username: str | None = None,
@@ -57,7 +58,7 @@ def make_inventory(
     anonymous: bool = False,
     insecure_registries: Iterable[str] = (),
     jobs: int = 4,
-    progress: bool | None = None,
+    progress: ProgressArgument = None,
 ) -> list[str]:
     """Write down what a registry has, as a payload without layers: a few kilobytes for each image.
 
@@ -82,7 +83,7 @@ def make_inventory(
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         insecure_registries: The registries on plain HTTP, if the others use HTTPS.
         jobs: The number of questions at the same time.
-        progress: ``False`` hides the bar, which is shown only if standard error is a terminal.
+        progress: As in `make_payload`.
 
     Returns:
         The names of the images in the inventory; none if the registry has none. If no images are
@@ -117,6 +118,7 @@ def make_inventory(
             "which is not one of the registries",
             hint="name that registry too",
         )
+    check_progress(progress)
     workers = Workers(jobs)
     access = Access(secure, username, password, cacert, cert, anonymous)
     with Sources(
@@ -151,7 +153,7 @@ def _hosts(registry: str | Iterable[str]) -> dict[str, str]:
     return {"" if is_docker_hub(name) else name.lower(): name for name in names}
 
 
-def write_inventory(zip_file: str | os.PathLike[str] | IO[bytes], entries: Iterable[Entry]) -> None:
+def write_inventory(zip_file: PayloadTarget, entries: Iterable[Entry]) -> None:
     """Write the entries of a payload without layers (see `write_payload`)."""
     write_payload(zip_file, entries, _no_blob)
 
@@ -174,7 +176,7 @@ class _Inventory:
         self._left_out: list[DockerCharonError] = []
         self.absent: set[RepositoryBlob] = set()
 
-    def every_image(self, progress: bool | None) -> list[NamedImage]:
+    def every_image(self, progress: ProgressArgument) -> list[NamedImage]:
         """Return every complete image of the registries; log a warning for each of the others.
 
         Raises the first of these problems if nothing is left.
@@ -187,7 +189,8 @@ class _Inventory:
                 self._leave_out(error)
                 return None
 
-        references = self._every_reference()
+        with Progress("asking", {}, {}, progress, note=self._sources.registry):
+            references = self._every_reference()
         images = [i for i in self._look(references, image, progress) if i is not None]
         if self._left_out and not images:
             raise self._left_out[0]
@@ -196,7 +199,7 @@ class _Inventory:
         return images
 
     def images(
-        self, wanted: Mapping[str, Reference | ImageChoice], progress: bool | None
+        self, wanted: Mapping[str, Reference | ImageChoice], progress: ProgressArgument
     ) -> list[NamedImage]:
         """Return the images that are wanted, by name.
 
@@ -207,7 +210,9 @@ class _Inventory:
             return self._resolver.attempt(reference, lambda: self._image(name, reference))
 
         chosen_tags = ChosenTags(self._sources, self._resolver, self._workers)
-        images = self._look(chosen_tags.references(wanted), image, progress)
+        with Progress("asking", {}, {}, progress, note=self._sources.registry):
+            references = chosen_tags.references(wanted)
+        images = self._look(references, image, progress)
         self._resolver.check()
         return [image for image in images if image is not None]
 
@@ -215,16 +220,17 @@ class _Inventory:
         self,
         references: Mapping[str, Reference],
         look: Callable[[str, Reference], _T],
-        progress: bool | None,
+        progress: ProgressArgument,
     ) -> list[_T]:
         """Call ``look`` for every name, and show how many are done."""
-        with Bar("Looking", len(references), progress, unit=" images") as bar:
+        names: dict[str, None] = dict.fromkeys(references)
+        with Progress("looking", {}, names, progress, name_images=False) as shown:
 
             def look_at(name: str) -> _T:
                 try:
                     return look(name, references[name])
                 finally:
-                    bar.update(1)
+                    shown.complete(name)
 
             return self._workers.map(look_at, references)
 

@@ -14,8 +14,10 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import MAX_CONFIG_SIZE, NamedImage, PayloadImage
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.continued_blob import Fetch
+from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format import LocalBlob
 from docker_charon.payload.reader import open_payload
+from docker_charon.progress import ProgressArgument
 from docker_charon.transfer.candidates import (
     LayeredImage,
     choose_candidates,
@@ -25,7 +27,6 @@ from docker_charon.transfer.candidates import (
 )
 from docker_charon.transfer.delta_directory import delta_directory
 from docker_charon.transfer.delta_making import Candidate, delta_workers, make_deltas
-from docker_charon.transfer.input_files import PayloadFile
 from docker_charon.transfer.ledger import Ledger
 from docker_charon.transfer.old_content import OldContent
 from docker_charon.transfer.plan import used_registries
@@ -45,7 +46,7 @@ class Destination:
 
     blobs: Mapping[Digest, tuple[str, ...]]
     images: Sequence[PayloadImage]
-    payloads: Sequence[PayloadFile]
+    payloads: Sequence[PayloadSource]
     ledger: Ledger | None
     allowed_signers: str | os.PathLike[str] | None
     registries: Collection[str] = frozenset()
@@ -53,14 +54,14 @@ class Destination:
 
 @contextlib.contextmanager
 def with_layer_deltas(
-    zip_file: PayloadFile,
+    zip_file: PayloadTarget,
     contents: Contents,
     destination: Destination,
     fetch: Fetch,
     workers: Workers,
     *,
     dry_run: bool,
-    progress: bool | None,
+    progress: ProgressArgument,
 ) -> Iterator[tuple[Contents, Mapping[str, LocalBlob]]]:
     """Yield the contents with deltas instead of layers, and the local files by entry paths.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,13 +12,14 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import PayloadError
-from docker_charon.files import flush_directory
+from docker_charon.files import copy_mode, put_in_place, sync
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.limits import TooLarge
 from docker_charon.payload.partial_file import open_locked
@@ -263,20 +263,16 @@ class LedgerFile:
         with file_errors(f"cannot write the ledger {self._path}"):
             file.seek(0)
             write_inventory(file, entries)
-            os.fsync(file.fileno())
-            if self._path.exists():
-                shutil.copymode(self._path, new)
-            if sys.platform == "win32":
-                file.close()
-            new.replace(self._path)
-            flush_directory(self._path.parent)
+            sync(file)
+            copy_mode(self._path, new)
+            put_in_place(new, self._path, file)
         self._file = None
 
 
 @contextlib.contextmanager
 def open_ledger(
     file: str | os.PathLike[str],
-    receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    receipts: Iterable[PayloadSource] = (),
     *,
     read_only: bool = False,
     allowed_signers: str | os.PathLike[str] | None = None,

@@ -7,22 +7,23 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
+from docker_charon.errors import AuthenticationError, DockerCharonError
+from docker_charon.messages import argument
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import NamedImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
+from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
 from docker_charon.payload.layer_delta import delta_path
 from docker_charon.payload.writer import payload_size, write_payload
-from docker_charon.progress import Progress
+from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
+from docker_charon.transfer.absent_layers import absent_layers
 from docker_charon.transfer.chosen_tags import ChosenTags, checked_newest
 from docker_charon.transfer.input_files import (
-    PayloadFile,
     check_ledger_path,
     file_list,
     refuse_own_inputs,
@@ -33,12 +34,12 @@ from docker_charon.transfer.names import (
     checked_hosts,
     united_registries,
 )
-from docker_charon.transfer.plan import RepositoryBlob, blobs_at_destination, plan_make
+from docker_charon.transfer.plan import blobs_at_destination, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
-from docker_charon.transfer.sources import Sources
+from docker_charon.transfer.summary import Summary
 from docker_charon.transfer.wanted_images import WantedImages
 from docker_charon.workers import Workers
 
@@ -50,16 +51,16 @@ if TYPE_CHECKING:
 
 def make_payload(
     registry: str | None,
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadTarget,
     docker_images_to_transfer: Iterable[str],
     docker_images_already_transferred: Iterable[str] = (),
     secure: bool = True,
     username: str | None = None,
     password: str | None = None,
     *,
-    payloads_already_transferred: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    payloads_already_transferred: Iterable[PayloadSource] = (),
     ledger: str | os.PathLike[str] | None = None,
-    receipts: Iterable[str | os.PathLike[str] | IO[bytes]] = (),
+    receipts: Iterable[PayloadSource] = (),
     platforms: Iterable[str] | None = None,
     newest: int | None = None,
     include_referrers: bool = False,
@@ -76,8 +77,8 @@ def make_payload(
     lock: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
-    progress: bool | None = None,
-) -> None:
+    progress: ProgressArgument = None,
+) -> Summary:
     """Create a payload, a single zip file, from Docker images of one or several registries.
 
     Args:
@@ -149,8 +150,14 @@ def make_payload(
         dry_run: Only log what would be carried, at level ``INFO``. No layer is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
-        progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
-            if it is not a terminal. ``False`` shows nothing.
+        progress: ``None`` shows a bar if standard error is a terminal, or in a notebook. ``True``
+            also writes lines if it is neither. ``False`` shows nothing. A callable gets a
+            `ProgressEvent` up to ten times a second, and nothing is shown. It is called from other
+            threads, but never twice at the same time. If it raises an exception, that is logged,
+            and it is not called again.
+
+    Returns:
+        What the payload carries, or would carry with ``dry_run``.
 
     Raises:
         InvalidReference: The name of an image or of a registry is not valid, or an earlier payload
@@ -163,6 +170,7 @@ def make_payload(
             or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
+    check_progress(progress)
     if layer_deltas:
         from docker_charon.deltas.extra import require_extra
 
@@ -175,7 +183,8 @@ def make_payload(
     if wanted.are_of_named_registries and (username is not None or password is not None):
         raise AuthenticationError(
             "a username and a password are those of one registry, and none is named",
-            hint="name it with --registry (registry=), or log in to each one with docker login",
+            hint=f"name it with {argument('--registry', 'registry=')}, or log in to each one with "
+            "docker login",
         )
     newest = checked_newest(newest, wanted.to_transfer)
     chosen_platforms = _parse_platforms(platforms)
@@ -209,14 +218,15 @@ def make_payload(
         sources = stack.enter_context(wanted.sources(access, jobs, registries))
         resolver = Resolver(sources, workers, chosen_platforms)
         tags = ChosenTags(sources, resolver, workers)
-        images = resolver.images(tags.references(wanted.to_transfer, newest))
-        skipped = resolver.images(
-            tags.references(wanted.already_transferred), skip_missing_platforms=True
-        )
-        resolver.check()
-        if include_referrers:
-            images = resolver.with_referrers(images)
-        absent = _absent_layers(sources, workers, [*images, *skipped])
+        with Progress("asking", {}, {}, progress, note=", ".join(wanted.registries)):
+            images = resolver.images(tags.references(wanted.to_transfer, newest))
+            skipped = resolver.images(
+                tags.references(wanted.already_transferred), skip_missing_platforms=True
+            )
+            resolver.check()
+            if include_referrers:
+                images = resolver.with_referrers(images)
+            absent = absent_layers(sources, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent, registries)
         shared_blobs = SharedBlobs(sources, contents.images, absent)
         local: Mapping[str, LocalBlob] = {}
@@ -237,16 +247,18 @@ def make_payload(
                 progress=progress,
             )
             contents, local = stack.enter_context(making_deltas)
-        log_choices(contents, chosen_platforms)
+        logged = log_choices(contents, chosen_platforms)
         ledger_entries: list[Entry] = []
         if site is not None:
             ledger_entries = site.entries_after(contents, None if dry_run else signer)
             contents = replace(contents, delivery=site.ledger.next_delivery(contents))
         entries = list(payload_entries(contents, signer, local))
-        written_report.made(contents, payload_size(entries))
+        size = payload_size(entries)
+        written_report.made(contents, size)
+        summary = Summary.of(contents, size, dry_run=dry_run)
         if dry_run:
-            log_make(contents, payload_size(entries), checked_volume_size)
-            return
+            log_make(contents, size, checked_volume_size, logged)
+            return summary
         locked = lock_content(
             {image.reference: resolver.source_digest(image.reference) for image in images},
             Origin(registry, wanted.is_secure, registries),
@@ -263,13 +275,14 @@ def make_payload(
             if lock_file is not None:
                 lock_file.write(locked)
             shown_progress.sum_up(make_summary(contents))
+        return summary
 
 
 @contextlib.contextmanager
 def _opened_ledger(
     ledger: str | os.PathLike[str] | None,
-    receipts: list[PayloadFile],
-    zip_file: PayloadFile,
+    receipts: list[PayloadSource],
+    zip_file: PayloadTarget,
     allowed_signers: str | os.PathLike[str] | None,
     *,
     read_only: bool,
@@ -301,14 +314,14 @@ def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | No
     return partial(sign, key=key)
 
 
-def _shown(contents: Contents, entries: Iterable[Entry], progress: bool | None) -> Progress:
+def _shown(contents: Contents, entries: Iterable[Entry], progress: ProgressArgument) -> Progress:
     """Return the progress of writing ``entries``, whose keys are their paths."""
     sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
     needed = {
         image.name: [path(blob.digest) for blob in image.blobs for path in (blob_path, delta_path)]
         for image in contents.images
     }
-    return Progress("Making", sizes, needed, progress)
+    return Progress("making", sizes, needed, progress)
 
 
 def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
@@ -339,7 +352,7 @@ def _parse_volume_size(size: int | str | None) -> int | None:
 
 
 def _delivered_blobs(
-    payloads: list[PayloadFile],
+    payloads: list[PayloadSource],
     site: LedgerFile | None,
     allowed_signers: str | os.PathLike[str] | None,
     named: list[NameGroup],
@@ -362,29 +375,3 @@ def _delivered_blobs(
             for digest, repository in payload.delivered():
                 repositories.setdefault(digest, {})[repository] = None
     return repositories
-
-
-def _absent_layers(
-    sources: Sources, workers: Workers, images: Iterable[NamedImage]
-) -> set[RepositoryBlob]:
-    """Return the non-distributable layers that the registries do not have.
-
-    OCI image-spec 1.1, "Non-Distributable Layers": a registry may lack layers that have ``urls``.
-    """
-    layers = dict.fromkeys(
-        needed
-        for image in images
-        for needed in RepositoryBlob.of(image)
-        if needed.blob.is_non_distributable
-    )
-
-    def is_absent(layer: RepositoryBlob) -> bool:
-        try:
-            return sources.head_blob(layer.repository, layer.digest) != layer.blob.size
-        except RegistryError as error:
-            if error.status is None:
-                raise
-            return True  # some registries refuse to answer for these layers
-
-    answers = workers.map(is_absent, layers)
-    return {layer for layer, absent in zip(layers, answers, strict=True) if absent}

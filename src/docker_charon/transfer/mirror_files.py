@@ -8,7 +8,7 @@ from pathlib import Path
 
 from docker_charon.errors import DockerCharonError, PushIncomplete
 from docker_charon.files import write_durably
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
 from docker_charon.registry.http import check_host
@@ -58,8 +58,8 @@ class MirrorFiles:
             raise DockerCharonError(
                 "there is no mirror configuration for this payload: it does not say which registry "
                 "its images are from",
-                hint="make it with full names (without --registry); or, if they are Docker Hub's, "
-                f"push it with --map {DOCKER_HUB_NAME}={DOCKER_HUB_NAME}",
+                hint=f"make it with full names ({argument('without --registry', 'registry=None')}"
+                f"); or, if they are Docker Hub's, push it with {_map(DOCKER_HUB_NAME)}",
             )
         with file_errors(f"cannot write to {self._directory}"):
             if not self._directory.is_dir():
@@ -110,7 +110,8 @@ def _content(path: Path, file: MirrorFile) -> bytes:
     if not earlier.startswith(MARK):
         raise DockerCharonError(
             f"{path} is there already, and docker-charon has not written it",
-            hint="name another directory (--mirrors-dir), or move the file away",
+            hint=f"name another directory ({argument('--mirrors-dir', 'mirrors_dir=')}), or "
+            "move the file away",
         )
     return file.text(earlier).encode()
 
@@ -120,12 +121,17 @@ def _warn_of_lost(kind: str, planned: Configuration) -> None:
     if planned.lost:
         first, *others = planned.lost
         _log.warning(
-            "nodes with %s cannot find %s%s under the old name, because it becomes %s; --map %s=%s "
+            "nodes with %s cannot find %s%s under the old name, because it becomes %s; %s "
             "keeps the names of its registry",
             kind,
             first.old_name,
             f" and {counted(len(others), 'other')}" if others else "",
             first.destination,
-            first.registry,
-            as_repository(first.registry),
+            _map(first.registry),
         )
+
+
+def _map(registry: str) -> str:
+    """Return the argument that keeps the names of a registry."""
+    target = as_repository(registry)
+    return argument(f"--map {registry}={target}", f"repository_map={{{registry!r}: {target!r}}}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from docker_charon.errors import DockerCharonError, InvalidReference
+from docker_charon.messages import argument
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
@@ -83,8 +84,9 @@ def united_registries(groups: Sequence[NameGroup]) -> frozenset[str]:
                 raise InvalidReference(
                     f"{repository} in {group.where} is a repository of one registry, but "
                     f"{host} is a registry in {_where(host, groups)}",
-                    hint="name the images as they were named before: with --registry "
-                    "(registry=) if they were relative to it, and with full names if not",
+                    hint="name the images as they were named before: with "
+                    f"{argument('--registry', 'registry=')} if they were relative to it, and "
+                    "with full names if not",
                 )
     return registries
 
@@ -109,7 +111,8 @@ def hint_for_missing(client: RegistryClient, reference: Reference) -> str:
     host = host_in_front(reference.repository)
     if not host:
         return ""
-    return f"leave out {host}, or leave out --registry (registry=None) to read it from there"
+    option = argument("leave out --registry", "give registry=None")
+    return f"leave out {host}, or {option} to read it from there"
 
 
 def _other_names(repository: str, registry: str) -> Iterator[str]:
@@ -147,8 +150,9 @@ def _without_registry(name: str, registry: str, *, secure: bool) -> str:
     if ":" in host and "@" not in host and "://" not in name:
         raise InvalidReference(
             f"{name} is not an image of {registry}",
-            hint="leave out the registry in front of it, or leave out --registry (registry=None) "
-            "to take each image from its own",
+            hint="leave out the registry in front of it, or "
+            f"{argument('leave out --registry', 'give registry=None')} to take each image "
+            "from its own",
         )
     return name
 

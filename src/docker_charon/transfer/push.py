@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from docker_charon.errors import DockerCharonError, PushIncomplete, RegistryError
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.payload.signature import sign as sign_text
-from docker_charon.progress import Progress
+from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
@@ -38,7 +39,7 @@ _PayloadImage = TypeVar("_PayloadImage", bound=PayloadImage)
 
 def push_payload_to_registry(
     registry: str,
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     strict: bool = False,
     secure: bool = True,
     username: str | None = None,
@@ -59,7 +60,7 @@ def push_payload_to_registry(
     report: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     jobs: int = 4,
-    progress: bool | None = None,
+    progress: ProgressArgument = None,
 ) -> list[str]:
     """Push the images of a payload to a registry.
 
@@ -107,8 +108,7 @@ def push_payload_to_registry(
             digests, bytes, seconds. The same is logged at level ``INFO``.
         dry_run: Only log what would be done, at level ``INFO``. Nothing is written.
         jobs: The number of questions, uploads or mounts at the same time.
-        progress: ``None`` shows a bar if standard error is a terminal. ``True`` also writes lines
-            if it is not a terminal. ``False`` shows nothing.
+        progress: As in `make_payload`.
 
     Returns:
         The names of the images that the registry has now: ``docker_images_to_transfer`` of the
@@ -168,7 +168,7 @@ class Pushed:
 
 def push_payload(
     registry: str,
-    zip_file: str | os.PathLike[str] | IO[bytes],
+    zip_file: PayloadSource,
     access: Access,
     *,
     strict: bool,
@@ -183,13 +183,14 @@ def push_payload(
     report: str | os.PathLike[str] | None,
     dry_run: bool,
     jobs: int,
-    progress: bool | None,
+    progress: ProgressArgument,
     warning_level: int = 2,
 ) -> Pushed:
     """Push as `push_payload_to_registry` does, and also return what was left out or has failed.
 
     ``warning_level`` is the number of calls between a warning and the code that it is for.
     """
+    check_progress(progress)
     workers = Workers(jobs)
     wanted = Destinations.checked(repository_prefix, repository_map, registry)
     mirror_files = MirrorFiles(mirrors, mirrors_dir, registry, secure=access.secure)
@@ -218,8 +219,11 @@ def push_payload(
             if payload.carries_nothing:
                 _log.warning(
                     "the payload carries nothing to push: it is an inventory, or all its images "
-                    "were given as already transferred; give an inventory to make-payload "
-                    "(--already-transferred-payload)"
+                    "were given as already transferred; give an inventory to %s",
+                    argument(
+                        "make-payload --already-transferred-payload",
+                        "make_payload(payloads_already_transferred=)",
+                    ),
                 )
             push = _Push(
                 client,
@@ -230,7 +234,8 @@ def push_payload(
                 written_receipt,
                 with_referrers=not skip_referrers,
             )
-            push.ask_registry()
+            with Progress("asking", {}, {}, progress, note=registry):
+                push.ask_registry()
             for error in push.errors.values():
                 if strict:
                     raise error
@@ -318,13 +323,13 @@ class _Push:
             if isinstance(image, SkippedImage):
                 self._arrived(image.name, is_new=False)
 
-    def write(self, progress: bool | None) -> PushIncomplete | None:
+    def write(self, progress: ProgressArgument) -> PushIncomplete | None:
         """Send the blobs, put the manifests and set the tags; return what has failed of it."""
         images, plan, names = self.images, self.plan, list(self.destinations)
         sizes = {upload: upload.blob.size for upload in plan.uploads}
         sizes |= {mount.target: 0 for mount in plan.mounts}  # a mount transfers no bytes
         outcome = Outcome(self._client, parts_of(images))
-        with Progress("Pushing", sizes, dict.fromkeys(names), progress) as shown_progress:
+        with Progress("pushing", sizes, dict.fromkeys(names), progress) as shown_progress:
             for image in images:
                 if isinstance(image, SkippedImage):
                     shown_progress.complete(image.name)

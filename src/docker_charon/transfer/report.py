@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
@@ -16,10 +16,15 @@ from docker_charon.transfer.plan import PushPlan
 _log = get_logger(__name__)
 
 
-def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
-    """Log what may surprise: new digests, several platforms, layers that are left out."""
+def log_choices(contents: Contents, platforms: Sequence[Platform]) -> set[str]:
+    """Log what may surprise: new digests, several platforms, layers that are left out.
+
+    Return the names of the images whose digests are logged.
+    """
+    logged = set()
     for image in contents.images:
         if image.is_filtered or (len(platforms) > 1 and image.root.is_index):
+            logged.add(image.name)
             _log.info("%s is carried as %s", image.name, image.root.digest)
     if not platforms:
         _log_platforms(contents)
@@ -33,6 +38,7 @@ def log_choices(contents: Contents, platforms: Sequence[Platform]) -> None:
                     blob.digest,
                     blob.urls[0],
                 )
+    return logged
 
 
 def _log_platforms(contents: Contents) -> None:
@@ -53,13 +59,12 @@ def _log_platforms(contents: Contents) -> None:
     names = list(platforms_by_name)
     platforms = list(dict.fromkeys(p for several in platforms_by_name.values() for p in several))
     _log.info(
-        "%s carried for %d platforms (%s), with %s of blobs; --platform %s (platforms=) would "
-        "carry one",
+        "%s carried for %d platforms (%s), with %s of blobs; %s would carry one",
         f"{names[0]} is" if len(names) == 1 else f"{len(names)} images are",
         len(platforms),
         ", ".join(platforms),
         shown_size(sum(blob.size for blob in contents.blobs if blob.digest in digests)),
-        platforms[0],
+        argument(f"--platform {platforms[0]}", f"platforms={platforms[:1]}"),
     )
 
 
@@ -70,23 +75,29 @@ def _platforms(image: NamedImage) -> list[str]:
     return list(dict.fromkeys(str(p) for p in platforms if p is not None and p.is_known))
 
 
-def log_make(contents: Contents, size: int, volume_size: int | None) -> None:
-    """Log what a payload of ``size`` bytes would carry, and in how many volumes."""
+def log_make(
+    contents: Contents, size: int, volume_size: int | None, logged: Collection[str] = ()
+) -> None:
+    """Log what a payload of ``size`` bytes would carry, and in how many volumes.
+
+    The digests of the images in ``logged`` are not logged again.
+    """
     for image in contents.images:
         is_skipped = image.name in contents.skipped
         state = "was already transferred" if is_skipped else "would be carried"
-        _log.info("%s, %s, %s", image.name, image.root.digest, state)
+        digest = "" if image.name in logged else f", {image.root.digest}"
+        _log.info("%s%s, %s", image.name, digest, state)
         for referrer in image.referrers:
             _log.info("%s, %s, refers to it", image.name, referrer.manifest.digest)
     for blob, repository in contents.blobs.items():
         _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
+    others = len(contents.at_destination)
     _log.info(
-        "%d manifests and %d blobs would travel, in a payload of %s bytes; the destination has %d "
-        "other blobs",
-        len(contents.manifests),
-        len(contents.blobs),
+        "%s and %s would travel, in a payload of %s bytes%s",
+        counted(len(contents.manifests), "manifest"),
+        counted(len(contents.blobs), "blob"),
         f"{size:,}",
-        len(contents.at_destination),
+        f"; the destination has {counted(others, 'other blob')}" if others else "",
     )
     if volume_size is not None:
         _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
@@ -130,11 +141,11 @@ def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
             digest = referrer.manifest.digest
             _log.info("put %s, which refers to %s", digest, subject.reference)
     _log.info(
-        "%d blobs, %s bytes, would be uploaded, %d mounted, and %d images put",
-        len(plan.uploads),
+        "%s, %s bytes, would be uploaded%s, and %s put",
+        counted(len(plan.uploads), "blob"),
         f"{sum(upload.blob.size for upload in plan.uploads):,}",
-        len(plan.mounts),
-        len(carried),
+        f", {len(plan.mounts):,} mounted" if plan.mounts else "",
+        counted(len(carried), "image"),
     )
 
 

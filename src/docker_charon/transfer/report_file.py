@@ -30,7 +30,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.files import write_durably
@@ -38,6 +38,7 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage
 from docker_charon.payload.contents import Contents
+from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
 from docker_charon.transfer.destinations import Destinations
@@ -229,7 +230,7 @@ def reporting(
     path: str | os.PathLike[str] | None,
     command: str,
     registries: Iterable[str],
-    payload: str | os.PathLike[str] | IO[bytes],
+    payload: PayloadSource | PayloadTarget,
     *,
     dry_run: bool,
     names: Mapping[str, object] | None = None,

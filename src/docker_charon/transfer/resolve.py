@@ -15,6 +15,7 @@ from docker_charon.errors import (
     ManifestNotFound,
     RegistryError,
 )
+from docker_charon.messages import argument
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, NamedImage, config_platform
@@ -268,7 +269,8 @@ class Resolver:
         return ManifestNotFound(
             f"{registry} lacks a part of {replace(parent, repository=repository)}: the manifest "
             f"{part.digest}{purpose}",
-            hint="choose platforms that it has with --platform OS/ARCH (platforms=)",
+            hint="choose platforms that it has with "
+            f"{argument('--platform OS/ARCH', 'platforms=')}",
             status=404,
         )
 

@@ -13,6 +13,7 @@ from docker_charon.errors import (
     PayloadError,
     RegistryError,
 )
+from docker_charon.messages import argument
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
@@ -33,11 +34,6 @@ A larger payload may cause as many questions as its manifests refer to blobs, ea
 """
 _MOST_HOMES = 20
 """Other repositories that are asked for one blob."""
-
-_HINT = (
-    "push the earlier payload first, with the same --repository-prefix and --map, or make this "
-    "payload again from an inventory of that registry (make-inventory)"
-)
 
 
 class PresentBlobs:
@@ -288,18 +284,19 @@ class Survey:
         """Return what to do about missing blobs: the payload may say which delivery had them."""
         delivery = self._payload.delivery
         if delivery is None:
-            return _HINT
+            return _hint()
         numbers = {delivery.brought[digest] for digest in missing if digest in delivery.brought}
         if not numbers:
-            return _HINT
+            return _hint()
         lost = " and ".join(f"delivery {number}" for number in sorted(numbers))
         return (
             f"this is delivery {delivery.number}, and {lost} has not arrived there: push it first, "
-            "or take the receipt of this push (--receipt) back to where payloads are made"
+            f"or take the receipt of this push ({argument('--receipt', 'receipt=')}) back to "
+            "where payloads are made"
         )
 
     def _not_found(self, problem: str) -> ManifestNotFound:
-        return ManifestNotFound(f"{self._client.registry} {problem}", hint=_HINT)
+        return ManifestNotFound(f"{self._client.registry} {problem}", hint=_hint())
 
     def incomplete(self, name: str, missing: Sequence[Descriptor]) -> BlobNotFound:
         """Return the error for an image whose ``missing`` blobs nobody has."""
@@ -320,3 +317,13 @@ class Survey:
             f"and {self._client.registry} lacks {' and '.join(bases[:3])}{more}",
             hint=self._hint(base for several in missing.values() for base in several),
         )
+
+
+def _hint() -> str:
+    """Return what to do if the registry lacks what the payload expects there."""
+    options = argument("--repository-prefix and --map", "repository_prefix and repository_map")
+    inventory = argument("make-inventory", "make_inventory")
+    return (
+        f"push the earlier payload first, with the same {options}, or make this payload again from "
+        f"an inventory of that registry ({inventory})"
+    )

@@ -11,10 +11,16 @@ import pytest
 import images
 import screen
 from command_line import charon
-from docker_charon import make_payload, progress
+from docker_charon import (
+    ProgressEvent,
+    make_inventory,
+    make_payload,
+    push_payload_to_registry,
+    verify_payload,
+)
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.progress import Bar, Progress
+from docker_charon.progress import Progress, progress
 from images import image, layer
 from proxy import Answer, Proxy, Rule
 
@@ -51,10 +57,11 @@ def test_a_terminal_shows_one_bar_that_fits_and_in_the_end_one_line(
     )
     if columns >= 80:
         assert re.search(
-            r"Making +\d+% \|.*\| [\d.]+M/5\.00M +[\d.]+MB/s +\d\d:\d\d left", seen.text
+            r"Making +\d+% \|.*\|  [\d.]+ of 5\.0 MB, [\d.]+ MB/s, 00:\d\d left, \d/5 blobs",
+            seen.text,
         )
     if columns >= 50:
-        assert "/5 blobs" in seen.text
+        assert re.search(r"[\d.]+ of 5\.0 MB, ", seen.text)
 
 
 def test_a_push_shows_one_too(stocked: str, destination: str, tmp_path: Path) -> None:
@@ -89,7 +96,8 @@ def test_what_an_earlier_run_left_is_shown_as_such(stocked: str, tmp_path: Path)
     assert broken.status == 1
     with Proxy(stocked) as proxy:
         seen = screen.run("make-payload", "-r", proxy.address, *options)
-    assert "blobs, 3.0 MB resumed" in seen.text
+    bars = [state for state in seen.states if "Making" in state and "%" in state]
+    assert all("|" in bar for bar in bars)
     assert ", 3.0 MB of it resumed, in" in seen.left[-1]
 
 
@@ -132,17 +140,17 @@ def test_now_and_then_a_line_says_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
     with Progress(
-        "Making", {b.digest: b.size for b in BLOBS}, {"app:1": [BLOBS[0].digest]}, True
+        "making", {b.digest: b.size for b in BLOBS}, {"app:1": [BLOBS[0].digest]}, True
     ) as watch:
         watch.moved(1000, reused=1000)
         watch.finished(BLOBS[0].digest)
         watch.moved(300)
-        text = shown_until("1.3 kB of", capsys)
+        text = shown_until("1.3 of", capsys)
     assert "app:1 is complete (1 of 1 images)" in text
-    line = next(line for line in text.splitlines() if "1.3 kB of" in line)
+    line = next(line for line in text.splitlines() if "1.3 of" in line)
     assert re.fullmatch(
-        r"docker-charon: Making: 1\.3 kB of 1\.5 kB, 1/2 blobs, 1\.0 kB resumed, "
-        r".*/s(, \d+ s left)?",
+        r"docker-charon: Making: 1\.3 of 1\.5 kB, 1/2 blobs, 1\.0 kB resumed, "
+        r".*/s, \d+ s left",
         line,
     )
 
@@ -150,7 +158,7 @@ def test_now_and_then_a_line_says_how_far_it_is(
 def test_an_image_that_waits_for_nothing_is_complete_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Progress("Making", {}, {"app:1": [Digest.of(b"there")]}, True):
+    with Progress("making", {}, {"app:1": [Digest.of(b"there")]}, True):
         assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err
 
 
@@ -158,29 +166,83 @@ def test_bytes_that_are_added_later_belong_to_the_total(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
-    with Progress("Pushing", {"mount": 0}, {"app:1": ["mount"]}, True) as watch:
+    with Progress("pushing", {"mount": 0}, {"app:1": ["mount"]}, True) as watch:
         watch.grow(3000)
         watch.moved(1000, reused=1000)
-        text = shown_until("1.0 kB of 3.0 kB, 0/1 blobs", capsys)
+        text = shown_until("1.0 of 3.0 kB, 0/1 blobs", capsys)
         assert "is complete" not in text
         watch.moved(2000)
         watch.finished("mount")
     assert "app:1 is complete (1 of 1 images)" in capsys.readouterr().err
 
 
-def test_a_bar_that_has_nothing_to_show_yet_appears_when_its_total_grows(
-    monkeypatch: pytest.MonkeyPatch,
+def test_work_that_counts_nothing_says_what_it_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    with Progress("asking", {}, {}, True, note="registry.lan"):
+        text = shown_until("Asking", capsys)
+    assert text.splitlines()[0] == "docker-charon: Asking registry.lan: 0 s"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_dumb_terminal_gets_plain_lines(stocked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    with Bar("Pushing", 0, None) as bar:
-        assert terminal.getvalue() == ""
-        bar.grow(1000)
-        bar.grow(1000)
-        bar.update(500)
-        bar.note("half")
-    assert "25%" in terminal.getvalue()
-    shown = terminal.getvalue()
-    bar.grow(1000)
-    assert terminal.getvalue() == shown, "a bar that is closed stays away"
+    monkeypatch.setenv("TERM", "dumb")
+    make_payload(stocked, io.BytesIO(), ["app:1"], secure=False)
+    lines = terminal.getvalue().splitlines()
+    assert lines[0] == "docker-charon: app:1 is complete (1 of 1 images)"
+    assert len(lines) == 2
+    assert "\r" not in terminal.getvalue()
+
+
+def test_a_callable_gets_events_and_nothing_is_shown(
+    stocked: str, destination: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events: list[ProgressEvent] = []
+    payload = tmp_path / "p.zip"
+    make_payload(stocked, payload, ["app:1", "app:2"], secure=False, progress=events.append)
+    making = [event for event in events if event.phase == "making"]
+    assert (making[0].bytes_done, making[0].blobs_done) == (0, 0)
+    assert all(event.bytes_total == making[0].bytes_total for event in making)
+    assert making[-1] == ProgressEvent(
+        "making", making[0].bytes_total, making[0].bytes_total, 5, 5, 2, 2
+    )
+
+    push_payload_to_registry(destination, payload, secure=False, progress=events.append)
+    assert "asking" in {event.phase for event in events}
+    pushed = events[-1]
+    assert (pushed.phase, pushed.blobs_done, pushed.images_done) == ("pushing", 5, 2)
+    assert pushed.bytes_done == pushed.bytes_total
+
+    assert verify_payload(payload, progress=events.append) == []
+    assert (events[-1].phase, events[-1].bytes_done) == ("verifying", events[-1].bytes_total)
+    make_inventory(destination, io.BytesIO(), secure=False, progress=events.append)
+    assert (events[-1].phase, events[-1].images_done) == ("looking", 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_callable_that_fails_ends_nothing(stocked: str, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(event: ProgressEvent) -> None:
+        raise RuntimeError("no room for events")
+
+    make_payload(stocked, io.BytesIO(), ["app:1"], secure=False, progress=broken)
+    assert "RuntimeError: no room for events" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", ["yes", 1, [print]])
+def test_anything_else_is_a_mistake(wrong: object, tmp_path: Path) -> None:
+    unused = "registry.invalid"
+    for call in (
+        lambda: make_payload(unused, io.BytesIO(), ["app:1"], progress=wrong),  # type: ignore[arg-type]
+        lambda: push_payload_to_registry(unused, tmp_path, progress=wrong),  # type: ignore[arg-type]
+        lambda: verify_payload(tmp_path, progress=wrong),  # type: ignore[arg-type]
+        lambda: make_inventory(unused, io.BytesIO(), progress=wrong),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match="a callable that takes a ProgressEvent"):
+            call()

@@ -1,0 +1,30 @@
+"""The file objects that payloads are read from and written to: the methods that they need."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+
+class ReadableFile(Protocol):
+    """A file object that is opened for reading bytes.
+
+    With ``seekable``, ``seek`` and ``tell``, as files have them, it is read in place. Otherwise it
+    is copied to a temporary file first.
+    """
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, and none only at the end."""
+
+
+class WritableFile(Protocol):
+    """A file object that is opened for writing bytes. It may have this method alone."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Write ``data``; return how many bytes were written, or ``None`` for all of them."""
+
+
+PayloadSource = str | os.PathLike[str] | ReadableFile
+"""A payload to read: a path, or a file object."""
+PayloadTarget = str | os.PathLike[str] | WritableFile
+"""A payload to write: a path, or a file object."""

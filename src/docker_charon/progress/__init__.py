@@ -1,0 +1,15 @@
+"""Progress: how far a transfer is, for people and for programs."""
+
+from docker_charon.progress.event import ProgressArgument, ProgressEvent, check_progress
+from docker_charon.progress.progress import Progress
+from docker_charon.progress.quantity import counted, shown_part, shown_size
+
+__all__ = [
+    "Progress",
+    "ProgressArgument",
+    "ProgressEvent",
+    "check_progress",
+    "counted",
+    "shown_part",
+    "shown_size",
+]
