@@ -92,6 +92,8 @@ def what_file_is(file: IO[bytes], name: str, problem: str) -> PayloadError:
             f"{name} is not a payload: it is a web page, perhaps the answer to a failed download",
             hint="download the payload again",
         )
+    if not start.startswith(b"PK") and _END_OF_ZIP not in end:
+        problem = "it does not look like a zip"
     return PayloadError(f"{damaged}: {problem}", hint=_COPY_AGAIN)
 
 

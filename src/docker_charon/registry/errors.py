@@ -128,7 +128,7 @@ def connection_error(
         message, hint = f"the name of {host} is unknown", "is it spelled right?"
     elif caused_by(ConnectionRefusedError):
         message = f"nothing listens at {host}"
-        hint = "is the registry running, the port right?"
+        hint = "is the registry running, and is the port right?"
     elif caused_by(TooSlow):
         message = f"{host} sends its answer too slowly, less than {SLOWEST} bytes a second"
         hint = "try again later"

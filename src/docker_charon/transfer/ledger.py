@@ -140,13 +140,10 @@ class Ledger:
             if not self._lacks(image, arrival, number)
             and not any(blob.digest in gone for blob in image.blobs)
         ]
+        lacking = f", and lacks {len(gone)} that the ledger says it has" if gone else ""
         _log.info(
-            "%s: %s has %d blobs of delivery %d, and lacks %d that the ledger says it has",
-            name,
-            arrival.registry,
-            len({digest for digest, _ in present}),
-            number,
-            len(gone),
+            "%s: %s has %d blobs of delivery %d%s",
+            *(name, arrival.registry, len({digest for digest, _ in present}), number, lacking),
         )
         return replace(
             self,
