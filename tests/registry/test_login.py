@@ -25,7 +25,7 @@ from token_service import NOBODY, WearOut
 
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 CHECK = "check the username and the password"
-GIVE = "give a username and a password"
+GIVE = "give -u and a password, or log in with docker login"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -146,17 +147,18 @@ def test_keys_that_fit_nothing_are_known_with_what_would_have_fitted() -> None:
         (
             ("quay.io/team/app:1", "ghcr.io/team/app:1"),
             {},
-            r"both would become team/app:1; keep them apart, for example with --map ghcr\.io=ghcr",
+            r"both would become team/app:1; keep them apart, for example with "
+            r"repository_map=\{'ghcr\.io': 'ghcr",
         ),
-        (("team/app:1", "quay.io/team/app:1"), {}, r"--map quay\.io=quay\.io "),
-        (("quay.io/team/app:1", "team/app:1"), {}, r"--map quay\.io=quay\.io "),
-        (("localhost:5001/app:1", "app:1"), {}, r"--map localhost:5001=localhost-5001 "),
+        (("team/app:1", "quay.io/team/app:1"), {}, r"\{'quay\.io': 'quay\.io'\}"),
+        (("quay.io/team/app:1", "team/app:1"), {}, r"\{'quay\.io': 'quay\.io'\}"),
+        (("localhost:5001/app:1", "app:1"), {}, r"\{'localhost:5001': 'localhost-5001'\}"),
         (
             ("quay.io/a/app:1", "quay.io/b/app:1"),
             {"quay.io/a": "", "quay.io/b": ""},
-            r"--map quay\.io/b/app=quay\.io/b/app ",
+            r"\{'quay\.io/b/app': 'quay\.io/b/app'\}",
         ),
-        (("a/app:1", "b/app:1"), {"a": "x", "b": "x"}, "--map b/app=b/app "),
+        (("a/app:1", "b/app:1"), {"a": "x", "b": "x"}, r"\{'b/app': 'b/app'\}"),
     ],
 )
 def test_two_images_for_one_tag_are_refused_with_the_option_that_parts_them(
@@ -167,8 +169,8 @@ def test_two_images_for_one_tag_are_refused_with_the_option_that_parts_them(
     with pytest.raises(InvalidReference, match=told) as caught:
         destinations.check_tags(both)
     assert all(name in str(caught.value) for name in names)
-    key, _, value = str(caught.value).partition("--map ")[2].partition(" ")[0].partition("=")
-    of(**{**rules, key: value}).check_tags(both)  # it is true
+    advice = ast.literal_eval(str(caught.value).partition("repository_map=")[2])
+    of(**{**rules, **advice}).check_tags(both)  # it is true
 
 
 @pytest.mark.parametrize("other", [APP, None])

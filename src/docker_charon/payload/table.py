@@ -38,7 +38,7 @@ def wrapped(lines: Iterable[str], columns: int | None, indent: str = "") -> list
         part
         for line in lines
         for part in textwrap.wrap(
-            line,
+            line.lstrip(),
             max(20, columns),
             initial_indent=indent or line[: len(line) - len(line.lstrip())],
             subsequent_indent=f"{indent}  ",
