@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,8 +54,33 @@ def test_a_folder_of_a_killed_program_is_removed_and_that_of_a_running_one_is_no
             assert [*parent.iterdir()] == [folder]
 
 
+def test_a_folder_of_a_program_that_was_killed_at_once_is_removed(parent: Path) -> None:
+    (parent / "docker-charon-layers-new").mkdir()
+    with temporary_folder() as folder:
+        assert [*parent.iterdir()] == [folder]
+
+
+def test_another_program_may_remove_a_folder_before_it_is_locked(
+    parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def make(*arguments: object, **options: object) -> str:
+        folder = Path(mkdtemp(*arguments, **options))
+        made.append(folder)
+        if len(made) == 1:
+            folder.rmdir()
+        return str(folder)
+
+    mkdtemp: Any = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    with temporary_folder() as folder:
+        assert folder == made[1]
+
+
 def test_what_is_not_such_a_folder_stays(parent: Path) -> None:
     (parent / "docker-charon-layers-mine").mkdir()
+    (parent / "docker-charon-layers-mine/notes").touch()
     (parent / "elsewhere").mkdir()
     (parent / "elsewhere/lock").touch()
     (parent / "docker-charon-layers-link").symlink_to(parent / "elsewhere")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from docker_charon.files import lock
 from docker_charon.payload.random_access import file_errors
 
 _PREFIX = "docker-charon-layers-"
 _LOCK = "lock"
+_TRIES = 10
 
 
 @contextlib.contextmanager
@@ -25,27 +28,53 @@ def temporary_folder() -> Iterator[Path]:
     """
     with file_errors("cannot make a temporary folder"):
         parent = Path(tempfile.gettempdir())
-        _remove_leftovers(parent)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        for folder in parent.glob(f"{_PREFIX}*"):
+            _remove_leftover(folder)
+        folder, file = _new_folder(parent)
     try:
-        with file_errors(f"cannot write to {folder}"):
-            file = (folder / _LOCK).open("wb")
         with file:
-            with contextlib.suppress(BlockingIOError):  # no other program knows it
-                lock(file)
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
-def _remove_leftovers(parent: Path) -> None:
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if folder.is_symlink() or not _is_own(folder):
-                continue
+def _new_folder(parent: Path) -> tuple[Path, IO[bytes]]:
+    """Return a new folder and its locked file; another program may take it for a leftover."""
+    for _ in range(_TRIES):
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            file = (folder / _LOCK).open("ab")
+            try:
+                lock(file)
+                if os.path.samestat(os.fstat(file.fileno()), (folder / _LOCK).stat()):
+                    return folder, file
+            except BaseException:
+                file.close()
+                raise
+            file.close()
+    raise BlockingIOError(errno.EAGAIN, "other programs remove every new folder")
+
+
+def _remove_leftover(folder: Path) -> None:
+    """Remove a folder unless it is in use, or is somebody else's."""
+    with contextlib.suppress(OSError):
+        if folder.is_symlink() or not _is_own(folder):
+            return
+        try:
             with (folder / _LOCK).open("rb+") as file:
                 lock(file)
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
+        except FileNotFoundError:
+            folder.rmdir()  # it is empty if a program was killed before it made that file
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, its lock last: it stays a leftover if this is interrupted."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_own(folder: Path) -> bool:
