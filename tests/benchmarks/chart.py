@@ -72,7 +72,7 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
             axes.legend(frameon=False)
     for axes in spots[len(panels) :]:
         axes.set_visible(False)
-    figure.savefig(path, dpi=200, facecolor="white")
+    figure.savefig(path, dpi=180, facecolor="white")
 
 
 def _apart(numbers: Sequence[int]) -> list[str]:
