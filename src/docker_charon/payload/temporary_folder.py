@@ -27,15 +27,20 @@ def temporary_folder() -> Iterator[Path]:
     locks. Raises `PayloadError` if there is no place for one.
     """
     with file_errors("cannot make a temporary folder"):
-        parent = Path(tempfile.gettempdir())
-        for folder in parent.glob(f"{_PREFIX}*"):
-            _remove_leftover(folder)
-        folder, file = _new_folder(parent)
+        remove_leftovers()
+        folder, file = _new_folder(Path(tempfile.gettempdir()))
     try:
         with file:
             yield folder
     finally:
         _remove(folder)
+
+
+def remove_leftovers() -> None:
+    """Remove the folders of killed programs, as far as they can be removed."""
+    with contextlib.suppress(OSError):  # there is no folder for temporary files
+        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            _remove_leftover(folder)
 
 
 def _new_folder(parent: Path) -> tuple[Path, IO[bytes]]:

@@ -17,7 +17,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.payload.reader import Payload
 from docker_charon.payload.rebuild import BlobFiles
 from docker_charon.payload.recipe import Recipes
-from docker_charon.payload.temporary_folder import temporary_folder
+from docker_charon.payload.temporary_folder import remove_leftovers, temporary_folder
 from docker_charon.progress import Progress, counted, shown_size
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.plan import PushPlan
@@ -108,6 +108,8 @@ class Rebuilding:
         Raises `DeltaError` if the disk has too little room for the temporary files.
         """
         self._workers, self._progress = workers, progress
+        if self._recipes.by_digest:
+            remove_leftovers()  # also where nothing is left to rebuild
         with self._stack:
             blobs = self._with_good_headers(self.rebuilt(plan))
             if blobs:
