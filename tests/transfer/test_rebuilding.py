@@ -98,6 +98,15 @@ def test_a_layer_that_is_there_is_neither_rebuilt_nor_are_its_bases_asked_for(
     assert not asked(sent, V1)
 
 
+def test_what_a_killed_push_has_left_is_removed_even_if_nothing_is_left_to_rebuild(
+    destination: str, temporary: Path
+) -> None:
+    images.put(destination, "app:2", release(2))
+    (temporary / "docker-charon-layers-old").mkdir()
+    (temporary / "docker-charon-layers-old/lock").touch()
+    assert push(destination, update(2)) == ["app:2"]  # and there are no temporary files then
+
+
 def test_a_layer_that_another_repository_of_the_payload_has_is_mounted(
     destination: str, sent: list[Sent]
 ) -> None:

@@ -108,7 +108,7 @@ class Rebuilding:
         Raises `DeltaError` if the disk has too little room for the temporary files.
         """
         self._workers, self._progress = workers, progress
-        if self._recipes.by_digest:
+        if self._payload.deltas:
             remove_leftovers()  # also where nothing is left to rebuild
         with self._stack:
             blobs = self._with_good_headers(self.rebuilt(plan))
