@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import parse_json
 from docker_charon.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
@@ -156,8 +155,6 @@ def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> 
             f"its config {config.digest} has {config.size:,} bytes: too many to look for its "
             "platform"
         )
-    try:
-        document = parse_json(read(config))
-    except ValueError:
-        return None
-    return Platform.of(document) if isinstance(document, dict) else None
+    from docker_charon.oci.config import ImageConfig  # only a choice of platforms needs it
+
+    return ImageConfig.parse(read(config)).platform

@@ -72,7 +72,7 @@ class Reference:
         """Parse a name that may begin with one of ``registries``, which ``repository`` keeps."""
         registry, rest = split_registry(name, registries)
         reference = cls.parse(rest)
-        return replace(reference, repository=_joined(registry, reference.repository))
+        return replace(reference, repository=joined(registry, reference.repository))
 
     @classmethod
     def parse_full(cls, name: str) -> Reference:
@@ -157,11 +157,12 @@ def check_named_repository(name: str, registries: Collection[str]) -> str:
     Raises `InvalidReference` if it is not valid.
     """
     registry, repository = split_registry(name, registries)
-    return _joined(registry, check_repository(repository, name))
+    return joined(registry, check_repository(repository, name))
 
 
-def _joined(registry: str, repository: str) -> str:
-    return f"{registry}/{repository}" if registry else repository
+def joined(*parts: str) -> str:
+    """Return parts of a name with slashes between them; empty ones are left out."""
+    return "/".join(filter(None, parts))
 
 
 def _hint_for_tag(tag: str) -> str:

@@ -69,8 +69,7 @@ def _rebuild(
     good = []
     for blob in blobs:
         try:
-            for recipe in recipes.order(blob.digest):
-                _ = recipe.header
+            recipes.check(blob.digest)
             good.append(blob)
         except DockerCharonError as error:
             report(error)

@@ -145,6 +145,11 @@ class Recipes:
             waiting += [(base, False) for base in recipe.delta.bases]
         return list(ordered.values())
 
+    def check(self, digest: Digest) -> None:
+        """Raise `PayloadError` if the header of a delta that a blob needs is wrong."""
+        for recipe in self.order(digest):
+            _ = recipe.header
+
     def missing(self, digest: Digest) -> list[Digest]:
         """Return the bases that are missing for a blob that comes as a delta, in any payload."""
         first = [base for recipe in self._all.get(digest, ()) for base in recipe.delta.bases]

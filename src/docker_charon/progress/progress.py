@@ -187,9 +187,8 @@ class Progress:
             say(plain_line(status))
         else:
             if self._bar is None:
-                from docker_charon.progress.bar import (
-                    new_bar,
-                )  # it takes time, and few runs need it
+                # It takes time, and few runs need it.
+                from docker_charon.progress.bar import new_bar
 
                 self._bar = new_bar()
             self._bar.show(status)

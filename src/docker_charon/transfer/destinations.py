@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from docker_charon.errors import InvalidReference
-from docker_charon.messages import argument
 from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import PayloadImage
-from docker_charon.oci.reference import check_repository, checked_prefix
+from docker_charon.oci.reference import check_repository, checked_prefix, joined
 from docker_charon.transfer.plan import different_images_of_one_tag
-from docker_charon.transfer.repository_map import DOCKER_HUB_NAME, checked_map
+from docker_charon.transfer.repository_map import DOCKER_HUB_NAME, checked_map, rule_argument
 
 _Image = TypeVar("_Image", bound=PayloadImage)
 
@@ -64,7 +63,7 @@ class Destinations:
 
         Both ``path`` and the result may be empty.
         """
-        return self._placed(f"{registry}/{path}" if path else registry, path)
+        return self._placed(joined(registry, path), path)
 
     def candidates(self, name: str) -> tuple[str, ...]:
         """Return where the destination may have a repository that is named for a blob.
@@ -115,11 +114,10 @@ class Destinations:
             return
         first, second = pair
         source, target = self._distinction([given[image.name] for image in reversed(pair)])
-        option = argument(f"--map {source}={target}", f"repository_map={{{source!r}: {target!r}}}")
         raise InvalidReference(
             f"{first.name} and {second.name} are different images, and both would become "
             f"{second.reference}",
-            hint=f"keep them apart, for example with {option}",
+            hint=f"keep them apart, for example with {rule_argument(source, target)}",
         )
 
     def _distinction(self, names: list[str]) -> tuple[str, str]:
@@ -132,7 +130,7 @@ class Destinations:
 
     def _placed(self, full_name: str, name: str) -> str:
         key, rest = self._fitting(full_name, name) or ("", name)
-        return "/".join(filter(None, (self.prefix, self.repository_map.get(key, ""), rest)))
+        return joined(self.prefix, self.repository_map.get(key, ""), rest)
 
     def _forms(self, name: str) -> tuple[str, str]:
         """Return a repository's full name, and its name without its registry."""

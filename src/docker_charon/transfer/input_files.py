@@ -43,12 +43,17 @@ def _volumes(path: Any) -> list[Path]:
     return [list_path(base), volume_path(base, 1)] if base.name else []
 
 
+def leads_to_one_of(path: str | os.PathLike[str], files: Iterable[object]) -> bool:
+    """Whether a path leads to the place of another path among ``files``; none need to exist."""
+    paths = (file for file in files if isinstance(file, (str, os.PathLike)))
+    return os.path.realpath(path) in map(os.path.realpath, paths)
+
+
 def check_ledger_path(zip_file: PayloadTarget, ledger: str | os.PathLike[str]) -> None:
     """Refuse a payload that would take the place of its ledger."""
-    paths = [file for file in (zip_file, ledger) if isinstance(file, (str, os.PathLike))]
     with file_errors(f"cannot use the ledger {os.fspath(ledger)}"):
-        real_paths = {os.path.realpath(path) for path in paths}
-    if len(real_paths) < len(paths):
+        is_used = leads_to_one_of(ledger, [zip_file])
+    if is_used:
         raise DockerCharonError(
             f"{os.fspath(ledger)} cannot be both the payload and its ledger",
             hint="give the payload another name",

@@ -19,7 +19,7 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.oci.image import NamedImage
-from docker_charon.oci.reference import Reference, check_repository, checked_names
+from docker_charon.oci.reference import Reference, check_repository, checked_names, joined
 from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
@@ -247,7 +247,7 @@ class _Inventory:
         """Return every tag of every repository, by name."""
         references = {}
         repositories = {
-            f"{host}/{name}" if host else name: host
+            joined(host, name): host
             for host, client in self._sources.open_all().items()
             for name in self._repositories(client)
             if self._is_valid(name)

@@ -23,6 +23,7 @@ from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import file_errors
+from docker_charon.transfer.input_files import leads_to_one_of
 from docker_charon.transfer.report_file import checked_target
 
 _DOCKER_HUB = "docker.io"
@@ -64,9 +65,8 @@ class Lock:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError("a lock must be a path")
         self.target = checked_target(path, "lock")
-        paths = [file for file in other_files if isinstance(file, (str, os.PathLike))]
         with file_errors(f"cannot write the lock {self.target}"):
-            is_used = os.path.realpath(path) in map(os.path.realpath, paths)
+            is_used = leads_to_one_of(path, other_files)
         if is_used:
             raise DockerCharonError(
                 f"{self.target} is another file of this payload, which the lock would replace",

@@ -22,7 +22,7 @@ from docker_charon.transfer.mirrors import (
     configuration,
 )
 from docker_charon.transfer.namespaces import moved_namespaces
-from docker_charon.transfer.repository_map import DOCKER_HUB_NAME
+from docker_charon.transfer.repository_map import DOCKER_HUB_NAME, rule_argument
 
 _log = get_logger(__name__)
 
@@ -133,5 +133,4 @@ def _warn_of_lost(kind: str, planned: Configuration) -> None:
 
 def _map(registry: str) -> str:
     """Return the argument that keeps the names of a registry."""
-    target = as_repository(registry)
-    return argument(f"--map {registry}={target}", f"repository_map={{{registry!r}: {target!r}}}")
+    return rule_argument(registry, as_repository(registry))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from docker_charon.errors import DockerCharonError
-from docker_charon.oci.reference import checked_names
+from docker_charon.oci.reference import checked_names, joined
 from docker_charon.transfer.namespaces import Move, Namespaces, is_below
 from docker_charon.transfer.repository_map import DOCKER_HUB_NAME
 
@@ -35,7 +35,7 @@ class Mirror:
 
     def at(self, path: str) -> str:
         """Return a namespace of it, with its own name in front."""
-        return f"{self.registry}/{path}" if path else self.registry
+        return joined(self.registry, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _containerd(mirror: Mirror, registries: Sequence[Namespaces]) -> Configurati
         needed = {path for path in map(_path_before, namespaces.moves) if path is not None}
         paths = dict.fromkeys([namespaces.targets[""], *sorted(needed)])
         for move in namespaces.moves:
-            asked = [_joined(path, move.repository) for path in paths]
+            asked = [joined(path, move.repository) for path in paths]
             if next((name for name in asked if name in taken), None) != move.destination:
                 lost.append(move)
         hosts = "\n".join(_containerd_host(mirror, path) for path in paths)
@@ -147,7 +147,7 @@ def _registries_conf(mirror: Mirror, registries: Sequence[Namespaces]) -> Config
     insecure = "" if mirror.secure else "insecure = true\n"
 
     def table(registry: str, path: str, target: str) -> str:
-        name = _joined(registry, path)
+        name = joined(registry, path)
         return (
             f'[[registry]]\nprefix = "{name}"\nlocation = "{name}"\n\n'
             f'[[registry.mirror]]\nlocation = "{mirror.at(target)}"\n{insecure}'
@@ -201,7 +201,7 @@ def _rewrites(namespaces: Namespaces) -> Iterator[tuple[str, str]]:
     for path, target in sorted(namespaces.targets.items()):
         has_others = any(other != path and is_below(other, path) for other in namespaces.targets)
         if not has_others and path != target:
-            yield f"^{_escaped(_joined(path, '(.*)'))}$", _joined(target, "$1")
+            yield f"^{_escaped(joined(path, '(.*)'))}$", joined(target, "$1")
         for move in namespaces.moves:
             is_named = has_others or move.repository == path
             if is_named and namespaces.longest(move.repository) == path:
@@ -217,10 +217,6 @@ def _escaped(name: str) -> str:
 
 def _lost(registries: Iterable[Namespaces]) -> tuple[Move, ...]:
     return tuple(move for namespaces in registries for move in namespaces.lost)
-
-
-def _joined(path: str, name: str) -> str:
-    return "/".join(filter(None, (path, name)))
 
 
 _CONFIGURATIONS: Mapping[str, Callable[[Mirror, Sequence[Namespaces]], Configuration]] = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from docker_charon.oci.host import host_in_front
+from docker_charon.oci.reference import joined
 from docker_charon.transfer.destinations import Destinations
 
 
@@ -39,7 +40,7 @@ class Namespaces:
     def target(self, repository: str) -> str:
         """Return where a repository is at the destination by ``targets``."""
         path = self.longest(repository)
-        return "/".join(filter(None, (self.targets[path], repository[len(path) :].strip("/"))))
+        return joined(self.targets[path], repository[len(path) :].strip("/"))
 
     def longest(self, repository: str) -> str:
         """Return the longest namespace in ``targets`` that a repository is in."""

@@ -108,8 +108,6 @@ class Rebuilding:
         Raises `DeltaError` if the disk has too little room for the temporary files.
         """
         self._workers, self._progress = workers, progress
-        if self._payload.deltas:
-            remove_leftovers()  # also where nothing is left to rebuild
         with self._stack:
             blobs = self._with_good_headers(self.rebuilt(plan))
             if blobs:
@@ -128,6 +126,8 @@ class Rebuilding:
                     self._held.add(blob.digest)
                     for digest, base in self._recipes.by_digest[blob.digest].delta.bases.items():
                         files.hold(digest, base.size)
+            elif self._payload.deltas:
+                remove_leftovers()  # otherwise the new folder does it
             yield
 
     def _opened(self) -> BlobFiles:
@@ -148,8 +148,7 @@ class Rebuilding:
         good = []
         for blob in blobs:
             with contextlib.suppress(PayloadError):
-                for recipe in self._recipes.order(blob.digest):
-                    _ = recipe.header
+                self._recipes.check(blob.digest)
                 good.append(blob)
         return good
 
@@ -164,8 +163,7 @@ class Rebuilding:
         if recipe is None:
             yield self._payload.body(blob)
             return
-        for needed in self._recipes.order(blob.digest):
-            _ = needed.header
+        self._recipes.check(blob.digest)
         files = self._opened()
         while not self._room.acquire(timeout=_POLL):
             self._workers.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from docker_charon.errors import InvalidReference
+from docker_charon.messages import argument
 from docker_charon.oci.host import host_in_front, is_docker_hub
 from docker_charon.oci.reference import check_repository
 from docker_charon.registry.http import check_host
@@ -64,6 +65,11 @@ def checked_rule(source: str, target: str) -> tuple[str, str]:
     if not isinstance(source, str) or not isinstance(target, str):
         raise TypeError("the names in a repository map must be str")
     return _checked_source(source.removesuffix("/")), _checked_target(target.removesuffix("/"))
+
+
+def rule_argument(source: str, target: str) -> str:
+    """Return how a message names a rule: as an option, or as the parameter of a function."""
+    return argument(f"--map {source}={target}", f"repository_map={{{source!r}: {target!r}}}")
 
 
 def _checked_source(source: str) -> str:
