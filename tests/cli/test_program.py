@@ -31,6 +31,21 @@ main()
 """
 """The program, which gets a signal while Python ends."""
 
+IN_A_FINALIZER = """
+import signal, sys, time
+from docker_charon.cli import program, signals
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+def run(_):
+    Finalized()
+    time.sleep(60)
+import docker_charon.cli.commands as commands
+commands.run = run
+program.main()
+"""
+"""The program, which gets a signal while Python runs a finalizer, where exceptions are dropped."""
+
 
 def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *map(str, arguments)]
@@ -52,3 +67,16 @@ def test_a_signal_at_the_end_changes_nothing(
     done = run(AT_THE_END, argument, number.value)
     assert done.returncode == status
     assert done.stderr.count("\n") == (1 if status else 0), done.stderr
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_a_finalizer_ends_the_program_too(number: signal.Signals) -> None:
+    done = run(IN_A_FINALIZER, number.value)
+    assert (done.returncode, done.stderr) == (SIGNALS[number], "docker-charon: interrupted\n")
+
+
+def test_another_exception_in_a_finalizer_is_shown_as_ever() -> None:
+    program = IN_A_FINALIZER.replace("signal.raise_signal(int(sys.argv[1]))", "1 / 0")
+    done = run(program.replace("    time.sleep(60)\n", ""))
+    assert done.returncode == 0
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")

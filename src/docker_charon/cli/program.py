@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from docker_charon.cli import terminal
+from docker_charon.cli import signals, terminal
 
 
 def main() -> None:
     """Run the command line and exit. A signal leads to one line and an exit status, never more."""
     try:
         try:
+            signals.prepare()
             terminal.prepare()
             from docker_charon.cli.commands import run  # takes a while, with all that it imports
 
             run(sys.argv[1:])
         finally:
-            terminal.ignore_signals()
+            signals.ignore()
     except KeyboardInterrupt:
         terminal.fail("interrupted", terminal.INTERRUPTED)
-    except terminal.Terminated as error:
+    except signals.Terminated as error:
         terminal.fail("interrupted", error.status)
     finally:
         terminal.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from docker_charon.cli import arguments, terminal
+from docker_charon.cli import arguments, signals, terminal
 from docker_charon.cli.help import Command
 from docker_charon.cli.options import (
     AllowedSigners,
@@ -52,8 +52,8 @@ def serve_command(
             terminal.print_data(server.address)
             mode = "read-only" if storage is None else f"read-write, in {storage}"
             say(f"serving on http://{server.address}, {mode}; stop it with Ctrl-C")
-            terminal.wait_for_signal()
-        except (KeyboardInterrupt, terminal.Terminated):
+            signals.wait()
+        except (KeyboardInterrupt, signals.Terminated):
             say("the server has stopped")
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import NoReturn
 
+from docker_charon.cli import signals
 from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
 from docker_charon.messages import naming_options, say
 
@@ -23,23 +23,9 @@ LEFT_OUT = 3
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
-_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""The signals besides Ctrl-C (SIGINT) that ask the process to end."""
-
-
-class Terminated(SystemExit):
-    """A signal that is not Ctrl-C asked the process to end; ``status`` is its exit status."""
-
-    def __init__(self, number: int) -> None:
-        self.status = 128 + number
-        super().__init__(self.status)
-
 
 def prepare() -> None:
-    """Show warnings as lines on standard error, and end in order after SIGTERM and SIGHUP."""
-    for number in _ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _terminate)
+    """Show warnings as lines on standard error."""
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = _show_warning
 
@@ -49,41 +35,6 @@ def show_info_messages() -> None:
     from docker_charon.cli import log  # help does not need it
 
     log.show_information()
-
-
-def _terminate(number: int, _: object) -> NoReturn:
-    for other in _ENDING:
-        signal.signal(other, signal.SIG_IGN)  # often both are sent, one after the other
-    raise Terminated(number)
-
-
-def ignore_signals() -> None:
-    """Ignore signals from now on: the process is ending, and its exit status is settled.
-
-    Python gives a handler of its own back to the system before it ends, and leaves alone what is
-    ignored.
-    """
-    for number in (signal.SIGINT, *_ENDING):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def wait_for_signal() -> NoReturn:
-    """Do nothing until the handler of a signal raises an exception.
-
-    The system may deliver a signal to another thread, or just before this thread begins to wait.
-    Neither would end a sleep. The byte that Python writes for each signal ends this wait.
-    """
-    import socket  # help does not need it
-
-    receiver, sender = socket.socketpair()  # on Windows it cannot be a pipe
-    with receiver, sender:
-        sender.setblocking(False)
-        previous = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        try:
-            while True:
-                receiver.recv(1024)
-        finally:
-            signal.set_wakeup_fd(previous)
 
 
 @contextlib.contextmanager
@@ -99,12 +50,12 @@ def exit_on_error() -> Iterator[None]:
     try:
         with naming_options():
             yield
-    except (DockerCharonError, KeyboardInterrupt, Terminated) as error:
+    except (DockerCharonError, KeyboardInterrupt, signals.Terminated) as error:
         message, status = "interrupted", INTERRUPTED
         if isinstance(error, DockerCharonError):
             is_usage = isinstance(error, (InvalidReference, InvalidPlatform))
             message, status = str(error), WRONG_USAGE if is_usage else FAILED
-        elif isinstance(error, Terminated):
+        elif isinstance(error, signals.Terminated):
             status = error.status
         if partial := getattr(error, "partial", None):
             message += f"; the same command goes on from {partial}"
@@ -149,7 +100,7 @@ def ask_for_medium(problem: str) -> bool:
 
 def fail(message: str, status: int) -> NoReturn:
     """Write a line to standard error and end with this exit status."""
-    ignore_signals()
+    signals.ignore()
     say(message)
     sys.exit(status)
 
