@@ -18,7 +18,7 @@ import pytest
 
 import images
 from docker_charon import make_payload
-from docker_charon.transfer import candidates
+from docker_charon.transfer.layer_deltas import candidates
 from faults import processes
 from faults.cells import Sides
 from faults.test_kill import MOMENTS

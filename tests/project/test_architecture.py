@@ -79,7 +79,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 def test_the_init_files_hold_names_only() -> None:
-    for path in PACKAGE.glob("*/__init__.py"):
+    for path in PACKAGE.rglob("*/__init__.py"):
         for node in ast.parse(path.read_text()).body:
             assert isinstance(node, (ast.ImportFrom, ast.Assign, ast.Expr)), path
 

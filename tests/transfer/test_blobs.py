@@ -22,9 +22,9 @@ from docker_charon.payload.reader import Payload
 from docker_charon.progress import Progress
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.blobs import BlobSender
+from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
-from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.workers import Stopped, Workers
 from images import image, layer
 from proxy import Answer, Proxy, Rule

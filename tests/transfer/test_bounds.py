@@ -25,9 +25,9 @@ from docker_charon.oci.reference import Reference
 from docker_charon.payload.format import DESCRIPTOR_PATH
 from docker_charon.registry.blobs import BlobState
 from docker_charon.transfer import push
-from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.platforms import DEEPEST, filter_index, offers
+from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.survey import PresentBlobs, Survey
 from docker_charon.workers import Workers

@@ -111,7 +111,7 @@ def volume_size_of(text: str | None) -> int | None:
 
 def mirror_kinds_of(words: Iterable[str]) -> list[str]:
     """Return the kinds of mirror configurations in words."""
-    from docker_charon.transfer.mirrors import checked_kinds  # help does not need it
+    from docker_charon.transfer.renaming.mirrors import checked_kinds  # help does not need it
 
     try:
         return checked_kinds(names_of(words))

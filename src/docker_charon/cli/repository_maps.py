@@ -14,7 +14,7 @@ def repository_map_of(words: Iterable[str], files: Iterable[str]) -> dict[str, s
 
     Both contain ``FROM=TO``, also several of them, separated by commas.
     """
-    from docker_charon.transfer.repository_map import joined_rules, parse_rule
+    from docker_charon.transfer.renaming.repository_map import joined_rules, parse_rule
 
     rules = [parse_rule(text) for text in names_of(words)]
     for place, text in _texts_in(files):

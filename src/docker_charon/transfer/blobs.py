@@ -13,9 +13,9 @@ from docker_charon.progress import Progress
 from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
+from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
-from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.workers import Workers
 
 

@@ -22,25 +22,25 @@ from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.transfer.absent_layers import absent_layers
-from docker_charon.transfer.chosen_tags import ChosenTags, checked_newest
 from docker_charon.transfer.input_files import (
     check_ledger_path,
     file_list,
     refuse_own_inputs,
 )
 from docker_charon.transfer.lock import Lock, Origin, lock_content
-from docker_charon.transfer.names import (
+from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
+from docker_charon.transfer.naming.names import (
     NameGroup,
     checked_hosts,
     united_registries,
 )
+from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
 from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.summary import Summary
-from docker_charon.transfer.wanted_images import WantedImages
 from docker_charon.workers import Workers
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def make_payload(
         shared_blobs = SharedBlobs(sources, contents.images, absent)
         local: Mapping[str, LocalBlob] = {}
         if layer_deltas:
-            from docker_charon.transfer.layer_deltas import Destination, with_layer_deltas
+            from docker_charon.transfer.layer_deltas.contents import Destination, with_layer_deltas
 
             destination = Destination(
                 blobs_at_destination(skipped, delivered, absent),

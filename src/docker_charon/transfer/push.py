@@ -21,13 +21,13 @@ from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.transfer.blobs import BlobSender
-from docker_charon.transfer.destinations import Destinations
+from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
 from docker_charon.transfer.manifests import ManifestSender
-from docker_charon.transfer.mirror_files import MirrorFiles
 from docker_charon.transfer.outcome import Outcome, parts_of
 from docker_charon.transfer.plan import PushPlan, plan_push
-from docker_charon.transfer.rebuilding import Rebuilding
 from docker_charon.transfer.receipt import Receipt, writing_receipt
+from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.transfer.renaming.mirror_files import MirrorFiles
 from docker_charon.transfer.report import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.report_file import State, TransferReport, reporting
 from docker_charon.transfer.survey import Survey

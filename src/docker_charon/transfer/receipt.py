@@ -16,9 +16,9 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery, MissingImage
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import Payload
-from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.plan import RepositoryBlob
+from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.report_file import checked_target
 
 Knows = Callable[[RepositoryBlob], bool | None]

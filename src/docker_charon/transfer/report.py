@@ -10,8 +10,8 @@ from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.progress import counted, shown_size
-from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import PushPlan
+from docker_charon.transfer.renaming.destinations import Destinations
 
 _log = get_logger(__name__)
 

@@ -41,8 +41,8 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
-from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob
+from docker_charon.transfer.renaming.destinations import Destinations
 
 if TYPE_CHECKING:
     from docker_charon.payload.reader import Payload

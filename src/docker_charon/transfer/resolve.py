@@ -23,7 +23,7 @@ from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.limits import Memory
-from docker_charon.transfer.names import hint_for_missing
+from docker_charon.transfer.naming.names import hint_for_missing
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 

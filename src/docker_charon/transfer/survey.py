@@ -22,8 +22,8 @@ from docker_charon.progress import counted
 from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
-from docker_charon.transfer.destinations import Destinations
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
+from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 

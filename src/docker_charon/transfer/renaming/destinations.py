@@ -12,7 +12,11 @@ from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import PayloadImage
 from docker_charon.oci.reference import check_repository, checked_prefix, joined
 from docker_charon.transfer.plan import different_images_of_one_tag
-from docker_charon.transfer.repository_map import DOCKER_HUB_NAME, checked_map, rule_argument
+from docker_charon.transfer.renaming.repository_map import (
+    DOCKER_HUB_NAME,
+    checked_map,
+    rule_argument,
+)
 
 _Image = TypeVar("_Image", bound=PayloadImage)
 

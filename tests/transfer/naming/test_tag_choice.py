@@ -7,7 +7,7 @@ import random
 import pytest
 
 from docker_charon import InvalidReference
-from docker_charon.transfer.tag_choice import newest_first, split_choice
+from docker_charon.transfer.naming.tag_choice import newest_first, split_choice
 
 APP = [
     *("latest", "1", "1.7", "1.7.0", "1.7.9", "1.7.10", "1.8", "1.8.0-rc1", "1.8.0-rc2", "1.8.0"),

@@ -8,7 +8,7 @@ from docker_charon import InvalidReference
 from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.names import (
+from docker_charon.transfer.naming.names import (
     NameGroup,
     checked_hosts,
     hint_for_missing,

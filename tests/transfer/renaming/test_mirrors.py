@@ -20,9 +20,15 @@ import yaml
 from conftest import require
 from docker_charon import push_payload_to_registry, serve
 from docker_charon.errors import DockerCharonError
-from docker_charon.transfer.destinations import Destinations
-from docker_charon.transfer.mirrors import KINDS, MARK, Mirror, checked_kinds, configuration
-from docker_charon.transfer.namespaces import moved_namespaces
+from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.transfer.renaming.mirrors import (
+    KINDS,
+    MARK,
+    Mirror,
+    checked_kinds,
+    configuration,
+)
+from docker_charon.transfer.renaming.namespaces import moved_namespaces
 from images import TestImage, image, layer
 from payloads import payload_of
 

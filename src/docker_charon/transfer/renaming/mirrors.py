@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.reference import checked_names, joined
-from docker_charon.transfer.namespaces import Move, Namespaces, is_below
-from docker_charon.transfer.repository_map import DOCKER_HUB_NAME
+from docker_charon.transfer.renaming.namespaces import Move, Namespaces, is_below
+from docker_charon.transfer.renaming.repository_map import DOCKER_HUB_NAME
 
 MARK = "# Written by docker-charon (push-payload --mirrors), which changes it at the next push.\n"
 """The first line of each file."""

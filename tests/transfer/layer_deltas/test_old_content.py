@@ -14,7 +14,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.continued_blob import Fetch
 from docker_charon.payload.reader import open_payload
-from docker_charon.transfer.old_content import OldContent
+from docker_charon.transfer.layer_deltas.old_content import OldContent
 from docker_charon.workers import Workers
 from images import digest_of, image, layer
 from payloads import payload_of

@@ -14,9 +14,9 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.reference import Reference, is_tag
 from docker_charon.progress import counted
+from docker_charon.transfer.naming.tag_choice import ImageChoice, newest_first
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
-from docker_charon.transfer.tag_choice import ImageChoice, newest_first
 from docker_charon.workers import Workers
 
 _MOST_SHOWN = 10

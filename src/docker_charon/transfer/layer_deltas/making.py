@@ -20,8 +20,8 @@ from docker_charon.payload.format import LocalBlob, blob_path
 from docker_charon.payload.layer_delta import Base, LayerDelta, delta_path
 from docker_charon.payload.rebuild import BlobFiles
 from docker_charon.progress import Progress, ProgressArgument, counted, shown_size
-from docker_charon.transfer.delta_directory import Decision, DeltaDirectory
-from docker_charon.transfer.old_content import OldContent, registry_chunks
+from docker_charon.transfer.layer_deltas.directory import Decision, DeltaDirectory
+from docker_charon.transfer.layer_deltas.old_content import OldContent, registry_chunks
 from docker_charon.workers import Workers
 
 _UNPACKED = 4

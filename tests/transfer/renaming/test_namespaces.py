@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from docker_charon.transfer.destinations import Destinations
-from docker_charon.transfer.namespaces import Namespaces, moved_namespaces
+from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.transfer.renaming.namespaces import Namespaces, moved_namespaces
 
 REGISTRIES = frozenset({"quay.io", "localhost:5001"})
 

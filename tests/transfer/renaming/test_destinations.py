@@ -10,7 +10,7 @@ import pytest
 from docker_charon import InvalidReference
 from docker_charon.cli.repository_maps import repository_map_of
 from docker_charon.oci.image import SkippedImage
-from docker_charon.transfer.destinations import Destinations
+from docker_charon.transfer.renaming.destinations import Destinations
 from images import TestImage, image, layer
 from payloads import named
 
@@ -76,7 +76,7 @@ def test_a_key_fits_whole_parts_with_or_without_the_registry(
 
 
 def test_the_examples_for_users_are_true() -> None:
-    page = (Path(__file__).parents[2] / ".github/NAMES.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / ".github/NAMES.md").read_text("utf-8")
     table = page.partition("| `--map` |")[2].partition("\n\n")[0].splitlines()[2:]
     assert table
     for row in table:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from docker_charon import InvalidReference
-from docker_charon.transfer.repository_map import checked_map, parse_rule
+from docker_charon.transfer.renaming.repository_map import checked_map, parse_rule
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,10 @@ from docker_charon import (
     push_payload_to_registry,
 )
 from docker_charon.deltas import extra, process
-from docker_charon.transfer import candidates, delta_making
 from docker_charon.transfer import make as make_module
-from docker_charon.transfer.delta_directory import delta_directory
+from docker_charon.transfer.layer_deltas import candidates
+from docker_charon.transfer.layer_deltas import making as delta_making
+from docker_charon.transfer.layer_deltas.directory import delta_directory
 from images import TestImage, digest_of
 from layered_images import SIZE, app_layer, deltas_in, image_of, rebuilt, release
 from payloads import carried, described

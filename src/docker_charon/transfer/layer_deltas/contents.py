@@ -1,4 +1,4 @@
-"""Layer deltas: layers of a payload that are carried as their difference to older ones."""
+"""The contents of a payload in which deltas stand for layers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format import LocalBlob
 from docker_charon.payload.reader import open_payload
 from docker_charon.progress import ProgressArgument
-from docker_charon.transfer.candidates import (
+from docker_charon.transfer.layer_deltas.candidates import (
     LayeredImage,
     choose_candidates,
     is_worth_comparing,
     layered_images,
     newest_of_each,
 )
-from docker_charon.transfer.delta_directory import delta_directory
-from docker_charon.transfer.delta_making import Candidate, delta_workers, make_deltas
+from docker_charon.transfer.layer_deltas.directory import delta_directory
+from docker_charon.transfer.layer_deltas.making import Candidate, delta_workers, make_deltas
+from docker_charon.transfer.layer_deltas.old_content import OldContent
 from docker_charon.transfer.ledger import Ledger
-from docker_charon.transfer.old_content import OldContent
 from docker_charon.transfer.plan import used_registries
 from docker_charon.workers import Workers
 

@@ -13,7 +13,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.platform import Platform
-from docker_charon.transfer.candidates import (
+from docker_charon.transfer.layer_deltas.candidates import (
     MOST_CANDIDATES,
     MOST_IMAGES,
     LayeredImage,

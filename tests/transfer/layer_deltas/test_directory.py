@@ -11,7 +11,7 @@ import pytest
 from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.transfer.delta_directory import Decision, DeltaDirectory, delta_directory
+from docker_charon.transfer.layer_deltas.directory import Decision, DeltaDirectory, delta_directory
 
 CONTENT = bytes(range(256)) * 40
 BLOB = Descriptor("", Digest.of(CONTENT), len(CONTENT))

@@ -12,8 +12,8 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
 from docker_charon.registry.http import check_host
-from docker_charon.transfer.destinations import Destinations, as_repository
-from docker_charon.transfer.mirrors import (
+from docker_charon.transfer.renaming.destinations import Destinations, as_repository
+from docker_charon.transfer.renaming.mirrors import (
     MARK,
     Configuration,
     Mirror,
@@ -21,8 +21,8 @@ from docker_charon.transfer.mirrors import (
     checked_kinds,
     configuration,
 )
-from docker_charon.transfer.namespaces import moved_namespaces
-from docker_charon.transfer.repository_map import DOCKER_HUB_NAME, rule_argument
+from docker_charon.transfer.renaming.namespaces import moved_namespaces
+from docker_charon.transfer.renaming.repository_map import DOCKER_HUB_NAME, rule_argument
 
 _log = get_logger(__name__)
 

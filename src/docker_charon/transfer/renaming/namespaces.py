@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from docker_charon.oci.host import host_in_front
 from docker_charon.oci.reference import joined
-from docker_charon.transfer.destinations import Destinations
+from docker_charon.transfer.renaming.destinations import Destinations
 
 
 @dataclass(frozen=True, slots=True)

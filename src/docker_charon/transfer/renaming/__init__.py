@@ -1,0 +1,1 @@
+"""The names that images get at the destination, and how nodes find them under the old ones."""
