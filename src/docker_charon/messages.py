@@ -45,6 +45,21 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def hide_login(text: str) -> str:
+    """Return a name or a URL with ``***`` in place of a login in front of its host.
+
+    A login ends at the last ``@`` with a ``/`` after it; in a URL that has no path, at the last
+    ``@``. The ``@`` before a digest is neither.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator or "@" in scheme:
+        scheme, separator, rest = "", "", text
+    end = rest.rfind("@", 0, rest.rfind("/") + 1)
+    if separator and "/" not in rest:
+        end = rest.rfind("@")
+    return text if end < 0 else f"{scheme}{separator}***{rest[end:]}"
+
+
 def get_logger(name: str) -> logging.Logger:
     """Return the logger of a module; the arguments of its messages are cleaned."""
     import logging  # errors and help do not need it

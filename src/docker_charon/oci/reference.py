@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
+from docker_charon.messages import hide_login
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 
@@ -36,7 +37,7 @@ class Reference:
     @classmethod
     def parse(cls, name: str) -> Reference:
         """Parse a name that a user gives; raise `InvalidReference` if it is not valid."""
-        if _has_login(name):
+        if hide_login(name) != name:
             raise InvalidReference(
                 f"{_shown(name)} is not an image name",
                 hint="write it as repository:tag, without https:// and without a login",
@@ -80,7 +81,7 @@ class Reference:
 
         That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
         """
-        if "://" in name or _has_login(name):
+        if "://" in name or hide_login(name) != name:
             raise InvalidReference(
                 f"{_shown(name)} is not an image name",
                 hint="write it as registry/repository:tag, without https:// and without a login",
@@ -183,14 +184,6 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
-def _has_login(text: str) -> bool:
-    """Whether a login may stand before an ``@``, as in a URL; a digest has no ``/``."""
-    before, _, after = text.rpartition("@")
-    return bool(before) and ("://" in before or "/" in after)
-
-
 def _shown(text: object) -> str:
-    if isinstance(text, str) and _has_login(text):
-        text = f"***@{text.rpartition('@')[2]}"
-    shown = repr(text)
+    shown = repr(hide_login(text) if isinstance(text, str) else text)
     return shown if len(shown) <= 120 else f"{shown[:117]}..."
