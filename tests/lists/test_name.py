@@ -71,7 +71,8 @@ def test_a_name_is_full_with_a_registry_and_exact_with_a_tag_or_a_digest() -> No
 
 
 def test_a_value_is_shown_without_a_login_and_not_too_long() -> None:
-    assert shown("https://me:secret@example.com/app:1") == "***@example.com/app:1"
+    assert shown("https://me:secret@example.com/app:1") == "https://***@example.com/app:1"
     assert shown("me:secret@example.com/app:1") == "***@example.com/app:1"
     assert shown(f"app@{DIGEST}") == f"app@{DIGEST}"
     assert len(shown("a" * 1000)) == 150
+    assert shown(f"me:{'secret' * 100}@example.com/app:1") == "***@example.com/app:1"

@@ -6,16 +6,17 @@ import re
 
 from docker_charon.errors import InvalidReference
 from docker_charon.lists.tree import Scalar, Style
+from docker_charon.messages import hide_login
 from docker_charon.oci.host import host_in_front, is_host
 from docker_charon.oci.reference import Reference
-from docker_charon.oci.shown_name import without_login
 
 _VARIABLE = re.compile(r"\$[{(A-Za-z_]|###|%\{|@@")
 _HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _SCHEME = re.compile(r"[a-z][a-z-]*://")
 LONGEST_NAME = 1024
 """Characters of a name that is worth looking at."""
-_SHOWN = 150  # characters of a value in a message
+LONGEST_SHOWN = 150
+"""Characters of a value in a message."""
 _NO_NAME = "it is not the name of an image"
 TEMPLATE = "it is a template: use the rendered text, such as the output of helm template"
 VARIABLE = "it has a variable: use a file without variables, as docker compose config prints it"
@@ -41,10 +42,10 @@ def reason_against(value: Scalar) -> str:
     return _grammar_against(text)
 
 
-def shown(text: str) -> str:
-    """Return a text for messages: not too long, and without the login in an address."""
-    text = without_login(text)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+def shown(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Return a text for messages: of ``longest`` characters at most, and without a login in it."""
+    text = hide_login(text)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def is_full_name(text: str) -> bool:

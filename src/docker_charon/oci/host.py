@@ -6,8 +6,7 @@ import re
 from collections.abc import Collection
 
 from docker_charon.errors import InvalidReference
-from docker_charon.messages import argument
-from docker_charon.oci.shown_name import shown_name, without_login
+from docker_charon.messages import argument, hide_login, quoted_name
 
 DOCKER_HUB = "registry-1.docker.io"
 """The registry where no other is named."""
@@ -41,14 +40,14 @@ def check_host(registry: str) -> str:
         raise TypeError(f"a registry is a str, not {type(registry).__name__}")
     if not is_host(registry):
         hint = "write host or host:port, without https://, without a path and without a login"
-        address = without_login(registry).removeprefix("***@")
-        host, slash, path = address.removeprefix("https://").removeprefix("http://").partition("/")
+        address = hide_login(registry).removeprefix("https://").removeprefix("http://")
+        host, slash, path = address.removeprefix("***@").partition("/")
         if slash and path.strip("/") not in ("", "v1", "v2") and is_host(host):
             hint = (
                 f"write {host}, and {path.strip('/')[:120]} as a part of the images' names (for a "
                 f"push: {argument('--repository-prefix', 'repository_prefix=')})"
             )
-        raise InvalidReference(f"{shown_name(registry)} is not a registry", hint=hint)
+        raise InvalidReference(f"{quoted_name(registry)} is not a registry", hint=hint)
     return registry
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
+from docker_charon.messages import hide_login, quoted_name
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
-from docker_charon.oci.shown_name import shown_name, without_login
 
 # OCI distribution-spec 1.1, "Pulling manifests". Registries store up to 255 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -37,9 +37,9 @@ class Reference:
     @classmethod
     def parse(cls, name: str) -> Reference:
         """Parse a name that a user gives; raise `InvalidReference` if it is not valid."""
-        if without_login(name) != name:
+        if hide_login(name) != name:
             raise InvalidReference(
-                f"{shown_name(name)} is not an image name",
+                f"{quoted_name(name)} is not an image name",
                 hint="write it as repository:tag or repository@sha256:..., without https:// and "
                 "without a login",
             )
@@ -47,7 +47,7 @@ class Reference:
         first, slash, _ = rest.partition("/")
         if slash and ":" in first:
             raise InvalidReference(
-                f"{shown_name(name)} is not an image name",
+                f"{quoted_name(name)} is not an image name",
                 hint="leave out the registry: it is a separate argument",
             )
         repository, colon, tag = rest.partition(":")
@@ -57,7 +57,7 @@ class Reference:
                 check_tag(tag)
             except InvalidReference as error:
                 raise InvalidReference(
-                    f"{shown_name(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
+                    f"{quoted_name(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
                 ) from None
         digest = None
         if at:
@@ -65,7 +65,7 @@ class Reference:
                 digest = Digest(digest_text)
             except InvalidDigest as error:
                 raise InvalidReference(
-                    f"{shown_name(name)} is not an image name: {error}"
+                    f"{quoted_name(name)} is not an image name: {error}"
                 ) from None
         if not colon and not at:
             tag = "latest"
@@ -84,9 +84,9 @@ class Reference:
 
         That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
         """
-        if "://" in name or without_login(name) != name:
+        if "://" in name or hide_login(name) != name:
             raise InvalidReference(
-                f"{shown_name(name)} is not an image name",
+                f"{quoted_name(name)} is not an image name",
                 hint="write it as registry/repository:tag, without https:// and without a login",
             )
         host = host_in_front(name)
@@ -136,7 +136,7 @@ def check_repository(repository: str, name: str | None = None) -> str:
     """Return ``repository``; raise `InvalidReference`, about ``name``, if it is not valid."""
     if len(repository) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(repository):
         subject = repository if name is None else name
-        problem = f"{shown_name(subject)} is not an image name"
+        problem = f"{quoted_name(subject)} is not an image name"
         if not subject.strip():
             raise InvalidReference(problem, hint="it is empty")
         if subject != subject.strip() or "://" in subject:
@@ -178,7 +178,7 @@ def _hint_for_tag(tag: str) -> str:
 def check_tag(tag: object) -> str:
     """Return ``tag``; raise `InvalidReference` if it is not valid."""
     if not isinstance(tag, str) or not is_tag(tag):
-        raise InvalidReference(f"{shown_name(tag)} is not a tag")
+        raise InvalidReference(f"{quoted_name(tag)} is not a tag")
     return tag
 
 
