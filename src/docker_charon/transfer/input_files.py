@@ -44,9 +44,18 @@ def _volumes(path: Any) -> list[Path]:
 
 
 def leads_to_one_of(path: str | os.PathLike[str], files: Iterable[object]) -> bool:
-    """Whether a path leads to the place of another path among ``files``; none need to exist."""
+    """Whether a path leads to the place of another path among ``files``; none need to exist.
+
+    All volumes of a payload, and their list, are one place.
+    """
     paths = (file for file in files if isinstance(file, (str, os.PathLike)))
-    return os.path.realpath(path) in map(os.path.realpath, paths)
+    return _place(path) in map(_place, paths)
+
+
+def _place(path: str | os.PathLike[str]) -> str:
+    from docker_charon.payload.volumes import base_and_number
+
+    return os.path.realpath(base_and_number(Path(path))[0])
 
 
 def check_ledger_path(zip_file: PayloadTarget, ledger: str | os.PathLike[str]) -> None:

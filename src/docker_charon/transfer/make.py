@@ -205,6 +205,7 @@ def make_payload(
                 *(report, "make-payload", wanted.registries, zip_file),
                 dry_run=dry_run,
                 names=wanted.to_transfer,
+                other_files=[lock, *inputs],
             )
         )
         site = stack.enter_context(

@@ -201,8 +201,13 @@ def push_payload(
     if sign is not None and receipt is None:
         raise DockerCharonError("a push signs its receipt", hint="name a file for the receipt")
     signer = None if sign is None else partial(sign_text, key=sign)
+    inputs = [allowed_signers, sign, access.cacert]
     with (
-        reporting(report, "push-payload", [registry], zip_file, dry_run=dry_run) as written_report,
+        reporting(
+            *(report, "push-payload", [registry], zip_file),
+            dry_run=dry_run,
+            other_files=[receipt, *inputs],
+        ) as written_report,
         open_payload(zip_file, allowed_signers=allowed_signers) as payload,
     ):
         destinations = replace(wanted, registries=payload.registries)
@@ -213,7 +218,10 @@ def push_payload(
         log_unused_rules(destinations, chain(repositories, expected))
         mirror_files.plan(destinations, repositories)
         with (
-            writing_receipt(receipt, payload, registry, destinations, signer) as written_receipt,
+            writing_receipt(
+                *(receipt, payload, registry, destinations, signer),
+                other_files=[zip_file, report, *inputs],
+            ) as written_receipt,
             open_registry(registry, access, jobs) as client,
         ):
             if payload.carries_nothing:
