@@ -325,6 +325,20 @@ def test_volumes_are_not_written_over_those_that_they_build_on(
         )
 
 
+@pytest.mark.parametrize("volume_size", [None, 100_000])
+def test_a_complete_payload_has_no_leftovers_of_a_run_with_layer_deltas(
+    source: str, tmp_path: Path, volume_size: int | None
+) -> None:
+    images.put(source, "app:1", image(layer(1)))
+    leftover = tmp_path / "p.zip.partial.deltas"
+    leftover.mkdir()
+    (leftover / "lock").touch()
+    (tmp_path / "link.zip").symlink_to("p.zip")
+    target = tmp_path / ("link.zip" if volume_size is None else "p.zip")
+    make_payload(source, target, ["app:1"], secure=False, volume_size=volume_size)
+    assert not leftover.exists()
+
+
 def test_a_payload_is_not_written_over_a_key_or_a_certificate(source: str, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("a private key")

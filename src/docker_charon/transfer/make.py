@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker_charon.errors import AuthenticationError, DockerCharonError
@@ -18,6 +19,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
 from docker_charon.payload.layer_delta import delta_path
+from docker_charon.payload.partial_file import deltas_path
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
@@ -277,6 +279,8 @@ def make_payload(
                 *(zip_file, entries, shared_blobs.open, shown_progress, workers),
                 volume_size=checked_volume_size,
             )
+            if not layer_deltas:
+                _remove_old_deltas(zip_file)
             if site is not None:
                 site.replace(ledger_entries)
             if lock_file is not None:
@@ -308,6 +312,16 @@ def _opened_ledger(
         ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
     ) as site:
         yield site
+
+
+def _remove_old_deltas(zip_file: PayloadTarget) -> None:
+    """Remove what an interrupted run with layer deltas has left: the payload is complete now."""
+    if isinstance(zip_file, (str, os.PathLike)):
+        path = Path(os.path.realpath(zip_file))
+        if deltas_path(path).exists():
+            from docker_charon.transfer.layer_deltas.directory import remove_leftover
+
+            remove_leftover(path)
 
 
 def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | None:
