@@ -7,7 +7,7 @@ import re
 from docker_charon.errors import InvalidReference
 from docker_charon.lists.tree import Scalar, Style
 from docker_charon.messages import hide_login
-from docker_charon.oci.host import host_in_front
+from docker_charon.oci.host import host_in_front, is_host
 from docker_charon.oci.reference import Reference
 
 _VARIABLE = re.compile(r"\$[{(A-Za-z_]|###|%\{|@@")
@@ -17,7 +17,6 @@ LONGEST_NAME = 1024
 """Characters of a name that is worth looking at."""
 LONGEST_SHOWN = 150
 """Characters of a value in a message."""
-_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _NO_NAME = "it is not the name of an image"
 TEMPLATE = "it is a template: use the rendered text, such as the output of helm template"
 VARIABLE = "it has a variable: use a file without variables, as docker compose config prints it"
@@ -66,6 +65,6 @@ def _grammar_against(text: str) -> str:
     except InvalidReference:
         pass
     else:
-        if not host or _HOST.fullmatch(host):
+        if not host or is_host(host):
             return ""
     return _NO_NAME if text == text.lower() else f"{_NO_NAME}, or its repository has capitals"

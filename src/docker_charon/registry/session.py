@@ -18,7 +18,7 @@ from docker_charon.errors import (
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
-from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
+from docker_charon.oci.host import DOCKER_HUB, check_host, is_docker_hub
 from docker_charon.registry.access import Access, certificates_for, login_finder
 from docker_charon.registry.auth import Login
 from docker_charon.registry.errors import (
@@ -27,7 +27,7 @@ from docker_charon.registry.errors import (
     answer_error,
     connection_error,
 )
-from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, check_host, origin
+from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, origin
 from docker_charon.registry.outage import Outages
 from docker_charon.registry.response import read_document, read_stored
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
