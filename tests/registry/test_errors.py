@@ -22,6 +22,12 @@ from docker_charon.registry.retry import RetryPolicy
 BROKEN, UNREACHABLE, PERMANENT = (False, False), (True, False), (False, True)
 
 
+def weak_certificate() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "EE certificate key too weak")
+    error.verify_code = 66
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words", "kind"),
     [
@@ -30,6 +36,7 @@ BROKEN, UNREACHABLE, PERMANENT = (False, False), (True, False), (False, True)
             "certificate of registry.example is not trusted; .*REQUESTS_CA_BUNDLE",
             PERMANENT,
         ),
+        (weak_certificate(), "too weak for this machine; .*2048 bits", PERMANENT),
         (requests.exceptions.SSLError("handshake"), "cannot agree on TLS", PERMANENT),
         (
             requests.exceptions.SSLError(ssl.SSLEOFError(8, "[SSL] unexpected eof")),

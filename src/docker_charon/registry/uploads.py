@@ -101,10 +101,10 @@ class BlobUploads:
             with self._open(repository, blob) as upload:
                 largest = self._largest and max(self._largest, upload.smallest_chunk)
                 if largest is None or blob.size <= largest:
-                    is_stored = upload.put(blob, _Pieces(body) if len(body) else b"")
+                    too_large = upload.put(blob, _Pieces(body) if len(body) else b"")
                 else:
-                    is_stored = upload.send_chunks(blob, body, largest, tries)
-                if is_stored:
+                    too_large = upload.send_chunks(blob, body, largest, tries)
+                if too_large is None:
                     return
                 if largest is None:
                     self._largest = FIRST_CHUNK
@@ -112,8 +112,8 @@ class BlobUploads:
                     self._largest = largest // 2
                 else:
                     raise RegistryError(
-                        f"even chunks of {largest:,} bytes are too large (413) for {upload.doing}",
-                        hint="something before the registry limits requests: raise the limit there",
+                        f"{too_large.message}, even in chunks of {largest:,} bytes",
+                        hint=too_large.hint,
                         status=413,
                     )
 
@@ -175,20 +175,25 @@ class _UploadSession:
             with contextlib.suppress(RegistryError):  # not every registry allows it
                 self._request("DELETE", timeout=timeout).close()
 
-    def put(self, blob: Descriptor, body: Body | bytes) -> bool:
-        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
+    def put(self, blob: Descriptor, body: Body | bytes) -> RegistryError | None:
+        """Send the last, or all, of a blob (end-6); return the error if that is too large (413).
+
+        An empty request is not too large: a registry that says so is full, for example.
+        """
         with self._request(
             "PUT",
             params={"digest": blob.digest},
             headers={"Content-Type": "application/octet-stream"},
             body=body,
-            expect=(201, 204, 413),
+            expect=(201, 204, 413) if len(body) else (201, 204),
         ) as response:
             self._is_stored = response.status_code != 413
-            return self._is_stored
+            return self._too_large(response)
 
-    def send_chunks(self, blob: Descriptor, body: Body, size: int, tries: Tries) -> bool:
-        """Send a blob in chunks of ``size`` bytes; ``False`` if those are too large."""
+    def send_chunks(
+        self, blob: Descriptor, body: Body, size: int, tries: Tries
+    ) -> RegistryError | None:
+        """Send a blob in chunks of ``size`` bytes; return the error if those are too large."""
         if size > _LARGEST_CHUNK:
             raise RegistryError(f"the registry wants chunks of {size:,} bytes for {self.doing}")
         pending = bytearray()  # what has been read and has not arrived
@@ -196,15 +201,16 @@ class _UploadSession:
         while (start := self._received) < blob.size:
             while len(pending) < min(size, blob.size - start):
                 pending += next(pieces)
-            if not self._patch(bytes(pending[:size]), tries):
-                return False
+            too_large = self._patch(bytes(pending[:size]), tries)
+            if too_large is not None:
+                return too_large
             del pending[: self._received - start]
         for _ in pieces:  # so that the body checks its own end
             pass
         return self.put(blob, b"")
 
-    def _patch(self, chunk: bytes, tries: Tries) -> bool:
-        """Send a chunk (end-5); ``False`` if it is too large (413).
+    def _patch(self, chunk: bytes, tries: Tries) -> RegistryError | None:
+        """Send a chunk (end-5); return the error if it is too large (413).
 
         Where it is not clear how much of it has arrived, the registry is asked (end-13).
         """
@@ -221,14 +227,20 @@ class _UploadSession:
                 expect=(201, 202, 204, 413),
             ) as response:
                 if response.status_code == 413:
-                    return False
+                    return self._too_large(response)
                 self._move(response, start + 1, end, received=end)
         except RegistryError as error:
             tries.wait(error)
             with self._request("GET", expect=(200, 202, 204)) as response:
                 self._move(response, start, end, received=start)
         tries.progress(self._received)
-        return True
+        return None
+
+    def _too_large(self, response: requests.Response) -> RegistryError | None:
+        """Return the error of a 413; ``None`` for any other answer."""
+        if response.status_code != 413:
+            return None
+        return self._session.answer_error(response, self.doing, [self._repository.push])
 
     def _move(self, response: requests.Response, least: int, most: int, *, received: int) -> None:
         """Read from an answer where the session goes on, and how many bytes have arrived.
