@@ -121,6 +121,11 @@ def client_certificate(issuer: Certificate, folder: Path, name: str = "client") 
     return _make(folder, name, "client", _signed_by(issuer))
 
 
+def subject_hash(certificate: Certificate) -> str:
+    """Return the name, without a number at its end, that OpenSSL searches in a folder."""
+    return _openssl("x509", "-noout", "-subject_hash", "-in", certificate.file).decode().strip()
+
+
 def encrypted(key: Path, target: Path) -> Path:
     """Write ``key`` to ``target``, under a password."""
     _openssl("pkey", "-in", str(key), "-aes256", "-passout", "pass:secret", "-out", str(target))
