@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -188,6 +189,27 @@ def test_the_file_that_a_caller_names_is_trusted_as_well(
     other = openssl.authority(tmp_path)
     for trusted in (str(authority.file), authority.file):
         Handshakes(server, None).greet(tls_context(Certificates((other.file,)), trusted))
+
+
+@pytest.mark.parametrize("first", [None, "", "no PEM"])
+def test_the_authorities_of_the_machine_are_trusted_although_python_does_not_know_them(
+    authority: Certificate,
+    server: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    first: str | None,
+) -> None:
+    nowhere = tmp_path / "first.pem"
+    if first is not None:
+        nowhere.write_text(first)
+    monkeypatch.setattr(module, "SYSTEM_BUNDLES", (nowhere, authority.file))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile=None))
+    server_side = Handshakes(server, None)
+    if first is None:
+        server_side.greet(tls_context(Certificates()))
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            server_side.greet(tls_context(Certificates()))
 
 
 @pytest.mark.parametrize("variable", module.BUNDLE_VARIABLES)

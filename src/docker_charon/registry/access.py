@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
@@ -15,7 +14,7 @@ from docker_charon.registry.certificates import (
     StrPath,
     find_certificates,
 )
-from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
+from docker_charon.registry.credentials import Credentials, FoundLogin, GivenLogin, Keychain, Logins
 from docker_charon.registry.retry import RetryPolicy
 
 RETRY = RetryPolicy()
@@ -72,8 +71,8 @@ def certificates_for(registry: str, access: Access) -> Certificates:
     return replace(certificates, client=ClientCertificate.of(access.cert))
 
 
-def login_finder(registry: str, access: Access) -> Callable[[str | None], FoundLogin]:
-    """Return what finds the login for a repository of ``registry``."""
+def logins_of(registry: str, access: Access) -> Logins:
+    """Return the logins for the repositories of ``registry``."""
     username, password = access.username, access.password
     if not all(value is None or isinstance(value, str) for value in (username, password)):
         raise TypeError("a username and a password are a str")
@@ -82,12 +81,11 @@ def login_finder(registry: str, access: Access) -> Callable[[str | None], FoundL
             f"access to {registry} is either anonymous or with a username and a password"
         )
     if access.anonymous:
-        return lambda repository: FoundLogin()
+        return GivenLogin(FoundLogin())
     if username is not None and password is not None:
-        login = FoundLogin(Credentials(username, password))
-        return lambda repository: login
+        return GivenLogin(FoundLogin(Credentials(username, password)))
     if username is not None or password is not None:
         raise AuthenticationError(
             f"a login to {registry} takes a username and a password, and one is missing"
         )
-    return Keychain(registry).find
+    return Keychain(registry)

@@ -7,6 +7,7 @@ client certificate and its key. All files are in PEM.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from collections.abc import Iterator
@@ -26,8 +27,17 @@ SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name the usual authorities, the first one that is set.
 
-Otherwise they are those of requests and those of this machine.
+Without them, the usual ones are those of the machine, and those that come with requests.
 """
+
+SYSTEM_BUNDLES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/ssl/ca-bundle.pem"),
+    Path("/etc/ssl/cert.pem"),
+)
+"""Where systems keep their authorities, for a Python that does not know that of this system."""
 _DER = b"\x30\x82"
 """What a certificate in DER begins with: a sequence whose length takes two bytes."""
 
@@ -99,8 +109,8 @@ def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ss
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     variable = next((name for name in BUNDLE_VARIABLES if os.environ.get(name)), None)
     if variable is None:
+        _trust_system(context)
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-        context.load_default_certs()  # those of this machine: an own authority is installed there
     else:
         _trust(context, os.environ[variable], f", which {variable} names,")
     if cacert is not None:
@@ -155,6 +165,18 @@ def _is_readable(path: Path) -> bool:
         return True
     _log.warning("%s cannot be read by this user; it is ignored", path)
     return False
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    """Trust the authorities of the machine, as Docker and Podman do, if it has any.
+
+    Companies install their own authority there.
+    """
+    context.load_default_certs()
+    bundle = next((path for path in SYSTEM_BUNDLES if path.is_file()), None)
+    if ssl.get_default_verify_paths().cafile is None and bundle is not None:
+        with contextlib.suppress(OSError):  # an SSLError is an OSError
+            context.load_verify_locations(bundle)
 
 
 def _trust(context: ssl.SSLContext, path: StrPath, whence: str = "") -> None:

@@ -203,13 +203,16 @@ def login_hint(login: FoundLogin | None, *, is_known: bool = False) -> str:
         own_login = argument("give -u and a password", "give a username and a password")
         hint = f"{own_login}, or log in with docker login"
     elif is_known:
-        hint = "this user is not allowed to do it"
+        hint = "this user is not allowed to do it, or the password has expired"
         if login.source:
-            hint = f"the user of the login from {login.source} is not allowed to do it"
+            hint = (
+                f"the user of the login from {login.source} is not allowed to do it, or this login "
+                "has expired"
+            )
     elif login.source:
         hint = (
-            f"the login from {login.source} is not accepted: log in again, or give a username and "
-            "a password"
+            f"the login from {login.source} is not accepted: log in again, give a username and a "
+            f"password, or use {argument('--anonymous', 'anonymous=True')} for public images"
         )
     else:
         hint = "check the username and the password, and what this user may do"

@@ -19,7 +19,7 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
 from docker_charon.oci.host import DOCKER_HUB, check_host, is_docker_hub
-from docker_charon.registry.access import Access, certificates_for, login_finder
+from docker_charon.registry.access import Access, certificates_for, logins_of
 from docker_charon.registry.auth import Login
 from docker_charon.registry.errors import (
     FEW_TRIES,
@@ -80,9 +80,8 @@ class Session:
         self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
         self._secure = access.secure
         self._certificates = certificates_for(registry, access)
-        find = login_finder(registry, access)
         self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
-        self.login = Login(self._http, self.url, registry, find)
+        self.login = Login(self._http, self.url, registry, logins_of(registry, access))
         self._outages = Outages(registry, self._ask)
 
     def close(self) -> None:
