@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from docker_charon.errors import DockerCharonError, PayloadError
@@ -17,7 +17,7 @@ from docker_charon.payload.delivery import Arrival, Delivery, MissingImage
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.reader import Payload
 from docker_charon.transfer.inventory import write_inventory
-from docker_charon.transfer.output_file import checked_target
+from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.renaming.destinations import Destinations
 
@@ -166,18 +166,17 @@ def writing_receipt(
     registry: str,
     destinations: Destinations,
     sign: Callable[[bytes], bytes] | None = None,
-    other_files: Iterable[object] = (),
 ) -> Iterator[Receipt]:
     """Yield a receipt to fill in, and write it to ``path`` after the block, whatever happens in it.
 
-    Without a path nothing is written. ``sign`` signs it (see `payload_entries`). ``other_files``
-    are those that the push reads or writes too. Raises before the block as `checked_target` does.
+    Without a path nothing is written. ``sign`` signs it (see `payload_entries`). Raises
+    `PayloadError` before the block if the directory of ``path`` does not exist.
     """
     receipt = Receipt(payload, registry, destinations)
     if path is None:
         yield receipt
         return
-    target = checked_target(path, "receipt", other_files)
+    target = checked_target(path, "receipt")
     try:
         yield receipt
     except BaseException as error:

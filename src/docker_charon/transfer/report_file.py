@@ -41,7 +41,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
-from docker_charon.transfer.output_file import checked_target
+from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.renaming.destinations import Destinations
 
@@ -235,15 +235,13 @@ def reporting(
     *,
     dry_run: bool,
     names: Mapping[str, object] | None = None,
-    other_files: Iterable[object] = (),
 ) -> Iterator[TransferReport]:
     """Yield the report of a transfer; log it, and write it to ``path``, whatever happens.
 
-    ``names`` are the images of a transfer that may fail before more is known of them.
-    ``other_files`` are those that the transfer reads or writes too. Raises before the transfer as
-    `checked_target` does.
+    ``names`` are the images of a transfer that may fail before more is known of them. Raises
+    `PayloadError` before the transfer if the directory of ``path`` does not exist.
     """
-    target = None if path is None else checked_target(path, "report", [payload, *other_files])
+    target = None if path is None else checked_target(path, "report")
     payload_path = os.fspath(payload) if isinstance(payload, (str, os.PathLike)) else None
     report = TransferReport(command, tuple(registries), payload_path, dry_run)
     report.images = {name: ImageReport(name, None) for name in names or ()}
