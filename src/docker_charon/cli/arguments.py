@@ -25,6 +25,25 @@ def names_of(words: Iterable[str]) -> list[str]:
     return [name for word in words for name in split_names(word)]
 
 
+def images_of(words: Iterable[str]) -> list[str]:
+    """Return the names of images in words; refuse the name of a file that is here."""
+    names = names_of(words)
+    for name in names:
+        if "." in name and _is_file(name):
+            raise typer.BadParameter(
+                f"{name} is a file, not an image: --images-from FILE reads a list of images, and "
+                "--already-transferred-payload FILE reads one earlier payload"
+            )
+    return names
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
     """Refuse to read standard input for two purposes; ``hint`` says what to do instead.
 

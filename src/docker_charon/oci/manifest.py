@@ -223,7 +223,10 @@ def _media_type(document: dict[str, Any], given: str | None) -> str:
     own = document.get("mediaType")
     if own and isinstance(own, str):
         if own not in MANIFEST_TYPES:
-            raise InvalidManifest(f"its media type is {own[:100]!r}")
+            raise InvalidManifest(
+                f"its media type is {own[:100]!r}",
+                hint="only manifests of OCI and of Docker's schema 2 can be transferred",
+            )
         return own
     # OCI 1.0 has no such field, and a proxy may drop the header: go by the other members.
     guessed = (

@@ -59,18 +59,22 @@ class Resolver:
         self._asked: dict[Reference, None] = {}
         self._missing: set[Reference] = set()
         """The images that their registry does not have at all."""
+        self._already_transferred: set[Reference] = set()
         self._failed_registries: dict[str, RegistryError] = {}
 
     def images(
-        self, references: Mapping[str, Reference], *, skip_missing_platforms: bool = False
+        self, references: Mapping[str, Reference], *, already_transferred: bool = False
     ) -> list[NamedImage]:
         """Return the images for ``references`` by name, in that order.
 
-        ``skip_missing_platforms`` leaves out the platforms that an image does not have, and images
-        without any. Images that cannot be transferred are left out as well: `check` tells them.
+        Of images that were ``already_transferred``, platforms that an image does not have are left
+        out, and images without any. Images that cannot be transferred are left out as well:
+        `check` tells them.
         """
         unique = list(dict.fromkeys(references.values()))
         self._asked.update(dict.fromkeys(unique))
+        if already_transferred:
+            self._already_transferred.update(unique)
         new = [reference for reference in unique if reference not in self._roots]
         self._roots.update(self._of_each(self._root, new))
         roots = {ref: self._roots[ref] for ref in unique if ref in self._roots}
@@ -78,7 +82,7 @@ class Resolver:
 
             def select(reference: Reference) -> Manifest | None:
                 return self._select_platforms(
-                    reference, roots[reference], skip_missing=skip_missing_platforms
+                    reference, roots[reference], skip_missing=already_transferred
                 )
 
             selected = self._of_each(select, roots)
@@ -136,7 +140,13 @@ class Resolver:
                     client, name = self._sources.client(reference.repository)
                     error = failures[reference]
                     there = replace(reference, repository=name)
-                    error.hint = hint_for_missing(client, there) or error.hint
+                    hint = error.hint
+                    if reference in self._already_transferred:
+                        option = argument(
+                            "--already-transferred-payload", "payloads_already_transferred="
+                        )
+                        hint = f"name the payload that brought it, or an inventory, with {option}"
+                    error.hint = hint_for_missing(client, there) or hint
         return [name for name, refs in asked.items() if not failures.keys().isdisjoint(refs)]
 
     def image(self, name: str, reference: Reference) -> NamedImage:
@@ -339,7 +349,7 @@ class Resolver:
         chosen = choose(offered, self._platforms, name, skip_missing=skip_missing)
         if not chosen:
             return None
-        if len(self._platforms) == 1:
+        if len(self._platforms) == len(chosen) == 1:
             return child(chosen[0].descriptor)
         for index in filter_index(root, {offer.descriptor.digest for offer in chosen}, child):
             root = self._keep(index)
