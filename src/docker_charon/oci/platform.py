@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from docker_charon.errors import InvalidPlatform
 from docker_charon.messages import one_line
+from docker_charon.value import dataclass
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _OTHER_OS = {"macos": "darwin"}

@@ -27,12 +27,12 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.messages import one_line
 from docker_charon.payload.random_access import file_errors
+from docker_charon.value import dataclass
 
 SIGNATURE_PATH = "signature"
 """The name of the entry."""

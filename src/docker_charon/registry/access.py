@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.messages import argument
@@ -17,6 +17,7 @@ from docker_charon.registry.certificates import (
 )
 from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
 from docker_charon.registry.retry import RetryPolicy
+from docker_charon.value import dataclass
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""

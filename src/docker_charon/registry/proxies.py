@@ -20,10 +20,11 @@ import importlib.util
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import quote, unquote, urlsplit
 
 from docker_charon.errors import ConnectionFailed
+from docker_charon.value import dataclass
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """What a proxy may speak, and the port where its address names none."""

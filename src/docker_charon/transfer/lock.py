@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.files import write_durably
@@ -25,6 +24,7 @@ from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import file_errors
 from docker_charon.transfer.input_files import leads_to_one_of
 from docker_charon.transfer.report_file import checked_target
+from docker_charon.value import dataclass
 
 _DOCKER_HUB = "docker.io"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.messages import argument
@@ -12,6 +12,7 @@ from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.http import check_host
 from docker_charon.transfer.naming.tag_choice import ImageChoice, split_choice
+from docker_charon.value import dataclass
 
 _OFFICIAL = "library/"
 """What stands before the names of Docker Hub's official images, on Docker Hub and on mirrors."""

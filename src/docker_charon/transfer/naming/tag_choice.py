@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,6 +22,7 @@ from docker_charon.errors import InvalidReference
 from docker_charon.oci.reference import OPERATORS
 from docker_charon.oci.referrers import is_tag_of_referrers
 from docker_charon.oci.version import Version, asks_for_pre_releases
+from docker_charon.value import dataclass
 
 _WILDCARD = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
