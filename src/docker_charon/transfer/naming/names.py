@@ -11,7 +11,7 @@ from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.http import check_host
-from docker_charon.transfer.naming.tag_choice import ImageChoice, split_choice
+from docker_charon.transfer.naming.image_choice import ImageChoice, split_choice
 from docker_charon.value import dataclass
 
 _OFFICIAL = "library/"
