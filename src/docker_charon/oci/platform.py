@@ -10,7 +10,7 @@ from docker_charon.errors import InvalidPlatform
 from docker_charon.messages import one_line
 from docker_charon.value import dataclass
 
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _OTHER_OS = {"macos": "darwin"}
 _OTHER_ARCHITECTURE = {
     "aarch64": ("arm64", None),
@@ -21,7 +21,7 @@ _OTHER_ARCHITECTURE = {
     "x86-64": ("amd64", None),
 }
 _DEFAULT_VARIANT = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
-_NUMBERED = re.compile(r"v?([0-9]{1,2})")
+_NUMBERED = r"v?([0-9]{1,2})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Platform:
     def parse(cls, text: str) -> Platform:
         """Parse ``OS/ARCH[/VARIANT]``; raise `InvalidPlatform` if it is something else."""
         parts = text.split("/")
-        if len(parts) not in (2, 3) or not all(map(_PART.fullmatch, parts)):
+        if len(parts) not in (2, 3) or not all(re.fullmatch(_PART, part) for part in parts):
             hint = "write it as OS/ARCH or OS/ARCH/VARIANT, for example linux/arm64"
             if "," in text:
                 hint = "write several platforms as a list, each on its own"
@@ -62,7 +62,7 @@ class Platform:
         variant = (self.variant or "").lower()
         architecture, implied = _OTHER_ARCHITECTURE.get(architecture, (architecture, None))
         variant = variant or implied or ""
-        if architecture in _DEFAULT_VARIANT and (number := _NUMBERED.fullmatch(variant)):
+        if architecture in _DEFAULT_VARIANT and (number := re.fullmatch(_NUMBERED, variant)):
             variant = f"v{number[1]}"
         if architecture == "arm":
             variant = variant or _DEFAULT_VARIANT["arm"]
@@ -92,7 +92,8 @@ class Platform:
     @property
     def _generation(self) -> int | None:
         """The number of the variant; ``None`` if variants of this architecture have no numbers."""
-        number = _NUMBERED.fullmatch(self.variant or _DEFAULT_VARIANT.get(self.architecture, ""))
+        variant = self.variant or _DEFAULT_VARIANT.get(self.architecture, "")
+        number = re.fullmatch(_NUMBERED, variant)
         return int(number[1]) if number and self.architecture in _DEFAULT_VARIANT else None
 
     def __str__(self) -> str:
