@@ -20,6 +20,7 @@ from conftest import require
 from images import TestImage, image, layer
 from signers import allow, make_key
 
+QUESTION = b"insert its medium and press Enter, or end with Ctrl-C\r\n"
 LAYERS = [layer(n, 30_000) for n in range(4)]
 
 
@@ -172,17 +173,19 @@ def test_the_next_medium_is_asked_for_on_a_terminal(
     with in_a_terminal(
         *["push-payload", "-r", destination, "-i", "-f", listing, "--volume-dir", drive]
     ) as (process, terminal):
-        asked = []
+        asked, answers = [], []
         for _ in range(5):
-            shown = read_until(terminal, b"insert its medium and press Enter, or end with Ctrl-C")
+            shown = read_until(terminal, QUESTION)
             asked.append(shown.split(b" is missing: insert")[0][-9:].decode())
             for path in drive.iterdir():
                 path.unlink()
             shutil.copy(base.parent / asked[-1], drive)
-            os.write(terminal, b"\n")
+            os.write(terminal, b"\n")  # the terminal shows it before the program reads it
+            answers.append(shown.partition(QUESTION)[2] + read_until(terminal, b"\r\n"))
         assert process.stdout is not None
         assert process.stdout.read() == b"app:1\n"
         assert process.wait(60) == 0
+    assert not b"".join(answers).strip(), "a bar was drawn below the question"
     assert asked == [f"p.zip.{n:03}" for n in (4, 1, 2, 3, 4)]
     assert images.read(destination, "app:1") == app.contents()
 

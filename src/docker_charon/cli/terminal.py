@@ -93,9 +93,12 @@ def can_ask() -> bool:
 
 def ask_for_medium(problem: str) -> bool:
     """Ask for another medium; return whether the user pressed Enter."""
-    say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
-    # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
-    return bool(os.read(sys.stdin.fileno(), 4096))
+    from docker_charon.progress import paused  # help does not need it
+
+    with paused():
+        say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
+        # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
+        return bool(os.read(sys.stdin.fileno(), 4096))
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -44,6 +44,11 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
+def deltas_path(path: Path) -> Path:
+    """Return the path of the directory in which layer deltas of the payload ``path`` are made."""
+    return path.with_name(f"{path.name}.partial.deltas")
+
+
 class PartialFile(RandomAccess, PartialPayload):
     """A payload that is being written to one file."""
 

@@ -11,7 +11,7 @@ from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.delta_check import check_deltas, rebuild_deltas
-from docker_charon.payload.file_object import PayloadSource
+from docker_charon.payload.file_object import PayloadSource, checked_sources
 from docker_charon.payload.joined_volumes import VolumePath
 from docker_charon.payload.reader import Payload
 from docker_charon.payload.signed_archive import verify_signature
@@ -56,11 +56,7 @@ def verify_payload(
         DeltaError: Layers cannot be rebuilt, because the packages of ``docker-charon[deltas]`` are
             missing or the disk has too little room.
     """
-    if isinstance(payloads_already_transferred, (str, bytes, os.PathLike)) or hasattr(
-        payloads_already_transferred, "read"
-    ):
-        raise TypeError("payloads_already_transferred is a list of payloads, not a single one")
-    earlier = tuple(payloads_already_transferred)
+    earlier = checked_sources(payloads_already_transferred, "payloads_already_transferred")
     findings: dict[str, None] = {}
 
     def report(error: DockerCharonError) -> None:

@@ -36,8 +36,9 @@ class FinishedVolume:
 class VolumeJournal:
     """The journal in an open file that no other process writes.
 
-    ``goes_on`` is whether an earlier run wrote the same payload, and ``finished`` are the volumes
-    that it finished. Raises `PayloadError` if the file is not a journal.
+    ``goes_on`` is whether an earlier run wrote the same payload. ``finished`` are the volumes of
+    the payload that are finished, and ``abandoned`` those of another one that an earlier run has
+    not completed. Raises `PayloadError` if the file is not a journal.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class VolumeJournal:
             )
         values = list(_values(content))
         self.goes_on = values[:1] == [self._payload]
-        self.finished = tuple(_finished(values[1:])) if self.goes_on else ()
+        earlier = list(_finished(values[1:]))
+        self.finished = earlier if self.goes_on else []
+        self.abandoned = [] if self.goes_on else earlier
         file.seek(0)
         file.truncate()
         self._write([self._payload, *map(_line, self.finished)])
@@ -65,6 +68,7 @@ class VolumeJournal:
     def add(self, finished: FinishedVolume) -> None:
         """Add a finished volume, and flush it to the disk."""
         self._write([_line(finished)])
+        self.finished.append(finished)
 
     def is_of(self, listed: VolumeList) -> bool:
         """Whether a list is of the same payload, with volumes of the same size."""

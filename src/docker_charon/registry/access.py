@@ -51,6 +51,12 @@ class Access:
     anonymous: bool = False
     retry: RetryPolicy = field(default_factory=lambda: RETRY)
 
+    @property
+    def files(self) -> list[StrPath]:
+        """The files of certificates and keys."""
+        files = [self.cacert, *(self.cert if isinstance(self.cert, tuple) else [self.cert])]
+        return [file for file in files if file is not None]
+
 
 def certificates_for(registry: str, access: Access) -> Certificates:
     """Return the certificates for a registry: those that the caller names come first."""

@@ -23,6 +23,7 @@ from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
 from docker_charon.transfer.manifests import ManifestSender
+from docker_charon.transfer.named_files import refuse_replacing
 from docker_charon.transfer.outcome import Outcome, parts_of
 from docker_charon.transfer.plan import PushPlan, plan_push
 from docker_charon.transfer.receipt import Receipt, writing_receipt
@@ -201,6 +202,15 @@ def push_payload(
         )
     if sign is not None and receipt is None:
         raise DockerCharonError("a push signs its receipt", hint="name a file for the receipt")
+    refuse_replacing(
+        {"the receipt": receipt, "the report": report},
+        {
+            "the payload": [zip_file],
+            "the key to sign with": [sign],
+            "the file of allowed signers": [allowed_signers],
+            "a file of certificates": access.files,
+        },
+    )
     signer = None if sign is None else partial(sign_text, key=sign)
     with (
         reporting(report, "push-payload", [registry], zip_file, dry_run=dry_run) as written_report,

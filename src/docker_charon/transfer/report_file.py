@@ -41,6 +41,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
+from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.value import dataclass
@@ -243,8 +244,6 @@ def reporting(
     ``names`` are the images of a transfer that may fail before more is known of them. Raises
     `PayloadError` before the transfer if the directory of ``path`` does not exist.
     """
-    if path is not None and not isinstance(path, (str, os.PathLike)):
-        raise TypeError("a report must be a path")
     target = None if path is None else checked_target(path, "report")
     payload_path = os.fspath(payload) if isinstance(payload, (str, os.PathLike)) else None
     report = TransferReport(command, registries, payload_path, dry_run=dry_run)
@@ -267,18 +266,6 @@ def _reason(error: BaseException) -> str:
     return (
         f"an unexpected {type(error).__name__}" if isinstance(error, Exception) else "interrupted"
     )
-
-
-def checked_target(path: str | os.PathLike[str], what: str) -> Path:
-    """Return the path of a file that is written at the end, if its directory exists now."""
-    target = Path(path)
-    with file_errors(f"cannot write the {what} {target}"):
-        is_possible = target.parent.is_dir() and not target.is_dir()
-    if not is_possible:
-        raise PayloadError(
-            f"cannot write the {what} {target}", hint="name a file in a directory that exists"
-        )
-    return target
 
 
 def _publish(report: TransferReport, target: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import Sent
-from docker_charon import DockerCharonError, InvalidReference, push_payload_to_registry, serve
+from docker_charon import DockerCharonError, PayloadError, push_payload_to_registry, serve
 from images import image, layer
 from odd_registry import Answer, Call, OddRegistry, refusal
 from payloads import payload_of
@@ -159,6 +159,6 @@ def test_a_payload_cannot_choose_a_place_outside_of_the_directory(
     tmp_path: Path, nodes: Path, registry: str
 ) -> None:
     (tmp_path / "p.zip").write_bytes(payload_of({f"{registry}/app:1": APP}, registries={registry}))
-    with pytest.raises(InvalidReference, match="is not a registry"):
+    with pytest.raises(PayloadError, match="is not a registry"):
         push(tmp_path / "p.zip", nodes)
     assert not files_in(tmp_path / "nodes")

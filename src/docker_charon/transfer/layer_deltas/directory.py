@@ -22,7 +22,7 @@ from docker_charon.files import write_durably
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadTarget
-from docker_charon.payload.partial_file import PERMANENT, open_file, open_locked, partial_path
+from docker_charon.payload.partial_file import PERMANENT, deltas_path, open_file, open_locked
 from docker_charon.payload.random_access import file_errors, write_all
 from docker_charon.payload.temporary_folder import temporary_folder
 from docker_charon.progress import shown_size
@@ -176,7 +176,7 @@ def delta_directory(zip_file: PayloadTarget, check: Callable[[], None]) -> Itera
             yield DeltaDirectory(folder, check)
         return
     target = Path(os.path.realpath(zip_file))
-    path = partial_path(target).with_name(f"{partial_path(target).name}.deltas")
+    path = deltas_path(target)
     with file_errors(f"cannot write {path}"):
         if path.is_symlink():
             raise PayloadError(f"{path} is a link, and is not written to", hint="remove it")
@@ -195,6 +195,15 @@ def delta_directory(zip_file: PayloadTarget, check: Callable[[], None]) -> Itera
         _remove(path, lock)
     finally:
         lock.close()
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove what an interrupted run with deltas has left of a payload, unless a run uses it."""
+    directory = deltas_path(path)
+    with contextlib.suppress(OSError, PayloadError):
+        if not directory.is_symlink() and (directory / _LOCK).is_file():
+            with open_locked(directory / _LOCK, path) as lock:
+                _remove(directory, lock)
 
 
 def _is_kept(path: Path) -> bool:

@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from docker_charon.errors import InvalidReference
+from docker_charon.messages import quoted_name
 from docker_charon.oci.reference import OPERATORS
 from docker_charon.oci.referrers import is_tag_of_referrers
 from docker_charon.oci.version import Version, asks_for_pre_releases
@@ -43,7 +44,8 @@ class TagChoice:
         """Parse a choice in an image's ``name``; raise `InvalidReference` if it is not valid."""
         if "@" in text:
             raise InvalidReference(
-                f"{name[:120]!r} chooses tags and has a digest too", hint="leave out one of them"
+                f"{quoted_name(name)} chooses tags and has a digest too",
+                hint="leave out one of them",
             )
         is_range = text[0] in OPERATORS
         return cls(text, _Range.parse(text, name) if is_range else _Pattern.parse(text))
@@ -164,7 +166,7 @@ class _Range:
             version = Version.parse(written.removesuffix("-0"))
             if match is None or version is None:
                 raise InvalidReference(
-                    f"{name[:120]!r} is not a choice of tags",
+                    f"{quoted_name(name)} is not a choice of tags",
                     hint="write a range of versions as my-image:>=1.8,<2, a pattern as "
                     "my-image:1.8.*, and several names as a list",
                 )
@@ -174,7 +176,7 @@ class _Range:
         suffixes = {bound.version.suffix for bound in bounds} - {""}
         if len(suffixes) > 1 or len({bound.version.is_date for bound in bounds}) > 1:
             raise InvalidReference(
-                f"{name[:120]!r} has bounds that exclude each other",
+                f"{quoted_name(name)} has bounds that exclude each other",
                 hint="give all bounds the same suffix, and do not mix dates with other versions",
             )
         return cls(tuple(bounds), "".join(suffixes), has_pre_releases)

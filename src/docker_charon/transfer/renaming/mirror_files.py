@@ -11,7 +11,6 @@ from docker_charon.files import write_durably
 from docker_charon.messages import argument, get_logger
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
-from docker_charon.registry.http import check_host
 from docker_charon.transfer.renaming.destinations import Destinations, as_repository
 from docker_charon.transfer.renaming.mirrors import (
     MARK,
@@ -68,8 +67,6 @@ class MirrorFiles:
                     hint="name a directory that exists",
                 )
         registries = moved_namespaces(destinations, repositories)
-        for namespaces in registries:
-            check_host(namespaces.registry)  # it becomes the name of a directory
         for kind in self._kinds:
             planned = configuration(kind, self._mirror, registries)
             _warn_of_lost(kind, planned)
