@@ -20,7 +20,7 @@ _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it woul
 
 def names_of(words: Iterable[str]) -> list[str]:
     """Return the names in words that may contain several names, separated by commas."""
-    from docker_charon.lists.plain import split_names  # help does not need it
+    from docker_charon.lists.comma_list import split_names  # help does not need it
 
     return [name for word in words for name in split_names(word)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.messages import argument
@@ -16,6 +16,7 @@ from docker_charon.registry.certificates import (
 )
 from docker_charon.registry.credentials import Credentials, FoundLogin, GivenLogin, Keychain, Logins
 from docker_charon.registry.retry import RetryPolicy
+from docker_charon.value import dataclass
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""

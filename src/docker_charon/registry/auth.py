@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import requests
@@ -30,6 +30,7 @@ from docker_charon.registry.errors import (
 from docker_charon.registry.http import HTTPSession, origin
 from docker_charon.registry.response import read_document
 from docker_charon.registry.secrets import sent_secrets, without_login
+from docker_charon.value import dataclass
 
 _LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
 _DEFAULT_LIFETIME = 60  # seconds, where the token service names none

@@ -11,7 +11,6 @@ import contextlib
 import os
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -20,6 +19,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from docker_charon.errors import RegistryError
 from docker_charon.messages import get_logger
 from docker_charon.oci.host import DOCKER_HUB_HOSTS, is_docker_hub
+from docker_charon.value import dataclass
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 """Where the machine's own folders are; each user may have others, which come before them."""

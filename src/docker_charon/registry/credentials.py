@@ -24,13 +24,14 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
 from docker_charon.messages import get_logger, one_line
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.registry import credential_helper
+from docker_charon.value import dataclass
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 """What credentials for Docker Hub are filed under."""

@@ -90,7 +90,7 @@ _NO_PROJECT = (
 _MESSAGES = ("detail", "error_description", "details")
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """How registries say that there is no room left; some do so with 403, some with 412 or 413."""
 
@@ -294,7 +294,7 @@ def answer_error(
         problem = f"wants a login for {doing} (or it does not exist)"
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
-    error.digests = frozenset(_DIGEST.findall(body.decode("utf-8", "replace")))
+    error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))
     return error
 
 

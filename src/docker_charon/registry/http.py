@@ -296,10 +296,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "", "", None
-    return _origin(scheme.lower(), _PATH.split(rest, maxsplit=1)[0])
-
-
-_PATH = re.compile(r"[/?#]")
+    return _origin(scheme.lower(), re.split("[/?#]", rest, maxsplit=1)[0])
 
 
 @functools.lru_cache(maxsize=256)

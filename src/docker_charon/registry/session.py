@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -32,6 +32,7 @@ from docker_charon.registry.outage import Outages
 from docker_charon.registry.response import read_document, read_stored
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from docker_charon.registry.secrets import without_login
+from docker_charon.value import dataclass
 
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import requests
@@ -21,6 +21,7 @@ from docker_charon.registry.blobs import blob_size
 from docker_charon.registry.http import parse_number
 from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
 from docker_charon.registry.session import Repository, Session
+from docker_charon.value import dataclass
 
 FIRST_CHUNK = 1_000_000
 """Bytes of a request that passes a limit of 1 MiB, which is the default of nginx."""

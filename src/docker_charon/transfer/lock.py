@@ -13,7 +13,6 @@ same command with this list makes the same payload. The same images give the sam
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.files import write_durably
@@ -22,6 +21,7 @@ from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import file_errors
+from docker_charon.value import dataclass
 
 _DOCKER_HUB = "docker.io"
 
