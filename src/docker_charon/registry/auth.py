@@ -110,7 +110,7 @@ class Login:
         return ScopedAuth(self, scopes)
 
     def covers(self, url: str) -> bool:
-        """Whether ``url`` is of the registry itself: no other may see an ``Authorization``."""
+        """Whether ``url`` is the registry's own, which alone may get an ``Authorization``."""
         return origin(url) == self._origin
 
     def found(self, scopes: Sequence[str] = ()) -> FoundLogin | None:
@@ -125,7 +125,10 @@ class Login:
             return self._logins[repository]
 
     def needs_scopes(self, response: requests.Response) -> bool:
-        """Whether a 401 to a request without scopes does not say what one with scopes gets."""
+        """Whether a 401 wants a token, which only requests with scopes have.
+
+        Such an answer to a request without scopes says nothing about the login.
+        """
         challenge = _choose(response)
         return challenge is not None and challenge.scheme == "bearer"
 
@@ -151,7 +154,7 @@ class Login:
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
     ) -> _Grant | None:
-        """Return what to answer a 401 with, or ``None`` if there is nothing but ``used``.
+        """Return the grant to answer a 401 with; ``None`` if that would be ``used`` again.
 
         A new token belongs to this request alone until it has been used (see `keep`): if it is good
         for a few requests only, the others would use it up.
@@ -172,7 +175,7 @@ class Login:
     def _answer_with_token(
         self, challenge: Challenge, scopes: tuple[str, ...], used: str | None
     ) -> _Grant:
-        """Fetch a token, also for the scopes that the refusal of another token names."""
+        """Fetch a token, also for scopes that the registry names when it refuses a token."""
         if _is_token(used) and (others := _other_scopes(challenge, scopes)):
             # Some registries name scopes that their token service refuses.
             with contextlib.suppress(RegistryError):
@@ -180,7 +183,7 @@ class Login:
         return self._fetch_token(challenge, scopes)
 
     def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
-        """Use a token that one request has used for those that follow."""
+        """Keep a token, which one request has used, for the requests after it."""
         with self._lock:
             self._tokens[scopes] = grant
 
@@ -258,9 +261,9 @@ class Login:
 
 
 class ScopedAuth(requests.auth.AuthBase):
-    """Signs one request to the registry, and answers one 401 of the registry's own.
+    """Adds ``Authorization`` to one request, and answers one 401 of the registry itself.
 
-    A second one is answered if it refuses the token because another scope is needed.
+    A second 401 is answered if it refuses the token because another scope is needed.
     """
 
     def __init__(self, login: Login, scopes: tuple[str, ...]) -> None:
@@ -268,7 +271,7 @@ class ScopedAuth(requests.auth.AuthBase):
         self._scopes = scopes
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign ``request``, if it goes to the registry itself."""
+        """Add ``Authorization`` to ``request``, if it goes to the registry itself."""
         if self._login.covers(request.url or ""):
             header = self._login.header(self._scopes)
             if header is not None:
@@ -284,7 +287,7 @@ class ScopedAuth(requests.auth.AuthBase):
         return self._answer_once(answer, **options)
 
     def _answer_once(self, response: requests.Response, **options: Any) -> requests.Response:
-        # The hook is called after a redirect too: another host's challenge is not answered.
+        # The hook is also called after a redirect. Another host's challenge is not answered.
         if response.status_code != 401 or not self._login.covers(response.url):
             return response
         used = response.request.headers.get("Authorization")
@@ -310,7 +313,7 @@ class ScopedAuth(requests.auth.AuthBase):
 
 
 def _choose(response: requests.Response) -> Challenge | None:
-    """Return the best challenge of a 401: a token is preferred to the password."""
+    """Return the challenge of a 401 to answer: one for a token rather than for the password."""
     challenges = parse_challenges(response.headers.get("WWW-Authenticate", ""))
     first = {challenge.scheme: challenge for challenge in reversed(challenges)}
     return first.get("bearer") or first.get("basic")
