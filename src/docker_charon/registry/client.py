@@ -324,9 +324,10 @@ class RegistryClient:
         return lists_referrers
 
     def tags(self, repository: str) -> list[str]:
-        """Return every tag of a repository (end-8a), however many pages they fill.
+        """Return the tags of a repository (end-8a), from all pages. They may be invalid names.
 
-        Raises `ManifestNotFound` when there is no such repository, and `IncompleteListing`.
+        Raises `ManifestNotFound` if there is no such repository, and `IncompleteListing` if a page
+        after the first one cannot be read.
         """
         place, doing = self._session.repository(repository), f"the tags of {repository}"
         path = place.path("tags", "list")
@@ -338,10 +339,10 @@ class RegistryClient:
             raise
 
     def repositories(self) -> list[str]:
-        """Return every repository that this user may see, however many pages they fill.
+        """Return the repositories that this user may see, from all pages.
 
-        ``_catalog`` is not part of the distribution-spec, and not every registry has it. Raises
-        `IncompleteListing` where a page of it cannot be read.
+        They may be invalid names. ``_catalog`` is not part of the distribution-spec, and not every
+        registry has it. Raises `IncompleteListing` if a page after the first one cannot be read.
         """
         doing = "the list of its repositories"
         return Listing(
@@ -349,10 +350,10 @@ class RegistryClient:
         ).read()
 
     def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:
-        """Return what refers to a manifest (end-12a), however many pages it fills.
+        """Return the descriptors of what refers to a manifest (end-12a), from all pages.
 
-        ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` when
-        only the first pages of the list arrive.
+        ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` if a page
+        after the first one cannot be read, or if the list is too long.
         """
         return read_referrers(self._session, self._session.repository(repository), subject)
 

@@ -36,7 +36,7 @@ _UNKNOWN_UPLOAD = "BLOB_UPLOAD_UNKNOWN"
 _STUCK = 202  # the status of an answer after which an upload cannot go on
 _STATUSES = TRANSIENT | {_STUCK, 416}
 _CODES = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", _UNKNOWN_UPLOAD})
-"""What another session may mend: this one is unknown, or lost or damaged what was sent."""
+"""The codes of an upload that may succeed in another session."""
 
 
 class BlobUploads:
@@ -50,9 +50,10 @@ class BlobUploads:
     def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
         """Store a blob.
 
-        An upload session in which something went wrong is not used again, because its state is
-        unknown. The registry is asked whether the blob has arrived all the same, and if it has not,
-        the blob is sent in another session. All of this is one operation with one count of tries.
+        After a failure the state of an upload session is unknown, so it is not used again. The
+        registry is asked whether it has the blob nevertheless; if not, the blob is sent in another
+        session. All of this is one operation with one count of tries. Raises `RegistryError`, and
+        the errors of ``body``.
         """
         tries = self._session.tries(replace(self._session.retry, statuses=_STATUSES, codes=_CODES))
 
@@ -66,14 +67,17 @@ class BlobUploads:
         tries.run(attempt)
 
     def cancel(self) -> None:
-        """Give back the upload sessions of threads that do not come to do it themselves."""
+        """Cancel the upload sessions that threads have left open."""
         deadline = time.monotonic() + _LONGEST_CANCELLING
         for upload in list(self._open_sessions):
             if time.monotonic() < deadline:
                 upload.cancel(_SHORT_TIMEOUT)
 
     def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
-        """Ask for a copy inside the registry (end-11); ``False`` means that it did not make one."""
+        """Ask for a copy inside the registry (end-11); ``False`` means that there is no copy.
+
+        Raises only `ConnectionFailed`.
+        """
         doing = f"a mount of the blob {digest} from {source.name} to {repository.name}"
         try:
             with self._session.request(
@@ -93,10 +97,10 @@ class BlobUploads:
         except ConnectionFailed:
             raise
         except RegistryError:
-            return False  # the token service does not know the source, or not for this user
+            return False  # for example, the token service does not let this user read the source
 
     def _send(self, repository: Repository, blob: Descriptor, body: Body, tries: Tries) -> None:
-        """Send a blob once, in requests as large as they may be."""
+        """Send a blob in as few requests as the limit on their size allows."""
         while True:
             with self._open(repository, blob) as upload:
                 largest = self._largest and max(self._largest, upload.smallest_chunk)
@@ -139,8 +143,8 @@ class BlobUploads:
 class _UploadSession:
     """An upload session that ``response`` opened; on leaving it without a blob, it is cancelled.
 
-    Each request is sent once: what a failed one has left behind has to be asked. While the session
-    is in use, it is in ``open_sessions``.
+    Each request is sent once: after a failure, the registry has to be asked what has arrived.
+    While the session is in use, it is in ``open_sessions``.
     """
 
     def __init__(
@@ -176,7 +180,7 @@ class _UploadSession:
                 self._request("DELETE", timeout=timeout).close()
 
     def put(self, blob: Descriptor, body: Body | bytes) -> bool:
-        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
+        """Send the rest of a blob, or all of it (end-6); ``False`` if that is too large (413)."""
         with self._request(
             "PUT",
             params={"digest": blob.digest},
@@ -233,8 +237,8 @@ class _UploadSession:
     def _move(self, response: requests.Response, least: int, most: int, *, received: int) -> None:
         """Read from an answer where the session goes on, and how many bytes have arrived.
 
-        Where it does not say how many, they are ``received``. Raises `RegistryError` unless they
-        are from ``least`` to ``most``.
+        If it does not say how many, they are ``received``. Raises `RegistryError` unless the number
+        is from ``least`` to ``most``.
         """
         if link := response.headers.get("Location"):
             self._location = self._session.resolve(response, link, self.doing)
