@@ -346,3 +346,14 @@ def test_a_file_of_the_folder_without_certificates_is_ignored_with_a_warning(
     context = tls_context(Certificates((tmp_path / "broken.crt", authority.file)))
     Handshakes(server, None).greet(context)
     assert str(tmp_path / "broken.crt") in caplog.text
+
+
+def test_usual_authorities_that_are_missing_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = str(tmp_path / "missing.pem")
+    monkeypatch.setattr(module, "DEFAULT_CA_BUNDLE_PATH", missing)
+    with pytest.raises(
+        RegistryError, match=f"{missing} holds no certificates in PEM: No such file"
+    ):
+        tls_context(Certificates())

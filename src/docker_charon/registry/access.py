@@ -23,7 +23,10 @@ RETRY = RetryPolicy()
 
 
 def waiting_for(seconds: float) -> RetryPolicy:
-    """Return the usual policy, with which an operation waits that long for a registry."""
+    """Return the usual policy, with ``seconds`` as the longest wait of one operation.
+
+    Raises ``TypeError``, and `DockerCharonError` for a negative or endless wait.
+    """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"retry_for is a number of seconds, not {type(seconds).__name__}")
     if not 0 <= seconds < math.inf:
@@ -58,7 +61,10 @@ class Access:
 
 
 def certificates_for(registry: str, access: Access) -> Certificates:
-    """Return the certificates for a registry: those that the caller names come first."""
+    """Return the certificates for a registry: those that the caller names come first.
+
+    Raises `RegistryError` for a client certificate with plain HTTP, and as `find_certificates`.
+    """
     if not access.secure:
         if access.cert is not None:
             raise RegistryError(
@@ -73,7 +79,11 @@ def certificates_for(registry: str, access: Access) -> Certificates:
 
 
 def logins_of(registry: str, access: Access) -> Logins:
-    """Return the logins for the repositories of ``registry``."""
+    """Return the logins for the repositories of ``registry``.
+
+    Raises `AuthenticationError` for a username without a password, for a password without a
+    username, and for a login in an access that is anonymous.
+    """
     username, password = access.username, access.password
     if not all(value is None or isinstance(value, str) for value in (username, password)):
         raise TypeError("a username and a password are a str")
