@@ -207,6 +207,22 @@ def test_the_first_variable_counts(
         Handshakes(server, None).greet(tls_context(Certificates()))
 
 
+def test_an_authority_that_is_installed_on_the_machine_is_trusted(
+    authority: Certificate, server: Certificate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    openssl.install(authority, tmp_path)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    Handshakes(server, None).greet(tls_context(Certificates()))
+
+
+def test_a_certificate_as_windows_exports_it_is_trusted(
+    authority: Certificate, server: Certificate, tmp_path: Path
+) -> None:
+    exported = tmp_path / "authority.cer"
+    exported.write_bytes(ssl.PEM_cert_to_DER_cert(authority.file.read_text()))
+    Handshakes(server, None).greet(tls_context(Certificates(), exported))
+
+
 def test_the_usual_authorities_stay_trusted(authority: Certificate) -> None:
     usual = len(tls_context(Certificates()).get_ca_certs())
     assert usual > 50
@@ -286,13 +302,13 @@ def test_what_is_not_pem_is_one_line_that_names_the_file(
     assert which in line
 
 
-@pytest.mark.parametrize("content", [None, "", "no PEM"])
+@pytest.mark.parametrize("content", [None, b"", b"no PEM", b"0\x82 half"])
 def test_a_named_file_without_certificates_is_one_line_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
     broken = tmp_path / "broken.pem"
     if content is not None:
-        broken.write_text(content)
+        broken.write_bytes(content)
     with pytest.raises(RegistryError, match=str(broken)):
         tls_context(Certificates(), broken)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(broken))

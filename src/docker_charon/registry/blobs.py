@@ -125,14 +125,15 @@ class BlobLooks:
         name = "Content-Length" if response.status_code == 200 else "Content-Range"
         size = parse_number(response.headers.get(name, "").rpartition("/")[2])
         if size is not None and size != blob.size:
-            return BlobState.DAMAGED
+            # If something on the way compresses the blob, its length says nothing.
+            return None if content_encoding(response) else BlobState.DAMAGED
         if response.status_code == 416 or (response.status_code == 200 and size is None):
             return None
         expected = 1 if response.status_code == 206 else blob.size
         if expected > _SHORT:
             return BlobState.PRESENT
         try:
-            content = self._session.read(response, expected)
+            content = self._session.read(response, expected, is_blob=True)
         except ConnectionFailed:
             return BlobState.DAMAGED  # its storage has fewer bytes than the registry announces
         return BlobState.PRESENT if len(content) == expected else BlobState.DAMAGED

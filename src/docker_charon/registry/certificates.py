@@ -24,7 +24,12 @@ SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 """Where the machine's own folders are; each user may have others, which come before them."""
 
 BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""Variables that name the usual authorities, the first one that is set; else requests does."""
+"""Variables that name the usual authorities, the first one that is set.
+
+Otherwise they are those of requests and those of this machine.
+"""
+_DER = b"\x30\x82"
+"""What a certificate in DER begins with: a sequence whose length takes two bytes."""
 
 _log = get_logger(__name__)
 
@@ -95,6 +100,7 @@ def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ss
     variable = next((name for name in BUNDLE_VARIABLES if os.environ.get(name)), None)
     if variable is None:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+        context.load_default_certs()  # those of this machine: an own authority is installed there
     else:
         _trust(context, os.environ[variable], f", which {variable} names,")
     if cacert is not None:
@@ -152,17 +158,25 @@ def _is_readable(path: Path) -> bool:
 
 
 def _trust(context: ssl.SSLContext, path: StrPath, whence: str = "") -> None:
-    """Trust the authorities in a file, or in a folder that OpenSSL can search (``c_rehash``)."""
+    """Trust the authorities in a file, or in a folder that OpenSSL can search (``c_rehash``).
+
+    A file is in PEM, or a single certificate in DER, as Windows exports it.
+    """
     name = os.fspath(path)
     try:
         if Path(name).is_dir():
             context.load_verify_locations(capath=name)
+            return
+        content = Path(name).read_bytes()
+        if content.startswith(_DER):
+            context.load_verify_locations(cadata=content)
         else:
             context.load_verify_locations(name)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
         raise RegistryError(
-            f"{name}{whence} holds no certificates in PEM" + (f": {problem}" if problem else "")
+            f"{name}{whence} holds no certificates in PEM or DER"
+            + (f": {problem}" if problem else "")
         ) from error
 
 

@@ -78,8 +78,15 @@ class HTTPSession(requests.Session):
         super().close()
 
     def proxy_of(self, url: str) -> str:
-        """Return the ``host:port`` of the proxy that requests to ``url`` go through, or nothing."""
-        return urlsplit(proxy_for(self._proxies, url) or "").netloc.rpartition("@")[2]
+        """Return the ``host:port`` of the proxy for requests to ``url``.
+
+        It is ``""`` if there is none, and for an impossible address.
+        """
+        try:
+            proxy = self._proxies.proxy_for(*origin(url))
+        except ValueError:
+            return ""
+        return urlsplit(proxy or "").netloc.rpartition("@")[2]
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -267,12 +274,6 @@ def _make_patient(manager: Any) -> Any:
         scheme: _patient_pool(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
     }
     return manager
-
-
-def proxy_for(proxies: ProxyRules, url: str) -> str | None:
-    """Return the URL of the proxy for a request to ``url``; raises as `ProxyRules.proxy_for`."""
-    scheme, host, port = origin(url)
-    return proxies.proxy_for(scheme, host, port)
 
 
 def read_body(response: requests.Response, buffer: memoryview) -> int:

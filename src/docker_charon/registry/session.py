@@ -29,7 +29,7 @@ from docker_charon.registry.errors import (
 )
 from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, origin
 from docker_charon.registry.outage import Outages
-from docker_charon.registry.response import read_document
+from docker_charon.registry.response import read_document, read_stored
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from docker_charon.registry.secrets import without_login
 
@@ -212,15 +212,22 @@ class Session:
                     document = parse_json(self.read(response, _LONGEST_PAGE))
             yield response, document if isinstance(document, dict) else None
 
-    def read(self, response: requests.Response, limit: int) -> bytes:
-        """Return an answer's body; one byte more than ``limit`` tells that there is more."""
+    def read(self, response: requests.Response, limit: int, *, is_blob: bool = False) -> bytes:
+        """Return an answer's body: as it was sent if ``is_blob``, else as `read_document` does.
+
+        A result of ``limit`` + 1 bytes means that the body is longer than ``limit`` bytes. Raises
+        `ConnectionFailed`.
+        """
         try:
-            return read_document(response, limit)
+            return (read_stored if is_blob else read_document)(response, limit)
         except NETWORK_ERRORS as error:
             raise self.connection_error(error, response.url) from error
 
     def read_short(self, response: requests.Response) -> bytes:
-        """Return a body that may be cut; if it is read to its end, the connection is used again."""
+        """Return the start of a body, or ``b""`` if it cannot be read.
+
+        A body that is read to its end leaves its connection open for the next request.
+        """
         with contextlib.suppress(ConnectionFailed):
             return self.read(response, _LONGEST_ANSWER)
         return b""
