@@ -96,7 +96,7 @@ def make_payload_command(
     access = arguments.access_of(context)
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
-    arguments.not_the_target(target, lists)
+    arguments.not_replaced(lists, "the list of images", {"payload": target, "report": report})
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
