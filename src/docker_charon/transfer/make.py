@@ -1,4 +1,4 @@
-"""Making a payload: from one or several registries to one zip."""
+"""Making a payload: images are read from one or several registries and written to one zip."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.transfer.absent_layers import absent_layers
 from docker_charon.transfer.lock import Origin, lock_content, write_lock
+from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
 from docker_charon.transfer.named_files import checked_target, refuse_replacing
 from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
 from docker_charon.transfer.naming.names import (
@@ -35,7 +36,6 @@ from docker_charon.transfer.naming.names import (
 )
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
-from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
@@ -165,9 +165,9 @@ def make_payload(
         InvalidPlatform: The name of a platform is not valid.
         ManifestNotFound: The registry does not have an image, or not for a platform.
         RegistryError: A registry cannot be reached, refuses, or sends wrong content.
-        PayloadError: ``zip_file`` cannot be written or is one of the files that the payload is
-            made from, an earlier payload cannot be read, a receipt does not belong to the ledger,
-            or another call is using the ledger.
+        PayloadError: ``zip_file``, ``report`` or ``lock`` cannot be written or would replace
+            another file of this call, an earlier payload cannot be read, a receipt does not belong
+            to the ledger, or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     check_progress(progress)

@@ -103,7 +103,7 @@ class Resolver:
         failures = {ref: self._failures[ref] for ref in self._asked if ref in self._failures}
         if not failures:
             return
-        registries = self._doubt(failures)
+        registries = self._explain(failures)
         if len(set(map(id, failures.values()))) == 1 and (
             len(failures) == 1 or not self._sources.are_several
         ):
@@ -119,11 +119,11 @@ class Resolver:
         """Return the digest that the registry has for an image, before platforms are chosen."""
         return reference.digest or self._roots[reference].digest
 
-    def _doubt(self, failures: dict[Reference, DockerCharonError]) -> list[str]:
+    def _explain(self, failures: dict[Reference, DockerCharonError]) -> list[str]:
         """Improve what the failures say, and return their registries.
 
-        Where all images of a registry fail that may not be one, the reason is that doubt. Other
-        images that are missing get a hint with the names that the user may have meant.
+        If all images of a host fail that may not be a registry, this is the reason of all of them.
+        Other images that are missing get a hint with the names that the user may have meant.
         """
         asked: dict[str, list[Reference]] = {}
         for reference in self._asked:
@@ -170,7 +170,7 @@ class Resolver:
     def _of_each(
         self, function: Callable[[Reference], _T], references: Iterable[Reference]
     ) -> dict[Reference, _T]:
-        """Return the results for references, without those that fail: `check` tells them."""
+        """Return the results for references, without those that fail: `check` reports them."""
         references = list(references)
         results = self._workers.map(
             lambda reference: self.attempt(reference, lambda: (function(reference),)), references
@@ -179,7 +179,7 @@ class Resolver:
         return {reference: result[0] for reference, result in pairs if result is not None}
 
     def attempt(self, reference: Reference, task: Callable[[], _T]) -> _T | None:
-        """Return the result of a task for one image, or ``None`` if it fails: `check` tells it.
+        """Return the result of a task for one image; ``None`` if it fails, which `check` reports.
 
         Raises an error that would concern the other images as well.
         """
@@ -200,7 +200,7 @@ class Resolver:
     def _goes_on_after(self, error: DockerCharonError, reference: Reference) -> bool:
         """Whether other images can be looked at after an error of this one.
 
-        If it is an error of the whole registry, one of several, that is not asked again.
+        If it is an error of a whole registry, and there are others, that one is not asked again.
         """
         if _is_of_one_image(error):
             return True

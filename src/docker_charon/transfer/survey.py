@@ -199,10 +199,10 @@ class Survey:
         return holders
 
     def bases(self, digests: Iterable[Digest]) -> dict[Digest, str]:
-        """Return the bases of blobs that the registry has, each with a repository.
+        """Return the bases that blobs need and that the registry has, each with a repository.
 
-        They are those of blobs that come as deltas. A base that the payload carries is not asked
-        for.
+        Blobs that do not come as deltas need none, and bases that the payload carries are not asked
+        for. A base about which the registry gives no answer is taken for present.
         """
         named = self._bases_of(digests)
         self._present.check_number(len(named))
@@ -212,7 +212,7 @@ class Survey:
             present = self._other_repository(blob, named[blob], most)
             if present is not None:
                 return present
-            places = self._places(named[blob], most)  # a question that fails is no answer
+            places = self._places(named[blob], most)
             knows = self._present.knows
             return next((p for p in places if knows(RepositoryBlob(p, blob)) is None), None)
 
