@@ -20,9 +20,28 @@ _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it woul
 
 def names_of(words: Iterable[str]) -> list[str]:
     """Return the names in words that may contain several names, separated by commas."""
-    from docker_charon.lists.plain import split_names  # help does not need it
+    from docker_charon.lists.comma_list import split_names  # help does not need it
 
     return [name for word in words for name in split_names(word)]
+
+
+def images_of(words: Iterable[str]) -> list[str]:
+    """Return the names of images in words; refuse the name of a file that is here."""
+    names = names_of(words)
+    for name in names:
+        if "." in name and _is_file(name):
+            raise typer.BadParameter(
+                f"{name} is a file, not an image: --images-from FILE reads a list of images, and "
+                "--already-transferred-payload FILE reads one earlier payload"
+            )
+    return names
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
 
 
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
@@ -11,6 +11,7 @@ from docker_charon.oci.image import NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.layer_delta import LayerDelta, bases_of
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

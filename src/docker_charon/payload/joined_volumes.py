@@ -8,7 +8,6 @@ import os
 import zipfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate, count
 from pathlib import Path
 from typing import IO, Any, cast
@@ -25,6 +24,7 @@ from docker_charon.payload.volumes import (
     read_list,
     volume_path,
 )
+from docker_charon.value import dataclass
 
 _log = get_logger(__name__)
 

@@ -14,12 +14,12 @@ at the destination, in one of their repositories.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from docker_charon.errors import PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import check_named_repository
+from docker_charon.value import dataclass
 
 LAYER_DELTAS = "layer_deltas"
 """The key in ``payload_descriptor.json``."""

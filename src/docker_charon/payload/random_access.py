@@ -9,12 +9,12 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, cast
 
 from docker_charon.errors import PayloadError
 from docker_charon.messages import argument
 from docker_charon.payload.file_object import WritableFile
+from docker_charon.value import dataclass
 
 _WRITE_BEHIND = 4 * 1024 * 1024  # bytes that are sent to the disk at a time
 

@@ -21,7 +21,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.document import parse_json
 from docker_charon.payload.random_access import RandomAccess, file_errors
 from docker_charon.progress import Progress, ProgressArgument
+from docker_charon.value import dataclass
 
 LIST_SUFFIX = ".volumes.json"
 FORMAT_VERSION = 1

@@ -10,7 +10,6 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -31,6 +30,7 @@ from docker_charon.payload.random_access import (
 )
 from docker_charon.payload.zip_records import Record, end_of_central_directory, parse_local_header
 from docker_charon.progress import Progress
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 if sys.platform != "win32":

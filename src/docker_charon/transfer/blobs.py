@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from docker_charon.errors import DockerCharonError, RegistryError
 from docker_charon.oci.descriptor import Body, Descriptor
@@ -16,6 +15,7 @@ from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 

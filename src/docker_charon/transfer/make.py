@@ -113,7 +113,8 @@ def make_payload(
             as not delivered.
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
-            every platform.
+            every platform. Of Windows, every version is carried, unless ``:version`` follows:
+            ``windows/amd64:10.0.20348``.
         newest: Of each choice of tags among the images to transfer, carry only this many of the
             highest versions. Pre-releases, variants and other tags count only if the pattern
             spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
@@ -230,7 +231,7 @@ def make_payload(
         with Progress("asking", {}, {}, progress, note=", ".join(wanted.registries)):
             images = resolver.images(tags.references(wanted.to_transfer, newest))
             skipped = resolver.images(
-                tags.references(wanted.already_transferred), skip_missing_platforms=True
+                tags.references(wanted.already_transferred), already_transferred=True
             )
             resolver.check()
             if include_referrers:

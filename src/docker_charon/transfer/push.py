@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -32,6 +32,7 @@ from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.renaming.mirror_files import MirrorFiles
 from docker_charon.transfer.report_file import State, TransferReport, reporting
 from docker_charon.transfer.survey import Survey
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 _log = get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.messages import get_logger
@@ -31,6 +31,7 @@ from docker_charon.transfer.layer_deltas.making import Candidate, delta_workers,
 from docker_charon.transfer.layer_deltas.old_content import OldContent
 from docker_charon.transfer.ledger import Ledger
 from docker_charon.transfer.plan import used_registries
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 _log = get_logger(__name__)

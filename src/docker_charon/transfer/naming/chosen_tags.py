@@ -14,7 +14,7 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.reference import Reference, is_tag
 from docker_charon.progress import counted
-from docker_charon.transfer.naming.tag_choice import ImageChoice, newest_first
+from docker_charon.transfer.naming.image_choice import ImageChoice
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
@@ -101,6 +101,8 @@ class ChosenTags:
                 "1.8.*-alpine or 1.8.*-rc*",
                 status=404,
             )
+        from docker_charon.transfer.naming.tag_choice import newest_first
+
         images = newest_first(listed)
         raise ManifestNotFound(
             f"{registry} has no tag {choice.tags.text} of {name}",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.host import DOCKER_HUB, check_host
 from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
+from docker_charon.transfer.naming.image_choice import ImageChoice
 from docker_charon.transfer.naming.names import NameGroup, hosts_of, source_references
-from docker_charon.transfer.naming.tag_choice import ImageChoice
 from docker_charon.transfer.sources import Sources
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

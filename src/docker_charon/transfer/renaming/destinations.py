@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from docker_charon.errors import InvalidReference
@@ -18,6 +18,7 @@ from docker_charon.transfer.renaming.repository_map import (
     checked_map,
     rule_argument,
 )
+from docker_charon.value import dataclass
 
 _Image = TypeVar("_Image", bound=PayloadImage)
 
