@@ -244,7 +244,8 @@ class Survey:
     def _places(self, named: Sequence[str], most: int) -> list[str]:
         """Return where the first ``most`` of some repositories may be, the likely places first."""
         candidates = [self._destinations.candidates(repository) for repository in named[:most]]
-        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
+        likely = (names[0] for names in candidates if names)
+        in_turn = dict.fromkeys((*likely, *sum(candidates, ())))
         return list(itertools.islice(in_turn, most))
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
