@@ -82,6 +82,12 @@ def authority(folder: Path, name: str = "authority") -> Certificate:
     return _make(folder, name, "authority", ())
 
 
+def install(issuer: Certificate, folder: Path) -> None:
+    """Put the certificate of an authority into a folder as OpenSSL looks for it there."""
+    name = _openssl("x509", "-hash", "-noout", "-in", str(issuer.file)).decode().strip()
+    shutil.copy(issuer.file, folder / f"{name}.0")
+
+
 def server_certificate(
     issuer: Certificate, folder: Path, alternatives: tuple[str, ...] = NAMES
 ) -> Certificate:
@@ -119,11 +125,6 @@ def server_certificate_valid(
 def client_certificate(issuer: Certificate, folder: Path, name: str = "client") -> Certificate:
     """Make a certificate by which ``issuer`` lets a user identify himself."""
     return _make(folder, name, "client", _signed_by(issuer))
-
-
-def subject_hash(certificate: Certificate) -> str:
-    """Return the name, without a number at its end, that OpenSSL searches in a folder."""
-    return _openssl("x509", "-noout", "-subject_hash", "-in", certificate.file).decode().strip()
 
 
 def encrypted(key: Path, target: Path) -> Path:

@@ -261,6 +261,23 @@ def test_a_plain_http_realm_of_an_https_registry_is_refused(
     assert not site.to("http://")
 
 
+@pytest.mark.parametrize(
+    "realm",
+    [
+        *("https://auth.example:99999/t", "https://auth.example:-1/t", "https://me:secret@h:x/t"),
+        *("https://[::1/t", "https://", "https:///t", "https://.example/t", "https://a b/t"),
+    ],
+)
+def test_a_realm_at_an_impossible_address_is_an_error_of_the_registry(
+    site: Site, session: HTTPSession, login: Login, realm: str
+) -> None:
+    site.challenge = f'Bearer realm="{realm}"'
+    with pytest.raises(ConnectionFailed, match="address that is not valid") as raised:
+        ask(session, login, PULL)
+    assert raised.value.permanent
+    assert "secret" not in str(raised.value)
+
+
 def test_a_plain_http_registry_may_have_a_plain_http_realm(session: HTTPSession) -> None:
     realm = "http://auth.example/token"
     with RequestsMock() as web:

@@ -10,6 +10,7 @@ from docker_charon.lists.json_text import InvalidJSON, read_json
 from docker_charon.lists.kustomization import is_kustomization, select_overrides
 from docker_charon.lists.local_store import select_stored
 from docker_charon.lists.manifests import select_images
+from docker_charon.lists.name import shown
 from docker_charon.lists.packages import selector_of
 from docker_charon.lists.plain import is_plain, read_plain
 from docker_charon.lists.tree import MOST_VALUES, Document, Mapping, Node, Scalar, Sequence
@@ -18,7 +19,7 @@ from docker_charon.oci.document import count_values
 
 _INVISIBLE = "\u200b\u2060\ufeff"
 """Characters without a width, which come from web pages and from the start of other files."""
-_SHOWN = 80  # characters of a line in an error
+_LONGEST_SHOWN = 80  # characters of a line in an error
 _HINT = (
     "a list has one name a line; Compose files, manifests for Kubernetes, and the output of helm, "
     "kubectl and docker in YAML or JSON are read too"
@@ -111,7 +112,7 @@ def _failure(file: str, reason: str) -> DockerCharonError:
 
 
 def _unrecognised(file: str, unread: PassedOver) -> InvalidReference:
-    line = f"line {unread.line} ({unread.value[:_SHOWN]!r})"
+    line = f"line {unread.line} ({shown(unread.value, _LONGEST_SHOWN)!r})"
     return InvalidReference(
         f"cannot read the images from {file}: {line} is not the name of an image: {unread.reason}",
         hint=_HINT,

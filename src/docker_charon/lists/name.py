@@ -6,7 +6,8 @@ import re
 
 from docker_charon.errors import InvalidReference
 from docker_charon.lists.tree import Scalar, Style
-from docker_charon.oci.host import host_in_front
+from docker_charon.messages import hide_login
+from docker_charon.oci.host import host_in_front, is_host
 from docker_charon.oci.reference import Reference
 
 _VARIABLE = re.compile(r"\$[{(A-Za-z_]|###|%\{|@@")
@@ -14,9 +15,8 @@ _HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _SCHEME = re.compile(r"[a-z][a-z-]*://")
 LONGEST_NAME = 1024
 """Characters of a name that is worth looking at."""
-_SHOWN = 150  # characters of a value in a message
-_LOGIN = re.compile(r"[^\s/@]+@(?=\S*/)")
-_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+LONGEST_SHOWN = 150
+"""Characters of a value in a message."""
 _NO_NAME = "it is not the name of an image"
 NO_TAG = "it has no name with a tag"
 _NONE = "<none>"
@@ -56,10 +56,10 @@ def reason_without_name(text: str) -> str:
     return ""
 
 
-def shown(text: str) -> str:
-    """Return a text for messages: not too long, and without the login in an address."""
-    text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-    return _LOGIN.sub("***@", text)
+def shown(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Return a text for messages: of ``longest`` characters at most, and without a login in it."""
+    text = hide_login(text)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def is_full_name(text: str) -> bool:
@@ -79,6 +79,6 @@ def _grammar_against(text: str) -> str:
     except InvalidReference:
         pass
     else:
-        if not host or _HOST.fullmatch(host):
+        if not host or is_host(host):
             return ""
     return _NO_NAME if text == text.lower() else f"{_NO_NAME}, or its repository has capitals"

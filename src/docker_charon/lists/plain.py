@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from docker_charon.lists.comma_list import split_names
 from docker_charon.lists.image_list import ImageList, PassedOver
 from docker_charon.lists.name import is_exact_name, reason_without_name
 from docker_charon.oci.reference import OPERATORS
@@ -21,21 +22,6 @@ def is_plain(lines: Iterable[str]) -> bool:
     return not any(
         text[:1] in ("{", "[") or text == "-" or _YAML.match(text) for text in texts if text
     )
-
-
-def split_names(text: str) -> list[str]:
-    """Return the names in a text that may contain several names, separated by commas.
-
-    After a comma, a part that begins with an operator belongs to the range of versions before it:
-    ``my-image:>=1.8,<2,redis:7`` is ``my-image:>=1.8,<2`` and ``redis:7``.
-    """
-    names: list[str] = []
-    for part in filter(None, map(str.strip, text.split(","))):
-        if part[0] in OPERATORS and names:
-            names[-1] += f",{part}"
-        else:
-            names.append(part)
-    return names
 
 
 def read_plain(lines: Iterable[str]) -> tuple[ImageList, PassedOver | None]:

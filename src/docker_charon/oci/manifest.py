@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from docker_charon.errors import DigestMismatch, InvalidManifest
 from docker_charon.oci.descriptor import Descriptor, annotations_of
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import parse_json
+from docker_charon.value import dataclass
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from docker_charon.errors import InvalidPlatform
 from docker_charon.messages import one_line
+from docker_charon.value import dataclass
 
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _OTHER_OS = {"macos": "darwin"}
 _OTHER_ARCHITECTURE = {
     "aarch64": ("arm64", None),
@@ -21,7 +22,7 @@ _OTHER_ARCHITECTURE = {
     "x86-64": ("amd64", None),
 }
 _DEFAULT_VARIANT = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
-_NUMBERED = re.compile(r"v?([0-9]{1,2})")
+_NUMBERED = r"v?([0-9]{1,2})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Platform:
         """
         name, colon, version = text.partition(":")
         parts = name.split("/")
-        is_valid = len(parts) in (2, 3) and all(map(_PART.fullmatch, parts))
-        if not is_valid or (colon and not _PART.fullmatch(version)):
+        is_valid = len(parts) in (2, 3) and all(re.fullmatch(_PART, part) for part in parts)
+        if not is_valid or (colon and not re.fullmatch(_PART, version)):
             hint = "write it as OS/ARCH or OS/ARCH/VARIANT, for example linux/arm64"
             if "," in text:
                 hint = "write several platforms as a list, each on its own"
@@ -67,7 +68,7 @@ class Platform:
         variant = (self.variant or "").lower()
         architecture, implied = _OTHER_ARCHITECTURE.get(architecture, (architecture, None))
         variant = variant or implied or ""
-        if architecture in _DEFAULT_VARIANT and (number := _NUMBERED.fullmatch(variant)):
+        if architecture in _DEFAULT_VARIANT and (number := re.fullmatch(_NUMBERED, variant)):
             variant = f"v{number[1]}"
         if architecture == "arm":
             variant = variant or _DEFAULT_VARIANT["arm"]
@@ -102,7 +103,8 @@ class Platform:
     @property
     def _generation(self) -> int | None:
         """The number of the variant; ``None`` if variants of this architecture have no numbers."""
-        number = _NUMBERED.fullmatch(self.variant or _DEFAULT_VARIANT.get(self.architecture, ""))
+        variant = self.variant or _DEFAULT_VARIANT.get(self.architecture, "")
+        number = re.fullmatch(_NUMBERED, variant)
         return int(number[1]) if number and self.architecture in _DEFAULT_VARIANT else None
 
     @property

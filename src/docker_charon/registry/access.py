@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.messages import argument
@@ -16,13 +16,17 @@ from docker_charon.registry.certificates import (
 )
 from docker_charon.registry.credentials import Credentials, FoundLogin, GivenLogin, Keychain, Logins
 from docker_charon.registry.retry import RetryPolicy
+from docker_charon.value import dataclass
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
 
 
 def waiting_for(seconds: float) -> RetryPolicy:
-    """Return the usual policy, with which an operation waits that long for a registry."""
+    """Return the usual policy, with ``seconds`` as the longest wait of one operation.
+
+    Raises ``TypeError``, and `DockerCharonError` for a negative or endless wait.
+    """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"retry_for is a number of seconds, not {type(seconds).__name__}")
     if not 0 <= seconds < math.inf:
@@ -49,9 +53,18 @@ class Access:
     anonymous: bool = False
     retry: RetryPolicy = field(default_factory=lambda: RETRY)
 
+    @property
+    def files(self) -> list[StrPath]:
+        """The files of certificates and keys."""
+        files = [self.cacert, *(self.cert if isinstance(self.cert, tuple) else [self.cert])]
+        return [file for file in files if file is not None]
+
 
 def certificates_for(registry: str, access: Access) -> Certificates:
-    """Return the certificates for a registry: those that the caller names come first."""
+    """Return the certificates for a registry: those that the caller names come first.
+
+    Raises `RegistryError` for a client certificate with plain HTTP, and as `find_certificates`.
+    """
     if not access.secure:
         if access.cert is not None:
             raise RegistryError(
@@ -66,7 +79,11 @@ def certificates_for(registry: str, access: Access) -> Certificates:
 
 
 def logins_of(registry: str, access: Access) -> Logins:
-    """Return the logins for the repositories of ``registry``."""
+    """Return the logins for the repositories of ``registry``.
+
+    Raises `AuthenticationError` for a username without a password, for a password without a
+    username, and for a login in an access that is anonymous.
+    """
     username, password = access.username, access.password
     if not all(value is None or isinstance(value, str) for value in (username, password)):
         raise TypeError("a username and a password are a str")

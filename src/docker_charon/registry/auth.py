@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import requests
@@ -30,6 +30,7 @@ from docker_charon.registry.errors import (
 from docker_charon.registry.http import HTTPSession, origin
 from docker_charon.registry.response import read_document
 from docker_charon.registry.secrets import sent_secrets, without_login
+from docker_charon.value import dataclass
 
 _LONGEST_ANSWER = 1024 * 1024  # bytes of a token service's answer
 _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
@@ -81,7 +82,7 @@ class Login:
         return ScopedAuth(self, scopes)
 
     def covers(self, url: str) -> bool:
-        """Whether ``url`` is of the registry itself: no other may see an ``Authorization``."""
+        """Whether ``url`` is the registry's own, which alone may get an ``Authorization``."""
         return origin(url) == self._origin
 
     def found(self, scopes: Sequence[str] = ()) -> FoundLogin | None:
@@ -111,7 +112,10 @@ class Login:
             return self._find_login(scopes).credentials not in (None, refused)
 
     def needs_scopes(self, response: requests.Response) -> bool:
-        """Whether a 401 to a request without scopes does not say what one with scopes gets."""
+        """Whether a 401 wants a token, which only requests with scopes have.
+
+        Such an answer to a request without scopes says nothing about the login.
+        """
         challenge = choose(response)
         return challenge is not None and challenge.scheme == "bearer"
 
@@ -137,7 +141,7 @@ class Login:
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
     ) -> _Grant | None:
-        """Return what to answer a refusal with, or ``None`` if there is nothing but ``used``.
+        """Return the grant to answer a 401 with; ``None`` if that would be ``used`` again.
 
         A new token belongs to this request alone until it has been used (see `keep`): if it is good
         for a few requests only, the others would use it up.
@@ -162,7 +166,7 @@ class Login:
     def _answer_with_token(
         self, challenge: Challenge, scopes: tuple[str, ...], used: str | None
     ) -> _Grant:
-        """Fetch a token, also for the scopes that the refusal of another token names."""
+        """Fetch a token, also for scopes that the registry names when it refuses a token."""
         if _is_token(used) and (others := other_scopes(challenge, scopes)):
             # Some registries name scopes that their token service refuses.
             with contextlib.suppress(RegistryError):
@@ -170,7 +174,7 @@ class Login:
         return self._fetch_token(challenge, scopes)
 
     def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
-        """Use a token that one request has used for those that follow."""
+        """Keep a token, which one request has used, for the requests after it."""
         with self._lock:
             self._tokens[scopes] = grant
 
@@ -262,9 +266,9 @@ class Login:
 
 
 class ScopedAuth(requests.auth.AuthBase):
-    """Signs one request to the registry, and answers one 401 of the registry's own.
+    """Adds ``Authorization`` to one request, and answers one 401 of the registry itself.
 
-    A second one is answered if it refuses the token because another scope is needed. ECR answers
+    A second 401 is answered if it refuses the token because another scope is needed. ECR answers
     403 to a password that has expired, so that is answered if there is another password now.
     """
 
@@ -273,7 +277,7 @@ class ScopedAuth(requests.auth.AuthBase):
         self._scopes = scopes
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign ``request``, if it goes to the registry itself."""
+        """Add ``Authorization`` to ``request``, if it goes to the registry itself."""
         if self._login.covers(request.url or ""):
             header = self._login.header(self._scopes)
             if header is not None:
@@ -289,7 +293,7 @@ class ScopedAuth(requests.auth.AuthBase):
         return self._answer_once(answer, **options)
 
     def _answer_once(self, response: requests.Response, **options: Any) -> requests.Response:
-        # The hook is called after a redirect too: another host's challenge is not answered.
+        # The hook is also called after a redirect. Another host's challenge is not answered.
         used = response.request.headers.get("Authorization")
         is_refused = response.status_code == 401 or (
             response.status_code == 403 and used is not None and not _is_token(used)

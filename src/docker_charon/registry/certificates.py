@@ -1,4 +1,4 @@
-"""Certificates: which authorities a registry may be vouched for by, and how we identify ourselves.
+"""Certificates: the authorities to trust, and the client certificate to show to a registry.
 
 Docker and Podman read them from a folder for each registry, ``certs.d/HOST[:PORT]``: files
 ``*.crt`` are authorities to trust besides the usual ones, and ``NAME.cert`` with ``NAME.key`` are a
@@ -11,7 +11,6 @@ import contextlib
 import os
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -20,6 +19,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from docker_charon.errors import RegistryError
 from docker_charon.messages import get_logger
 from docker_charon.oci.host import DOCKER_HUB_HOSTS, is_docker_hub
+from docker_charon.value import dataclass
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 """Where the machine's own folders are; each user may have others, which come before them."""
@@ -38,6 +38,8 @@ SYSTEM_BUNDLES = (
     Path("/etc/ssl/cert.pem"),
 )
 """Where systems keep their authorities, for a Python that does not know that of this system."""
+_DER = b"\x30\x82"
+"""What a certificate in DER begins with: a sequence whose length takes two bytes."""
 
 _log = get_logger(__name__)
 
@@ -69,7 +71,7 @@ class Certificates:
 
 
 def find_certificates(registry: str) -> Certificates:
-    """Return what ``certs.d`` holds for ``registry``: the user's folders, then the machine's.
+    """Return the certificates in ``certs.d`` for ``registry``: the user's, then the machine's.
 
     The authorities of all folders are trusted. The client certificate is the first one, by folder
     and by name. What this user may not read is left out with a warning. Raises `RegistryError` for
@@ -95,10 +97,10 @@ def find_certificates(registry: str) -> Certificates:
 
 
 def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ssl.SSLContext:
-    """Return the settings of TLS that trust the usual authorities, ``cacert`` and those given.
+    """Return settings of TLS that trust the usual authorities, ``cacert`` and ``certificates``.
 
-    Raises `RegistryError` for a file that is not what it should be. An encrypted key is one: there
-    is nobody to ask for its password.
+    Raises `RegistryError` for a file that cannot be read or is not in PEM, and for a key that is
+    encrypted: no password is asked for.
     """
     context = create_urllib3_context()
     # As Docker does, trust an authority in the middle of a chain, and take certificates that lack
@@ -108,7 +110,7 @@ def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ss
     variable = next((name for name in BUNDLE_VARIABLES if os.environ.get(name)), None)
     if variable is None:
         _trust_system(context)
-        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+        _trust(context, DEFAULT_CA_BUNDLE_PATH)
     else:
         _trust(context, os.environ[variable], f", which {variable} names,")
     if cacert is not None:
@@ -116,7 +118,7 @@ def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ss
     for authority in certificates.authorities:
         try:
             _trust(context, authority)
-        except RegistryError as error:  # Docker and Podman read over it
+        except RegistryError as error:  # Docker and Podman ignore it
             _log.warning("%s; it is ignored", error)
     if certificates.client is not None:
         _identify(context, certificates.client)
@@ -177,18 +179,27 @@ def _trust_system(context: ssl.SSLContext) -> None:
             context.load_verify_locations(bundle)
 
 
-def _trust(context: ssl.SSLContext, path: StrPath, whence: str = "") -> None:
-    """Trust the authorities in a file, or in a folder that OpenSSL can search (``c_rehash``)."""
+def _trust(context: ssl.SSLContext, path: StrPath, origin: str = "") -> None:
+    """Trust the authorities in a file, or in a folder that OpenSSL can search (``c_rehash``).
+
+    A file is in PEM, or a single certificate in DER, as Windows exports it. ``origin`` says in the
+    message who names the file.
+    """
     name = os.fspath(path)
     try:
         if Path(name).is_dir():
             context.load_verify_locations(capath=name)
+            return
+        content = Path(name).read_bytes()
+        if content.startswith(_DER):
+            context.load_verify_locations(cadata=content)
         else:
             context.load_verify_locations(name)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
         raise RegistryError(
-            f"{name}{whence} holds no certificates in PEM" + (f": {problem}" if problem else "")
+            f"{name}{origin} holds no certificates in PEM or DER"
+            + (f": {problem}" if problem else "")
         ) from error
 
 

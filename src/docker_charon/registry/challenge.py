@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import requests
+
+from docker_charon.value import dataclass
 
 _MOST_SCOPES = 10  # of a challenge that are asked for besides those that a request needs
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"

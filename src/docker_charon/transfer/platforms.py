@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from docker_charon.errors import InvalidManifest, ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import INDEX_TYPES, Manifest
 from docker_charon.oci.platform import Platform
+from docker_charon.value import dataclass
 
 ATTESTED = "vnd.docker.reference.digest"
 """The annotation of an attestation in an index: the digest of the manifest that it is about."""

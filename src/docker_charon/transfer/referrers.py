@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from docker_charon.errors import (
@@ -26,6 +25,7 @@ from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.transfer.sources import Sources
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 Child = Callable[[Descriptor], Manifest]

@@ -1,4 +1,4 @@
-"""Reports: log lines about choices and dry runs, and the line that sums up a transfer."""
+"""Lines for people: the log of choices and dry runs, and what sums up a transfer."""
 
 from __future__ import annotations
 
