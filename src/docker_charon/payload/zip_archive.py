@@ -53,7 +53,7 @@ class ZipArchive(Archive):
     kind = "zip"
 
     def __init__(self, file: IO[bytes], name: str, report: Report = raise_it) -> None:
-        super().__init__()
+        super().__init__(name)
         try:
             self._zip = zipfile.ZipFile(cast(IO[bytes], _LimitedFile(file)))
         except (ValueError, *_ZIP_ERRORS) as error:
