@@ -222,15 +222,14 @@ class Login:
         code, words = first_error(content, _secrets(response, login))
         said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
+            has_credentials = login is not None and login.credentials is not None
+            problem = "refuses the login" if has_credentials else "wants a login"
             refusal = AuthenticationError(
-                f"{self._registry} refuses the login (its token service at {service} answered "
-                f"{said})",
+                f"{self._registry} {problem} (its token service at {service} answered {said})",
                 hint=login_hint(login),
                 status=status,
             )
-            refusal.login_refused = (
-                status == 401 and login is not None and login.credentials is not None
-            )
+            refusal.login_refused = status == 401 and has_credentials
             raise refusal
         failure = RegistryError(f"{who} answered {said}", status=status)
         failure.retry_after = retry_after(response.headers)

@@ -79,7 +79,7 @@ class RegistryClient:
 
     def check_api(self) -> None:
         """Check that a registry answers here (end-1), and learn how its users log in."""
-        doing = "the check of its API"
+        doing = "the first request"
         # Where nothing listens when a run begins, nothing will.
         retry = replace(self._session.retry, when_unreachable=False, when_away=False)
         with self._session.request(
