@@ -31,7 +31,7 @@ NAMES = ("base", "app")
 DURATION = 2.0
 """Seconds until the end, more or less."""
 COMMAND = (
-    "from docker_charon.transfer import candidates; "
+    "from docker_charon.transfer.layer_deltas import candidates; "
     f"candidates.LEAST_SIZE = {SIZE // 2}; "
     "import runpy; runpy.run_module('docker_charon', run_name='__main__')"
 )

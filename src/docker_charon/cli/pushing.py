@@ -105,6 +105,8 @@ def push_payload_command(
         raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
     if sign and not receipt:
         raise typer.BadParameter("--sign signs the receipt: name its file with --receipt")
+    written = {"report": report, "receipt": receipt}
+    arguments.not_replaced(map_file or (), "the repository map", written)
     ask = terminal.ask_for_medium if terminal.can_ask() else None
     source = arguments.source_of(path, volume_dir, ask)
     with terminal.exit_on_error("" if dry_run else _IF_INTERRUPTED):

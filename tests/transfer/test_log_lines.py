@@ -1,4 +1,4 @@
-"""Reports: a dry run says what would be done, counts nothing that is not, and does nothing."""
+"""Log lines: a dry run says what would be done, counts nothing that is not, and does nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import images
 from docker_charon import make_payload, push_payload_to_registry
-from docker_charon.transfer import report
+from docker_charon.transfer import log_lines
 from images import image, layer
 
 
@@ -21,7 +21,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def last_line(caplog: pytest.LogCaptureFixture) -> str:
     """Return the line in which a dry run sums up what would be done."""
-    records = [record for record in caplog.records if record.name == report.__name__]
+    records = [record for record in caplog.records if record.name == log_lines.__name__]
     return records[-1].getMessage()
 
 
