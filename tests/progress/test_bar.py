@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 import threading
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from docker_charon.progress import Progress, progress
+from docker_charon.messages import say
+from docker_charon.progress import Progress, paused, progress
 from docker_charon.progress.bar import new_bar
 from docker_charon.progress.event import ProgressEvent
 from docker_charon.progress.line import Status
 
+QUESTION = "docker-charon: insert its medium\n"
 HALF = Status(ProgressEvent("making", 20, 40, 3, 5, 1, 2))
 
 
@@ -52,6 +55,22 @@ def test_nothing_of_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal.write("^C")  # as a terminal does when the key is pressed
     bar.close()
     assert terminal.text.endswith(f"\r{' ' * 79}\r")
+
+
+def test_it_is_not_below_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal("utf-8")
+    monkeypatch.setattr("sys.stderr", terminal)
+    with contextlib.closing(new_bar()) as bar:
+        bar.show(HALF)
+        with paused():
+            say("insert its medium")
+            bar.show(HALF)  # by a thread that had begun to draw it
+            before, question, below = terminal.text.rpartition(QUESTION)
+            assert question
+            assert not before.rpartition("\r")[2].strip()
+            assert not below.strip()
+        bar.show(HALF)
+        assert "50%" in terminal.text.rpartition("\n")[2]
 
 
 class Widgets:

@@ -38,11 +38,11 @@ def show_info_messages() -> None:
 
 
 @contextlib.contextmanager
-def exit_on_error() -> Iterator[None]:
+def exit_on_error(if_interrupted: str = "") -> Iterator[None]:
     """Turn an error into one line on standard error and an exit status.
 
     A name or a platform that is not valid comes from the user: it is wrong usage. Logged warnings
-    are shown as lines too.
+    are shown as lines too. ``if_interrupted`` is what the user can do after an interruption.
     """
     from docker_charon.cli import log  # help does not need it
 
@@ -55,8 +55,11 @@ def exit_on_error() -> Iterator[None]:
         if isinstance(error, DockerCharonError):
             is_usage = isinstance(error, (InvalidReference, InvalidPlatform))
             message, status = str(error), WRONG_USAGE if is_usage else FAILED
-        elif isinstance(error, signals.Terminated):
-            status = error.status
+        else:
+            if isinstance(error, signals.Terminated):
+                status = error.status
+            if if_interrupted:
+                message += f"; {if_interrupted}"
         if partial := getattr(error, "partial", None):
             message += f"; the same command goes on from {partial}"
         if partial_size := getattr(error, "partial_size", None):
@@ -93,9 +96,12 @@ def can_ask() -> bool:
 
 def ask_for_medium(problem: str) -> bool:
     """Ask for another medium; return whether the user pressed Enter."""
-    say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
-    # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
-    return bool(os.read(sys.stdin.fileno(), 4096))
+    from docker_charon.progress import paused  # help does not need it
+
+    with paused():
+        say(f"{problem}: insert its medium and press Enter, or end with Ctrl-C")
+        # sys.stdin has a lock, and Python cannot exit while a thread waits for input with it.
+        return bool(os.read(sys.stdin.fileno(), 4096))
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -1,6 +1,7 @@
 """Progress: how far a transfer is, for people and for programs."""
 
 from docker_charon.progress.event import ProgressArgument, ProgressEvent, check_progress
+from docker_charon.progress.pause import paused
 from docker_charon.progress.progress import Progress
 from docker_charon.progress.quantity import counted, shown_part, shown_size
 
@@ -10,6 +11,7 @@ __all__ = [
     "ProgressEvent",
     "check_progress",
     "counted",
+    "paused",
     "shown_part",
     "shown_size",
 ]

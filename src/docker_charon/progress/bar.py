@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from docker_charon.messages import STANDARD_ERROR
 from docker_charon.progress.line import BLOCKS, Status, bar_line
+from docker_charon.progress.pause import is_paused
 
 
 class Bar(Protocol):
@@ -47,6 +48,11 @@ class _Line(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted at run 
 
     def __str__(self) -> str:
         return self.text
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Draw the line, also after a message above it; but not below a question."""
+        if msg is not None or not is_paused():
+            super().display(msg, pos)
 
 
 class _TerminalBar:

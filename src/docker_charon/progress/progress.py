@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from docker_charon.messages import STANDARD_ERROR, get_logger, say
 from docker_charon.progress.event import ProgressArgument, ProgressEvent, check_progress
 from docker_charon.progress.line import Status, plain_line
+from docker_charon.progress.pause import is_paused
 from docker_charon.progress.quantity import shown_size
 from docker_charon.progress.speed import Speed
 
@@ -176,7 +177,7 @@ class Progress:
     def _show_regularly(self) -> None:
         while not self._ended.wait(LINE_EVERY if self._form is _Form.LINES else BAR_EVERY):
             with self._show_lock:
-                if not self._ended.is_set():
+                if not self._ended.is_set() and not is_paused():
                     self._show()
 
     def _show(self) -> None:

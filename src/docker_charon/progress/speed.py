@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
+
+from docker_charon.progress.pause import working_time
 
 _WINDOW = 15.0
 """Seconds that the speed is measured over."""
@@ -15,10 +16,11 @@ _SAMPLE_EVERY = 0.5
 class Speed:
     """Counts bytes and returns how many of them move in a second.
 
-    It counts from the first byte on, so that what happens before does not make it slower.
+    It counts from the first byte on, so that what happens before does not make it slower; nor does
+    a pause.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = working_time) -> None:
         self._clock = clock
         self._moved = 0
         self._samples: deque[tuple[float, int]] = deque()

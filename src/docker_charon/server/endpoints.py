@@ -11,7 +11,7 @@ from docker_charon.errors import DockerCharonError, InvalidDigest, InvalidRefere
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import OCI_INDEX
-from docker_charon.oci.reference import Reference, check_repository
+from docker_charon.oci.reference import check_repository, check_tag
 from docker_charon.server.answer import Answer, error, json_answer, rejection
 from docker_charon.server.request import RangeNotSatisfiable, Request, parse_range
 from docker_charon.server.store import Code, Rejected, Store
@@ -181,10 +181,10 @@ def parse_digest(text: str) -> Digest:
         raise Rejected(Code.DIGEST_INVALID, str(problem)) from None
 
 
-def parse_tag(repository: str, text: str) -> str:
-    """Return a tag of a repository; raise `Rejected` when it is not one."""
+def parse_tag(text: str) -> str:
+    """Return a tag; raise `Rejected` when it is not one."""
     try:
-        return Reference.parse(f"{repository}:{text}").target
+        return check_tag(text)
     except InvalidReference as problem:
         raise Rejected(Code.MANIFEST_INVALID, str(problem)) from None
 
@@ -202,7 +202,7 @@ def _page(
         return names, {}
     if not _NUMBER.fullmatch(number):
         raise Rejected(Code.PAGINATION_NUMBER_INVALID, "n is not a number")
-    count = int(number[:18]) if len(number) <= 18 else len(names)
+    count = int(number) if len(number) <= 18 else len(names)
     page = names[:count]
     if not page or len(page) == len(names):
         return page, {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from docker_charon.errors import DockerCharonError
+from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
@@ -101,7 +101,10 @@ class CatalogLoader:
         """Add the referrers that have a tag, which is in ``payload_descriptor.json``."""
         descriptors = {descriptor.digest: descriptor for descriptor in unnamed}
         for name, referrers in payload.referrers.items():
-            repository = Reference.parse(name).repository
+            try:
+                repository = Reference.parse(name).repository
+            except InvalidReference:
+                continue  # with its registry in front; that its image is not served is logged
             for digest, tag in referrers:
                 is_new = tag is not None and self._catalog.tagged(repository, tag) is None
                 if is_new and digest in descriptors:

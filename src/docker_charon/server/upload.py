@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from docker_charon.files import set_size
 from docker_charon.oci.digest import Digest
 from docker_charon.server.store import Code, Rejected
 
@@ -65,6 +66,7 @@ class Upload:
         before = self.size, self._hasher.copy()
         try:
             with self.path.open("ab", buffering=0) as file:
+                set_size(file, self.size)  # what a failed request left, if it is still there
                 for chunk in chunks:
                     rest = memoryview(chunk)
                     while rest:

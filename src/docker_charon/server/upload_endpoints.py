@@ -115,10 +115,10 @@ class UploadEndpoints:
         digest, added_tags = None, []
         if ":" in reference:
             digest = parse_digest(reference)
-            added_tags = [parse_tag(repository, tag) for tag in request.values("tag")]
+            added_tags = [parse_tag(tag) for tag in request.values("tag")]
             tags = added_tags
         else:
-            tags = [parse_tag(repository, reference)]
+            tags = [parse_tag(reference)]
             if "digest" in (parameters := request.parameters()):
                 digest = parse_digest(parameters["digest"])
         media_type = request.head.headers.get("Content-Type").partition(";")[0].strip(" \t") or None
