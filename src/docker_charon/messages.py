@@ -8,6 +8,7 @@ Everything is cleaned here before it is shown.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 
 TYPE_CHECKING = False
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
     from typing import Any
+
+_LOGIN = r"(?<!\S)([a-z][a-z0-9+.-]*://)?\S+@(?!(?:sha\w*(?::\w*)?)?(?:\s|$))"
+_LONGEST_NAME = 120  # characters
 
 _names_options = False
 """Whether messages name the options of the command line, and not the parameters of functions."""
@@ -46,18 +50,20 @@ def one_line(text: str) -> str:
 
 
 def hide_login(text: str) -> str:
-    """Return a name or a URL with ``***`` in place of a login in front of its host.
+    """Return a text in which ``***`` stands for what may be a username and a password.
 
-    A login ends at the last ``@`` with a ``/`` after it; in a URL that has no path, at the last
-    ``@``. The ``@`` before a digest is neither.
+    That is what a word has before its last ``@``, unless a digest or nothing follows this:
+    ``me:secret@host/app`` becomes ``***@host/app``, and ``app:1@sha256:...`` stays.
     """
-    scheme, separator, rest = text.partition("://")
-    if not separator or "@" in scheme:
-        scheme, separator, rest = "", "", text
-    end = rest.rfind("@", 0, rest.rfind("/") + 1)
-    if separator and "/" not in rest:
-        end = rest.rfind("@")
-    return text if end < 0 else f"{scheme}{separator}***{rest[end:]}"
+    if "@" not in text:
+        return text
+    return re.sub(_LOGIN, r"\1***@", text, flags=re.IGNORECASE)
+
+
+def quoted_name(name: object) -> str:
+    """Return in quotes what should be a name, without a login and not too long."""
+    shown = repr(hide_login(name) if isinstance(name, str) else name)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 3]}..."
 
 
 def get_logger(name: str) -> logging.Logger:

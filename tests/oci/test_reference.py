@@ -161,8 +161,8 @@ def test_a_name_with_more_than_a_repository_is_not_a_repository(repository: str)
 
 
 def test_a_bad_repository_is_reported_by_the_name_that_it_came_in() -> None:
-    with pytest.raises(InvalidReference, match="'UP:1@x'"):
-        check_repository("UP", "UP:1@x")
+    with pytest.raises(InvalidReference, match="'UP:1@sha256:x'"):
+        check_repository("UP", "UP:1@sha256:x")
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
-from docker_charon.messages import hide_login
+from docker_charon.messages import hide_login, quoted_name
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
+from docker_charon.value import dataclass
 
 # OCI distribution-spec 1.1, "Pulling manifests". Registries store up to 255 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -39,14 +40,15 @@ class Reference:
         """Parse a name that a user gives; raise `InvalidReference` if it is not valid."""
         if hide_login(name) != name:
             raise InvalidReference(
-                f"{_shown(name)} is not an image name",
-                hint="write it as repository:tag, without https:// and without a login",
+                f"{quoted_name(name)} is not an image name",
+                hint="write it as repository:tag or repository@sha256:..., without https:// and "
+                "without a login",
             )
         rest, at, digest_text = name.partition("@")
         first, slash, _ = rest.partition("/")
         if slash and ":" in first:
             raise InvalidReference(
-                f"{_shown(name)} is not an image name",
+                f"{quoted_name(name)} is not an image name",
                 hint="leave out the registry: it is a separate argument",
             )
         repository, colon, tag = rest.partition(":")
@@ -56,14 +58,16 @@ class Reference:
                 check_tag(tag)
             except InvalidReference as error:
                 raise InvalidReference(
-                    f"{_shown(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
+                    f"{quoted_name(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
                 ) from None
         digest = None
         if at:
             try:
                 digest = Digest(digest_text)
             except InvalidDigest as error:
-                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
+                raise InvalidReference(
+                    f"{quoted_name(name)} is not an image name: {error}"
+                ) from None
         if not colon and not at:
             tag = "latest"
         return cls(repository, tag or None, digest)
@@ -87,7 +91,7 @@ class Reference:
         """
         if "://" in name or hide_login(name) != name:
             raise InvalidReference(
-                f"{_shown(name)} is not an image name",
+                f"{quoted_name(name)} is not an image name",
                 hint="write it as registry/repository:tag, without https:// and without a login",
             )
         host = host_in_front(name)
@@ -137,7 +141,7 @@ def check_repository(repository: str, name: str | None = None) -> str:
     """Return ``repository``; raise `InvalidReference`, about ``name``, if it is not valid."""
     if len(repository) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(repository):
         subject = repository if name is None else name
-        problem = f"{_shown(subject)} is not an image name"
+        problem = f"{quoted_name(subject)} is not an image name"
         if not subject.strip():
             raise InvalidReference(problem, hint="it is empty")
         if subject != subject.strip() or "://" in subject:
@@ -179,15 +183,10 @@ def _hint_for_tag(tag: str) -> str:
 def check_tag(tag: object) -> str:
     """Return ``tag``; raise `InvalidReference` if it is not valid."""
     if not isinstance(tag, str) or not is_tag(tag):
-        raise InvalidReference(f"{_shown(tag)} is not a tag")
+        raise InvalidReference(f"{quoted_name(tag)} is not a tag")
     return tag
 
 
 def is_tag(text: str) -> bool:
     """Whether a text is a valid tag."""
     return _TAG.fullmatch(text) is not None
-
-
-def _shown(text: object) -> str:
-    shown = repr(hide_login(text) if isinstance(text, str) else text)
-    return shown if len(shown) <= 120 else f"{shown[:117]}..."

@@ -7,10 +7,10 @@ client certificate and its key. All files are in PEM.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -19,12 +19,27 @@ from urllib3.util.ssl_ import create_urllib3_context
 from docker_charon.errors import RegistryError
 from docker_charon.messages import get_logger
 from docker_charon.oci.host import DOCKER_HUB_HOSTS, is_docker_hub
+from docker_charon.value import dataclass
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 """Where the machine's own folders are; each user may have others, which come before them."""
 
 BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""Variables that name the usual authorities, the first one that is set; else requests does."""
+"""Variables that name the usual authorities, the first one that is set.
+
+Without them, the usual ones are those of the machine, and those that come with requests.
+"""
+
+SYSTEM_BUNDLES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/ssl/ca-bundle.pem"),
+    Path("/etc/ssl/cert.pem"),
+)
+"""Where systems keep their authorities, for a Python that does not know that of this system."""
+_DER = b"\x30\x82"
+"""What a certificate in DER begins with: a sequence whose length takes two bytes."""
 
 _log = get_logger(__name__)
 
@@ -94,6 +109,7 @@ def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ss
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     variable = next((name for name in BUNDLE_VARIABLES if os.environ.get(name)), None)
     if variable is None:
+        _trust_system(context)
         _trust(context, DEFAULT_CA_BUNDLE_PATH)
     else:
         _trust(context, os.environ[variable], f", which {variable} names,")
@@ -151,21 +167,39 @@ def _is_readable(path: Path) -> bool:
     return False
 
 
+def _trust_system(context: ssl.SSLContext) -> None:
+    """Trust the authorities of the machine, as Docker and Podman do, if it has any.
+
+    Companies install their own authority there.
+    """
+    context.load_default_certs()
+    bundle = next((path for path in SYSTEM_BUNDLES if path.is_file()), None)
+    if ssl.get_default_verify_paths().cafile is None and bundle is not None:
+        with contextlib.suppress(OSError):  # an SSLError is an OSError
+            context.load_verify_locations(bundle)
+
+
 def _trust(context: ssl.SSLContext, path: StrPath, origin: str = "") -> None:
     """Trust the authorities in a file, or in a folder that OpenSSL can search (``c_rehash``).
 
-    ``origin`` says in the message who names the file.
+    A file is in PEM, or a single certificate in DER, as Windows exports it. ``origin`` says in the
+    message who names the file.
     """
     name = os.fspath(path)
     try:
         if Path(name).is_dir():
             context.load_verify_locations(capath=name)
+            return
+        content = Path(name).read_bytes()
+        if content.startswith(_DER):
+            context.load_verify_locations(cadata=content)
         else:
             context.load_verify_locations(name)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
         raise RegistryError(
-            f"{name}{origin} holds no certificates in PEM" + (f": {problem}" if problem else "")
+            f"{name}{origin} holds no certificates in PEM or DER"
+            + (f": {problem}" if problem else "")
         ) from error
 
 

@@ -25,7 +25,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobState, BlobStates, BlobStream, blob_size
-from docker_charon.registry.errors import explaining_urls
+from docker_charon.registry.errors import explaining_refusal
 from docker_charon.registry.http import origin
 from docker_charon.registry.listing import Listing
 from docker_charon.registry.referrers import read_referrers
@@ -305,7 +305,7 @@ class RegistryClient:
         codes = _DAMAGED_ON_ITS_WAY | (UNKNOWN_PART if waits_for_parts else frozenset())
         name, place = _name(repository, reference), self._session.repository(repository)
         with (
-            explaining_urls(manifest),
+            explaining_refusal(manifest),
             self._session.request(
                 "PUT",
                 place.path("manifests", reference),

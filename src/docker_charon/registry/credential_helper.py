@@ -14,7 +14,7 @@ import subprocess
 TIMEOUT = 30.0
 """Seconds that a helper may take; some of them ask a cloud."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 _UNKNOWN = ("credentials not found", "no stored credential", "could not be found in the keychain")
 """How helpers say that they know no login. The protocol has no other sign for it."""
@@ -39,7 +39,7 @@ def ask(name: str, key: str) -> tuple[str, str] | None:
     not answer within `TIMEOUT`, or prints something else.
     """
     program = program_of(name)
-    executable = shutil.which(program) if _NAME.fullmatch(name) else None
+    executable = shutil.which(program) if re.fullmatch(_NAME, name) else None
     if executable is None:
         raise HelperFailed(f"{program} is not installed")
     try:

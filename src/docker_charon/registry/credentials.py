@@ -24,13 +24,14 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from docker_charon.messages import get_logger, one_line
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.registry import credential_helper
+from docker_charon.value import dataclass
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 """The key under which Docker stores the login to Docker Hub."""
@@ -83,8 +84,35 @@ class FoundLogin:
     problems: tuple[str, ...] = ()
 
 
+class Logins(Protocol):
+    """The logins for the repositories of one registry."""
+
+    def find(self, repository: str | None = None) -> FoundLogin:
+        """Return the login for ``repository``, or without one that for the registry as a whole."""
+
+    def forget(self) -> None:
+        """Search everywhere again from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLogin:
+    """One login for all repositories, which the caller gives; it may be none."""
+
+    login: FoundLogin
+
+    def find(self, repository: str | None = None) -> FoundLogin:
+        """Return the login."""
+        return self.login
+
+    def forget(self) -> None:
+        """Do nothing: there is nothing to search."""
+
+
 class Keychain:
-    """The stored logins for one registry; every file is read once, every helper asked once."""
+    """The stored logins for one registry.
+
+    Every file is read once, and every helper is asked once, until they are forgotten.
+    """
 
     def __init__(self, registry: str) -> None:
         self._registry = registry
@@ -93,6 +121,10 @@ class Keychain:
         self._hosts = (
             ["docker.io", "index.docker.io", DOCKER_HUB] if self._is_docker_hub else [host]
         )
+        self.forget()
+
+    def forget(self) -> None:
+        """Read the files and ask the helpers again when a login is next searched."""
         self._configs: list[_Config | _Broken] | None = None
         self._answers: dict[str, Credentials | _Broken | None] = {}
 

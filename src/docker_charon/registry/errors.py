@@ -27,6 +27,7 @@ from docker_charon.registry.proxies import ProxyRefused, offered_schemes
 from docker_charon.registry.response import SLOWEST, TooSlow
 from docker_charon.registry.retry import TRANSIENT
 from docker_charon.registry.secrets import redacted, sent_secrets
+from docker_charon.registry.storage_failure import storage_failure
 from docker_charon.registry.tls_failure import (
     NGINX_CLIENT_CERTIFICATE,
     client_certificate_refusal,
@@ -67,9 +68,14 @@ _NO_CONNECTION = (
 )
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
+_LOST_UPLOAD = (
+    "the registry lost the upload on its way: if several servers answer for it, they need the same "
+    "storage and the same http.secret; else check its storage, and the proxy in front of it"
+)
 _HINTS = {
     "MANIFEST_BLOB_UNKNOWN": "the registry lost a blob in the meantime: push again",
-    "BLOB_UPLOAD_INVALID": "try again; if it fails again, check the registry's storage",
+    "BLOB_UPLOAD_INVALID": _LOST_UPLOAD,
+    "BLOB_UPLOAD_UNKNOWN": _LOST_UPLOAD,
     "SIZE_INVALID": "something between here and the registry changes or cuts what is sent",
     "DIGEST_INVALID": "something between here and the registry changes or cuts what is sent",
     "UNSUPPORTED": "the registry does not allow this",
@@ -84,7 +90,7 @@ _NO_PROJECT = (
 _MESSAGES = ("detail", "error_description", "details")
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """Words of registries that have no space left; they come with 403, 412 or 413."""
 
@@ -127,6 +133,8 @@ def connection_error(
         message, hint = tls_failure(causes, host, client)
     elif caused_by(socket.gaierror):
         message, hint = f"the name of {host} is unknown", "is it spelled right?"
+        if is_docker_hub(host):
+            hint = f"to use another registry, name it with {argument('--registry', 'registry=')}"
     elif caused_by(ConnectionRefusedError):
         message = f"nothing listens at {host}"
         hint = "is the registry running, and is the port right?"
@@ -196,13 +204,16 @@ def login_hint(login: FoundLogin | None, *, is_known: bool = False) -> str:
         own_login = argument("give -u and a password", "give a username and a password")
         hint = f"{own_login}, or log in with docker login"
     elif is_known:
-        hint = "this user is not allowed to do it"
+        hint = "this user is not allowed to do it, or the password has expired"
         if login.source:
-            hint = f"the user of the login from {login.source} is not allowed to do it"
+            hint = (
+                f"the user of the login from {login.source} is not allowed to do it, or this login "
+                "has expired"
+            )
     elif login.source:
         hint = (
-            f"the login from {login.source} is not accepted: log in again, or give a username and "
-            "a password"
+            f"the login from {login.source} is not accepted: log in again, give a username and a "
+            f"password, or use {argument('--anonymous', 'anonymous=True')} for public images"
         )
     else:
         hint = "check the username and the password, and what this user may do"
@@ -248,6 +259,8 @@ def answer_error(
         hint = "the limit of requests is reached: wait, and run the same command again"
         if is_docker_hub(registry) and not has_credentials:
             hint = f"Docker Hub limits anonymous pulls: {login_hint(None)}"
+    elif (reason := storage_failure(body)) is not None:
+        hint = f"the storage of the registry fails: {reason}"
     elif status == 507 or any(word in message.lower() for word in _FULL):
         hint = "the registry, or this user's quota there, is full"
     elif status == 403 and proxy and not code:
@@ -283,7 +296,7 @@ def answer_error(
         problem = f"wants a login for {doing} (or it does not exist)"
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
-    error.digests = frozenset(_DIGEST.findall(body.decode("utf-8", "replace")))
+    error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))
     return error
 
 
@@ -341,10 +354,11 @@ def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def explaining_urls(manifest: Manifest) -> Iterator[None]:
-    """Set the hint of an error that may be due to layers with ``urls`` in a manifest.
+def explaining_refusal(manifest: Manifest) -> Iterator[None]:
+    """Set the hint of an error that may be due to what a manifest is.
 
-    distribution answers 400 or 500 unless its configuration allows them.
+    distribution answers 400 or 500 to layers with ``urls`` unless its configuration allows them.
+    Older registries do not know all types of manifests.
     """
     try:
         yield
@@ -353,5 +367,10 @@ def explaining_urls(manifest: Manifest) -> Iterator[None]:
             error.hint = (
                 "the manifest has layers with urls, which distribution refuses unless "
                 "validation.manifests.urls.allow is set in its configuration"
+            )
+        elif error.status == 415 or error.code == "MANIFEST_INVALID":
+            error.hint = (
+                f"an older registry may not take manifests of the type {manifest.media_type}: "
+                "look for a newer version of it"
             )
         raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.client
-import ipaddress
 import os
 import re
 import ssl
@@ -16,8 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from docker_charon.errors import InvalidReference, RegistryError
-from docker_charon.messages import argument
+from docker_charon.errors import RegistryError
 from docker_charon.registry.certificates import Certificates, StrPath, tls_context
 from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
 from docker_charon.registry.response import FinalResponse
@@ -31,11 +29,6 @@ STORE_TIMEOUT = 900.0
 
 MOST_REDIRECTS = 10
 """As many as other clients follow; a longer chain of redirects is taken for an endless one."""
-
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(
-    rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
-)
 
 
 class HTTPSession(requests.Session):
@@ -306,10 +299,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "", "", None
-    return _origin(scheme.lower(), _PATH.split(rest, maxsplit=1)[0])
-
-
-_PATH = re.compile(r"[/?#]")
+    return _origin(scheme.lower(), re.split("[/?#]", rest, maxsplit=1)[0])
 
 
 @functools.lru_cache(maxsize=256)
@@ -323,31 +313,3 @@ def _origin(scheme: str, host_and_port: str) -> tuple[str, str, int | None]:
 def parse_number(text: str) -> int | None:
     """Return the decimal number in a header; ``None`` if it is not one, or has over 18 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-def check_host(registry: str) -> str:
-    """Return ``registry`` if it is a ``host`` or ``host:port``; else raise `InvalidReference`."""
-    if not isinstance(registry, str):
-        raise TypeError(f"a registry is a str, not {type(registry).__name__}")
-    if not _is_host(registry):
-        _, at, host = registry.rpartition("@")
-        shown = f"***@{host}" if at else registry  # a login may stand before it
-        hint = "write host or host:port, without https://, without a path and without a login"
-        host, slash, path = host.removeprefix("https://").removeprefix("http://").partition("/")
-        if slash and path.strip("/") not in ("", "v1", "v2") and _is_host(host):
-            hint = (
-                f"write {host}, and {path.strip('/')[:120]} as a part of the images' names (for a "
-                f"push: {argument('--repository-prefix', 'repository_prefix=')})"
-            )
-        raise InvalidReference(f"{shown[:120]!r} is not a registry", hint=hint)
-    return registry
-
-
-def _is_host(registry: str) -> bool:
-    match = _HOST.fullmatch(registry)
-    if match is None or int(match["port"] or 0) > 65535:
-        return False
-    try:
-        return match["ipv6"] is None or bool(ipaddress.IPv6Address(match["ipv6"]))
-    except ValueError:
-        return False

@@ -8,13 +8,14 @@ reach. The next page is then requested with the last name of the page before it 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import requests
 
 from docker_charon.errors import RegistryError
 from docker_charon.registry.retry import RetryPolicy
 from docker_charon.registry.session import MOST_PAGES, Session, next_link
+from docker_charon.value import dataclass
 
 _MOST_NAMES = 1_000_000  # of a list, before it is taken for a list without an end
 _ROUND = 10

@@ -20,18 +20,18 @@ import importlib.util
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import quote, unquote, urlsplit
 
 from docker_charon.errors import ConnectionFailed
+from docker_charon.value import dataclass
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """What a proxy may speak, and the port where its address names none."""
 
 _HINT = "write it as http://HOST:PORT or socks5h://HOST:PORT, with %-escapes in a password"
-_PORT_OF_ITEM = re.compile(r"(?P<host>[^:]*|\[.*\]):(?P<port>[0-9]+)")
-
-_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]{0,19})(?=\s*(?:,|$)|\s+[^\s=])")
+_PORT_OF_ITEM = r"(?P<host>[^:]*|\[.*\]):(?P<port>[0-9]+)"
+_SCHEME = r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]{0,19})(?=\s*(?:,|$)|\s+[^\s=])"
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -52,7 +52,7 @@ class ProxyRefused(OSError):
 
 def offered_schemes(header: str) -> tuple[str, ...]:
     """Return the schemes of a ``Proxy-Authenticate`` header, in lower case: ``basic``, ``ntlm``."""
-    return tuple(scheme.lower() for scheme in _SCHEME.findall(header))
+    return tuple(scheme.lower() for scheme in re.findall(_SCHEME, header))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _escaped(text: str) -> str:
 def _no_proxy_item(item: str) -> _NoProxyItem | None:
     """Read one item of ``NO_PROXY``, in lower case; ``None`` if it names no host."""
     port: int | None = None
-    if match := _PORT_OF_ITEM.fullmatch(item):
+    if match := re.fullmatch(_PORT_OF_ITEM, item):
         item, port = match["host"], int(match["port"])
     network = _network(item)
     if network is not None:

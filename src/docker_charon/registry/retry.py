@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from docker_charon.errors import (
@@ -16,6 +15,7 @@ from docker_charon.errors import (
 )
 from docker_charon.messages import get_logger
 from docker_charon.registry.outage import Outages
+from docker_charon.value import dataclass
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 """The statuses after which another try may succeed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -18,8 +18,8 @@ from docker_charon.errors import (
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
-from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
-from docker_charon.registry.access import Access, certificates_for, login_finder
+from docker_charon.oci.host import DOCKER_HUB, check_host, is_docker_hub
+from docker_charon.registry.access import Access, certificates_for, logins_of
 from docker_charon.registry.auth import Login
 from docker_charon.registry.errors import (
     FEW_TRIES,
@@ -27,11 +27,12 @@ from docker_charon.registry.errors import (
     answer_error,
     connection_error,
 )
-from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, check_host, origin
+from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, origin
 from docker_charon.registry.outage import Outages
 from docker_charon.registry.response import read_document, read_stored
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from docker_charon.registry.secrets import without_login
+from docker_charon.value import dataclass
 
 _LONGEST_ANSWER = 64 * 1024  # bytes of an answer that says what went wrong
 MOST_PAGES = 10_000  # of a list, before it is taken for a list without an end
@@ -82,9 +83,8 @@ class Session:
         self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
         self._secure = access.secure
         self._certificates = certificates_for(registry, access)
-        find = login_finder(registry, access)
         self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
-        self.login = Login(self._http, self.url, registry, find)
+        self.login = Login(self._http, self.url, registry, logins_of(registry, access))
         self._outages = Outages(registry, self._ask)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ NGINX_CLIENT_CERTIFICATE = b"SSL certificate"
 _PLAIN_HTTP_SIGNS = ("WRONG_VERSION_NUMBER", "record layer failure", "HTTP_REQUEST", "TOO_LONG")
 """What OpenSSL says when the answer to its TLS greeting is plain text."""
 
-_NOT_YET_VALID, _EXPIRED, _OTHER_NAMES = 9, 10, (62, 63, 64)
+_NOT_YET_VALID, _EXPIRED, _OTHER_NAMES, _WEAK = 9, 10, (62, 63, 64), (66, 67, 68)
 """Why a certificate is not trusted: ``X509_V_ERR_*`` of OpenSSL."""
 _NO_CLIENT_CERTIFICATE = ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE")
 _BAD_CLIENT_CERTIFICATE = (
@@ -73,12 +73,19 @@ def _certificate_failure(verify_code: int, host: str) -> tuple[str, str]:
     if verify_code in _OTHER_NAMES:
         return (
             f"the certificate of {host} is for another name",
-            "use the name that it is for, or let this name be added to it",
+            "use the name that it is for, or let this name be added to it (as a subjectAltName: "
+            "its common name does not count)",
+        )
+    if verify_code in _WEAK:
+        return (
+            f"the certificate of {host}, or of its authority, is too weak for this machine",
+            "the registry needs a new one, with a key of 2048 bits or more and SHA-256",
         )
     return (
         f"the certificate of {host} is not trusted",
         "name your own authority's certificate with "
-        f"{argument('--cacert FILE', 'cacert=')}, or in REQUESTS_CA_BUNDLE",
+        f"{argument('--cacert FILE', 'cacert=')}, or in REQUESTS_CA_BUNDLE; the file needs the "
+        "certificates between the two as well, if the registry does not send them",
     )
 
 

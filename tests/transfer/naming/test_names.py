@@ -19,6 +19,8 @@ from docker_charon.transfer.naming.names import (
 from images import image, layer
 from loose_registry import LooseRegistry
 
+DIGEST = f"sha256:{'a' * 64}"
+
 
 @pytest.mark.parametrize(
     ("registry", "secure", "given", "taken"),
@@ -178,3 +180,25 @@ def test_a_name_that_could_be_relative_or_full_is_refused(order: int) -> None:
         "quay.io/app in the list of images is a repository of one registry, but quay.io is a "
         "registry in old.zip"
     )
+
+
+@pytest.mark.parametrize("registry", [None, "registry.example.com"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"me:secret@host/app@{DIGEST}",
+        "me:secret@host",
+        "me:secret@host:5000",
+        "me:secret*@host",
+        "me:>secret@host",
+        f"https://me:secret@host/app:1.*@{DIGEST}",
+        "https://me:secret@host/app:>=one",
+        "docker.io/me:secret@quay.io/app",
+        "quay.io:5000/me:secret@host/app",
+        "me:secret/secret@host/app",
+    ],
+)
+def test_no_message_about_a_name_contains_a_login(name: str, registry: str | None) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        source_references([name], "names", registry, secure=True)
+    assert "secret" not in str(caught.value)

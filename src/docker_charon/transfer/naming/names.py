@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from docker_charon.errors import DockerCharonError, InvalidReference
-from docker_charon.messages import argument
-from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
+from docker_charon.messages import argument, quoted_name
+from docker_charon.oci.host import check_host, host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.http import check_host
-from docker_charon.transfer.naming.tag_choice import ImageChoice, split_choice
+from docker_charon.transfer.naming.image_choice import ImageChoice, split_choice
+from docker_charon.value import dataclass
 
 _OFFICIAL = "library/"
 """What stands before the names of Docker Hub's official images, on Docker Hub and on mirrors."""
@@ -136,7 +136,8 @@ def _without_docker_hub(name: str) -> str:
     rest = name.partition("/")[2]
     if host_in_front(rest):
         raise InvalidReference(
-            f"{name} names two registries", hint="leave out the one that it is not from"
+            f"{quoted_name(name)} names two registries",
+            hint="leave out the one that it is not from",
         )
     return rest
 
@@ -149,7 +150,7 @@ def _without_registry(name: str, registry: str, *, secure: bool) -> str:
         return name.partition("/")[2]
     if ":" in host and "@" not in host and "://" not in name:
         raise InvalidReference(
-            f"{name} is not an image of {registry}",
+            f"{quoted_name(name)} is not an image of {registry}",
             hint="leave out the registry in front of it, or "
             f"{argument('leave out --registry', 'give registry=None')} to take each image "
             "from its own",
