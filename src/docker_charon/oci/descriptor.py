@@ -79,7 +79,7 @@ class Descriptor:
         """
         return bool(self.urls)
 
-    def index_entry(
+    def as_json(
         self, *, artifact_type: str = "", annotations: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """Return the descriptor as a JSON object, without ``urls`` and ``platform``.

@@ -161,9 +161,7 @@ class Manifest:
         annotations.
         """
         annotations = annotations_of(json.loads(self.content))
-        return self.descriptor.index_entry(
-            artifact_type=self.artifact_type, annotations=annotations
-        )
+        return self.descriptor.as_json(artifact_type=self.artifact_type, annotations=annotations)
 
 
 def artifact_type_of(document: Mapping[str, Any], media_type: str) -> str:

@@ -91,7 +91,7 @@ class LayoutIndex:
 
     def _entry(self, name: str) -> Any:
         descriptor = self.named[name][1]
-        return self.raw.get(name) or descriptor.index_entry(annotations={REF_NAME: name})
+        return self.raw.get(name) or descriptor.as_json(annotations={REF_NAME: name})
 
 
 def _name(reference: Reference) -> str:

@@ -93,7 +93,7 @@ class StoredManifest:
         OCI distribution-spec 1.1, "Listing Referrers": the entry has its artifact type and its
         annotations.
         """
-        return Descriptor(self.media_type, self.digest, self.size).index_entry(
+        return Descriptor(self.media_type, self.digest, self.size).as_json(
             artifact_type=self.artifact_type or "", annotations=self.annotations
         )
 
