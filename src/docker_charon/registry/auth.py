@@ -19,10 +19,10 @@ import requests
 
 from docker_charon.errors import AuthenticationError, RegistryError
 from docker_charon.registry.credentials import FoundLogin
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
-    first_error,
     login_hint,
     retry_after,
 )
