@@ -5,11 +5,11 @@ A config may be damaged or belong to something else than an image. What it does 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from docker_charon.oci.document import parse_json
 from docker_charon.oci.platform import Platform
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from docker_charon.errors import DigestMismatch, InvalidDigest, InvalidManifest
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.platform import Platform
+from docker_charon.value import dataclass
 
 _LARGEST = 2**63 - 1  # what a signed 64-bit integer holds, as in every other implementation
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from docker_charon.errors import InvalidManifest
 from docker_charon.oci.descriptor import Descriptor
@@ -11,6 +10,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
+from docker_charon.value import dataclass
 
 MAX_CONFIG_SIZE = 8 * 1024 * 1024
 """Bytes of a config that is read to find its platform."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from docker_charon.errors import DigestMismatch, InvalidManifest
 from docker_charon.oci.descriptor import Descriptor, annotations_of
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import parse_json
+from docker_charon.value import dataclass
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -223,7 +223,10 @@ def _media_type(document: dict[str, Any], given: str | None) -> str:
     own = document.get("mediaType")
     if own and isinstance(own, str):
         if own not in MANIFEST_TYPES:
-            raise InvalidManifest(f"its media type is {own[:100]!r}")
+            raise InvalidManifest(
+                f"its media type is {own[:100]!r}",
+                hint="only manifests of OCI and of Docker's schema 2 can be transferred",
+            )
         return own
     # OCI 1.0 has no such field, and a proxy may drop the header: go by the other members.
     guessed = (

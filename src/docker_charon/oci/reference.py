@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
 from docker_charon.messages import hide_login, quoted_name
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
+from docker_charon.value import dataclass
 
 # OCI distribution-spec 1.1, "Pulling manifests". Registries store up to 255 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"

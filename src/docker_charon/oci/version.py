@@ -8,8 +8,9 @@ suffix that is not known as a pre-release is a variant of the image, and ``-14``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from docker_charon.value import dataclass
 
 _PRE_RELEASE_WORDS = "alpha|beta|milestone|preview|pre|rc|cr"
 _PRE_RELEASE = (

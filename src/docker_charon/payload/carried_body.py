@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from docker_charon.errors import DigestMismatch
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.archive import Archive
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -49,6 +49,7 @@ from docker_charon.payload.layer_delta import (
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
 from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
+from docker_charon.value import dataclass
 
 LAYOUT_PATH = "oci-layout"
 INDEX_PATH = "index.json"

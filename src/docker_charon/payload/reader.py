@@ -33,7 +33,7 @@ from docker_charon.payload.format import (
     cosign_name,
     parse_index,
 )
-from docker_charon.payload.layer_delta import LayerDelta, count_bases, delta_path
+from docker_charon.payload.layer_delta import LayerDelta, bases_of, count_bases, delta_path
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.signed_archive import read_signature, verify_signature
@@ -173,9 +173,7 @@ class Payload:
             for blob in (blob for graph in image.known_graphs for blob in graph.blobs):
                 if blob.digest not in self.non_distributable:
                     yield blob.digest, image.reference.repository
-        bases = [
-            (d, base.repositories) for x in self.deltas.values() for d, base in x.bases.items()
-        ]
+        bases = [(digest, base.repositories) for digest, base in bases_of(self.deltas)]
         for digest, repositories in (*self.at_destination.items(), *bases):
             yield from ((digest, repository) for repository in repositories)
 
@@ -387,7 +385,7 @@ def open_payload(
 
 @contextlib.contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Add the image's name to errors in its manifests."""
+    """Turn errors in a manifest into a `PayloadError` that names its image."""
     try:
         yield
     except PayloadError:

@@ -27,12 +27,12 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.messages import one_line
 from docker_charon.payload.random_access import file_errors
+from docker_charon.value import dataclass
 
 SIGNATURE_PATH = "signature"
 """The name of the entry."""
@@ -45,7 +45,7 @@ NAMESPACE = "docker-charon"
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _LINE = 70  # characters of base64, as ssh-keygen writes them
 _MAGIC = b"SSHSIG"
-_NAME = re.compile(r"[\w./-]+", re.ASCII)
+_NAME = r"[A-Za-z0-9_./-]+"
 _INSTALL = "install OpenSSH 8.2 or newer (the package openssh-client)"
 _NOT_BELIEVED = "ask the sender, and do not use the payload"
 
@@ -56,7 +56,7 @@ def signed_text(documents: Mapping[str, bytes]) -> bytes:
     Raises `PayloadError` if a name has characters that would make the text ambiguous.
     """
     for path in documents:
-        if not _NAME.fullmatch(path):
+        if not re.fullmatch(_NAME, path):
             raise PayloadError(f"the payload has an entry {path!r}, which cannot be signed")
     return "".join(
         f"{hashlib.sha256(content).hexdigest()}  {path}\n"

@@ -65,9 +65,9 @@ def verify_payload(
     check_progress(progress)
     workers = Workers(jobs)
     if isinstance(zip_file, (str, os.PathLike)):
-        listed = VolumePath.of(zip_file).listed_alone()
-        if listed is not None:
-            return _verify_volume(Path(zip_file), listed, allowed_signers, progress)
+        list_file = VolumePath.of(zip_file).listed_alone()
+        if list_file is not None:
+            return _verify_volume(Path(zip_file), list_file, allowed_signers, progress)
     with open_archive(zip_file, report) as archive:
         signer = None
         if allowed_signers is not None:
@@ -97,7 +97,7 @@ def verify_payload(
 
 def _verify_volume(
     path: Path,
-    listed: Path,
+    list_file: Path,
     allowed_signers: str | os.PathLike[str] | None,
     progress: ProgressArgument,
 ) -> list[str]:
@@ -105,10 +105,10 @@ def _verify_volume(
     if allowed_signers is not None:
         raise PayloadError(
             f"{path} is only one volume, and a signature is of the whole payload",
-            hint=f"verify {listed}",
+            hint=f"verify {list_file}",
         )
     try:
-        verify_volume(path, listed, progress=progress)
+        verify_volume(path, list_file, progress=progress)
     except DockerCharonError as error:
         return [str(error)]
     return []

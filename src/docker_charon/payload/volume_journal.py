@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ from docker_charon.errors import PayloadError
 from docker_charon.files import sync
 from docker_charon.payload.random_access import write_all
 from docker_charon.payload.volumes import Volume, VolumeList
+from docker_charon.value import dataclass
 
 _START = b'{"size":'
 

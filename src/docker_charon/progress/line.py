@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from docker_charon.progress.event import ProgressEvent
 from docker_charon.progress.quantity import shown_part, shown_size
+from docker_charon.value import dataclass
 
 _MARGIN = 3
 """Columns that stay free on the right, where a terminal writes ``^C``."""

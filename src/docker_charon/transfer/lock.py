@@ -13,7 +13,6 @@ same command with this list makes the same payload. The same images give the sam
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.files import write_durably
@@ -22,6 +21,7 @@ from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import file_errors
+from docker_charon.value import dataclass
 
 _DOCKER_HUB = "docker.io"
 
@@ -64,7 +64,11 @@ def lock_content(
     include_referrers: bool,
 ) -> bytes:
     """Return the content of a lock of images, each with its digest at the source."""
-    chosen = f"platforms {', '.join(map(str, platforms))}" if platforms else "all platforms"
+    chosen = (
+        f"platforms {', '.join(p.with_version for p in platforms)}"
+        if platforms
+        else "all platforms"
+    )
     lines = [f"# docker-charon lock: {chosen}; {'with' if include_referrers else 'no'} referrers"]
     for reference, digest in images.items():
         tag = f":{reference.tag}" if reference.tag else ""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.files import is_same_file
 from docker_charon.payload.random_access import file_errors
+from docker_charon.value import dataclass
 
 
 def refuse_replacing(

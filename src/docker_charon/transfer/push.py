@@ -1,11 +1,11 @@
-"""Pushing a payload: from a zip into a registry."""
+"""Pushing a payload: the images in a zip are written to a registry."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -22,6 +22,7 @@ from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
+from docker_charon.transfer.log_lines import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.manifests import ManifestSender
 from docker_charon.transfer.named_files import refuse_replacing
 from docker_charon.transfer.outcome import Outcome, parts_of
@@ -29,9 +30,9 @@ from docker_charon.transfer.plan import PushPlan, plan_push
 from docker_charon.transfer.receipt import Receipt, writing_receipt
 from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.renaming.mirror_files import MirrorFiles
-from docker_charon.transfer.report import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.report_file import State, TransferReport, reporting
 from docker_charon.transfer.survey import Survey
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 _log = get_logger(__name__)
@@ -117,7 +118,7 @@ def push_payload_to_registry(
 
     Raises:
         PayloadError: The payload cannot be read, is incomplete, or is not signed by an allowed
-            signer.
+            signer; or ``receipt`` or ``report`` cannot be written, or would replace another file.
         DigestMismatch: The payload is damaged.
         ManifestNotFound: With ``strict``: an image that should be there is missing or different.
         BlobNotFound: With ``strict``: a blob that should be there is missing.
@@ -156,9 +157,8 @@ class Pushed:
     """The images of a push, by the names that the user gave.
 
     ``destinations`` are the images that the registry has now, each with its name there, which may
-    differ if ``has_new_names``.
-    ``left_out`` are those that need something that the registry lacks, each with the reason.
-    ``incomplete`` has those that could not be pushed, if there are any.
+    differ if ``has_new_names``. ``left_out`` are those that need something that the registry lacks,
+    each with the reason. ``incomplete`` has those that could not be pushed, if there are any.
     """
 
     destinations: Mapping[str, str]

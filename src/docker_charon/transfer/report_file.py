@@ -28,7 +28,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ from docker_charon.progress import counted
 from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.value import dataclass
 
 if TYPE_CHECKING:
     from docker_charon.payload.reader import Payload
@@ -86,21 +87,23 @@ class ImageReport:
         return cls(image.name, digest, state, size=sum(parts.values()))
 
 
-@dataclass(slots=True)
 class TransferReport:
     """The report of one transfer, which is filled in while it goes on; sizes in bytes."""
 
-    command: str
-    registries: tuple[str, ...]
-    payload: str | None
-    dry_run: bool
-    images: dict[str, ImageReport] = field(default_factory=dict)
-    error: str | None = None
-    delivery: int | None = None
-    payload_size: int | None = None
-    transferred: int = 0
-    already_there: int = 0
-    seconds: float = 0.0
+    def __init__(
+        self, command: str, registries: Iterable[str], payload: str | None, *, dry_run: bool
+    ) -> None:
+        self.command = command
+        self.registries = tuple(registries)
+        self.payload = payload
+        self.dry_run = dry_run
+        self.images: dict[str, ImageReport] = {}
+        self.error: str | None = None
+        self.delivery: int | None = None
+        self.payload_size: int | None = None
+        self.transferred = 0
+        self.already_there = 0
+        self.seconds = 0.0
 
     def made(self, contents: Contents, size: int) -> None:
         """Fill in what a payload of ``size`` bytes carries."""
@@ -243,7 +246,7 @@ def reporting(
     """
     target = None if path is None else checked_target(path, "report")
     payload_path = os.fspath(payload) if isinstance(payload, (str, os.PathLike)) else None
-    report = TransferReport(command, tuple(registries), payload_path, dry_run)
+    report = TransferReport(command, registries, payload_path, dry_run=dry_run)
     report.images = {name: ImageReport(name, None) for name in names or ()}
     started = time.monotonic()
     try:

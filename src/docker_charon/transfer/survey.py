@@ -24,6 +24,7 @@ from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
@@ -53,19 +54,21 @@ class PresentBlobs:
         self._client = client
         self._workers = workers
         self._most = most
-        self._states: dict[RepositoryBlob, BlobState] = {}
+        self._states: Results[RepositoryBlob, BlobState] = Results()
         self._no_repositories: set[str] = set()
 
     def state(self, needed: RepositoryBlob, *, to_push: bool = False) -> BlobState:
         """Return what a repository has of a blob; ``to_push`` as in `blob_state`."""
-        if needed.repository in self._no_repositories:
-            self._states.setdefault(needed, BlobState.NO_REPOSITORY)
-        if needed not in self._states:
+
+        def ask() -> BlobState:
+            if needed.repository in self._no_repositories:
+                return BlobState.NO_REPOSITORY
             state = self._client.blob_state(needed.repository, needed.blob, to_push=to_push)
             if state is BlobState.NO_REPOSITORY:
                 self._no_repositories.add(needed.repository)
-            self._states[needed] = state
-        return self._states[needed]
+            return state
+
+        return self._states.of(needed, ask)
 
     def has(self, needed: RepositoryBlob) -> bool:
         """Whether a repository has a blob."""
@@ -73,8 +76,8 @@ class PresentBlobs:
 
     def knows(self, needed: RepositoryBlob) -> bool | None:
         """Return whether a repository has a blob; ``None`` if there was no answer yet."""
-        state = self._states.get(needed, BlobState.UNKNOWN)
-        return None if state is BlobState.UNKNOWN else state is BlobState.PRESENT
+        state = self._states.known(needed)
+        return None if state in (None, BlobState.UNKNOWN) else state is BlobState.PRESENT
 
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers.
@@ -200,10 +203,10 @@ class Survey:
         return holders
 
     def bases(self, digests: Iterable[Digest]) -> dict[Digest, str]:
-        """Return the bases of blobs that the registry has, each with a repository.
+        """Return the bases that blobs need and that the registry has, each with a repository.
 
-        They are those of blobs that come as deltas. A base that the payload carries is not asked
-        for.
+        Blobs that do not come as deltas need none, and bases that the payload carries are not asked
+        for. A base about which the registry gives no answer is taken for present.
         """
         named = self._bases_of(digests)
         self._present.check_number(len(named))
@@ -213,7 +216,7 @@ class Survey:
             present = self._other_repository(blob, named[blob], most)
             if present is not None:
                 return present
-            places = self._places(named[blob], most)  # a question that fails is no answer
+            places = self._places(named[blob], most)
             knows = self._present.knows
             return next((p for p in places if knows(RepositoryBlob(p, blob)) is None), None)
 

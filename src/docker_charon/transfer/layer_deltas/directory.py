@@ -14,7 +14,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +26,7 @@ from docker_charon.payload.partial_file import PERMANENT, deltas_path, open_file
 from docker_charon.payload.random_access import file_errors, write_all
 from docker_charon.payload.temporary_folder import temporary_folder
 from docker_charon.progress import shown_size
+from docker_charon.value import dataclass
 
 _BUFFER = 256 * 1024
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
@@ -121,9 +121,9 @@ class DeltaDirectory:
             write_durably(path, json.dumps(record).encode(), path.with_suffix(".new"))
 
     def recorded(self, digest: Digest, candidates: Sequence[Digest]) -> Decision | None:
-        """Return what an earlier run with the same candidates has decided, if there was one.
+        """Return what an earlier run with the same candidates has decided; ``None`` without one.
 
-        A delta that is not as it was written down does not count.
+        A decision for a delta whose file has changed since does not count.
         """
         with contextlib.suppress(OSError, ValueError, DockerCharonError):
             record = json.loads(self._record_path(digest).read_bytes())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.messages import argument, quoted_name
 from docker_charon.oci.host import check_host, host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.reference import Reference, checked_names
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.naming.tag_choice import ImageChoice, split_choice
+from docker_charon.transfer.naming.image_choice import ImageChoice, split_choice
+from docker_charon.value import dataclass
 
 _OFFICIAL = "library/"
 """What stands before the names of Docker Hub's official images, on Docker Hub and on mirrors."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -24,8 +23,8 @@ from docker_charon.messages import quoted_name
 from docker_charon.oci.reference import OPERATORS
 from docker_charon.oci.referrers import is_tag_of_referrers
 from docker_charon.oci.version import Version, asks_for_pre_releases
+from docker_charon.value import dataclass
 
-_WILDCARD = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
 _BEFORE_VERSION = re.compile(r"[^0-9*?]*")
 _PRE_RELEASE_PART = re.compile(r"-[a-z]+[0-9.*?]*", re.IGNORECASE)
@@ -66,34 +65,6 @@ class TagChoice:
             newest_keys = set(sorted({version.key for version in versions.values()})[-newest:])
             chosen = {tag: v for tag, v in versions.items() if v.key in newest_keys}
         return sorted(chosen, key=lambda tag: _order(tag, chosen[tag]))
-
-
-@dataclass(frozen=True, slots=True)
-class ImageChoice:
-    """The images of one repository under chosen tags.
-
-    ``name`` is that of the repository as it was written, and ``repository`` what it stands for.
-    """
-
-    name: str
-    repository: str
-    tags: TagChoice
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.tags.text}"
-
-
-def split_choice(name: str) -> tuple[str, TagChoice | None]:
-    """Return the repository in a name, and its choice of tags; the name itself if it has none.
-
-    Raises `InvalidReference` if the choice is not valid.
-    """
-    path, slash, last = name.rpartition("/")
-    repository, _, tag = last.partition(":")
-    tag = tag.strip()
-    if tag[:1] not in OPERATORS and not _WILDCARD.search(tag):
-        return name, None
-    return f"{path}{slash}{repository}", TagChoice.parse(tag, name)
 
 
 def newest_first(tags: Iterable[str]) -> list[str]:

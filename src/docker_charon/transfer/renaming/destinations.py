@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from docker_charon.errors import InvalidReference
@@ -17,6 +17,7 @@ from docker_charon.transfer.renaming.repository_map import (
     checked_map,
     rule_argument,
 )
+from docker_charon.value import dataclass
 
 _Image = TypeVar("_Image", bound=PayloadImage)
 

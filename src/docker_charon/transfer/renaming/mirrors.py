@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.reference import checked_names, joined
 from docker_charon.transfer.renaming.mirror_file import MirrorFile
 from docker_charon.transfer.renaming.namespaces import Move, Namespaces, is_below
 from docker_charon.transfer.renaming.repository_map import DOCKER_HUB_NAME
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reports: log lines about choices and dry runs, and the line that sums up a transfer."""
+"""Lines for people: the log of choices and dry runs, and what sums up a transfer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def log_choices(contents: Contents, platforms: Sequence[Platform]) -> set[str]:
     """
     logged = set()
     for image in contents.images:
-        if image.is_filtered or (len(platforms) > 1 and image.root.is_index):
+        if image.is_filtered or (platforms and image.root.is_index):
             logged.add(image.name)
             _log.info("%s is carried as %s", image.name, image.root.digest)
     if not platforms:
