@@ -15,7 +15,7 @@ from typing import IO
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH
-from docker_charon.payload.random_access import smaller_files
+from docker_charon.payload.random_access import hint_for_large_file
 
 _COPY_AGAIN = "copy it again from where it was made"
 _UNZIP = "unzip the file, and name the directory"
@@ -128,7 +128,7 @@ def _without_end(damaged: str, name: str, size: int, end: bytes) -> PayloadError
     if size == _FAT_LIMIT:
         return PayloadError(
             f"{damaged}: it ends at 4 GiB, the size of the largest file on FAT32",
-            hint=f"use a disk with exFAT or NTFS; or {smaller_files()}",
+            hint=f"use a disk with exFAT or NTFS; or {hint_for_large_file()}",
         )
     if _PIECE_NUMBER.fullmatch(Path(name).suffix):
         hint = f"if it is a piece of a file that was split, join all pieces first; else {hint}"

@@ -18,13 +18,9 @@ from typing import Any
 import requests
 
 from docker_charon.errors import AuthenticationError, RegistryError
-<<<<<<< HEAD
-from docker_charon.registry.credentials import FoundLogin
-from docker_charon.registry.error_body import first_error
-=======
 from docker_charon.registry.challenge import Challenge, choose, other_scopes
 from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
->>>>>>> main
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,

@@ -17,10 +17,11 @@ _WITHOUT_MEANING = (None, "", "UNKNOWN")
 
 
 def first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
-    """Return code and message of the first error in a body that has a code with a meaning.
+    """Return the code and the message of the first error in a body whose code has a meaning.
 
-    If none has, it is the first one. What ``detail`` says in words is added to the message. Plain
-    text is all message. Some servers repeat the request, so ``secrets`` are hidden.
+    If none has, it is the first one. Each is ``""`` if there is none. A text in ``detail`` is added
+    to the message; plain text is a message. Some servers repeat the request, so ``secrets`` are
+    hidden.
     """
     text = body.decode("utf-8", "replace")
     try:
@@ -46,6 +47,6 @@ def _message(error: Any) -> object:
 
 
 def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
-    """Return a server's words without ``secrets``, short enough for a part of one line."""
+    """Return a server's text without ``secrets``, of at most ``longest`` characters."""
     text = redacted(value, secrets) if isinstance(value, str) else ""
     return " ".join(one_line(text[: 4 * longest]).split())[:longest]

@@ -326,35 +326,6 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-<<<<<<< HEAD
-=======
-def first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
-    """Return the code and the message of the first error in a body; plain text is a message.
-
-    Each is ``""`` if there is none. Token services have other keys than registries: those of OAuth
-    2 (RFC 6749, section 5.2), or ``details``. Some servers repeat the request, so ``secrets`` are
-    hidden.
-    """
-    text = body.decode("utf-8", "replace")
-    try:
-        document = json.loads(text)
-        first = document["errors"][0] if "errors" in document else document
-        code, message = first.get("code", first.get("error")), first.get("message")
-        for key in _MESSAGES:
-            if not message and isinstance(first.get(key), str):
-                message = first[key]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _shortened(code, 60, secrets), _shortened(message, 200, secrets)
-
-
-def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
-    """Return a server's text without ``secrets``, of at most ``longest`` characters."""
-    text = redacted(value, secrets) if isinstance(value, str) else ""
-    return " ".join(one_line(text[: 4 * longest]).split())[:longest]
-
-
->>>>>>> main
 @contextlib.contextmanager
 def explaining_refusal(manifest: Manifest) -> Iterator[None]:
     """Set the hint of an error that may be due to what a manifest is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from docker_charon.errors import DockerCharonError, RegistryError
@@ -151,7 +152,7 @@ class BlobSender:
         return state is BlobState.PRESENT
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class _CountedBody:
     """A body that counts what is read of it, and stops when the workers are stopped.
 
