@@ -179,7 +179,12 @@ class ZipArchive(Archive):
             same = same and crc == info.CRC and packed in (info.compress_size, _MAX32)
             same = same and size in (info.file_size, _MAX32)
         if not same:
-            raise zipfile.BadZipFile("its local header does not match the central directory")
+            raise PayloadError(
+                f"cannot read {info.filename}: its local header does not match the central "
+                "directory",
+                hint="copy the payload again from where it was made; volumes that are joined by "
+                "hand are joined in their order",
+            )
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
 
 
