@@ -127,7 +127,7 @@ class OneFails:
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         if blob == SHORT:
-            self.long_is_read.wait(10)
+            self.long_is_read.wait(60)
             raise ConnectionFailed("the connection broke")
         try:
             for _ in body:
@@ -201,4 +201,4 @@ def test_an_upload_after_a_refused_mount_ends_when_the_connection_is_lost(
         )
         with pytest.raises(ConnectionFailed, match="the connection broke"):
             sender.send(plan)
-    assert registry.long_is_stopped.wait(10)
+    assert registry.long_is_stopped.wait(60)

@@ -292,8 +292,9 @@ def answer_error(
     else:
         hint = ""
     problem = f"answers {said} to {doing}"
-    if kind is AuthenticationError and not has_credentials and status == 401:
-        problem = f"wants a login for {doing} (or it does not exist)"
+    if kind is AuthenticationError and status == 401:
+        wanted = f"wants a login for {doing}" + ("" if is_push else " (or it does not exist)")
+        problem = f"refuses the login (it {problem})" if has_credentials else wanted
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
     error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))

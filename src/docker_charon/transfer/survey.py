@@ -17,6 +17,8 @@ from docker_charon.messages import argument
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
+from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
 from docker_charon.registry.blobs import BlobState
@@ -151,6 +153,15 @@ class Survey:
             for image, error in zip(skipped, errors, strict=True)
             if error is not None
         }
+
+    def has_manifest(self, named: tuple[Reference, Manifest]) -> bool:
+        """Return whether the registry says to have a manifest under a name."""
+        reference, manifest = named
+        try:
+            digest = self._client.head_manifest(reference.repository, reference.target)
+        except RegistryError:
+            return False  # a question that fails is no answer
+        return digest is not None and manifest.has_digest(digest)
 
     def _expected(self, skipped: SkippedImage) -> list[RepositoryBlob]:
         """Return the blobs that the registry must have for a skipped image, as far as known."""
