@@ -27,7 +27,11 @@ from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.transfer.absent_layers import absent_layers
 from docker_charon.transfer.lock import Origin, lock_content, write_lock
 from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
-from docker_charon.transfer.named_files import checked_target, refuse_replacing
+from docker_charon.transfer.named_files import (
+    check_payload_target,
+    checked_target,
+    refuse_replacing,
+)
 from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
 from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
 from docker_charon.transfer.naming.references import checked_hosts
@@ -205,6 +209,8 @@ def make_payload(
         in_volumes=[] if checked_volume_size is None else ["the new payload"],
     )
     lock_file = None if lock is None else checked_target(lock, "lock")
+    if not dry_run:
+        check_payload_target(zip_file, "payload")
     signer = _signer(sign)
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
