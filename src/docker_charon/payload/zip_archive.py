@@ -166,6 +166,11 @@ class ZipArchive(Archive):
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Return the offset of an entry's content; its local header must match the directory."""
         header = self._file.read(_LOCAL_HEADER.size, info.header_offset)
+        if len(header) < _LOCAL_HEADER.size:
+            raise PayloadError(
+                f"cannot read {info.filename}: the file is shorter than it was when it was opened",
+                hint="copy it again from where it was made",
+            )
         signature, flags, method, crc, packed, size, path_length, extra_length = (
             _LOCAL_HEADER.unpack(header)
         )
