@@ -140,7 +140,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
     assert "manifests/app:1" in problem(edited(content, {"manifests/app:1": None}))
     assert "manifest of app:1" in problem(edited(content, {"manifests/app:1": b"<html>"}))
     assert "bytes where" in problem(edited(content, {f"blobs/{L1}": b"short"}))
-    assert f"blobs/{L1}" in problem(edited(content, {f"blobs/{L1}": layer(1)[:-1] + b"!"}))
+    assert f"damaged: {L1}" in problem(edited(content, {f"blobs/{L1}": layer(1)[:-1] + b"!"}))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
         ({path_of(APP.manifest): bytes(5 * 1024**2)}, "is too large"),
         ({path_of(layer(1)): None}, path_of(layer(1))),
         ({path_of(layer(1)): layer(1)[1:]}, "bytes where the manifest of app:1 says"),
-        ({path_of(layer(1)): layer(1)[:-1] + b"!"}, path_of(layer(1))),
+        ({path_of(layer(1)): layer(1)[:-1] + b"!"}, f"the payload is damaged: {L1} is"),
     ],
 )
 def test_what_is_missing_or_wrong_is_reported(changes: dict[str, bytes | None], said: str) -> None:

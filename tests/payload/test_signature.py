@@ -41,7 +41,7 @@ def allowed(tmp_path: Path, alice: Path) -> Path:
 
 
 def verify(content: bytes, allowed: Path, text: bytes = TEXT) -> str:
-    return Signature.parse(content).verify(text, allowed)
+    return Signature.parse(content).verify(text, allowed, "p.zip")
 
 
 def test_the_text_is_what_sha256sum_prints(tmp_path: Path) -> None:
@@ -64,6 +64,20 @@ def test_a_name_that_could_forge_the_text_is_refused(name: str) -> None:
 
 def test_the_name_is_that_of_the_file_of_allowed_signers(alice: Path, allowed: Path) -> None:
     assert verify(sign(TEXT, alice), allowed) == "alice@example.com"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are something else on Windows")
+def test_a_key_that_others_may_read_is_refused_with_the_reason(alice: Path) -> None:
+    alice.chmod(0o644)
+    with pytest.raises(
+        PayloadError, match=r"cannot sign with .* \(Permissions 0644 for .*too open"
+    ):
+        sign(TEXT, alice)
+
+
+def test_a_payload_that_somebody_else_signed_is_named(bob: Path, allowed: Path) -> None:
+    with pytest.raises(PayloadError, match=r"^p[.]zip is signed with .*, which is no key"):
+        verify(sign(TEXT, bob), allowed)
 
 
 def test_the_one_of_many_who_signed_is_named(tmp_path: Path, alice: Path, bob: Path) -> None:

@@ -96,20 +96,21 @@ class Signature:
         fingerprint = base64.b64encode(hashlib.sha256(public_key).digest()).decode().rstrip("=")
         return cls(content, one_line(f"{key_type} SHA256:{fingerprint}"))
 
-    def verify(self, text: bytes, allowed_signers: str | os.PathLike[str]) -> str:
+    def verify(self, text: bytes, allowed_signers: str | os.PathLike[str], payload: str) -> str:
         """Return the name, in the file ``allowed_signers``, of the person who signed ``text``.
 
-        The format of the file is described in ssh-keygen(1), ALLOWED SIGNERS. Raises `PayloadError`
-        if none of these persons signed it, or if ``ssh-keygen`` or the file is missing.
+        The format of the file is described in ssh-keygen(1), ALLOWED SIGNERS. ``payload`` is the
+        name of what is signed. Raises `PayloadError` if none of these persons signed it, or if
+        ``ssh-keygen`` or the file is missing.
         """
-        allowed = _readable(allowed_signers)
+        allowed = readable_signers(allowed_signers)
         with _temporary_file(self.content, "check the signature") as file:
             options = ["-f", str(allowed), "-s", str(file)]
             search = _ssh_keygen(["-Y", "find-principals", *options], b"")
             names = search.stdout.decode("utf-8", "replace").splitlines()
             if search.returncode or not names:
                 raise PayloadError(
-                    f"the payload is signed with {self.key}, which is no key of {allowed}"
+                    f"{payload} is signed with {self.key}, which is no key of {allowed}"
                     f"{_reason(search)}",
                     hint=_NOT_BELIEVED,
                 )
@@ -119,7 +120,7 @@ class Signature:
                 if not checked.returncode:
                     return one_line(name)
         raise PayloadError(
-            f"the payload is not what {one_line(names[0])} signed with {self.key}, or this key may "
+            f"{payload} is not what {one_line(names[0])} signed with {self.key}, or this key may "
             f"not sign payloads{_reason(checked)}",
             hint=_NOT_BELIEVED,
         )
@@ -173,7 +174,7 @@ def _strings(blob: bytes) -> Iterator[bytes]:
         blob = blob[4 + size :]
 
 
-def _readable(allowed_signers: str | os.PathLike[str]) -> Path:
+def readable_signers(allowed_signers: str | os.PathLike[str]) -> Path:
     """Return the path of a file that can be read; ssh-keygen does not say why it cannot."""
     path = Path(allowed_signers)
     with file_errors(f"cannot read the allowed signers in {path}"), path.open("rb"):
@@ -208,6 +209,10 @@ def _ssh_keygen(
 
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the error message of ssh-keygen in parentheses, if there is one."""
-    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f" ({lines[0].strip()})" if lines else ""
+    """Return the error message of ssh-keygen in parentheses, if there is one.
+
+    A box of @ stands before the message that others may read the key.
+    """
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    lines = [line.strip() for line in lines if line.strip() and not line.startswith("@")]
+    return f" ({lines[0]})" if lines else ""

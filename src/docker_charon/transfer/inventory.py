@@ -31,7 +31,7 @@ from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.listing import IncompleteListing
 from docker_charon.transfer.naming.chosen_tags import ChosenTags
 from docker_charon.transfer.naming.image_choice import ImageChoice
-from docker_charon.transfer.naming.names import checked_hosts, hosts_of, source_references
+from docker_charon.transfer.naming.references import checked_hosts, hosts_of, source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
