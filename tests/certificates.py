@@ -82,6 +82,12 @@ def authority(folder: Path, name: str = "authority") -> Certificate:
     return _make(folder, name, "authority", ())
 
 
+def install(issuer: Certificate, folder: Path) -> None:
+    """Put the certificate of an authority into a folder as OpenSSL looks for it there."""
+    name = _openssl("x509", "-hash", "-noout", "-in", str(issuer.file)).decode().strip()
+    shutil.copy(issuer.file, folder / f"{name}.0")
+
+
 def server_certificate(
     issuer: Certificate, folder: Path, alternatives: tuple[str, ...] = NAMES
 ) -> Certificate:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 import images
-from docker_charon.messages import STANDARD_ERROR, get_logger, one_line, say
+from docker_charon.messages import (
+    STANDARD_ERROR,
+    get_logger,
+    hide_login,
+    one_line,
+    quoted_name,
+    say,
+)
 from images import image, layer
 
 TITLE = "\x1b]0;owned\x07"
@@ -43,6 +50,41 @@ def test_what_a_log_message_quotes_is_cleaned(text: str, caplog: pytest.LogCaptu
     (record,) = caplog.records
     assert record.getMessage().startswith("3 of ")
     assert record.getMessage().isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        *((name, name) for name in ("app", "app:1@sha256:0", "example.com:5000/app@sha256:0", "")),
+        *((name, name) for name in ("https://example.com/app", "app@", "/@", "://")),
+        (
+            "docker-pullable://example.com/app@sha256:0",
+            "docker-pullable://example.com/app@sha256:0",
+        ),
+        ("app@SHA256", "app@SHA256"),
+        ("app@sha256:abc", "app@sha256:abc"),
+        ("a@b/c://d", "***@b/c://d"),
+        ("me:secret@example.com", "***@example.com"),
+        ("me:secret@example.com:5000", "***@example.com:5000"),
+        ("from me:secret@a.io/a and you:secret@b.io/b", "from ***@a.io/a and ***@b.io/b"),
+        ("me:secret@example.com/app@sha256:0", "***@example.com/app@sha256:0"),
+        ("me:se/c@ret@example.com/app", "***@example.com/app"),
+        ("https://me:secret@example.com", "https://***@example.com"),
+        ("https://me:se/c@ret@example.com/app", "https://***@example.com/app"),
+    ],
+)
+def test_a_login_in_a_name_or_a_url_is_hidden(text: str, shown: str) -> None:
+    assert hide_login(text) == shown
+
+
+@pytest.mark.parametrize("separator", ["@", "x@", "@ ", "a://", "x"])
+def test_a_long_text_without_a_login_is_answered_at_once(separator: str) -> None:
+    assert hide_login(separator * 200_000 + " ")
+
+
+def test_a_long_name_is_cut_after_its_login_has_been_hidden() -> None:
+    assert quoted_name(f"me:{'secret' * 100}@example.com/app") == "'***@example.com/app'"
+    assert len(quoted_name("a" * 1000)) == 120
 
 
 def test_every_logger_of_the_package_cleans_its_messages() -> None:

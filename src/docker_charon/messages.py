@@ -1,6 +1,6 @@
 """Messages for people: they go to standard error and into logs, and cannot control a terminal.
 
-What a registry, a payload or a file says may contain anything: a line break that forges a message,
+Text from a registry, a payload or a file may contain anything: a line break that forges a message,
 an escape sequence that sets the title of a window, a mark that reverses the direction of the text.
 Everything is cleaned here before it is shown.
 """
@@ -8,6 +8,7 @@ Everything is cleaned here before it is shown.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 
 TYPE_CHECKING = False
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
     from typing import Any
+
+_LOGIN = r"(?<!\S)([a-z][a-z0-9+.-]*://)?\S+@(?!(?:sha\w*(?::\w*)?)?(?:\s|$))"
+_LONGEST_NAME = 120  # characters
 
 _names_options = False
 """Whether messages name the options of the command line, and not the parameters of functions."""
@@ -43,6 +47,23 @@ def one_line(text: str) -> str:
     `str.isprintable` does not accept.
     """
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def hide_login(text: str) -> str:
+    """Return a text in which ``***`` stands for what may be a username and a password.
+
+    That is what a word has before its last ``@``, unless a digest or nothing follows this:
+    ``me:secret@host/app`` becomes ``***@host/app``, and ``app:1@sha256:...`` stays.
+    """
+    if "@" not in text:
+        return text
+    return re.sub(_LOGIN, r"\1***@", text, flags=re.IGNORECASE)
+
+
+def quoted_name(name: object) -> str:
+    """Return in quotes what should be a name, without a login and not too long."""
+    shown = repr(hide_login(name) if isinstance(name, str) else name)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 3]}..."
 
 
 def get_logger(name: str) -> logging.Logger:

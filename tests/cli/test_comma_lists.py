@@ -11,29 +11,8 @@ import pytest
 import images
 from command_line import charon
 from docker_charon import InvalidPlatform, make_payload, serve
-from docker_charon.cli.arguments import names_of
 from images import image, index_of, layer
 from payloads import described
-
-
-@pytest.mark.parametrize(
-    ("words", "names"),
-    [
-        (["a:1,b:2", "c"], ["a:1", "b:2", "c"]),
-        ([" a , b ,, ", ","], ["a", "b"]),
-        (["a:>=1.8,<2,b:7"], ["a:>=1.8,<2", "b:7"]),
-        (["a:>=1.8, <2 ,!=1.9,b:~3,c"], ["a:>=1.8,<2,!=1.9", "b:~3", "c"]),
-        (["a:>=1.8 <2,b"], ["a:>=1.8 <2", "b"]),
-        (["a:1.*,b:*"], ["a:1.*", "b:*"]),
-        (["quay.io/x/y:^1,localhost:5000/z:=2"], ["quay.io/x/y:^1", "localhost:5000/z:=2"]),
-        # A part that belongs to nothing stays, so that it is refused by name.
-        (["a:1", "<2"], ["a:1", "<2"]),
-    ],
-)
-def test_a_comma_parts_names_and_the_bounds_of_one_range(
-    words: list[str], names: list[str]
-) -> None:
-    assert names_of(words) == names
 
 
 @pytest.fixture

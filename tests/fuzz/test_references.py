@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, InvalidReference
 from docker_charon.oci.digest import Digest
+from docker_charon.oci.host import check_host
 from docker_charon.oci.reference import Reference
-from docker_charon.registry.http import check_host
 from fuzz.json_values import values
 from fuzz.line import check_line
 from fuzz.mutation import ODD_TEXTS

@@ -92,6 +92,13 @@ def test_an_unknown_file_names_its_first_line_and_what_can_be_read() -> None:
     assert "Compose files, manifests for Kubernetes" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["{} a word", "{}\n- a\n b"])
+def test_the_line_that_is_shown_of_an_unknown_file_has_no_login(text: str) -> None:
+    with pytest.raises(InvalidReference, match=r"\*\*\*@example.com/app:1") as raised:
+        read_images(text.format(f"me:{'secret' * 100}@example.com/app:1"), "FILE")
+    check_line(raised.value)
+
+
 PIECES = st.sampled_from(
     [
         *(

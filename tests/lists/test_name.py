@@ -75,3 +75,4 @@ def test_a_value_is_shown_without_a_login_and_not_too_long() -> None:
     assert shown("me:secret@example.com/app:1") == "***@example.com/app:1"
     assert shown(f"app@{DIGEST}") == f"app@{DIGEST}"
     assert len(shown("a" * 1000)) == 150
+    assert shown(f"me:{'secret' * 100}@example.com/app:1") == "***@example.com/app:1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from docker_charon.errors import InvalidReference
@@ -131,6 +133,17 @@ def test_the_message_names_what_the_user_wrote_and_the_part_that_is_wrong() -> N
         Reference.parse("busybox:a+b")
 
 
+@pytest.mark.parametrize("tail", ["", ":1", f"@{DIGEST}", f":1@{DIGEST}", "@1"])
+@pytest.mark.parametrize("parse", [Reference.parse, Reference.parse_full])
+def test_a_name_with_a_login_is_refused_and_the_login_is_not_shown(
+    parse: Callable[[str], Reference], tail: str
+) -> None:
+    for login in ("me:secret", "https://me:secret", "me:se/cret", "me:se@cret"):
+        with pytest.raises(InvalidReference, match="without a login") as raised:
+            parse(f"{login}@example.com/app{tail}")
+        assert "cret" not in str(raised.value)
+
+
 def test_a_huge_name_is_answered_at_once_and_cut() -> None:
     with pytest.raises(InvalidReference) as raised:
         Reference.parse("a-" * 1_000_000)
@@ -148,8 +161,8 @@ def test_a_name_with_more_than_a_repository_is_not_a_repository(repository: str)
 
 
 def test_a_bad_repository_is_reported_by_the_name_that_it_came_in() -> None:
-    with pytest.raises(InvalidReference, match="'UP:1@x'"):
-        check_repository("UP", "UP:1@x")
+    with pytest.raises(InvalidReference, match="'UP:1@sha256:x'"):
+        check_repository("UP", "UP:1@sha256:x")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from docker_charon import DigestMismatch, PayloadError, RegistryError
+from docker_charon import BlobNotFound, DigestMismatch, PayloadError, RegistryError
 from docker_charon.payload.partial_volumes import PartialVolumes, partial_volumes
 from docker_charon.payload.volumes import read_list, verify_volume, volume_path
 from docker_charon.payload.zip_records import Record
@@ -227,6 +227,32 @@ def test_an_interrupted_run_for_other_images_is_dropped(tmp_path: Path) -> None:
     assert joined(base) == WHOLE
 
 
+def test_the_finished_volumes_of_other_images_are_removed(tmp_path: Path) -> None:
+    base = tmp_path / "p.zip"
+    interrupt(base, RECORDS)
+    moved, changed = tmp_path / "p.zip.001", tmp_path / "p.zip.003"
+    moved.unlink()
+    changed.write_bytes(bytes(VOLUME))  # somebody else's file, of the same size
+    with partial_volumes(base, b"other", VOLUME, VOLUME) as growing:
+        growing.write(b"x", 100)
+    assert names_in(tmp_path) == ["p.zip.001", "p.zip.003", "p.zip.volumes.json"]
+    assert changed.read_bytes() == bytes(VOLUME)
+
+
+def test_a_failure_leaves_the_volumes_of_a_complete_payload(tmp_path: Path) -> None:
+    base = tmp_path / "p.zip"
+    make(base)
+    (tmp_path / "p.zip.001").unlink()
+    with (
+        pytest.raises(BlobNotFound),
+        partial_volumes(base, FRONT, len(WHOLE), VOLUME) as growing,
+    ):
+        put(growing, RECORDS[0])
+        put(growing, RECORDS[1])
+        raise BlobNotFound("gone")
+    assert names_in(tmp_path) == ALL
+
+
 def test_the_volumes_of_an_older_payload_are_replaced(tmp_path: Path) -> None:
     base = tmp_path / "p.zip"
     with partial_volumes(base, b"other", 9 * VOLUME, VOLUME) as growing:
@@ -253,8 +279,12 @@ def test_the_same_volumes_are_kept_when_nothing_is_lost(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "records"),
-    [(RegistryError("it broke"), []), (DigestMismatch("bad"), RECORDS[2:])],
-    ids=["nothing was written", "it would fail again"],
+    [
+        (RegistryError("it broke"), []),
+        (DigestMismatch("bad"), RECORDS[2:]),
+        (BlobNotFound("gone"), RECORDS[:3]),
+    ],
+    ids=["nothing was written", "it would fail again", "it would fail after two volumes"],
 )
 def test_nothing_is_left_that_nobody_can_go_on_with(
     tmp_path: Path, error: Exception, records: list[Record]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 
 import pytest
@@ -94,6 +95,32 @@ def test_a_blob_whose_bytes_do_not_come_is_damaged(registry: OddRegistry) -> Non
 def test_a_registry_without_ranges_answers_with_the_whole(registry: OddRegistry) -> None:
     replace_answers(registry, GET=Answer(200, CONTENT))
     assert state(registry) is BlobState.PRESENT
+
+
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"a layer"), b"ends with\x1f", b""], ids=["gzip", "1f", "empty"]
+)
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_a_blob_that_is_announced_as_encoded_is_looked_at_as_it_is_stored(
+    registry: OddRegistry, content: bytes, has_ranges: bool
+) -> None:
+    blob = Descriptor("x", Digest.of(content), len(content))
+    registry.blobs["app", blob.digest] = content
+    answer = Answer(200, content, {"Content-Encoding": "gzip"})
+    if has_ranges and content:
+        last = {"Content-Range": f"bytes {blob.size - 1}-{blob.size - 1}/{blob.size}"}
+        answer = Answer(206, content[-1:], {"Content-Encoding": "gzip", **last})
+    registry.rules.append(lambda call: answer if call.method == "GET" else None)
+    assert state(registry, blob=blob) is BlobState.PRESENT
+
+
+def test_the_length_of_a_blob_that_is_compressed_on_its_way_says_nothing(
+    registry: OddRegistry,
+) -> None:
+    compressed = gzip.compress(CONTENT)
+    replace_answers(registry, GET=Answer(200, compressed, {"Content-Encoding": "gzip"}))
+    assert state(registry) is BlobState.PRESENT
+    assert [call.method for call in registry.calls] == ["GET", "HEAD"]
 
 
 def test_storage_that_cannot_be_reached_from_here_is_not_asked_again(

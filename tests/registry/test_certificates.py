@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -190,6 +191,27 @@ def test_the_file_that_a_caller_names_is_trusted_as_well(
         Handshakes(server, None).greet(tls_context(Certificates((other.file,)), trusted))
 
 
+@pytest.mark.parametrize("first", [None, "", "no PEM"])
+def test_the_authorities_of_the_machine_are_trusted_although_python_does_not_know_them(
+    authority: Certificate,
+    server: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    first: str | None,
+) -> None:
+    nowhere = tmp_path / "first.pem"
+    if first is not None:
+        nowhere.write_text(first)
+    monkeypatch.setattr(module, "SYSTEM_BUNDLES", (nowhere, authority.file))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile=None))
+    server_side = Handshakes(server, None)
+    if first is None:
+        server_side.greet(tls_context(Certificates()))
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            server_side.greet(tls_context(Certificates()))
+
+
 @pytest.mark.parametrize("variable", module.BUNDLE_VARIABLES)
 def test_a_variable_names_the_usual_authorities(
     authority: Certificate, server: Certificate, monkeypatch: pytest.MonkeyPatch, variable: str
@@ -205,6 +227,22 @@ def test_the_first_variable_counts(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(openssl.authority(tmp_path).file))
     with pytest.raises(ssl.SSLCertVerificationError):
         Handshakes(server, None).greet(tls_context(Certificates()))
+
+
+def test_an_authority_that_is_installed_on_the_machine_is_trusted(
+    authority: Certificate, server: Certificate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    openssl.install(authority, tmp_path)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    Handshakes(server, None).greet(tls_context(Certificates()))
+
+
+def test_a_certificate_as_windows_exports_it_is_trusted(
+    authority: Certificate, server: Certificate, tmp_path: Path
+) -> None:
+    exported = tmp_path / "authority.cer"
+    exported.write_bytes(ssl.PEM_cert_to_DER_cert(authority.file.read_text()))
+    Handshakes(server, None).greet(tls_context(Certificates(), exported))
 
 
 def test_the_usual_authorities_stay_trusted(authority: Certificate) -> None:
@@ -286,13 +324,13 @@ def test_what_is_not_pem_is_one_line_that_names_the_file(
     assert which in line
 
 
-@pytest.mark.parametrize("content", [None, "", "no PEM"])
+@pytest.mark.parametrize("content", [None, b"", b"no PEM", b"0\x82 half"])
 def test_a_named_file_without_certificates_is_one_line_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
     broken = tmp_path / "broken.pem"
     if content is not None:
-        broken.write_text(content)
+        broken.write_bytes(content)
     with pytest.raises(RegistryError, match=str(broken)):
         tls_context(Certificates(), broken)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(broken))
@@ -308,3 +346,14 @@ def test_a_file_of_the_folder_without_certificates_is_ignored_with_a_warning(
     context = tls_context(Certificates((tmp_path / "broken.crt", authority.file)))
     Handshakes(server, None).greet(context)
     assert str(tmp_path / "broken.crt") in caplog.text
+
+
+def test_usual_authorities_that_are_missing_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = str(tmp_path / "missing.pem")
+    monkeypatch.setattr(module, "DEFAULT_CA_BUNDLE_PATH", missing)
+    with pytest.raises(
+        RegistryError, match=f"{missing} holds no certificates in PEM: No such file"
+    ):
+        tls_context(Certificates())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -12,14 +14,27 @@ import pytest
 import requests
 import urllib3
 
+import images
 from docker_charon.errors import ConnectionFailed, RegistryError
+from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import Credentials, FoundLogin
-from docker_charon.registry.errors import answer_error, connection_error, retry_after
+from docker_charon.registry.errors import (
+    answer_error,
+    connection_error,
+    explaining_refusal,
+    retry_after,
+)
 from docker_charon.registry.proxies import ProxyRefused
 from docker_charon.registry.retry import RetryPolicy
 
 BROKEN, UNREACHABLE, PERMANENT = (False, False), (True, False), (False, True)
+
+
+def weak_certificate() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "EE certificate key too weak")
+    error.verify_code = 66
+    return error
 
 
 @pytest.mark.parametrize(
@@ -30,6 +45,7 @@ BROKEN, UNREACHABLE, PERMANENT = (False, False), (True, False), (False, True)
             "certificate of registry.example is not trusted; .*REQUESTS_CA_BUNDLE",
             PERMANENT,
         ),
+        (weak_certificate(), "too weak for this machine; .*2048 bits", PERMANENT),
         (requests.exceptions.SSLError("handshake"), "cannot agree on TLS", PERMANENT),
         (
             requests.exceptions.SSLError(ssl.SSLEOFError(8, "[SSL] unexpected eof")),
@@ -89,7 +105,7 @@ def test_a_proxy_is_named_where_it_is_the_reason(
     assert (caught.value.unreachable, caught.value.permanent) == kind
 
 
-USER = Credentials("user", "secret")
+USER = Credentials("user", "hunter2")
 
 
 def refused(
@@ -100,7 +116,7 @@ def refused(
     body = options.pop("body", b"")
     error = answer_error(answer, body, "a request", registry, secure=True, login=login, **options)
     assert isinstance(error, RegistryError)
-    assert "secret" not in str(error)
+    assert "hunter2" not in str(error)
     return str(error)
 
 
@@ -115,6 +131,7 @@ def test_without_a_login_a_login_is_the_next_step() -> None:
 
 def test_a_login_that_the_user_gave_is_to_be_checked() -> None:
     login = FoundLogin(USER)
+    assert refused(401, login=login).startswith("r.example refuses the login (it answers 401 to ")
     assert "check the username and the password" in refused(401, login=login)
     assert "this user is not allowed to do it" in refused(403, login=login)
 
@@ -127,6 +144,47 @@ def test_a_stored_login_that_is_refused_names_its_file_or_helper() -> None:
     assert "the user of the login from /home/me/.docker/config.json is not" in refused(
         403, login=login
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(28, "its disk is full"), (30, "it is read-only"), (13, "it may not write there")],
+)
+def test_a_registry_whose_storage_fails_says_why(number: int, reason: str) -> None:
+    detail = {"DriverName": "filesystem", "Enclosed": {"Op": "write", "Path": "/x", "Err": number}}
+    body = json.dumps({"errors": [{"code": "UNKNOWN", "detail": detail}]}).encode()
+    assert refused(500, body=body).endswith(f"the storage of the registry fails: {reason}")
+
+
+@pytest.mark.parametrize("detail", [None, "x", {"Enclosed": "x"}, {"Enclosed": {"Err": [28]}}])
+def test_other_details_of_a_failure_are_no_reason(detail: Any) -> None:
+    body = json.dumps({"errors": [{"code": "UNKNOWN", "detail": detail}]}).encode()
+    assert "look into the registry's log" in refused(500, body=body)
+
+
+@pytest.mark.parametrize("code", ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"])
+def test_an_upload_that_is_lost_may_be_the_work_of_several_servers(code: str) -> None:
+    body = json.dumps({"errors": [{"code": code}]}).encode()
+    assert "the same http.secret" in refused(404, body=body)
+
+
+@pytest.mark.parametrize(("status", "code"), [(415, ""), (400, "MANIFEST_INVALID")])
+def test_a_manifest_that_a_registry_does_not_know_is_named_by_its_type(
+    status: int, code: str
+) -> None:
+    manifest = Manifest.parse(images.image(images.layer(1)).manifest)
+    with (
+        pytest.raises(
+            RegistryError, match=re.escape(f"manifests of the type {manifest.media_type}")
+        ),
+        explaining_refusal(manifest),
+    ):
+        raise RegistryError("refused", status=status, code=code)
+
+
+def test_on_docker_hub_the_next_step_is_to_name_another_registry() -> None:
+    error = connection_error(socket.gaierror(-2, "?"), "registry-1.docker.io", secure=True)
+    assert "to use another registry, name it with registry=" in str(error)
 
 
 @pytest.mark.parametrize("credentials", [None, USER])

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from docker_charon import DockerCharonError, InvalidReference, make_inventory, make_payload
+from docker_charon.oci.host import check_host
 from docker_charon.oci.reference import Reference
-from docker_charon.registry.http import check_host
 from docker_charon.registry.secrets import redacted, without_login
 from images import image, layer
 from loose_registry import Asked, LooseRegistry, Reply

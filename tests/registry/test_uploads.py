@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from responses import RequestsMock
 from responses.matchers import header_matcher
 
@@ -17,6 +18,7 @@ from conftest import Sent, require
 from docker_charon import ConnectionFailed, RegistryError, make_payload, push_payload_to_registry
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.registry import uploads
 from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
 from guarded_registry import LOGIN, PASSWORD, USER, guarded, htpasswd, htpasswd_is_installed
@@ -352,6 +354,42 @@ def test_chunks_that_arrive_before_each_failure_do_not_make_an_upload_endless(
     with pytest.raises(RegistryError, match="503"):
         upload()
     assert methods(web).count("POST") <= 7
+
+
+def test_an_upload_that_breaks_again_and_again_is_sent_in_shorter_requests(
+    web: RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traefik, for example, cuts each request after 60 seconds."""
+    monkeypatch.setattr(uploads, "SHORT_REQUEST", 1_000_000)
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    too_long = header_matcher({"Content-Length": str(BLOB.size)})
+    web.put(f"{UPLOADS}1", body=requests.ConnectionError("cut"), match=[too_long])
+    web.patch(f"{UPLOADS}1", status=202)
+    web.put(f"{UPLOADS}1", status=201, match=[header_matcher({"Content-Length": "0"})])
+    upload()
+    assert methods(web).count("PATCH") == 3
+
+
+def test_a_registry_that_is_full_says_so_to_the_last_request_of_an_upload(
+    web: RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty request is never too large: it is not sent again and again in smaller chunks."""
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.patch(f"{UPLOADS}1", status=202)
+    web.put(f"{UPLOADS}1", status=413, json={"errors": [{"message": "disk quota reached"}]})
+    with pytest.raises(RegistryError, match=r"413 disk quota reached .*is full") as caught:
+        upload()
+    assert "chunks" not in str(caught.value)
+    assert methods(web).count("PATCH") == 3
+
+
+def test_what_a_registry_says_of_chunks_that_are_too_large_is_told(web: RequestsMock) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    full = {"errors": [{"status": 413, "message": "Datastore disk usage is too high: quota"}]}
+    web.put(f"{UPLOADS}1", status=413, json=full)
+    web.patch(f"{UPLOADS}1", status=413, json=full)
+    with pytest.raises(RegistryError, match=r"disk usage is too high.*even in chunks of 125,000"):
+        upload()
 
 
 @pytest.mark.parametrize("location", ["https://[bad/1", "https://other.example:99999/1", None])

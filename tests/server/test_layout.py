@@ -506,6 +506,23 @@ def test_an_unzipped_payload_has_its_referrers(
     assert caplog.text == ""
 
 
+def test_a_name_in_an_unzipped_payload_that_cannot_be_served_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted, other = image(layer(1)), image(layer(2))
+    with serve(storage=tmp_path / "source") as server:
+        images.put(server.address, "app:1", wanted)
+        images.put(server.address, f"app:{images.tag_of(wanted, '.sig')}", images.signature(wanted))
+        name = f"{server.address}/app:1"
+        make_payload(None, tmp_path / "p.zip", [name], secure=False, include_referrers=True)
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        archive.extractall(tmp_path / "unzipped")
+    with serve(storage=tmp_path / "unzipped") as server:
+        images.put(server.address, "other:1", other)
+        assert Api(server.address)("GET", "_catalog").json() == {"repositories": ["other"]}
+    assert f"'{name}' is not an image name" in caplog.text
+
+
 def test_an_unzipped_delta_serves_what_it_has_and_says_what_it_lacks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

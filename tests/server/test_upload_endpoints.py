@@ -316,11 +316,13 @@ def test_end_7_takes_tags_beside_a_digest(tmp_path: Path, algorithm: str) -> Non
         assert api("GET", f"app/manifests/{before.digest}").content == before.manifest
 
 
-def test_end_7_looks_at_all_tags_before_it_takes_one(api: Api) -> None:
-    wanted = image()
+@pytest.mark.parametrize("tag", ["-x", "", f"x@{DIGEST}", "x:y"])
+def test_end_7_looks_at_all_tags_before_it_takes_one(api: Api, tag: str) -> None:
+    wanted = image(media_type=images.OCI)
     api.blob(wanted.blobs[0])
-    answer = api.manifest(f"{wanted.digest}?tag=1&tag=-x", wanted.manifest)
+    answer = api.manifest(f"{wanted.digest}?tag=1&tag={tag}", wanted.manifest)
     assert refused(answer, 400, "MANIFEST_INVALID")
+    assert "is not a tag" in answer.text
     assert refused(api("GET", "app/manifests/1"), 404, "NAME_UNKNOWN")
 
 

@@ -200,12 +200,12 @@ def test_a_dry_run_and_a_failure_write_no_lock(app: str, tmp_path: Path) -> None
 def test_a_lock_cannot_replace_another_file_of_the_payload(app: str, tmp_path: Path) -> None:
     target = tmp_path / "p.zip"
     (tmp_path / "link.zip").symlink_to(target)
-    with pytest.raises(DockerCharonError, match="which the lock would replace"):
+    with pytest.raises(DockerCharonError, match="cannot be both"):
         make_payload(app, target, ["app:1.0"], secure=False, lock=target)
-    with pytest.raises(DockerCharonError, match="which the lock would replace"):
+    with pytest.raises(DockerCharonError, match="cannot be both"):
         make_payload(app, target, ["app:1.0"], secure=False, lock=tmp_path / "link.zip")
     for other in ("report", "ledger"):
-        with pytest.raises(DockerCharonError, match="which the lock would replace"):
+        with pytest.raises(DockerCharonError, match="cannot be both"):
             make(app, ["app:1.0"], lock=tmp_path / "x", **{other: tmp_path / "x"})
     with pytest.raises(PayloadError, match="name a file in a directory that exists"):
         make(app, ["app:1.0"], lock=tmp_path / "none" / "lock.txt")

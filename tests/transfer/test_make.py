@@ -10,6 +10,7 @@ import os
 import threading
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -242,6 +243,12 @@ def test_no_images_and_one_string_are_refused(tmp_path: Path) -> None:
         make_payload("127.0.0.1:1", tmp_path / "p.zip", "app:1")
 
 
+@pytest.mark.parametrize("registry", [5000, b"127.0.0.1:1", ["127.0.0.1:1"]])
+def test_a_registry_of_another_type_is_a_type_error(registry: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="a registry is a str"):
+        make_payload(registry, tmp_path / "p.zip", ["app:1"])
+
+
 def test_two_images_for_one_tag_are_refused(source: str, tmp_path: Path) -> None:
     old = images.put(source, "app:1", image(layer(1)))
     images.put(source, "app:1", image(layer(2)))
@@ -300,7 +307,7 @@ def test_a_payload_is_not_written_over_one_that_it_builds_on(
     (tmp_path / "hard").hardlink_to(base)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(base.open("r+b")) if way == "file" else target
-        with pytest.raises(PayloadError, match=r"base\.zip is used to make the new payload"):
+        with pytest.raises(PayloadError, match=r"base\.zip cannot be both the new payload"):
             make_payload(
                 source, file, ["app:2"], secure=False, payloads_already_transferred=iter([base])
             )
@@ -314,7 +321,7 @@ def test_volumes_are_not_written_over_those_that_they_build_on(
     images.put(source, "app:1", image(layer(1, 200_000)))
     target, size = tmp_path / "p.zip", 70_000
     make_payload(source, target, ["app:1"], secure=False, volume_size=size)
-    with pytest.raises(PayloadError, match="which would replace it"):
+    with pytest.raises(PayloadError, match="cannot be both"):
         make_payload(
             source,
             target,
@@ -325,18 +332,33 @@ def test_volumes_are_not_written_over_those_that_they_build_on(
         )
 
 
+@pytest.mark.parametrize("volume_size", [None, 100_000])
+def test_a_complete_payload_has_no_leftovers_of_a_run_with_layer_deltas(
+    source: str, tmp_path: Path, volume_size: int | None
+) -> None:
+    images.put(source, "app:1", image(layer(1)))
+    leftover = tmp_path / "p.zip.partial.deltas"
+    leftover.mkdir()
+    (leftover / "lock").touch()
+    (tmp_path / "link.zip").symlink_to("p.zip")
+    target = tmp_path / ("link.zip" if volume_size is None else "p.zip")
+    make_payload(source, target, ["app:1"], secure=False, volume_size=volume_size)
+    assert not leftover.exists()
+
+
 def test_a_payload_is_not_written_over_a_key_or_a_certificate(source: str, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("a private key")
-    with pytest.raises(PayloadError, match="key is used to make the new payload"):
+    with pytest.raises(PayloadError, match="key cannot be both the new payload and the key"):
         make_payload(source, key, ["app:1"], secure=False, sign=key)
     assert key.read_text() == "a private key"
 
 
-def test_a_payload_is_not_written_over_the_list_of_its_images(source: str, tmp_path: Path) -> None:
+def test_nothing_is_written_over_the_list_of_images(source: str, tmp_path: Path) -> None:
     names = tmp_path / "names"
     names.write_text("app:1\n")
-    done = charon("make-payload", "-r", source, "-i", "-f", names, "--images-from", names)
-    assert done.status == 2
-    assert "which lists the images" in done.stderr
-    assert names.read_text() == "app:1\n"
+    for options in (["-f", names], ["-f", tmp_path / "p.zip", "--report", names]):
+        done = charon("make-payload", "-r", source, "-i", *options, "--images-from", names)
+        assert done.status == 2
+        assert "which has the list of images" in done.stderr
+        assert names.read_text() == "app:1\n"

@@ -13,7 +13,6 @@ import pytest
 
 import images
 from command_line import charon
-from conftest import Sent
 from docker_charon import (
     AuthenticationError,
     BlobNotFound,
@@ -65,7 +64,7 @@ IMMUTABLE = refusal(412, "PRECONDITION", "configured as immutable")
 
 
 def test_of_thirty_images_all_arrive_that_can_and_a_second_run_says_the_same(
-    tmp_path: Path, sent: list[Sent]
+    tmp_path: Path,
 ) -> None:
     names = [f"team{n % 3}/app{n}:1" for n in range(28)] + ["fixed:1", "missing/app:1"]
     wanted = {name: image(layer(n), layer(100 + n % 5)) for n, name in enumerate(names)}
@@ -106,15 +105,35 @@ def test_of_thirty_images_all_arrive_that_can_and_a_second_run_says_the_same(
             assert f"{repository}@{sbom.digest}" in lines[3]
             assert f"27 of 30 images are at {registry.address}" in lines[4]
             assert lines[4].endswith("3 images and 1 referrer could not be pushed")
-        sent.clear()
+        calls_before = len(registry.calls)
         with pytest.raises(PushIncomplete) as raised:
             push_payload_to_registry(registry.address, file, secure=False)
         assert raised.value.pushed == [name for name in names if name in arrived]
         assert list(raised.value.failed) == [names[7], "fixed:1", "missing/app:1"]
         assert isinstance(raised.value.failed[names[7]], DigestMismatch)
         assert list(raised.value.failed_referrers) == [f"{repository}@{sbom.digest}"]
-        sent_again = [request for request in sent if request.is_for("PUT", "/blobs/uploads/")]
-        assert len(sent_again) <= 1  # the damaged layer, whose upload breaks off
+        # Once one of the blobs of an image has failed, the others are not sent any more.
+        sent_again = [c for c in registry.calls[calls_before:] if c.is_for("PUT", "/blobs/uploads")]
+        assert {call.query["digest"] for call in sent_again} <= set(
+            map(digest_of, wanted[names[7]].blobs)
+        )
+
+
+def test_an_image_that_a_policy_keeps_back_counts_as_there_if_its_blobs_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Harbor answers so to a pull of what was not scanned yet."""
+    payload = payload_of({"app:2": OTHER, "app:1": APP}, {"app:1": APP})
+    kept_back = refusal(412, "PROJECTPOLICYVIOLATION", "not scanned, cannot be pulled")
+    rules = [answering(kept_back, method, "/manifests/1") for method in ("GET", "HEAD")]
+    with OddRegistry() as registry:
+        images.put(registry.address, "app:1", APP)
+        registry.rules += rules
+        assert push(registry, io.BytesIO(payload), strict=True) == ["app:2", "app:1"]
+        assert "app:1 is taken to be there, but cannot be looked at" in caplog.text
+        del registry.blobs["app", digest_of(LAYER)]
+        with pytest.raises(BlobNotFound, match="app:1 needs 1 blob that"):
+            push(registry, io.BytesIO(payload), strict=True)
 
 
 def test_a_single_image_that_cannot_be_pushed_is_its_own_error() -> None:

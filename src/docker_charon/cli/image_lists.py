@@ -22,14 +22,15 @@ def names_in(files: Iterable[str]) -> list[str]:
 
     What is taken from a file that is not a plain list is logged, and so is what is passed over.
     """
-    from docker_charon.lists.file import read_images  # help does not need it
+    return [name for file in files for name in _names_in_file(file)]
 
-    names: list[str] = []
-    for file in files:
-        images = read_images(text_in(file, "the images"), shown_name(file))
-        _log_what_was_read(shown_name(file), images)
-        names += images.names
-    return names
+
+def _names_in_file(file: str) -> list[str]:
+    from docker_charon.lists.file import read_images  # most commands name their images themselves
+
+    images = read_images(text_in(file, "the images"), shown_name(file))
+    _log_what_was_read(shown_name(file), images)
+    return images.names
 
 
 def _log_what_was_read(file: str, images: ImageList) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from docker_charon.cli import signals, terminal
@@ -24,3 +25,4 @@ def main() -> None:
         terminal.fail("interrupted", error.status)
     finally:
         terminal.close()
+        gc.freeze()  # Python would search all loaded modules for garbage before it exits

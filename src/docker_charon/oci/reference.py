@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from docker_charon.errors import InvalidDigest, InvalidReference
+from docker_charon.messages import hide_login, quoted_name
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
+from docker_charon.value import dataclass
 
 # OCI distribution-spec 1.1, "Pulling manifests". Registries store up to 255 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -25,8 +27,8 @@ OPERATORS = frozenset("<>=!~^")
 class Reference:
     """An image's name inside one registry: ``repository[:tag][@digest]``.
 
-    A name with neither tag nor digest means the tag ``latest``. If the images of a payload come
-    from several registries, each ``repository`` has its registry in front: ``quay.io/team/app``.
+    A name without a tag and a digest means the tag ``latest``. If the images of a payload come from
+    several registries, each ``repository`` begins with its registry: ``quay.io/team/app``.
     """
 
     repository: str
@@ -36,16 +38,17 @@ class Reference:
     @classmethod
     def parse(cls, name: str) -> Reference:
         """Parse a name that a user gives; raise `InvalidReference` if it is not valid."""
-        if _has_login(name):
+        if hide_login(name) != name:
             raise InvalidReference(
-                f"{_shown(name)} is not an image name",
-                hint="write it as repository:tag, without https:// and without a login",
+                f"{quoted_name(name)} is not an image name",
+                hint="write it as repository:tag or repository@sha256:..., without https:// and "
+                "without a login",
             )
         rest, at, digest_text = name.partition("@")
         first, slash, _ = rest.partition("/")
         if slash and ":" in first:
             raise InvalidReference(
-                f"{_shown(name)} is not an image name",
+                f"{quoted_name(name)} is not an image name",
                 hint="leave out the registry: it is a separate argument",
             )
         repository, colon, tag = rest.partition(":")
@@ -55,34 +58,40 @@ class Reference:
                 check_tag(tag)
             except InvalidReference as error:
                 raise InvalidReference(
-                    f"{_shown(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
+                    f"{quoted_name(name)} is not an image name: {error}", hint=_hint_for_tag(tag)
                 ) from None
         digest = None
         if at:
             try:
                 digest = Digest(digest_text)
             except InvalidDigest as error:
-                raise InvalidReference(f"{_shown(name)} is not an image name: {error}") from None
+                raise InvalidReference(
+                    f"{quoted_name(name)} is not an image name: {error}"
+                ) from None
         if not colon and not at:
             tag = "latest"
         return cls(repository, tag or None, digest)
 
     @classmethod
     def parse_named(cls, name: str, registries: Collection[str]) -> Reference:
-        """Parse a name that may begin with one of ``registries``, which ``repository`` keeps."""
+        """Parse a name that may begin with one of ``registries``, which stays in ``repository``.
+
+        ``registries`` are in lower case. Raises `InvalidReference` if the rest is not a valid name.
+        """
         registry, rest = split_registry(name, registries)
         reference = cls.parse(rest)
         return replace(reference, repository=joined(registry, reference.repository))
 
     @classmethod
     def parse_full(cls, name: str) -> Reference:
-        """Parse a name that says which registry it is from, by Docker's rule.
+        """Parse a name that may begin with a registry, by Docker's rule (see `host_in_front`).
 
-        That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
+        The registry stays in ``repository``, except Docker Hub, which is the registry of names
+        without one. Raises `InvalidReference` if the name is not valid.
         """
-        if "://" in name or _has_login(name):
+        if "://" in name or hide_login(name) != name:
             raise InvalidReference(
-                f"{_shown(name)} is not an image name",
+                f"{quoted_name(name)} is not an image name",
                 hint="write it as registry/repository:tag, without https:// and without a login",
             )
         host = host_in_front(name)
@@ -96,7 +105,7 @@ class Reference:
 
     @property
     def source(self) -> str:
-        """The tag or digest to ask a registry for: the digest takes precedence."""
+        """The digest or tag to request from a registry: the digest takes precedence."""
         return self.digest or self.tag or "latest"
 
     @property
@@ -106,9 +115,9 @@ class Reference:
 
 
 def checked_names(names: Iterable[str], parameter: str) -> list[str]:
-    """Return names as a list; raise ``TypeError``, which names ``parameter``, if they are not.
+    """Return ``names`` as a list; raise ``TypeError`` about ``parameter`` if they are not strings.
 
-    A single ``str`` is not a list of names.
+    A single string is refused as well: it is not a list of names.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
@@ -121,7 +130,7 @@ def checked_names(names: Iterable[str], parameter: str) -> list[str]:
 def checked_prefix(prefix: str) -> str:
     """Return a prefix for repositories, without a slash at its end; it may be empty.
 
-    Raises `InvalidReference` if it is not itself the name of a repository.
+    Raises ``TypeError``, and `InvalidReference` if it is not a valid repository.
     """
     if not isinstance(prefix, str):
         raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")
@@ -132,7 +141,7 @@ def check_repository(repository: str, name: str | None = None) -> str:
     """Return ``repository``; raise `InvalidReference`, about ``name``, if it is not valid."""
     if len(repository) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(repository):
         subject = repository if name is None else name
-        problem = f"{_shown(subject)} is not an image name"
+        problem = f"{quoted_name(subject)} is not an image name"
         if not subject.strip():
             raise InvalidReference(problem, hint="it is empty")
         if subject != subject.strip() or "://" in subject:
@@ -174,23 +183,10 @@ def _hint_for_tag(tag: str) -> str:
 def check_tag(tag: object) -> str:
     """Return ``tag``; raise `InvalidReference` if it is not valid."""
     if not isinstance(tag, str) or not is_tag(tag):
-        raise InvalidReference(f"{_shown(tag)} is not a tag")
+        raise InvalidReference(f"{quoted_name(tag)} is not a tag")
     return tag
 
 
 def is_tag(text: str) -> bool:
     """Whether a text is a valid tag."""
     return _TAG.fullmatch(text) is not None
-
-
-def _has_login(text: str) -> bool:
-    """Whether a login may stand before an ``@``, as in a URL; a digest has no ``/``."""
-    before, _, after = text.rpartition("@")
-    return bool(before) and ("://" in before or "/" in after)
-
-
-def _shown(text: object) -> str:
-    if isinstance(text, str) and _has_login(text):
-        text = f"***@{text.rpartition('@')[2]}"
-    shown = repr(text)
-    return shown if len(shown) <= 120 else f"{shown[:117]}..."

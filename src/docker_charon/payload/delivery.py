@@ -14,12 +14,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from docker_charon.errors import PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import check_named_repository
+from docker_charon.value import dataclass
 
 LEDGER, RECEIPT = "ledger", "receipt"
 """The keys in ``payload_descriptor.json``."""

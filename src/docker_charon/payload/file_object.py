@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -28,3 +29,13 @@ PayloadSource = str | os.PathLike[str] | ReadableFile
 """A payload to read: a path, or a file object."""
 PayloadTarget = str | os.PathLike[str] | WritableFile
 """A payload to write: a path, or a file object."""
+
+
+def checked_sources(payloads: Iterable[PayloadSource], parameter: str) -> list[PayloadSource]:
+    """Return payloads as a list; raise ``TypeError``, which names ``parameter``, for a single one.
+
+    Whether each of them is a path or a file object is checked when it is opened.
+    """
+    if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
+        raise TypeError(f"{parameter} must be a list of files, not a single one")
+    return list(payloads)

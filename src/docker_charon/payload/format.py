@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,7 +35,7 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
-from docker_charon.oci.host import host_in_front
+from docker_charon.oci.host import host_in_front, is_host
 from docker_charon.oci.manifest import Manifest, encode_index
 from docker_charon.oci.reference import Reference, check_named_repository, check_tag
 from docker_charon.payload.contents import Contents
@@ -49,6 +49,7 @@ from docker_charon.payload.layer_delta import (
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
 from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
+from docker_charon.value import dataclass
 
 LAYOUT_PATH = "oci-layout"
 INDEX_PATH = "index.json"
@@ -163,7 +164,7 @@ def _encode(document: object) -> bytes:
 
 def _encode_index(contents: Contents) -> bytes:
     images = [
-        named.image.root.descriptor.index_entry(annotations={REF_NAME: named.name})
+        named.image.root.descriptor.as_json(annotations={REF_NAME: named.name})
         for named in contents.images
     ]
     image_names = {named.name for named in contents.images}
@@ -338,7 +339,12 @@ def _manifest_paths(value: dict[str, Any]) -> dict[str, str | None]:
 
 def _parse_registries(value: Any) -> frozenset[str]:
     for host in _list(_REGISTRIES, value):
-        if not isinstance(host, str) or host_in_front(f"{host}/") != host or host != host.lower():
+        if (
+            not isinstance(host, str)
+            or not is_host(host)
+            or host_in_front(f"{host}/") != host
+            or host != host.lower()
+        ):
             raise PayloadError(f"a name in its {_REGISTRIES} is not a registry")
     return frozenset(value)
 

@@ -5,7 +5,8 @@ been verified and all volumes before it have been renamed. Then it can be moved 
 
 ``payload.zip.volumes.json.partial`` is the journal of the finished volumes (see `VolumeJournal`).
 If a run is interrupted, the next one writes only the other volumes. At the end the list of volumes
-replaces the journal.
+replaces the journal. If the payload cannot be completed, or the next run is for other images, its
+finished volumes are removed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -311,6 +312,7 @@ def partial_volumes(
         journal = VolumeJournal(file, path, size, volume_size, metadata_sha256)
         if not journal.goes_on:
             _remove_partials(base)
+            _remove_volumes(base, journal.abandoned)
         growing = PartialVolumes(base, sizes, journal, check)
         stack.callback(growing.close)
         try:
@@ -323,6 +325,7 @@ def partial_volumes(
             growing.close()
             if isinstance(error, PERMANENT) or not growing.has_content:
                 _remove_partials(base)
+                _remove_volumes(base, journal.finished)
                 if os.name == "nt":
                     file.close()
                 path.unlink(missing_ok=True)
@@ -338,3 +341,22 @@ def _remove_partials(base: Path) -> None:
     for number in range(1, MOST_VOLUMES + 1):
         with contextlib.suppress(OSError):
             partial_path(volume_path(base, number)).unlink(missing_ok=True)
+
+
+def _remove_volumes(base: Path, finished: Iterable[FinishedVolume]) -> None:
+    """Remove the finished volumes of a payload that will not be completed.
+
+    If there is a list, they are volumes of a complete payload, and stay. So does a file that is
+    not the volume in the journal any more.
+    """
+    if list_path(base).exists():
+        return
+    for line in finished:
+        path, size = volume_path(base, line.number), line.volume.size
+        with contextlib.suppress(OSError):
+            with path.open("rb") as file:
+                is_volume = os.fstat(file.fileno()).st_size == size
+                is_volume = is_volume and sample(RandomAccess(file), size) == line.volume.sample
+            if is_volume:
+                path.unlink()
+                _log.info("%s is removed, because its payload is not complete", path)

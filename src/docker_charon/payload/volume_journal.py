@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ from docker_charon.errors import PayloadError
 from docker_charon.files import sync
 from docker_charon.payload.random_access import write_all
 from docker_charon.payload.volumes import Volume, VolumeList
+from docker_charon.value import dataclass
 
 _START = b'{"size":'
 
@@ -35,8 +36,9 @@ class FinishedVolume:
 class VolumeJournal:
     """The journal in an open file that no other process writes.
 
-    ``goes_on`` is whether an earlier run wrote the same payload, and ``finished`` are the volumes
-    that it finished. Raises `PayloadError` if the file is not a journal.
+    ``goes_on`` is whether an earlier run wrote the same payload. ``finished`` are the volumes of
+    the payload that are finished, and ``abandoned`` those of another one that an earlier run has
+    not completed. Raises `PayloadError` if the file is not a journal.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class VolumeJournal:
             )
         values = list(_values(content))
         self.goes_on = values[:1] == [self._payload]
-        self.finished = tuple(_finished(values[1:])) if self.goes_on else ()
+        earlier = list(_finished(values[1:]))
+        self.finished = earlier if self.goes_on else []
+        self.abandoned = [] if self.goes_on else earlier
         file.seek(0)
         file.truncate()
         self._write([self._payload, *map(_line, self.finished)])
@@ -64,6 +68,7 @@ class VolumeJournal:
     def add(self, finished: FinishedVolume) -> None:
         """Add a finished volume, and flush it to the disk."""
         self._write([_line(finished)])
+        self.finished.append(finished)
 
     def is_of(self, listed: VolumeList) -> bool:
         """Whether a list is of the same payload, with volumes of the same size."""

@@ -21,8 +21,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from decimal import Decimal
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.document import parse_json
 from docker_charon.payload.random_access import RandomAccess, file_errors
 from docker_charon.progress import Progress, ProgressArgument
+from docker_charon.value import dataclass
 
 LIST_SUFFIX = ".volumes.json"
 FORMAT_VERSION = 1
@@ -47,8 +47,8 @@ _BUFFER = 256 * 1024
 _LONGEST_LIST = 1024 * 1024  # bytes; 999 volumes take a third of it
 _FAT_LIMIT = 4 * 1024**3
 _NUMBERED = re.compile(r"(.+)\.(\d{3})", re.DOTALL)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(i?b)?", re.IGNORECASE | re.ASCII)
-_HEX = re.compile("[0-9a-f]{64}")
+_SIZE = r"(?ai)(\d+(?:\.\d+)?) ?([kmgt]?)(i?b)?"
+_HEX = "[0-9a-f]{64}"
 
 
 def parse_size(text: str) -> int:
@@ -61,9 +61,11 @@ def parse_size(text: str) -> int:
 
     Raises `DockerCharonError` for anything else.
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip())
     if match is None:
         raise DockerCharonError(f"{text!r} is not a size", hint="write it as 4G, 4.7GB or 700MiB")
+    from decimal import Decimal  # the names of volumes do not need it
+
     number, prefix, unit = match[1], match[2].upper(), (match[3] or "").lower()
     power = " KMGT".index(prefix or " ")
     size = int(Decimal(number) * (1000 if unit == "b" else 1024) ** power)
@@ -140,7 +142,7 @@ class VolumeList:
 
     @classmethod
     def parse(cls, content: bytes) -> VolumeList:
-        """Return the list in a JSON document; raise ``ValueError`` when there is none."""
+        """Return the list in a JSON document; raise ``ValueError`` if it is not one."""
         document = parse_json(content)
         if not isinstance(document, dict):
             raise ValueError("it is not a JSON object")
@@ -173,7 +175,7 @@ def _size(value: dict[str, Any], key: str) -> int:
 
 def _hex(value: dict[str, Any], key: str) -> str:
     digest = value.get(key)
-    if not isinstance(digest, str) or not _HEX.fullmatch(digest):
+    if not isinstance(digest, str) or not re.fullmatch(_HEX, digest):
         raise ValueError(f"its {key} is not a SHA-256")
     return digest
 
@@ -239,19 +241,19 @@ def difference(path: Path, number: int, listed: VolumeList) -> str:
     return f"{path} is damaged, or of another payload"
 
 
-def verify_volume(path: Path, listed: Path, *, progress: ProgressArgument = None) -> None:
-    """Compare one volume with the list of volumes ``listed``, from its first byte to its last.
+def verify_volume(path: Path, list_file: Path, *, progress: ProgressArgument = None) -> None:
+    """Compare one volume with the list of volumes, from its first byte to its last.
 
     ``progress`` is that of `verify_payload`. Raises `PayloadError` if the volume is not as listed,
     or cannot be read.
     """
-    volumes = read_list(listed)
+    listed = read_list(list_file)
     _, number = base_and_number(path)
-    if number is None or number > len(volumes.volumes):
-        raise PayloadError(f"{path} is not in {listed}, which has {len(volumes.volumes)} volumes")
-    volume = volumes.volumes[number - 1]
+    if number is None or number > len(listed.volumes):
+        raise PayloadError(f"{path} is not in {list_file}, which has {len(listed.volumes)} volumes")
+    volume = listed.volumes[number - 1]
     with file_errors(f"cannot read {path}"):
-        problem = difference(path, number, volumes)
+        problem = difference(path, number, listed)
         with path.open("rb") as file, Progress("verifying", {}, {}, progress) as shown:
             shown.grow(volume.size)
             digest = hashlib.sha256()
@@ -264,6 +266,6 @@ def verify_volume(path: Path, listed: Path, *, progress: ProgressArgument = None
         raise PayloadError(problem, hint=COPY_AGAIN)
 
 
-def find(name: str, directories: Iterable[Path]) -> Path | None:
+def find_file(name: str, directories: Iterable[Path]) -> Path | None:
     """Return the first file of this name in the directories."""
     return next((path for folder in directories if (path := folder / name).is_file()), None)

@@ -8,7 +8,8 @@ path, size and checksum always give the same bytes.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from docker_charon.value import dataclass
 
 LONGEST_HEADER = 512
 """Bytes that are read to find a local header; a path has at most 142."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
 from docker_charon.messages import argument
@@ -15,15 +14,19 @@ from docker_charon.registry.certificates import (
     StrPath,
     find_certificates,
 )
-from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
+from docker_charon.registry.credentials import Credentials, FoundLogin, GivenLogin, Keychain, Logins
 from docker_charon.registry.retry import RetryPolicy
+from docker_charon.value import dataclass
 
 RETRY = RetryPolicy()
 """The policy of an `Access` that names no other."""
 
 
 def waiting_for(seconds: float) -> RetryPolicy:
-    """Return the usual policy, with which an operation waits that long for a registry."""
+    """Return the usual policy, with ``seconds`` as the longest wait of one operation.
+
+    Raises ``TypeError``, and `DockerCharonError` for a negative or endless wait.
+    """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"retry_for is a number of seconds, not {type(seconds).__name__}")
     if not 0 <= seconds < math.inf:
@@ -50,9 +53,18 @@ class Access:
     anonymous: bool = False
     retry: RetryPolicy = field(default_factory=lambda: RETRY)
 
+    @property
+    def files(self) -> list[StrPath]:
+        """The files of certificates and keys."""
+        files = [self.cacert, *(self.cert if isinstance(self.cert, tuple) else [self.cert])]
+        return [file for file in files if file is not None]
+
 
 def certificates_for(registry: str, access: Access) -> Certificates:
-    """Return the certificates for a registry: those that the caller names come first."""
+    """Return the certificates for a registry: those that the caller names come first.
+
+    Raises `RegistryError` for a client certificate with plain HTTP, and as `find_certificates`.
+    """
     if not access.secure:
         if access.cert is not None:
             raise RegistryError(
@@ -66,8 +78,12 @@ def certificates_for(registry: str, access: Access) -> Certificates:
     return replace(certificates, client=ClientCertificate.of(access.cert))
 
 
-def login_finder(registry: str, access: Access) -> Callable[[str | None], FoundLogin]:
-    """Return what finds the login for a repository of ``registry``."""
+def logins_of(registry: str, access: Access) -> Logins:
+    """Return the logins for the repositories of ``registry``.
+
+    Raises `AuthenticationError` for a username without a password, for a password without a
+    username, and for a login in an access that is anonymous.
+    """
     username, password = access.username, access.password
     if not all(value is None or isinstance(value, str) for value in (username, password)):
         raise TypeError("a username and a password are a str")
@@ -76,12 +92,11 @@ def login_finder(registry: str, access: Access) -> Callable[[str | None], FoundL
             f"access to {registry} is either anonymous or with a username and a password"
         )
     if access.anonymous:
-        return lambda repository: FoundLogin()
+        return GivenLogin(FoundLogin())
     if username is not None and password is not None:
-        login = FoundLogin(Credentials(username, password))
-        return lambda repository: login
+        return GivenLogin(FoundLogin(Credentials(username, password)))
     if username is not None or password is not None:
         raise AuthenticationError(
             f"a login to {registry} takes a username and a password, and one is missing"
         )
-    return Keychain(registry).find
+    return Keychain(registry)

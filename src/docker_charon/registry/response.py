@@ -1,7 +1,6 @@
-"""A response as `http.client` reads it, which has an end whatever the server does.
+"""A response that is read at a minimal rate, so that no server can keep a client waiting for days.
 
-A timeout of a socket starts again with every byte. A server that sends one from time to time could
-keep a client for days, so the bytes are counted as well.
+A timeout of a socket starts again with every byte. So the bytes are counted as well.
 """
 
 from __future__ import annotations
@@ -99,22 +98,31 @@ class _PacedReader(io.RawIOBase):
 
 
 def read_document(response: requests.Response, limit: int) -> bytes:
-    """Return the body of a response; one byte more than ``limit`` tells that there is more.
+    """Return the body of a response, decoded if something on the way has compressed it.
 
-    A body that something on the way has compressed is decoded, also within ``limit`` bytes. Raises
-    one of `NETWORK_ERRORS`: `TooSlow` for a body that takes more than `LONGEST_READ`, and
-    ``ContentDecodingError`` for a compression that is not known here.
+    A result of ``limit`` + 1 bytes means that the body is longer than ``limit`` bytes. Raises as
+    `read_stored` does, and ``ContentDecodingError`` for a compression that is not known here.
     """
     encoding = content_encoding(response)
     if encoding and encoding not in _DECODED:
         raise requests.exceptions.ContentDecodingError(encoding, response=response)
+    content = read_stored(response, limit)
+    return _decoded(content, limit) if encoding else content
+
+
+def read_stored(response: requests.Response, limit: int) -> bytes:
+    """Return the body of a response as it was sent.
+
+    A result of ``limit`` + 1 bytes means that the body is longer than ``limit`` bytes. Raises one
+    of `NETWORK_ERRORS`, such as `TooSlow` for a body that takes more than `LONGEST_READ`.
+    """
     before = time.monotonic()
     content = bytearray()
     while len(content) <= limit and (piece := _read_piece(response, limit + 1 - len(content))):
         content += piece
         if time.monotonic() - before > LONGEST_READ:
             raise TooSlow
-    return _decoded(bytes(content), limit) if encoding else bytes(content)
+    return bytes(content)
 
 
 def content_encoding(response: requests.Response) -> str:
@@ -140,7 +148,7 @@ def _read_piece(response: requests.Response, longest: int) -> bytes:
 
 
 def _decoded(content: bytes, limit: int) -> bytes:
-    """Return decoded content, up to one byte more than ``limit``; some servers do not encode it."""
+    """Return decoded content, up to ``limit`` + 1 bytes; some servers say so of plain content."""
     try:
         return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(content, limit + 1)
     except zlib.error:

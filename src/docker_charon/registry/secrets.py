@@ -10,11 +10,9 @@ from urllib.parse import quote
 import requests
 
 _HIDDEN = "***"
-_AUTHORIZATION = re.compile(
-    r"(authorization\W{1,4})(?:(?:basic|bearer)\W{1,3})?[^\s\"',;]+", re.IGNORECASE
-)
+_AUTHORIZATION = r"(?i)(authorization\W{1,4})(?:(?:basic|bearer)\W{1,3})?[^\s\"',;]+"
 """A header that somebody quotes, with its name: whatever stands in it is hidden."""
-_USERINFO = re.compile(r"(://)[^/?#\s]*@")
+_USERINFO = r"(://)[^/?#\s]*@"
 _SHORTEST = 3  # characters; to hide shorter ones would make other words unreadable
 
 
@@ -48,9 +46,9 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     """Return ``text`` with neither the secrets nor an ``Authorization`` header in it."""
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
-    return _AUTHORIZATION.sub(rf"\1{_HIDDEN}", without_login(text))
+    return re.sub(_AUTHORIZATION, rf"\1{_HIDDEN}", without_login(text))
 
 
 def without_login(text: str) -> str:
     """Return ``text`` without the username and the password of the URLs in it."""
-    return _USERINFO.sub(r"\1", text)
+    return re.sub(_USERINFO, r"\1", text)

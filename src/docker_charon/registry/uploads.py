@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import requests
@@ -21,11 +21,15 @@ from docker_charon.registry.blobs import blob_size
 from docker_charon.registry.http import parse_number
 from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
 from docker_charon.registry.session import Repository, Session
+from docker_charon.value import dataclass
 
 FIRST_CHUNK = 1_000_000
 """Bytes of a request that passes a limit of 1 MiB, which is the default of nginx."""
 SMALLEST_CHUNK = 64 * 1024
+SHORT_REQUEST = 8 * 1024 * 1024
+"""Bytes of a request that a slow line sends within a minute."""
 _LARGEST_CHUNK = 64 * 1024 * 1024  # that a registry can ask for: a chunk is kept in memory
+_BREAKS = 2  # failures of one upload after which its requests are made shorter
 _SHORT_TIMEOUT = 2.0  # seconds for a request that an interrupted program still sends
 _LONGEST_CANCELLING = 5.0  # seconds for all of them
 _PIECE = 64 * 1024  # bytes sent at a time, so that a slow line is not taken for a dead one
@@ -33,10 +37,11 @@ _LARGEST_PIECE = 1024 * 1024  # on a line that has sent the piece before within 
 _QUICK = 0.5  # seconds
 
 _UNKNOWN_UPLOAD = "BLOB_UPLOAD_UNKNOWN"
+_TOO_LARGE = 413  # the status of a proxy that limits requests, and of some registries that are full
 _STUCK = 202  # the status of an answer after which an upload cannot go on
 _STATUSES = TRANSIENT | {_STUCK, 416}
 _CODES = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", _UNKNOWN_UPLOAD})
-"""What another session may mend: this one is unknown, or lost or damaged what was sent."""
+"""The codes of an upload that may succeed in another session."""
 
 
 class BlobUploads:
@@ -50,30 +55,41 @@ class BlobUploads:
     def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
         """Store a blob.
 
-        An upload session in which something went wrong is not used again, because its state is
-        unknown. The registry is asked whether the blob has arrived all the same, and if it has not,
-        the blob is sent in another session. All of this is one operation with one count of tries.
+        After a failure the state of an upload session is unknown, so it is not used again. The
+        registry is asked whether it has the blob nevertheless; if not, the blob is sent in another
+        session. All of this is one operation with one count of tries. Raises `RegistryError`, and
+        the errors of ``body``.
+
+        After several failures a large blob is sent in chunks: a proxy may cut each request that
+        takes longer than a minute.
         """
         tries = self._session.tries(replace(self._session.retry, statuses=_STATUSES, codes=_CODES))
+        limit: int | None = None
 
         def attempt() -> None:
+            nonlocal limit
             if tries.failures:
                 size = blob_size(self._session, repository, blob.digest, to_push=True, retry=ONCE)
                 if size == blob.size:
                     return
-            self._send(repository, blob, body, tries)
+            if tries.failures >= _BREAKS:
+                limit = SHORT_REQUEST
+            self._send(repository, blob, body, tries, limit)
 
         tries.run(attempt)
 
     def cancel(self) -> None:
-        """Give back the upload sessions of threads that do not come to do it themselves."""
+        """Cancel the upload sessions that threads have left open."""
         deadline = time.monotonic() + _LONGEST_CANCELLING
         for upload in list(self._open_sessions):
             if time.monotonic() < deadline:
                 upload.cancel(_SHORT_TIMEOUT)
 
     def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
-        """Ask for a copy inside the registry (end-11); ``False`` means that it did not make one."""
+        """Ask for a copy inside the registry (end-11); ``False`` means that there is no copy.
+
+        Raises only `ConnectionFailed`.
+        """
         doing = f"a mount of the blob {digest} from {source.name} to {repository.name}"
         try:
             with self._session.request(
@@ -93,18 +109,26 @@ class BlobUploads:
         except ConnectionFailed:
             raise
         except RegistryError:
-            return False  # the token service does not know the source, or not for this user
+            return False  # for example, the token service does not let this user read the source
 
-    def _send(self, repository: Repository, blob: Descriptor, body: Body, tries: Tries) -> None:
-        """Send a blob once, in requests as large as they may be."""
+    def _send(
+        self,
+        repository: Repository,
+        blob: Descriptor,
+        body: Body,
+        tries: Tries,
+        limit: int | None,
+    ) -> None:
+        """Send a blob once, in requests as large as they may be, and no larger than ``limit``."""
         while True:
             with self._open(repository, blob) as upload:
-                largest = self._largest and max(self._largest, upload.smallest_chunk)
+                limits = [size for size in (self._largest, limit) if size is not None]
+                largest = max(min(limits), upload.smallest_chunk) if limits else None
                 if largest is None or blob.size <= largest:
-                    is_stored = upload.put(blob, _Pieces(body) if len(body) else b"")
+                    too_large = upload.put(blob, _Pieces(body) if len(body) else b"")
                 else:
-                    is_stored = upload.send_chunks(blob, body, largest, tries)
-                if is_stored:
+                    too_large = upload.send_chunks(blob, body, largest, tries)
+                if too_large is None:
                     return
                 if largest is None:
                     self._largest = FIRST_CHUNK
@@ -112,9 +136,9 @@ class BlobUploads:
                     self._largest = largest // 2
                 else:
                     raise RegistryError(
-                        f"even chunks of {largest:,} bytes are too large (413) for {upload.doing}",
-                        hint="something before the registry limits requests: raise the limit there",
-                        status=413,
+                        f"{too_large.message}, even in chunks of {largest:,} bytes",
+                        hint=too_large.hint,
+                        status=_TOO_LARGE,
                     )
 
     def _open(self, repository: Repository, blob: Descriptor) -> _UploadSession:
@@ -139,8 +163,8 @@ class BlobUploads:
 class _UploadSession:
     """An upload session that ``response`` opened; on leaving it without a blob, it is cancelled.
 
-    Each request is sent once: what a failed one has left behind has to be asked. While the session
-    is in use, it is in ``open_sessions``.
+    Each request is sent once: after a failure, the registry has to be asked what has arrived.
+    While the session is in use, it is in ``open_sessions``.
     """
 
     def __init__(
@@ -175,20 +199,30 @@ class _UploadSession:
             with contextlib.suppress(RegistryError):  # not every registry allows it
                 self._request("DELETE", timeout=timeout).close()
 
-    def put(self, blob: Descriptor, body: Body | bytes) -> bool:
-        """Send the last, or all, of a blob (end-6); ``False`` if that is too large (413)."""
-        with self._request(
-            "PUT",
-            params={"digest": blob.digest},
-            headers={"Content-Type": "application/octet-stream"},
-            body=body,
-            expect=(201, 204, 413),
-        ) as response:
-            self._is_stored = response.status_code != 413
-            return self._is_stored
+    def put(self, blob: Descriptor, body: Body | bytes) -> RegistryError | None:
+        """Send the rest of a blob, or all of it (end-6); return the error if it is too large (413).
 
-    def send_chunks(self, blob: Descriptor, body: Body, size: int, tries: Tries) -> bool:
-        """Send a blob in chunks of ``size`` bytes; ``False`` if those are too large."""
+        An empty request is not too large: a registry that says so is full, for example.
+        """
+        try:
+            self._request(
+                "PUT",
+                params={"digest": blob.digest},
+                headers={"Content-Type": "application/octet-stream"},
+                body=body,
+                expect=(201, 204),
+            ).close()
+        except RegistryError as error:
+            if error.status != _TOO_LARGE or not len(body):
+                raise
+            return error
+        self._is_stored = True
+        return None
+
+    def send_chunks(
+        self, blob: Descriptor, body: Body, size: int, tries: Tries
+    ) -> RegistryError | None:
+        """Send a blob in chunks of ``size`` bytes; return the error if those are too large."""
         if size > _LARGEST_CHUNK:
             raise RegistryError(f"the registry wants chunks of {size:,} bytes for {self.doing}")
         pending = bytearray()  # what has been read and has not arrived
@@ -196,15 +230,16 @@ class _UploadSession:
         while (start := self._received) < blob.size:
             while len(pending) < min(size, blob.size - start):
                 pending += next(pieces)
-            if not self._patch(bytes(pending[:size]), tries):
-                return False
+            too_large = self._patch(bytes(pending[:size]), tries)
+            if too_large is not None:
+                return too_large
             del pending[: self._received - start]
         for _ in pieces:  # so that the body checks its own end
             pass
         return self.put(blob, b"")
 
-    def _patch(self, chunk: bytes, tries: Tries) -> bool:
-        """Send a chunk (end-5); ``False`` if it is too large (413).
+    def _patch(self, chunk: bytes, tries: Tries) -> RegistryError | None:
+        """Send a chunk (end-5); return the error if it is too large (413).
 
         Where it is not clear how much of it has arrived, the registry is asked (end-13).
         """
@@ -218,23 +253,23 @@ class _UploadSession:
                     "Content-Range": f"{start}-{end - 1}",
                 },
                 body=chunk,
-                expect=(201, 202, 204, 413),
+                expect=(201, 202, 204),
             ) as response:
-                if response.status_code == 413:
-                    return False
                 self._move(response, start + 1, end, received=end)
         except RegistryError as error:
+            if error.status == _TOO_LARGE:
+                return error
             tries.wait(error)
             with self._request("GET", expect=(200, 202, 204)) as response:
                 self._move(response, start, end, received=start)
         tries.progress(self._received)
-        return True
+        return None
 
     def _move(self, response: requests.Response, least: int, most: int, *, received: int) -> None:
         """Read from an answer where the session goes on, and how many bytes have arrived.
 
-        Where it does not say how many, they are ``received``. Raises `RegistryError` unless they
-        are from ``least`` to ``most``.
+        If it does not say how many, they are ``received``. Raises `RegistryError` unless the number
+        is from ``least`` to ``most``.
         """
         if link := response.headers.get("Location"):
             self._location = self._session.resolve(response, link, self.doing)

@@ -1,4 +1,4 @@
-"""The endpoints of distribution-spec 1.1: the paths, and the answers to requests that read."""
+"""The endpoints of OCI distribution-spec 1.1: all paths, and the answers to requests that read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from docker_charon.errors import DockerCharonError, InvalidDigest, InvalidRefere
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import OCI_INDEX
-from docker_charon.oci.reference import Reference, check_repository
+from docker_charon.oci.reference import check_repository, check_tag
 from docker_charon.server.answer import Answer, error, json_answer, rejection
 from docker_charon.server.request import RangeNotSatisfiable, Request, parse_range
 from docker_charon.server.store import Code, Rejected, Store
@@ -29,7 +29,10 @@ Resource = tuple[str, Mapping[str, Endpoint]]
 
 
 class Endpoints:
-    """Answers requests from a store; ``write_resources`` are added to the resources that read."""
+    """Answers requests from a store.
+
+    ``write_resources`` have the endpoints that write; without them the registry is read-only.
+    """
 
     def __init__(self, store: Store, write_resources: Sequence[Resource] = ()) -> None:
         self._store = store
@@ -97,7 +100,7 @@ class Endpoints:
         return json_answer({})
 
     def _get_catalog(self, request: Request) -> Answer:
-        """List the repositories. The specification does not have this, but every registry does."""
+        """List the repositories. This is not in the specification, but most registries have it."""
         names, link = _page(request, self._store.catalog.repositories(), "/v2/_catalog")
         return json_answer({"repositories": names}, link)
 
@@ -151,7 +154,7 @@ class Endpoints:
         return Answer(206, headers, blob=blob, start=start, end=end)
 
     def _get_referrers(self, request: Request, repository: str, reference: str) -> Answer:
-        """end-12a and end-12b: list the referrers of a digest, which itself may be missing."""
+        """end-12a and end-12b: list the referrers of a digest, whose manifest may be missing."""
         referrers = self._store.catalog.referrers(repository, parse_digest(reference))
         artifact_type = request.parameters().get("artifactType")
         if artifact_type:
@@ -181,10 +184,10 @@ def parse_digest(text: str) -> Digest:
         raise Rejected(Code.DIGEST_INVALID, str(problem)) from None
 
 
-def parse_tag(repository: str, text: str) -> str:
-    """Return a tag of a repository; raise `Rejected` when it is not one."""
+def parse_tag(text: str) -> str:
+    """Return a tag; raise `Rejected` when it is not one."""
     try:
-        return Reference.parse(f"{repository}:{text}").target
+        return check_tag(text)
     except InvalidReference as problem:
         raise Rejected(Code.MANIFEST_INVALID, str(problem)) from None
 
@@ -202,7 +205,7 @@ def _page(
         return names, {}
     if not _NUMBER.fullmatch(number):
         raise Rejected(Code.PAGINATION_NUMBER_INVALID, "n is not a number")
-    count = int(number[:18]) if len(number) <= 18 else len(names)
+    count = int(number) if len(number) <= 18 else len(names)
     page = names[:count]
     if not page or len(page) == len(names):
         return page, {}

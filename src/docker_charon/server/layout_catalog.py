@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from docker_charon.errors import DockerCharonError
+from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
@@ -21,8 +21,8 @@ _log = get_logger(__name__)
 class CatalogLoader:
     """Fills a catalog from ``index.json``. What cannot be served is logged.
 
-    ``read`` returns the manifest with this digest and media type, or raises an error. ``has_blob``
-    says whether the layout has a blob.
+    ``read`` returns the manifest with a digest and a media type; it raises `DockerCharonError` or
+    ``OSError``. ``has_blob`` says whether the layout has a blob.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CatalogLoader:
         self._repositories: defaultdict[Digest, set[str]] = defaultdict(set)
 
     def load(self, index: LayoutIndex, payload: PayloadDescriptor | None) -> None:
-        """Add what the index lists; ``payload`` is there if the layout is an unzipped payload."""
+        """Add what the index lists; ``payload`` is given if the layout is an unzipped payload."""
         for name, (reference, descriptor) in index.named.items():
             self._add(name, reference.repository, descriptor, reference.tag)
         self._add_referrers(index.unnamed)
@@ -101,7 +101,10 @@ class CatalogLoader:
         """Add the referrers that have a tag, which is in ``payload_descriptor.json``."""
         descriptors = {descriptor.digest: descriptor for descriptor in unnamed}
         for name, referrers in payload.referrers.items():
-            repository = Reference.parse(name).repository
+            try:
+                repository = Reference.parse(name).repository
+            except InvalidReference:
+                continue  # with its registry in front; that its image is not served is logged
             for digest, tag in referrers:
                 is_new = tag is not None and self._catalog.tagged(repository, tag) is None
                 if is_new and digest in descriptors:

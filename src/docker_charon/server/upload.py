@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from docker_charon.files import set_size
 from docker_charon.oci.digest import Digest
 from docker_charon.server.store import Code, Rejected
 
@@ -35,7 +36,10 @@ class WrongOffset(Rejected):
 
 
 class Upload:
-    """A blob that is being pushed. Change it only while you hold it (`Uploads.hold`)."""
+    """A blob that is being pushed; ``size`` is the number of its bytes so far.
+
+    Change it only while you hold it (`Uploads.hold`).
+    """
 
     def __init__(self, identifier: str, repository: str, path: Path) -> None:
         self.identifier = identifier
@@ -54,7 +58,7 @@ class Upload:
         *,
         all_or_nothing: bool = False,
     ) -> None:
-        """Append ``chunks``, whose first byte is number ``start`` of the blob.
+        """Append ``chunks``; ``start`` is the offset of their first byte in the blob, if known.
 
         If ``chunks`` raises an error, the bytes before it are kept, so that the client can go on
         from there; with ``all_or_nothing`` they are removed again. Raises `WrongOffset`, and
@@ -65,6 +69,7 @@ class Upload:
         before = self.size, self._hasher.copy()
         try:
             with self.path.open("ab", buffering=0) as file:
+                set_size(file, self.size)  # what a failed request left, if it is still there
                 for chunk in chunks:
                     rest = memoryview(chunk)
                     while rest:
@@ -99,7 +104,7 @@ class Uploads:
         self._lock = threading.Lock()
 
     def begin(self, repository: str) -> Upload:
-        """Begin an upload; where there are too many, the one that is idle for longest ends.
+        """Begin an upload; if there are too many, the one that has been idle for longest ends.
 
         Raises `Rejected` when requests are writing to all of them.
         """

@@ -12,19 +12,16 @@ same command with this list makes the same payload. The same images give the sam
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
-from docker_charon.errors import DockerCharonError
 from docker_charon.files import write_durably
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.random_access import file_errors
-from docker_charon.transfer.input_files import leads_to_one_of
-from docker_charon.transfer.report_file import checked_target
+from docker_charon.value import dataclass
 
 _DOCKER_HUB = "docker.io"
 
@@ -53,30 +50,10 @@ class Origin:
         return f"{registry}/{name}"
 
 
-class Lock:
-    """The file of a lock, which is written when the payload is complete."""
-
-    def __init__(self, path: str | os.PathLike[str], other_files: Iterable[object]) -> None:
-        """Check the path of the file.
-
-        Raises `PayloadError` if its directory does not exist, and `DockerCharonError` if the lock
-        would replace one of the other files of the same call.
-        """
-        if not isinstance(path, (str, os.PathLike)):
-            raise TypeError("a lock must be a path")
-        self.target = checked_target(path, "lock")
-        with file_errors(f"cannot write the lock {self.target}"):
-            is_used = leads_to_one_of(path, other_files)
-        if is_used:
-            raise DockerCharonError(
-                f"{self.target} is another file of this payload, which the lock would replace",
-                hint="give the lock another name",
-            )
-
-    def write(self, content: bytes) -> None:
-        """Write the file completely, or raise `PayloadError` and leave it as it was."""
-        with file_errors(f"cannot write the lock {self.target}"):
-            write_durably(self.target, content, self.target.with_name(f"{self.target.name}.new"))
+def write_lock(target: Path, content: bytes) -> None:
+    """Write a lock completely, or raise `PayloadError` and leave the file as it was."""
+    with file_errors(f"cannot write the lock {target}"):
+        write_durably(target, content, target.with_name(f"{target.name}.new"))
 
 
 def lock_content(
@@ -87,7 +64,11 @@ def lock_content(
     include_referrers: bool,
 ) -> bytes:
     """Return the content of a lock of images, each with its digest at the source."""
-    chosen = f"platforms {', '.join(map(str, platforms))}" if platforms else "all platforms"
+    chosen = (
+        f"platforms {', '.join(p.with_version for p in platforms)}"
+        if platforms
+        else "all platforms"
+    )
     lines = [f"# docker-charon lock: {chosen}; {'with' if include_referrers else 'no'} referrers"]
     for reference, digest in images.items():
         tag = f":{reference.tag}" if reference.tag else ""

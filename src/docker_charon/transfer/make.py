@@ -1,4 +1,4 @@
-"""Making a payload: from one or several registries to one zip."""
+"""Making a payload: images are read from one or several registries and written to one zip."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker_charon.errors import AuthenticationError, DockerCharonError
 from docker_charon.messages import argument
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.platform import Platform
+from docker_charon.oci.reference import checked_names
 from docker_charon.payload.contents import Contents
-from docker_charon.payload.file_object import PayloadSource, PayloadTarget
+from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
 from docker_charon.payload.layer_delta import delta_path
+from docker_charon.payload.partial_file import deltas_path
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.transfer.absent_layers import absent_layers
-from docker_charon.transfer.input_files import (
-    check_ledger_path,
-    file_list,
-    refuse_own_inputs,
+from docker_charon.transfer.lock import Origin, lock_content, write_lock
+from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
+from docker_charon.transfer.named_files import (
+    check_payload_target,
+    checked_target,
+    refuse_replacing,
 )
-from docker_charon.transfer.lock import Lock, Origin, lock_content
 from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
-from docker_charon.transfer.naming.names import (
-    NameGroup,
-    checked_hosts,
-    united_registries,
-)
+from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
+from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
-from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
@@ -46,7 +46,7 @@ from docker_charon.workers import Workers
 if TYPE_CHECKING:
     from docker_charon.transfer.ledger import LedgerFile
 
-# What only some payloads need is imported where they need it: most commands are short ones.
+# Modules that only some payloads need are imported there, so that the others start quickly.
 
 
 def make_payload(
@@ -114,7 +114,8 @@ def make_payload(
             as not delivered.
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
-            every platform.
+            every platform. Of Windows, every version is carried, unless ``:version`` follows:
+            ``windows/amd64:10.0.20348``.
         newest: Of each choice of tags among the images to transfer, carry only this many of the
             highest versions. Pre-releases, variants and other tags count only if the pattern
             spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
@@ -165,9 +166,9 @@ def make_payload(
         InvalidPlatform: The name of a platform is not valid.
         ManifestNotFound: The registry does not have an image, or not for a platform.
         RegistryError: A registry cannot be reached, refuses, or sends wrong content.
-        PayloadError: ``zip_file`` cannot be written or is one of the files that the payload is
-            made from, an earlier payload cannot be read, a receipt does not belong to the ledger,
-            or another call is using the ledger.
+        PayloadError: ``zip_file``, ``report`` or ``lock`` cannot be written or would replace
+            another file of this call, an earlier payload cannot be read, a receipt does not belong
+            to the ledger, or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     check_progress(progress)
@@ -190,14 +191,26 @@ def make_payload(
     chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
-    earlier_payloads = file_list(payloads_already_transferred, "payloads_already_transferred")
-    returned_receipts = file_list(receipts, "receipts")
-    inputs = [*earlier_payloads, *returned_receipts, ledger, sign, cacert]
-    refuse_own_inputs(zip_file, checked_volume_size, inputs)
-    lock_file = None if lock is None else Lock(lock, [zip_file, report, *inputs])
+    earlier_payloads = checked_sources(payloads_already_transferred, "payloads_already_transferred")
+    returned_receipts = checked_sources(receipts, "receipts")
     access = Access(
         secure, username, password, cacert, cert, anonymous, retry=waiting_for(retry_for)
     )
+    refuse_replacing(
+        {"the new payload": zip_file, "the report": report, "the lock": lock},
+        {
+            "the ledger": [ledger],
+            "an earlier payload": earlier_payloads,
+            "a receipt": returned_receipts,
+            "the key to sign with": [sign],
+            "the file of allowed signers": [allowed_signers],
+            "a file of certificates": access.files,
+        },
+        in_volumes=[] if checked_volume_size is None else ["the new payload"],
+    )
+    lock_file = None if lock is None else checked_target(lock, "lock")
+    if not dry_run:
+        check_payload_target(zip_file, "payload")
     signer = _signer(sign)
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
@@ -208,7 +221,7 @@ def make_payload(
             )
         )
         site = stack.enter_context(
-            _opened_ledger(ledger, returned_receipts, zip_file, allowed_signers, read_only=dry_run)
+            _opened_ledger(ledger, returned_receipts, allowed_signers, read_only=dry_run)
         )
         named = wanted.groups
         if site is not None:
@@ -221,7 +234,7 @@ def make_payload(
         with Progress("asking", {}, {}, progress, note=", ".join(wanted.registries)):
             images = resolver.images(tags.references(wanted.to_transfer, newest))
             skipped = resolver.images(
-                tags.references(wanted.already_transferred), skip_missing_platforms=True
+                tags.references(wanted.already_transferred), already_transferred=True
             )
             resolver.check()
             if include_referrers:
@@ -265,15 +278,17 @@ def make_payload(
             chosen_platforms,
             include_referrers=include_referrers,
         )
-        with _shown(contents, entries, progress) as shown_progress:
+        with _writing_progress(contents, entries, progress) as shown_progress:
             write_payload(
                 *(zip_file, entries, shared_blobs.open, shown_progress, workers),
                 volume_size=checked_volume_size,
             )
+            if not layer_deltas:
+                _remove_old_deltas(zip_file)
             if site is not None:
                 site.replace(ledger_entries)
             if lock_file is not None:
-                lock_file.write(locked)
+                write_lock(lock_file, locked)
             shown_progress.sum_up(make_summary(contents))
         return summary
 
@@ -282,12 +297,11 @@ def make_payload(
 def _opened_ledger(
     ledger: str | os.PathLike[str] | None,
     receipts: list[PayloadSource],
-    zip_file: PayloadTarget,
     allowed_signers: str | os.PathLike[str] | None,
     *,
     read_only: bool,
 ) -> Iterator[LedgerFile | None]:
-    """Open the ledger, if there is one; raises as `check_ledger_path` and `open_ledger` do."""
+    """Open the ledger, if there is one; raises as `open_ledger` does, and for receipts without."""
     if ledger is None:
         if receipts:
             raise DockerCharonError(
@@ -298,11 +312,20 @@ def _opened_ledger(
         return
     from docker_charon.transfer.ledger import open_ledger
 
-    check_ledger_path(zip_file, ledger)
     with open_ledger(
         ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
     ) as site:
         yield site
+
+
+def _remove_old_deltas(zip_file: PayloadTarget) -> None:
+    """Remove what an interrupted run with layer deltas has left: the payload is complete now."""
+    if isinstance(zip_file, (str, os.PathLike)):
+        path = Path(os.path.realpath(zip_file))
+        if deltas_path(path).exists():
+            from docker_charon.transfer.layer_deltas.directory import remove_leftover
+
+            remove_leftover(path)
 
 
 def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | None:
@@ -314,7 +337,9 @@ def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | No
     return partial(sign, key=key)
 
 
-def _shown(contents: Contents, entries: Iterable[Entry], progress: ProgressArgument) -> Progress:
+def _writing_progress(
+    contents: Contents, entries: Iterable[Entry], progress: ProgressArgument
+) -> Progress:
     """Return the progress of writing ``entries``, whose keys are their paths."""
     sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
     needed = {
@@ -328,11 +353,7 @@ def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
     """Parse platforms, each once; none for ``None``."""
     if platforms is None:
         return []
-    if isinstance(platforms, (str, bytes)) or hasattr(platforms, "read"):
-        raise TypeError("platforms is a list of str, not a single str or a file")
-    names = list(platforms)
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError("platforms is a list of str")
+    names = checked_names(platforms, "platforms")
     if not names:
         raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
     return list(dict.fromkeys(map(Platform.parse, names)))

@@ -156,7 +156,7 @@ class ManifestSender:
         except DockerCharonError as error:
             if ends_all(error):
                 raise
-            return False  # a question that fails is no answer
+            return False  # an error does not say whether it is there
 
     def _is_right(self, reference: Reference, manifest: Manifest) -> bool:
         """Whether the registry has this manifest under this tag or digest."""
@@ -171,7 +171,7 @@ class ManifestSender:
         return present.content == manifest.content
 
     def _put(self, reference: Reference, manifest: Manifest) -> None:
-        """Put a manifest by tag or digest, with what the registry says to lack of it."""
+        """Put a manifest by tag or digest, and first the parts that the registry says it lacks."""
         repository, target = reference.repository, reference.target
         try:
             try:
@@ -192,10 +192,10 @@ class ManifestSender:
                 self._lists.add(repository, manifest)
 
     def _send_parts(self, repository: str, manifest: Manifest, error: RegistryError) -> bool:
-        """Send what the registry lacks of a manifest, which it has refused with ``error``.
+        """Send the parts that the registry lacks of a manifest, which it refused with ``error``.
 
-        Return whether the manifest is worth another try. The registry may have said to have what it
-        lacks, or it may be slow to see what it has just taken.
+        Return whether the manifest is worth another try. The registry may have said before that it
+        has these parts, or it may be slow to see what it has just stored.
         """
         blobs = [blob for blob in manifest.blobs if blob.digest in error.digests]
         children = [child for child in manifest.manifests if child.digest in error.digests]

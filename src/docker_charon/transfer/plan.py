@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from docker_charon.errors import InvalidManifest, InvalidReference
 from docker_charon.oci.descriptor import Descriptor
@@ -12,6 +12,7 @@ from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.payload.contents import Contents
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

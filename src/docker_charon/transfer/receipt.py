@@ -15,11 +15,12 @@ from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery, MissingImage
 from docker_charon.payload.format import payload_entries
+from docker_charon.payload.layer_delta import bases_of
 from docker_charon.payload.reader import Payload
 from docker_charon.transfer.inventory import write_inventory
+from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.renaming.destinations import Destinations
-from docker_charon.transfer.report_file import checked_target
 
 Knows = Callable[[RepositoryBlob], bool | None]
 """Says whether a repository of the registry has a blob; ``None`` if that is not known."""
@@ -129,8 +130,7 @@ class Receipt:
                 repository: self.destinations.candidates(repository)
                 for repository in base.repositories
             }
-            for delta in self.payload.deltas.values()
-            for digest, base in delta.bases.items()
+            for digest, base in bases_of(self.payload.deltas)
         }
 
     def _images(self, present: Mapping[Digest, object]) -> tuple[NamedImage, ...]:
@@ -176,8 +176,6 @@ def writing_receipt(
     if path is None:
         yield receipt
         return
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError("a receipt must be a path")
     target = checked_target(path, "receipt")
     try:
         yield receipt

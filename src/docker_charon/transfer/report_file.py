@@ -28,7 +28,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,10 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
+from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.value import dataclass
 
 if TYPE_CHECKING:
     from docker_charon.payload.reader import Payload
@@ -85,21 +87,23 @@ class ImageReport:
         return cls(image.name, digest, state, size=sum(parts.values()))
 
 
-@dataclass(slots=True)
 class TransferReport:
     """The report of one transfer, which is filled in while it goes on; sizes in bytes."""
 
-    command: str
-    registries: tuple[str, ...]
-    payload: str | None
-    dry_run: bool
-    images: dict[str, ImageReport] = field(default_factory=dict)
-    error: str | None = None
-    delivery: int | None = None
-    payload_size: int | None = None
-    transferred: int = 0
-    already_there: int = 0
-    seconds: float = 0.0
+    def __init__(
+        self, command: str, registries: Iterable[str], payload: str | None, *, dry_run: bool
+    ) -> None:
+        self.command = command
+        self.registries = tuple(registries)
+        self.payload = payload
+        self.dry_run = dry_run
+        self.images: dict[str, ImageReport] = {}
+        self.error: str | None = None
+        self.delivery: int | None = None
+        self.payload_size: int | None = None
+        self.transferred = 0
+        self.already_there = 0
+        self.seconds = 0.0
 
     def made(self, contents: Contents, size: int) -> None:
         """Fill in what a payload of ``size`` bytes carries."""
@@ -240,11 +244,9 @@ def reporting(
     ``names`` are the images of a transfer that may fail before more is known of them. Raises
     `PayloadError` before the transfer if the directory of ``path`` does not exist.
     """
-    if path is not None and not isinstance(path, (str, os.PathLike)):
-        raise TypeError("a report must be a path")
     target = None if path is None else checked_target(path, "report")
     payload_path = os.fspath(payload) if isinstance(payload, (str, os.PathLike)) else None
-    report = TransferReport(command, tuple(registries), payload_path, dry_run)
+    report = TransferReport(command, registries, payload_path, dry_run=dry_run)
     report.images = {name: ImageReport(name, None) for name in names or ()}
     started = time.monotonic()
     try:
@@ -264,18 +266,6 @@ def _reason(error: BaseException) -> str:
     return (
         f"an unexpected {type(error).__name__}" if isinstance(error, Exception) else "interrupted"
     )
-
-
-def checked_target(path: str | os.PathLike[str], what: str) -> Path:
-    """Return the path of a file that is written at the end, if its directory exists now."""
-    target = Path(path)
-    with file_errors(f"cannot write the {what} {target}"):
-        is_possible = target.parent.is_dir() and not target.is_dir()
-    if not is_possible:
-        raise PayloadError(
-            f"cannot write the {what} {target}", hint="name a file in a directory that exists"
-        )
-    return target
 
 
 def _publish(report: TransferReport, target: Path | None) -> None:

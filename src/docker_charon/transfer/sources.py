@@ -15,12 +15,11 @@ from typing import Any, TypeVar
 from docker_charon.errors import DockerCharonError, RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.host import split_registry
+from docker_charon.oci.host import check_host, split_registry
 from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobState, BlobStream
 from docker_charon.registry.client import RegistryClient, open_source
-from docker_charon.registry.http import check_host
 
 Open = Callable[[str, Access, int], AbstractContextManager[RegistryClient]]
 """Opens a client of a registry for a number of threads."""

@@ -11,7 +11,12 @@ import pytest
 from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.transfer.layer_deltas.directory import Decision, DeltaDirectory, delta_directory
+from docker_charon.transfer.layer_deltas.directory import (
+    Decision,
+    DeltaDirectory,
+    delta_directory,
+    remove_leftover,
+)
 
 CONTENT = bytes(range(256)) * 40
 BLOB = Descriptor("", Digest.of(CONTENT), len(CONTENT))
@@ -103,6 +108,24 @@ def test_it_stays_after_a_failure_if_there_is_something_in_it(tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt), delta_directory(tmp_path / "p.zip", lambda: None):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_left_is_removed_unless_another_run_uses_it(tmp_path: Path) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        delta_directory(tmp_path / "p.zip", lambda: None) as made,
+    ):
+        made.keep(BLOB, whole)
+        remove_leftover(tmp_path / "p.zip")
+        assert made.blob_path(BLOB.digest).exists()
+        raise KeyboardInterrupt
+    (tmp_path / "q.zip.partial.deltas").symlink_to(made.path)
+    (tmp_path / "r.zip.partial.deltas").mkdir()  # of somebody else: it has no lock
+    for name in ("p.zip", "q.zip", "r.zip"):
+        remove_leftover(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("q.zip.partial.deltas", "r.zip.partial.deltas")
+    ]
 
 
 def test_it_is_beside_the_target_of_a_link(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from docker_charon import InvalidReference
-from docker_charon.transfer.naming.tag_choice import newest_first, split_choice
+from docker_charon.transfer.naming.image_choice import split_choice
+from docker_charon.transfer.naming.tag_choice import newest_first
 
 APP = [
     *("latest", "1", "1.7", "1.7.0", "1.7.9", "1.7.10", "1.8", "1.8.0-rc1", "1.8.0-rc2", "1.8.0"),
@@ -172,26 +173,6 @@ def test_the_newest_of_a_pattern_is_what_users_expect(text: str, tags: str, expe
 def test_the_order_of_the_listing_does_not_matter() -> None:
     assert chosen("*", [*reversed(APP)]) == chosen("*")
     assert chosen("*", [*reversed(APP)], newest=3) == chosen("*", newest=3)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["app", "app:1.8", "app@sha256:" + "a" * 64, "localhost:5000/app", "[::1]:5000/app:1", "app:"],
-)
-def test_the_name_of_one_image_is_no_choice(name: str) -> None:
-    assert split_choice(name) == (name, None)
-
-
-@pytest.mark.parametrize(
-    ("name", "repository"),
-    [
-        ("quay.io/x/y:1.*", "quay.io/x/y"),
-        ("localhost:5000/app:~1.8", "localhost:5000/app"),
-        ("[::1]:5000/app:*", "[::1]:5000/app"),
-    ],
-)
-def test_a_choice_stands_after_any_repository(name: str, repository: str) -> None:
-    assert split_choice(name)[0] == repository
 
 
 @pytest.mark.parametrize(

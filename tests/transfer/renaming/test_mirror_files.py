@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import Sent
-from docker_charon import DockerCharonError, InvalidReference, push_payload_to_registry, serve
+from docker_charon import DockerCharonError, PayloadError, push_payload_to_registry, serve
 from images import image, layer
 from odd_registry import Answer, Call, OddRegistry, refusal
 from payloads import payload_of
@@ -82,6 +82,18 @@ def test_our_own_are_replaced_and_those_of_others_are_not(
         assert "new" in (nodes / name).read_text()
         assert "old" not in (nodes / name).read_text()
     assert (nodes / "registries.conf").read_text() == "# mine\n"
+
+
+def test_what_people_have_added_is_kept_and_told(
+    payload: Path, nodes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    push(payload, nodes, mirrors=["containerd"])
+    hosts = nodes / "quay.io/hosts.toml"
+    edited = hosts.read_text() + '  ca = "/etc/ca.crt"\n'
+    hosts.write_text(edited)
+    push(payload, nodes, mirrors=["containerd"], repository_map={"quay.io": "mirror"})
+    assert hosts.read_text() == edited
+    assert f"{hosts}: the part about quay.io has been edited, and stays as it is" in caplog.text
 
 
 def test_our_own_is_ours_with_the_line_breaks_of_windows(payload: Path, nodes: Path) -> None:
@@ -159,6 +171,6 @@ def test_a_payload_cannot_choose_a_place_outside_of_the_directory(
     tmp_path: Path, nodes: Path, registry: str
 ) -> None:
     (tmp_path / "p.zip").write_bytes(payload_of({f"{registry}/app:1": APP}, registries={registry}))
-    with pytest.raises(InvalidReference, match="is not a registry"):
+    with pytest.raises(PayloadError, match="is not a registry"):
         push(tmp_path / "p.zip", nodes)
     assert not files_in(tmp_path / "nodes")

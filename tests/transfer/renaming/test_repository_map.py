@@ -82,3 +82,10 @@ def test_the_registry_of_the_push_is_no_part_of_a_destination() -> None:
 def test_other_types_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError):
         checked_map(wrong, "registry.lan")
+
+
+@pytest.mark.parametrize("rule", ["me:secret@host=app", "app=me:secret@host", "me:secret@host"])
+def test_no_message_about_a_rule_contains_a_login(rule: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        parse_rule(rule)
+    assert "secret" not in str(caught.value)

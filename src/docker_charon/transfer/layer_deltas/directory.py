@@ -14,7 +14,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -23,10 +22,11 @@ from docker_charon.files import write_durably
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadTarget
-from docker_charon.payload.partial_file import PERMANENT, open_file, open_locked, partial_path
+from docker_charon.payload.partial_file import PERMANENT, deltas_path, open_file, open_locked
 from docker_charon.payload.random_access import file_errors, write_all
 from docker_charon.payload.temporary_folder import temporary_folder
 from docker_charon.progress import shown_size
+from docker_charon.value import dataclass
 
 _BUFFER = 256 * 1024
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
@@ -121,9 +121,9 @@ class DeltaDirectory:
             write_durably(path, json.dumps(record).encode(), path.with_suffix(".new"))
 
     def recorded(self, digest: Digest, candidates: Sequence[Digest]) -> Decision | None:
-        """Return what an earlier run with the same candidates has decided, if there was one.
+        """Return what an earlier run with the same candidates has decided; ``None`` without one.
 
-        A delta that is not as it was written down does not count.
+        A decision for a delta whose file has changed since does not count.
         """
         with contextlib.suppress(OSError, ValueError, DockerCharonError):
             record = json.loads(self._record_path(digest).read_bytes())
@@ -176,7 +176,7 @@ def delta_directory(zip_file: PayloadTarget, check: Callable[[], None]) -> Itera
             yield DeltaDirectory(folder, check)
         return
     target = Path(os.path.realpath(zip_file))
-    path = partial_path(target).with_name(f"{partial_path(target).name}.deltas")
+    path = deltas_path(target)
     with file_errors(f"cannot write {path}"):
         if path.is_symlink():
             raise PayloadError(f"{path} is a link, and is not written to", hint="remove it")
@@ -195,6 +195,15 @@ def delta_directory(zip_file: PayloadTarget, check: Callable[[], None]) -> Itera
         _remove(path, lock)
     finally:
         lock.close()
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove what an interrupted run with deltas has left of a payload, unless a run uses it."""
+    directory = deltas_path(path)
+    with contextlib.suppress(OSError, PayloadError):
+        if not directory.is_symlink() and (directory / _LOCK).is_file():
+            with open_locked(directory / _LOCK, path) as lock:
+                _remove(directory, lock)
 
 
 def _is_kept(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from docker_charon.payload.rebuild import BlobFiles
 from docker_charon.progress import Progress, ProgressArgument, counted, shown_size
 from docker_charon.transfer.layer_deltas.directory import Decision, DeltaDirectory
 from docker_charon.transfer.layer_deltas.old_content import OldContent, registry_chunks
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 _UNPACKED = 4

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from docker_charon.deltas.extra import require_extra
@@ -21,6 +20,7 @@ from docker_charon.payload.temporary_folder import remove_leftovers, temporary_f
 from docker_charon.progress import Progress, counted, shown_size
 from docker_charon.registry.client import RegistryClient
 from docker_charon.transfer.plan import PushPlan
+from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
 _BUFFER = 256 * 1024

@@ -14,7 +14,7 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.reference import Reference, is_tag
 from docker_charon.progress import counted
-from docker_charon.transfer.naming.tag_choice import ImageChoice, newest_first
+from docker_charon.transfer.naming.image_choice import ImageChoice
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
@@ -47,7 +47,7 @@ def checked_newest(newest: int | None, wanted: Mapping[str, Reference | ImageCho
 class ChosenTags:
     """Replaces choices by the images that they choose. The tags of a repository are listed once.
 
-    ``resolver`` collects what cannot be listed or chooses nothing: its `Resolver.check` tells it.
+    ``resolver`` collects the errors about choices that fail; `Resolver.check` reports them.
     """
 
     def __init__(self, sources: Sources, resolver: Resolver, workers: Workers) -> None:
@@ -101,6 +101,8 @@ class ChosenTags:
                 "1.8.*-alpine or 1.8.*-rc*",
                 status=404,
             )
+        from docker_charon.transfer.naming.tag_choice import newest_first
+
         images = newest_first(listed)
         raise ManifestNotFound(
             f"{registry} has no tag {choice.tags.text} of {name}",

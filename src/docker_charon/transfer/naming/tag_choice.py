@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from docker_charon.errors import InvalidReference
+from docker_charon.messages import quoted_name
 from docker_charon.oci.reference import OPERATORS
 from docker_charon.oci.referrers import is_tag_of_referrers
 from docker_charon.oci.version import Version, asks_for_pre_releases
+from docker_charon.value import dataclass
 
-_WILDCARD = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
 _BEFORE_VERSION = re.compile(r"[^0-9*?]*")
 _PRE_RELEASE_PART = re.compile(r"-[a-z]+[0-9.*?]*", re.IGNORECASE)
@@ -44,7 +44,8 @@ class TagChoice:
         """Parse a choice in an image's ``name``; raise `InvalidReference` if it is not valid."""
         if "@" in text:
             raise InvalidReference(
-                f"{name[:120]!r} chooses tags and has a digest too", hint="leave out one of them"
+                f"{quoted_name(name)} chooses tags and has a digest too",
+                hint="leave out one of them",
             )
         is_range = text[0] in OPERATORS
         return cls(text, _Range.parse(text, name) if is_range else _Pattern.parse(text))
@@ -64,34 +65,6 @@ class TagChoice:
             newest_keys = set(sorted({version.key for version in versions.values()})[-newest:])
             chosen = {tag: v for tag, v in versions.items() if v.key in newest_keys}
         return sorted(chosen, key=lambda tag: _order(tag, chosen[tag]))
-
-
-@dataclass(frozen=True, slots=True)
-class ImageChoice:
-    """The images of one repository under chosen tags.
-
-    ``name`` is that of the repository as it was written, and ``repository`` what it stands for.
-    """
-
-    name: str
-    repository: str
-    tags: TagChoice
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.tags.text}"
-
-
-def split_choice(name: str) -> tuple[str, TagChoice | None]:
-    """Return the repository in a name, and its choice of tags; the name itself if it has none.
-
-    Raises `InvalidReference` if the choice is not valid.
-    """
-    path, slash, last = name.rpartition("/")
-    repository, _, tag = last.partition(":")
-    tag = tag.strip()
-    if tag[:1] not in OPERATORS and not _WILDCARD.search(tag):
-        return name, None
-    return f"{path}{slash}{repository}", TagChoice.parse(tag, name)
 
 
 def newest_first(tags: Iterable[str]) -> list[str]:
@@ -193,7 +166,7 @@ class _Range:
             version = Version.parse(written.removesuffix("-0"))
             if match is None or version is None:
                 raise InvalidReference(
-                    f"{name[:120]!r} is not a choice of tags",
+                    f"{quoted_name(name)} is not a choice of tags",
                     hint="write a range of versions as my-image:>=1.8,<2, a pattern as "
                     "my-image:1.8.*, and several names as a list",
                 )
@@ -203,7 +176,7 @@ class _Range:
         suffixes = {bound.version.suffix for bound in bounds} - {""}
         if len(suffixes) > 1 or len({bound.version.is_date for bound in bounds}) > 1:
             raise InvalidReference(
-                f"{name[:120]!r} has bounds that exclude each other",
+                f"{quoted_name(name)} has bounds that exclude each other",
                 hint="give all bounds the same suffix, and do not mix dates with other versions",
             )
         return cls(tuple(bounds), "".join(suffixes), has_pre_releases)

@@ -11,13 +11,11 @@ from docker_charon.files import write_durably
 from docker_charon.messages import argument, get_logger
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
-from docker_charon.registry.http import check_host
 from docker_charon.transfer.renaming.destinations import Destinations, as_repository
+from docker_charon.transfer.renaming.mirror_file import MARK, MirrorFile
 from docker_charon.transfer.renaming.mirrors import (
-    MARK,
     Configuration,
     Mirror,
-    MirrorFile,
     checked_kinds,
     configuration,
 )
@@ -68,8 +66,6 @@ class MirrorFiles:
                     hint="name a directory that exists",
                 )
         registries = moved_namespaces(destinations, repositories)
-        for namespaces in registries:
-            check_host(namespaces.registry)  # it becomes the name of a directory
         for kind in self._kinds:
             planned = configuration(kind, self._mirror, registries)
             _warn_of_lost(kind, planned)
@@ -112,6 +108,14 @@ def _content(path: Path, file: MirrorFile) -> bytes:
             f"{path} is there already, and docker-charon has not written it",
             hint=f"name another directory ({argument('--mirrors-dir', 'mirrors_dir=')}), or "
             "move the file away",
+        )
+    for registry in file.edited(earlier):
+        _log.warning(
+            "%s: the part about %s has been edited, and stays as it is; a push with another %s "
+            "shows what it would be now",
+            path,
+            registry,
+            argument("--mirrors-dir", "mirrors_dir="),
         )
     return file.text(earlier).encode()
 

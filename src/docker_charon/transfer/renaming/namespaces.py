@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from docker_charon.oci.host import host_in_front
 from docker_charon.oci.reference import joined
 from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from docker_charon.errors import InvalidReference
-from docker_charon.messages import argument
-from docker_charon.oci.host import host_in_front, is_docker_hub
+from docker_charon.messages import argument, quoted_name
+from docker_charon.oci.host import check_host, host_in_front, is_docker_hub
 from docker_charon.oci.reference import check_repository
-from docker_charon.registry.http import check_host
 
 DOCKER_HUB_NAME = "docker.io"
 """The registry in front of Docker Hub's full names."""
@@ -50,7 +49,7 @@ def parse_rule(text: str) -> tuple[str, str]:
     source, separator, target = text.partition("=")
     if not separator:
         raise InvalidReference(
-            f"{_shown(text)!r} maps nothing",
+            f"{quoted_name(text)} maps nothing",
             hint="write FROM=TO, for example quay.io=mirror/quay; quay.io= leaves quay.io out",
         )
     return checked_rule(source.strip(), target.strip())
@@ -77,7 +76,7 @@ def _checked_source(source: str) -> str:
     port = first.rpartition("]")[2].rpartition(":")[2]  # brackets are around an IPv6 address
     if "@" in source or ":" in rest or (":" in first and port and not port.isdigit()):
         raise InvalidReference(
-            f"{_shown(source)!r} cannot be mapped",
+            f"{quoted_name(source)} cannot be mapped",
             hint="a map is for repositories, with all their tags: leave out the tag and the digest",
         )
     if not host_in_front(f"{first}/"):
@@ -89,13 +88,7 @@ def _checked_source(source: str) -> str:
 def _checked_target(target: str) -> str:
     if ":" in target or "@" in target:
         raise InvalidReference(
-            f"{_shown(target)!r} is not a repository to map to",
+            f"{quoted_name(target)} is not a repository to map to",
             hint="write it without a registry, without a tag and without a digest",
         )
     return check_repository(target) if target else target
-
-
-def _shown(text: str) -> str:
-    """Return a text without what may be a login in it."""
-    before, at, after = text.rpartition("@")
-    return f"***@{after}" if at and ":" in f"{before}{after}" else text
