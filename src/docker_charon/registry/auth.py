@@ -20,10 +20,10 @@ import requests
 from docker_charon.errors import AuthenticationError, RegistryError
 from docker_charon.registry.challenge import Challenge, choose, other_scopes
 from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
-    first_error,
     login_hint,
     retry_after,
 )
@@ -221,19 +221,16 @@ class Login:
         code, words = first_error(content, _secrets(response, login))
         said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
+            has_credentials = login is not None and login.credentials is not None
             repository = _repository(scopes)
-            problem = (
-                f"refuses the login{f' for {repository}' if repository else ''} (its token service "
-                f"at {service} answered {said})"
-            )
-            if repository and (login is None or login.credentials is None):
-                problem = f"wants a login for {repository} (or it does not exist)"
+            subject = f" for {repository}" if repository else ""
+            problem = f"refuses the login{subject} (its token service at {service} answered {said})"
+            if not has_credentials:
+                problem = f"wants a login{subject}" + (" (or it does not exist)" if subject else "")
             refusal = AuthenticationError(
                 f"{self._registry} {problem}", hint=login_hint(login), status=status
             )
-            refusal.login_refused = (
-                status == 401 and login is not None and login.credentials is not None
-            )
+            refusal.login_refused = status == 401 and has_credentials
             raise refusal
         failure = RegistryError(f"{who} answered {said}", status=status)
         failure.retry_after = retry_after(response.headers)

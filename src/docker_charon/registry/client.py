@@ -83,7 +83,7 @@ class RegistryClient:
         Raises `ConnectionFailed` if nothing answers, and `RegistryError` if the answer is not that
         of a registry, if it is a redirect to another origin, or if the login is refused.
         """
-        doing = "the check of its API"
+        doing = "the first request"
         # Where nothing listens when a run begins, nothing will.
         retry = replace(self._session.retry, when_unreachable=False, when_away=False)
         with self._session.request(
