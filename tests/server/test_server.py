@@ -125,7 +125,7 @@ def test_it_ends_with_clients_on_the_line_and_frees_its_port(tmp_path: Path) -> 
             )
             started = time.monotonic()
     assert time.monotonic() - started < 60  # far less than a client may take
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # threads of earlier tests may end meanwhile
     with serve(storage=tmp_path / "s", port=int(running.address.rpartition(":")[2])) as again:
         assert again.address == running.address
     with pytest.raises(requests.ConnectionError):

@@ -20,10 +20,10 @@ import requests
 from docker_charon.errors import AuthenticationError, RegistryError
 from docker_charon.registry.challenge import Challenge, choose, other_scopes
 from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
-    first_error,
     login_hint,
     retry_after,
 )
