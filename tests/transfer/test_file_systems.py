@@ -90,7 +90,7 @@ def storage(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
     assert process.stdout is not None
     yield process.stdout.readline().strip()
     process.terminate()
-    process.wait(10)
+    process.wait(60)
     process.stdout.close()
 
 

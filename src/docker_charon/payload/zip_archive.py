@@ -54,7 +54,7 @@ class ZipArchive(Archive):
     kind = "zip"
 
     def __init__(self, file: IO[bytes], name: str, report: Report = raise_it) -> None:
-        super().__init__()
+        super().__init__(name)
         try:
             self._zip = zipfile.ZipFile(cast(IO[bytes], _LimitedFile(file)))
         except (ValueError, *_ZIP_ERRORS) as error:
@@ -166,6 +166,11 @@ class ZipArchive(Archive):
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Return the offset of an entry's content; its local header must match the directory."""
         header = self._file.read(_LOCAL_HEADER.size, info.header_offset)
+        if len(header) < _LOCAL_HEADER.size:
+            raise PayloadError(
+                f"cannot read {info.filename}: the file is shorter than it was when it was opened",
+                hint="copy it again from where it was made",
+            )
         signature, flags, method, crc, packed, size, path_length, extra_length = (
             _LOCAL_HEADER.unpack(header)
         )
@@ -179,7 +184,12 @@ class ZipArchive(Archive):
             same = same and crc == info.CRC and packed in (info.compress_size, _MAX32)
             same = same and size in (info.file_size, _MAX32)
         if not same:
-            raise zipfile.BadZipFile("its local header does not match the central directory")
+            raise PayloadError(
+                f"cannot read {info.filename}: its local header does not match the central "
+                "directory",
+                hint="copy the payload again from where it was made; volumes that are joined by "
+                "hand are joined in their order",
+            )
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
 
 

@@ -20,10 +20,10 @@ import requests
 from docker_charon.errors import AuthenticationError, RegistryError
 from docker_charon.registry.challenge import Challenge, choose, other_scopes
 from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
-    first_error,
     login_hint,
     retry_after,
 )
@@ -285,7 +285,7 @@ class ScopedAuth(requests.auth.AuthBase):
     def _answer(self, response: requests.Response, **options: Any) -> requests.Response:
         used = response.request.headers.get("Authorization")
         answer = self._answer_once(response, **options)
-        if answer is response or _is_token(used) or not _needsother_scopes(answer, self._scopes):
+        if answer is response or _is_token(used) or not _needs_other_scopes(answer, self._scopes):
             return answer
         return self._answer_once(answer, **options)
 
@@ -323,7 +323,7 @@ def _is_token(authorization: str | None) -> bool:
     return authorization is not None and authorization.startswith("Bearer ")
 
 
-def _needsother_scopes(response: requests.Response, scopes: tuple[str, ...]) -> bool:
+def _needs_other_scopes(response: requests.Response, scopes: tuple[str, ...]) -> bool:
     """Whether an answer refuses a token, and names scopes that the token was not asked for."""
     challenge = choose(response) if response.status_code == 401 else None
     return challenge is not None and bool(scopes and other_scopes(challenge, scopes))

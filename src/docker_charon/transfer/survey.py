@@ -13,7 +13,7 @@ from docker_charon.errors import (
     PayloadError,
     RegistryError,
 )
-from docker_charon.messages import argument
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
@@ -30,11 +30,15 @@ from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
+_log = get_logger(__name__)
+
 _QUESTIONS = 2000
 """Blobs of repositories that the registry is asked for, whatever the payload.
 
 A larger payload may cause as many questions as its manifests refer to blobs, each manifest once.
 """
+_NOT_FOR_PULLS = 412
+"""The status of a manifest that is there, and that a policy keeps back, as Harbor can do it."""
 _MOST_HOMES = 20
 """Other repositories that are asked for one blob."""
 
@@ -255,7 +259,8 @@ class Survey:
     def _places(self, named: Sequence[str], most: int) -> list[str]:
         """Return where the first ``most`` of some repositories may be, the likely places first."""
         candidates = [self._destinations.candidates(repository) for repository in named[:most]]
-        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
+        likely = (names[0] for names in candidates if names)
+        in_turn = dict.fromkeys((*likely, *sum(candidates, ())))
         return list(itertools.islice(in_turn, most))
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
@@ -278,6 +283,13 @@ class Survey:
                 f"does not have {skipped.name}, which was given as already transferred when the "
                 "payload was made"
             )
+        except RegistryError as error:
+            if error.status != _NOT_FOR_PULLS:
+                raise
+            _log.warning(
+                "%s is taken to be there, but cannot be looked at: %s", skipped.name, error
+            )
+            return self._without_blobs(skipped)
         if skipped.image is None:
             return None
         expected = skipped.image.root
@@ -289,6 +301,10 @@ class Survey:
         for manifest in skipped.image.manifests[:-1]:
             if client.head_manifest(repository, manifest.digest) is None:
                 return self._not_found(f"has {skipped.name} without its manifest {manifest.digest}")
+        return self._without_blobs(skipped)
+
+    def _without_blobs(self, skipped: SkippedImage) -> RegistryError | None:
+        """Return an error if the registry lacks blobs of a skipped image, as far as known."""
         missing = [
             needed.blob for needed in self._expected(skipped) if not self._present.has(needed)
         ]
