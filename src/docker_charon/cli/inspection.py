@@ -1,7 +1,5 @@
 """The commands that look into a payload, without a network: verify-payload and inspect-payload."""
 
-from __future__ import annotations
-
 import sys
 
 import typer

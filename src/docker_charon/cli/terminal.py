@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NoReturn
 
-from docker_charon.cli import signals
+from docker_charon.cli import garbage, signals
 from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
 from docker_charon.messages import naming_options, say
 
@@ -39,7 +39,7 @@ def show_info_messages() -> None:
 
 @contextlib.contextmanager
 def exit_on_error(if_interrupted: str = "") -> Iterator[None]:
-    """Turn an error into one line on standard error and an exit status.
+    """Run the library: turn an error into one line on standard error and an exit status.
 
     A name or a platform that is not valid comes from the user: it is wrong usage. Logged warnings
     are shown as lines too. ``if_interrupted`` is what the user can do after an interruption.
@@ -47,6 +47,7 @@ def exit_on_error(if_interrupted: str = "") -> Iterator[None]:
     from docker_charon.cli import log  # help does not need it
 
     log.show_warnings()
+    garbage.resume()
     try:
         with naming_options():
             yield
