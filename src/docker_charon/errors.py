@@ -115,11 +115,15 @@ class RegistryError(DockerCharonError):
     ``status`` is the HTTP status of its answer, if there was an answer, and ``code`` is the error
     code in it (OCI distribution-spec 1.1, "Error Codes"). ``retry_after`` is the number of seconds
     that it asks to wait before another try, if it asks for a wait. ``digests`` are those that its
-    answer names.
+    answer names. ``elsewhere`` says that the error is about another host, to which the registry
+    redirects. ``most_tries`` is how often at most it is worth trying, where that is less than
+    usual.
     """
 
     retry_after: float | None = None
     digests: frozenset[str] = frozenset()
+    elsewhere = False
+    most_tries: int | None = None
 
     def __init__(
         self, message: str, *, hint: str = "", status: int | None = None, code: str | None = None
@@ -133,15 +137,11 @@ class ConnectionFailed(RegistryError):
     """Nothing answers at the address of the registry, or the connection broke repeatedly.
 
     ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
-    fail in the same way, for example because a certificate is not trusted. ``elsewhere`` says that
-    it is about another host, to which the registry redirects. ``most_tries`` is how often at most
-    it is worth trying, where that is less than usual.
+    fail in the same way, for example because a certificate is not trusted.
     """
 
     unreachable = False
     permanent = False
-    elsewhere = False
-    most_tries: int | None = None
 
 
 class AuthenticationError(RegistryError):
