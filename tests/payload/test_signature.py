@@ -258,6 +258,40 @@ def test_a_file_of_allowed_signers_that_names_nobody_is_told(
         verify(sign(TEXT, alice), tmp_path / "allowed")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{public}", "it has keys without names; write the name of the signer"),
+        ("# ours\n  {public}", "it has keys without names"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "it has keys without names"),
+    ],
+)
+def test_a_file_of_keys_is_not_one_of_allowed_signers(
+    tmp_path: Path, alice: Path, content: str, words: str
+) -> None:
+    signature = Signature.parse(sign(TEXT, alice))
+    file = tmp_path / "signers"
+    file.write_text(content.format(public=alice.with_suffix(".pub").read_text()))
+    with pytest.raises(PayloadError, match=words):
+        signature.verify(TEXT, file, "the payload")
+
+
+def test_a_file_of_allowed_signers_in_another_encoding_is_told(
+    tmp_path: Path, alice: Path, allowed: Path
+) -> None:
+    file = tmp_path / "utf-16"
+    file.write_text(allowed.read_text(), encoding="utf-16")
+    with pytest.raises(PayloadError, match="it is not text in UTF-8; save it as UTF-8"):
+        Signature.parse(sign(TEXT, alice)).verify(TEXT, file, "the payload")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no such permissions there")
+def test_a_key_that_others_can_read_is_told(alice: Path) -> None:
+    alice.chmod(0o644)
+    with pytest.raises(PayloadError, match=r"Permissions 0644.*too open.*chmod 600"):
+        sign(TEXT, alice)
+
+
 def test_a_missing_file_of_allowed_signers_is_named(tmp_path: Path, alice: Path) -> None:
     with pytest.raises(PayloadError, match=f"allowed signers in {tmp_path}/none: No such file"):
         verify(sign(TEXT, alice), tmp_path / "none")

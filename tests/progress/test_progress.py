@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_push_shows_one_too(stocked: str, destination: str, tmp_path: Path) ->
 def test_an_interruption_leaves_the_line_that_says_how_to_go_on(
     stocked: str, tmp_path: Path
 ) -> None:
-    with Proxy(stocked, bytes_per_second=2_000_000) as proxy:
+    with Proxy(stocked, bytes_per_second=300_000) as proxy:
         options = ["-r", proxy.address, "-i", "-j", "1", "-f", tmp_path / "p.zip"]
         seen = screen.run("make-payload", *options, "app:1", interrupt_after=0.3)
     assert seen.status == 130
@@ -233,6 +234,18 @@ def test_a_callable_that_fails_ends_nothing(stocked: str, caplog: pytest.LogCapt
 
     make_payload(stocked, io.BytesIO(), ["app:1"], secure=False, progress=broken)
     assert "RuntimeError: no room for events" in caplog.text
+
+
+def test_a_transfer_goes_on_without_a_thread_for_its_progress(
+    stocked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    events: list[ProgressEvent] = []
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    make_payload(stocked, io.BytesIO(), ["app:1"], secure=False, jobs=1, progress=events.append)
+    assert events[-1].images_done == 1
 
 
 @pytest.mark.parametrize("wrong", ["yes", 1, [print]])

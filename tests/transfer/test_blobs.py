@@ -62,7 +62,7 @@ def test_an_upload_after_a_refused_mount_is_in_the_sum(
         assert images.read(destination, name) == content.contents()
 
 
-@pytest.mark.parametrize("status", [401, 413, 503])
+@pytest.mark.parametrize("status", [413, 503])
 def test_a_blob_that_is_sent_again_is_counted_once(tmp_path: Path, status: int) -> None:
     app = image(layer(1, 200_000))
     refused: set[str] = set()
@@ -73,20 +73,13 @@ def test_a_blob_that_is_sent_again_is_counted_once(tmp_path: Path, status: int) 
         if call.method != "PUT" or call.kind != "uploads" or digest in refused:
             return None
         refused.add(digest)
-        return RegistryAnswer(status, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        return RegistryAnswer(status)
 
     payload = tmp_path / "p.zip"
     payload.write_bytes(payload_of({"app:1": app}))
     events: list[ProgressEvent] = []
     with OddRegistry(refuse_once) as registry:
-        push_payload_to_registry(
-            registry.address,
-            payload,
-            secure=False,
-            username="me",
-            password="secret",
-            progress=events.append,
-        )
+        push_payload_to_registry(registry.address, payload, secure=False, progress=events.append)
     assert len(refused) == 2
     assert all(event.bytes_done <= event.bytes_total for event in events)
     assert events[-1].bytes_done == sum(map(len, app.blobs))
@@ -134,7 +127,7 @@ class OneFails:
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         if blob == SHORT:
-            self.long_is_read.wait(10)
+            self.long_is_read.wait(60)
             raise ConnectionFailed("the connection broke")
         try:
             for _ in body:
@@ -208,4 +201,4 @@ def test_an_upload_after_a_refused_mount_ends_when_the_connection_is_lost(
         )
         with pytest.raises(ConnectionFailed, match="the connection broke"):
             sender.send(plan)
-    assert registry.long_is_stopped.wait(10)
+    assert registry.long_is_stopped.wait(60)

@@ -29,11 +29,12 @@ _HINT = (
 def read_images(text: str, file: str) -> ImageList:
     """Return the names of images in the text of a file, whose name is for messages only.
 
-    Names in a plain list are returned as they are. In other formats, a value that is not the plain
+    Names in a plain list are returned as they are. In other formats, a value that is not a valid
     name of an image is passed over, and so is a line that cannot be read.
 
-    Raises `InvalidReference` if a line of a plain list is not a name or nothing is recognised, and
-    `DockerCharonError` if the text has more than `MOST_VALUES` values or is not valid JSON.
+    Raises `InvalidReference` if a line of a plain list is not a name or if no format is recognised,
+    and `DockerCharonError` if the text has more than `MOST_VALUES` values or begins as JSON and is
+    not valid.
     """
     for character in _INVISIBLE:
         text = text.replace(character, "")
@@ -93,6 +94,7 @@ def _select_document(root: Node, selection: Selection) -> str:
 
 
 def _first_unread(documents: list[Document], lines: list[str]) -> PassedOver:
+    """Return the line to show of a file whose format is not recognised, and why it is shown."""
     unread = [unread for document in documents for unread in document.unread]
     if unread:
         text = lines[unread[0].line - 1].strip()

@@ -19,7 +19,7 @@ def as_list(lines: Iterable[str]) -> list[str] | None:
     """
     items = []
     for line in lines:
-        text = line.partition("#")[0] if line.lstrip().startswith("#") else line
+        text = "" if line.lstrip().startswith("#") else line
         match = _IMAGE.fullmatch(text)
         if match is None and text.strip():
             return None

@@ -14,7 +14,7 @@ _VARIABLE = re.compile(r"\$[{(A-Za-z_]|###|%\{|@@")
 _HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _SCHEME = re.compile(r"[a-z][a-z-]*://")
 LONGEST_NAME = 1024
-"""Characters of a name that is worth looking at."""
+"""Characters of a text that may be a name; longer texts are not examined."""
 LONGEST_SHOWN = 150
 """Characters of a value in a message."""
 _NO_NAME = "it is not the name of an image"

@@ -27,7 +27,10 @@ _NUMBERED = r"v?([0-9]{1,2})"
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What an image runs on: ``os/architecture[/variant]``, and the version of the system."""
+    """What an image runs on: ``os/architecture[/variant]``, and the version of the system.
+
+    ``variant`` and ``os_version`` are ``None`` if they are not given.
+    """
 
     os: str
     architecture: str
@@ -63,7 +66,7 @@ class Platform:
 
     @property
     def normalized(self) -> Platform:
-        """Return the canonical form: ``aarch64`` becomes ``arm64``, and so on."""
+        """The canonical form: ``aarch64`` becomes ``arm64``, and so on."""
         os, architecture = self.os.lower(), self.architecture.lower()
         variant = (self.variant or "").lower()
         architecture, implied = _OTHER_ARCHITECTURE.get(architecture, (architecture, None))
@@ -82,11 +85,12 @@ class Platform:
         return self.os != "unknown"
 
     def distance(self, offered: Platform) -> int | None:
-        """Return how well ``offered`` fits: 0 is the same platform, ``None`` does not run here.
+        """Return how far an image's platform is from this one; ``None`` if it does not run here.
 
-        A processor also runs images for an earlier variant, such as ``arm/v6`` on ``arm/v7``. The
-        result is then the number of variants between the two; a pull takes the smallest. A version
-        that is wanted stands for all versions that begin with it, and for an image without one.
+        0 means the same platform. A processor also runs images for an earlier variant, such as
+        ``arm/v6`` on ``arm/v7``: the result is then the difference of the variants' numbers. The
+        image with the smallest distance fits best. If this platform has a version of the system, an
+        image fits if its version begins with that one, or if it has none.
         """
         wanted, offered = self.normalized, offered.normalized
         if (wanted.os, wanted.architecture) != (offered.os, offered.architecture):

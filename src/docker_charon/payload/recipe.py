@@ -14,6 +14,7 @@ from docker_charon.deltas.header import LONGEST_HEADER, DeltaHeader, read_header
 from docker_charon.errors import DeltaError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.payload.damage import damaged
 from docker_charon.payload.layer_delta import LayerDelta
 from docker_charon.payload.reader import Payload
 
@@ -58,10 +59,7 @@ class Recipe:
 
     def damaged(self, problem: str) -> PayloadError:
         """Return the error for a delta that does not give its blob."""
-        return PayloadError(
-            f"the payload is damaged: the delta of {self.blob.digest}: {problem}",
-            hint="copy the payload again from where it was made",
-        )
+        return damaged(f"the delta of {self.blob.digest}: {problem}")
 
 
 def recipes_in(payload: Payload) -> list[Recipe]:

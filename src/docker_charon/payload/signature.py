@@ -64,6 +64,12 @@ def signed_text(documents: Mapping[str, bytes]) -> bytes:
     ).encode()
 
 
+_KEYS = (b"ssh-", b"ecdsa-", b"sk-ssh-", b"sk-ecdsa-", b"-----BEGIN ")
+"""What lines of public keys and of private keys begin with."""
+_FRAME = "@"
+"""What the lines around a warning of ssh-keygen begin with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """The signature in a payload. Until `verify` it is not known whether it is genuine.
@@ -139,7 +145,8 @@ def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
         if done.returncode:
             raise PayloadError(
                 f"cannot sign with {path}{_reason(done)}",
-                hint="use the file of a private key, or of a public key that an agent has",
+                hint="use the file of a private key that only you can read (chmod 600), or of a "
+                "public key that an agent has",
             )
         content = file.with_name(f"{file.name}.sig").read_bytes()
     Signature.parse(content)
@@ -175,10 +182,25 @@ def _strings(blob: bytes) -> Iterator[bytes]:
 
 
 def readable_signers(allowed_signers: str | os.PathLike[str]) -> Path:
-    """Return the path of a file that can be read; ssh-keygen does not say why it cannot."""
+    """Return the path of a file that can be one of allowed signers.
+
+    ssh-keygen does not say why it cannot be read, and takes keys without names for other keys.
+    """
     path = Path(allowed_signers)
-    with file_errors(f"cannot read the allowed signers in {path}"), path.open("rb"):
-        return path
+    with file_errors(f"cannot read the allowed signers in {path}"):
+        content = path.read_bytes()
+    if b"\0" in content:
+        raise PayloadError(
+            f"{path} is not a file of allowed signers: it is not text in UTF-8",
+            hint="save it as UTF-8",
+        )
+    if any(line.lstrip().startswith(_KEYS) for line in content.splitlines()):
+        raise PayloadError(
+            f"{path} is not a file of allowed signers: it has keys without names",
+            hint="write the name of the signer before each public key: me@example.com ssh-ed25519 "
+            "AAAA...",
+        )
+    return path
 
 
 @contextlib.contextmanager
@@ -209,10 +231,7 @@ def _ssh_keygen(
 
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the error message of ssh-keygen in parentheses, if there is one.
-
-    A box of @ stands before the message that others may read the key.
-    """
-    lines = done.stderr.decode("utf-8", "replace").splitlines()
-    lines = [line.strip() for line in lines if line.strip() and not line.startswith("@")]
-    return f" ({lines[0]})" if lines else ""
+    """Return the error message of ssh-keygen in parentheses, if there is one."""
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    reasons = [line.strip() for line in lines if not line.startswith(_FRAME)]
+    return f" ({reasons[0]})" if reasons else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive
+from docker_charon.payload.damage import damaged
 from docker_charon.payload.delta_check import check_deltas, rebuild_deltas
 from docker_charon.payload.file_object import PayloadSource, checked_sources
 from docker_charon.payload.joined_volumes import VolumePath
@@ -126,7 +127,7 @@ def _check_content(
             hasher.update(chunk)
         shown.moved(len(chunk))
     if digest and hasher and hasher.hexdigest() != digest.encoded:
-        raise PayloadError(f"the payload is damaged: {info.filename} has another digest")
+        raise damaged(f"{info.filename} has another digest")
 
 
 def _digest_of(path: str) -> Digest | None:

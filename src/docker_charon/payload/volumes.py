@@ -22,7 +22,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,8 @@ _BUFFER = 256 * 1024
 _LONGEST_LIST = 1024 * 1024  # bytes; 999 volumes take a third of it
 _FAT_LIMIT = 4 * 1024**3
 _NUMBERED = re.compile(r"(.+)\.(\d{3})", re.DOTALL)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(i?b)?", re.IGNORECASE | re.ASCII)
-_HEX = re.compile("[0-9a-f]{64}")
+_SIZE = r"(?ai)(\d+(?:\.\d+)?) ?([kmgt]?)(i?b)?"
+_HEX = "[0-9a-f]{64}"
 
 
 def parse_size(text: str) -> int:
@@ -62,9 +61,11 @@ def parse_size(text: str) -> int:
 
     Raises `DockerCharonError` for anything else.
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip())
     if match is None:
         raise DockerCharonError(f"{text!r} is not a size", hint="write it as 4G, 4.7GB or 700MiB")
+    from decimal import Decimal  # the names of volumes do not need it
+
     number, prefix, unit = match[1], match[2].upper(), (match[3] or "").lower()
     power = " KMGT".index(prefix or " ")
     size = int(Decimal(number) * (1000 if unit == "b" else 1024) ** power)
@@ -174,7 +175,7 @@ def _size(value: dict[str, Any], key: str) -> int:
 
 def _hex(value: dict[str, Any], key: str) -> str:
     digest = value.get(key)
-    if not isinstance(digest, str) or not _HEX.fullmatch(digest):
+    if not isinstance(digest, str) or not re.fullmatch(_HEX, digest):
         raise ValueError(f"its {key} is not a SHA-256")
     return digest
 

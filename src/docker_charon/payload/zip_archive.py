@@ -14,7 +14,8 @@ from typing import IO, cast
 
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive, Report, raise_it
-from docker_charon.payload.diagnosis import unusual_compression, what_file_is
+from docker_charon.payload.damage import damaged
+from docker_charon.payload.diagnosis import UNZIP, unusual_compression, what_file_is
 from docker_charon.payload.joined_volumes import JoinedVolumes
 from docker_charon.payload.limits import LONGEST_DIRECTORY, MOST_ENTRIES
 from docker_charon.payload.random_access import (
@@ -148,7 +149,7 @@ class ZipArchive(Archive):
                     crc = zlib.crc32(buffer[:size], crc)
                 yield buffer[:size]
             if check_crc and crc != info.CRC:
-                raise zipfile.BadZipFile("its content does not match its CRC")
+                raise damaged(f"{info.filename} has another checksum")
 
     def _inflated(self, info: zipfile.ZipInfo, buffer: memoryview) -> Iterator[memoryview]:
         # The reader of the standard library uses the same file without a lock of its own.
@@ -165,6 +166,11 @@ class ZipArchive(Archive):
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Return the offset of an entry's content; its local header must match the directory."""
         header = self._file.read(_LOCAL_HEADER.size, info.header_offset)
+        if len(header) < _LOCAL_HEADER.size:
+            raise PayloadError(
+                f"cannot read {info.filename}: the file is shorter than it was when it was opened",
+                hint="copy it again from where it was made",
+            )
         signature, flags, method, crc, packed, size, path_length, extra_length = (
             _LOCAL_HEADER.unpack(header)
         )
@@ -178,7 +184,12 @@ class ZipArchive(Archive):
             same = same and crc == info.CRC and packed in (info.compress_size, _MAX32)
             same = same and size in (info.file_size, _MAX32)
         if not same:
-            raise zipfile.BadZipFile("its local header does not match the central directory")
+            raise PayloadError(
+                f"cannot read {info.filename}: its local header does not match the central "
+                "directory",
+                hint="copy the payload again from where it was made; volumes that are joined by "
+                "hand are joined in their order",
+            )
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
 
 
@@ -226,7 +237,7 @@ def _problems(info: zipfile.ZipInfo) -> Iterator[PayloadError]:
     subject = f"the entry {info.filename!r} of the payload"
     problem = unusual_compression(info)
     if problem is not None:
-        yield PayloadError(f"{subject} {problem}", hint="unzip the file, and name the directory")
+        yield PayloadError(f"{subject} {problem}", hint=UNZIP)
     elif info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
         yield PayloadError(f"{subject} has two different sizes")
     parts = info.filename.split("/")

@@ -12,7 +12,7 @@ def shown_size(size: float) -> str:
 
 
 def shown_part(done: int, total: int) -> str:
-    """Return how many bytes of all are done, in one unit, such as ``26.3 of 40.0 MB``."""
+    """Return numbers of bytes as text in the unit of ``total``, such as ``26.3 of 40.0 MB``."""
     whole, unit = _scaled(total)
     part = done / 1000**unit
     return f"{_rounded(total, part)} of {_rounded(total, whole)} {_UNITS[unit]}"
@@ -24,9 +24,12 @@ def counted(number: int, thing: str) -> str:
 
 
 def _scaled(size: float) -> tuple[float, int]:
-    """Return a size in the largest unit of which it has at least one, and the unit's place."""
+    """Return a size in the largest unit of which it has at least one, and the unit's place.
+
+    999,999 bytes are one MB, because they are rounded to tenths.
+    """
     unit = 0
-    while size >= 1000 and unit < len(_UNITS) - 1:
+    while round(size, 1) >= 1000 and unit < len(_UNITS) - 1:
         size /= 1000
         unit += 1
     return size, unit

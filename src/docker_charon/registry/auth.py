@@ -18,12 +18,13 @@ from typing import Any
 import requests
 
 from docker_charon.errors import AuthenticationError, RegistryError
+from docker_charon.messages import argument
 from docker_charon.registry.challenge import Challenge, choose, other_scopes
 from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
-    first_error,
     login_hint,
     retry_after,
 )
@@ -205,13 +206,19 @@ class Login:
             ) as response:
                 content = read_document(response, _LONGEST_ANSWER)
         except NETWORK_ERRORS as error:
-            raise connection_error(
+            no_connection = connection_error(
                 error,
                 service,
                 secure=True,
                 prefix=f"cannot log in to {self._registry}: ",
                 proxy=self._session.proxy_of(realm),
-            ) from error
+            )
+            if no_connection.unreachable:
+                no_connection.hint = (
+                    "the registry names this address for logins: if it is not the right one, "
+                    "change its external address in the configuration of the registry"
+                )
+            raise no_connection from error
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
@@ -221,21 +228,24 @@ class Login:
         code, words = first_error(content, _secrets(response, login))
         said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
+            has_credentials = login is not None and login.credentials is not None
             repository = _repository(scopes)
-            problem = (
-                f"refuses the login{f' for {repository}' if repository else ''} (its token service "
-                f"at {service} answered {said})"
-            )
-            if repository and (login is None or login.credentials is None):
-                problem = f"wants a login for {repository} (or it does not exist)"
+            subject = f" for {repository}" if repository else ""
+            problem = f"refuses the login{subject} (its token service at {service} answered {said})"
+            if not has_credentials:
+                problem = f"wants a login{subject}" + (" (or it does not exist)" if subject else "")
             refusal = AuthenticationError(
                 f"{self._registry} {problem}", hint=login_hint(login), status=status
             )
-            refusal.login_refused = (
-                status == 401 and login is not None and login.credentials is not None
-            )
+            refusal.login_refused = status == 401 and has_credentials
             raise refusal
         failure = RegistryError(f"{who} answered {said}", status=status)
+        if status == 400 and scopes:
+            rename = argument("--map", "repository_map=")
+            failure.hint = (
+                "it may not take names of so many parts, or with such signs: push under another "
+                f"name ({rename})"
+            )
         failure.retry_after = retry_after(response.headers)
         raise failure
 
@@ -288,7 +298,7 @@ class ScopedAuth(requests.auth.AuthBase):
     def _answer(self, response: requests.Response, **options: Any) -> requests.Response:
         used = response.request.headers.get("Authorization")
         answer = self._answer_once(response, **options)
-        if answer is response or _is_token(used) or not _needsother_scopes(answer, self._scopes):
+        if answer is response or _is_token(used) or not _needs_other_scopes(answer, self._scopes):
             return answer
         return self._answer_once(answer, **options)
 
@@ -326,7 +336,7 @@ def _is_token(authorization: str | None) -> bool:
     return authorization is not None and authorization.startswith("Bearer ")
 
 
-def _needsother_scopes(response: requests.Response, scopes: tuple[str, ...]) -> bool:
+def _needs_other_scopes(response: requests.Response, scopes: tuple[str, ...]) -> bool:
     """Whether an answer refuses a token, and names scopes that the token was not asked for."""
     challenge = choose(response) if response.status_code == 401 else None
     return challenge is not None and bool(scopes and other_scopes(challenge, scopes))

@@ -22,7 +22,8 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry.errors import NETWORK_ERRORS, ends_all, first_error
+from docker_charon.registry.error_body import first_error
+from docker_charon.registry.errors import NETWORK_ERRORS, ends_all
 from docker_charon.registry.http import parse_number, read_body
 from docker_charon.registry.response import content_encoding
 from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy

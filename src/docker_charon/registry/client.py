@@ -83,7 +83,7 @@ class RegistryClient:
         Raises `ConnectionFailed` if nothing answers, and `RegistryError` if the answer is not that
         of a registry, if it is a redirect to another origin, or if the login is refused.
         """
-        doing = "the check of its API"
+        doing = "the first request"
         # Where nothing listens when a run begins, nothing will.
         retry = replace(self._session.retry, when_unreachable=False, when_away=False)
         with self._session.request(
@@ -268,10 +268,7 @@ class RegistryClient:
         self._blob_states.check(self._session.repository(repository), blob)
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
-        """Store a blob (end-4a to end-6): in one ``PUT`` or, if that is too large, in chunks.
-
-        ``body`` has the bytes of the blob. The errors that it raises are passed on.
-        """
+        """Store a blob (end-4a to end-6), in one request or in chunks; see `BlobUploads.upload`."""
         self._uploads.upload(self._session.repository(repository), blob, body)
 
     def mount_blob(self, repository: str, digest: Digest, *, source: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
-import json
 import re
 import socket
 import ssl
@@ -23,10 +22,11 @@ from docker_charon.oci.host import is_docker_hub
 from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import FoundLogin
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
 from docker_charon.registry.response import SLOWEST, TooSlow
 from docker_charon.registry.retry import TRANSIENT
-from docker_charon.registry.secrets import redacted, sent_secrets
+from docker_charon.registry.secrets import sent_secrets
 from docker_charon.registry.storage_failure import storage_failure
 from docker_charon.registry.tls_failure import (
     NGINX_CLIENT_CERTIFICATE,
@@ -87,7 +87,6 @@ _NO_PROJECT = (
     "some registries, as Harbor and ECR, want a project or a repository to be created before a "
     "first push: create it, or name another one with "
 )
-_MESSAGES = ("detail", "error_description", "details")
 _NO_ACCESS = (400, 403)
 """How storage answers to an address that has expired; the registry has a new one."""
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
@@ -294,8 +293,9 @@ def answer_error(
     else:
         hint = ""
     problem = f"answers {said} to {doing}"
-    if kind is AuthenticationError and not has_credentials and status == 401:
-        problem = f"wants a login for {doing} (or it does not exist)"
+    if kind is AuthenticationError and status == 401:
+        wanted = f"wants a login for {doing}" + ("" if is_push else " (or it does not exist)")
+        problem = f"refuses the login (it {problem})" if has_credentials else wanted
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
     if other_host and not is_push and status in _NO_ACCESS:
@@ -329,32 +329,6 @@ def _causes(error: BaseException) -> list[BaseException]:
             causes.append(item)
             waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
     return causes
-
-
-def first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
-    """Return the code and the message of the first error in a body; plain text is a message.
-
-    Each is ``""`` if there is none. Token services have other keys than registries: those of OAuth
-    2 (RFC 6749, section 5.2), or ``details``. Some servers repeat the request, so ``secrets`` are
-    hidden.
-    """
-    text = body.decode("utf-8", "replace")
-    try:
-        document = json.loads(text)
-        first = document["errors"][0] if "errors" in document else document
-        code, message = first.get("code", first.get("error")), first.get("message")
-        for key in _MESSAGES:
-            if not message and isinstance(first.get(key), str):
-                message = first[key]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _shortened(code, 60, secrets), _shortened(message, 200, secrets)
-
-
-def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
-    """Return a server's text without ``secrets``, of at most ``longest`` characters."""
-    text = redacted(value, secrets) if isinstance(value, str) else ""
-    return " ".join(one_line(text[: 4 * longest]).split())[:longest]
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ class Session:
 
     def _ask(self) -> int:
         """Ask whether the API is there (end-1); return the status of the answer."""
-        doing = "the check of its API"
+        doing = "the first request"
         with self.request(
             "GET", "", doing=doing, may_be_html=True, retry=ONCE, timeout=CONNECT_TIMEOUT
         ) as response:

@@ -151,35 +151,35 @@ class BlobSender:
         return state is BlobState.PRESENT
 
 
-@dataclass(slots=True)
 class _CountedBody:
     """A body that counts what is read of it, and stops when the workers are stopped.
 
     Each try reads it from its start; only what the last one has read stays counted.
     """
 
-    body: Body
-    workers: Workers
-    progress: Progress
-    _counted: int = 0
+    def __init__(self, body: Body, workers: Workers, progress: Progress) -> None:
+        self._body = body
+        self._workers = workers
+        self._progress = progress
+        self._counted = 0
 
     def __len__(self) -> int:
-        return len(self.body)
+        return len(self._body)
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
         self._take_back()
         try:
-            for chunk in self.body:
-                self.workers.check()
+            for chunk in self._body:
+                self._workers.check()
                 yield chunk
                 self._counted += len(chunk)
-                self.progress.moved(len(chunk))
+                self._progress.moved(len(chunk))
         finally:
-            if self._counted < len(self.body):
+            if self._counted < len(self._body):
                 self._take_back()
 
     def _take_back(self) -> None:
-        self.progress.moved(-self._counted)
+        self._progress.moved(-self._counted)
         self._counted = 0
 
 

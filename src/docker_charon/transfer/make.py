@@ -27,13 +27,14 @@ from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.transfer.absent_layers import absent_layers
 from docker_charon.transfer.lock import Origin, lock_content, write_lock
 from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
-from docker_charon.transfer.named_files import checked_target, refuse_replacing
-from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
-from docker_charon.transfer.naming.names import (
-    NameGroup,
-    checked_hosts,
-    united_registries,
+from docker_charon.transfer.named_files import (
+    check_payload_target,
+    checked_target,
+    refuse_replacing,
 )
+from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
+from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
+from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
 from docker_charon.transfer.report_file import reporting
@@ -45,7 +46,7 @@ from docker_charon.workers import Workers
 if TYPE_CHECKING:
     from docker_charon.transfer.ledger import LedgerFile
 
-# What only some payloads need is imported where they need it: most commands are short ones.
+# Modules that only some payloads need are imported there, so that the others start quickly.
 
 
 def make_payload(
@@ -208,6 +209,8 @@ def make_payload(
         in_volumes=[] if checked_volume_size is None else ["the new payload"],
     )
     lock_file = None if lock is None else checked_target(lock, "lock")
+    if not dry_run:
+        check_payload_target(zip_file, "payload")
     signer = _signer(sign)
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
@@ -275,7 +278,7 @@ def make_payload(
             chosen_platforms,
             include_referrers=include_referrers,
         )
-        with _shown(contents, entries, progress) as shown_progress:
+        with _writing_progress(contents, entries, progress) as shown_progress:
             write_payload(
                 *(zip_file, entries, shared_blobs.open, shown_progress, workers),
                 volume_size=checked_volume_size,
@@ -334,7 +337,9 @@ def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | No
     return partial(sign, key=key)
 
 
-def _shown(contents: Contents, entries: Iterable[Entry], progress: ProgressArgument) -> Progress:
+def _writing_progress(
+    contents: Contents, entries: Iterable[Entry], progress: ProgressArgument
+) -> Progress:
     """Return the progress of writing ``entries``, whose keys are their paths."""
     sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
     needed = {

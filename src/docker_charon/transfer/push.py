@@ -25,7 +25,7 @@ from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
 from docker_charon.transfer.log_lines import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.manifests import ManifestSender
 from docker_charon.transfer.named_files import refuse_replacing
-from docker_charon.transfer.outcome import Outcome, parts_of
+from docker_charon.transfer.outcome import Outcome, Part, parts_of
 from docker_charon.transfer.plan import PushPlan, plan_push
 from docker_charon.transfer.receipt import Receipt, writing_receipt
 from docker_charon.transfer.renaming.destinations import Destinations
@@ -252,7 +252,7 @@ def push_payload(
                 warnings.warn(f"left out: {error}", UserWarning, stacklevel=warning_level)
             incomplete = None
             if dry_run:
-                log_push(push.plan, push.images)
+                log_push(push.plan, push.present_parts())
                 push.rebuilding.log(push.plan)
             else:
                 incomplete = push.write(progress)
@@ -332,6 +332,12 @@ class _Push:
         for image in self.images:
             if isinstance(image, SkippedImage):
                 self._arrived(image.name, is_new=False)
+
+    def present_parts(self) -> dict[Part, bool]:
+        """Return for each image and referrer whether it is there already under its name."""
+        parts = parts_of(self.images)
+        roots = [(part.reference, part.graph.root) for part in parts]
+        return dict(zip(parts, self._workers.map(self._survey.has_manifest, roots), strict=True))
 
     def write(self, progress: ProgressArgument) -> PushIncomplete | None:
         """Send the blobs, put the manifests and set the tags; return what has failed of it."""

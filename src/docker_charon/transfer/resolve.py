@@ -23,7 +23,6 @@ from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.limits import Memory
-from docker_charon.transfer.naming.names import hint_for_missing
 from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
@@ -137,6 +136,8 @@ class Resolver:
             for reference in references:
                 if reference in failures and reference in self._missing and hints < _MOST_HINTS:
                     hints += 1
+                    from docker_charon.transfer.naming.meant_names import hint_for_missing
+
                     client, name = self._sources.client(reference.repository)
                     error = failures[reference]
                     there = replace(reference, repository=name)

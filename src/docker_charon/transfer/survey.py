@@ -13,10 +13,12 @@ from docker_charon.errors import (
     PayloadError,
     RegistryError,
 )
-from docker_charon.messages import argument
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
+from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
 from docker_charon.registry.blobs import BlobState
@@ -28,11 +30,15 @@ from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
+_log = get_logger(__name__)
+
 _QUESTIONS = 2000
 """Blobs of repositories that the registry is asked for, whatever the payload.
 
 A larger payload may cause as many questions as its manifests refer to blobs, each manifest once.
 """
+_NOT_FOR_PULLS = 412
+"""The status of a manifest that is there, and that a policy keeps back, as Harbor can do it."""
 _MOST_HOMES = 20
 """Other repositories that are asked for one blob."""
 
@@ -78,18 +84,20 @@ class PresentBlobs:
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers.
 
-        The first blob of each repository goes before all others, for the answer may be that there
-        is no such repository.
+        The first blob of each repository goes before all others, because the answer may be that
+        there is no such repository.
         """
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
         self._check(unknown)
-        first = {needed.repository: needed for needed in reversed(unknown)}.values()
-        others = [needed for needed in unknown if needed not in set(first)]
-        for questions in (first, others):
+        first = set({needed.repository: needed for needed in reversed(unknown)}.values())
+        for questions in (
+            [needed for needed in unknown if needed in first],
+            [needed for needed in unknown if needed not in first],
+        ):
             self._workers.map(lambda needed: self.state(needed, to_push=to_push), questions)
 
     def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
-        """Refuse a payload that shares its blobs among so many names that nothing would end."""
+        """Refuse a payload that shares its blobs among so many names that this would never end."""
         if self._most is not None and len(unknown) > self._most:
             repositories = {needed.repository for needed in unknown}
             raise PayloadError(
@@ -99,8 +107,8 @@ class PresentBlobs:
                 hint="make several payloads with fewer names each",
             )
 
-    def check_number(self, bases: int) -> None:
-        """Refuse a payload with so many bases of deltas that nothing would end."""
+    def check_bases(self, bases: int) -> None:
+        """Refuse a payload with so many bases of deltas that this would never end."""
         if self._most is not None and bases > self._most:
             raise PayloadError(
                 f"the deltas in the payload need {bases:,} older layers, and at most "
@@ -151,6 +159,15 @@ class Survey:
             for image, error in zip(skipped, errors, strict=True)
             if error is not None
         }
+
+    def has_manifest(self, named: tuple[Reference, Manifest]) -> bool:
+        """Return whether the registry says to have a manifest under a name."""
+        reference, manifest = named
+        try:
+            digest = self._client.head_manifest(reference.repository, reference.target)
+        except RegistryError:
+            return False  # a question that fails is no answer
+        return digest is not None and manifest.has_digest(digest)
 
     def _expected(self, skipped: SkippedImage) -> list[RepositoryBlob]:
         """Return the blobs that the registry must have for a skipped image, as far as known."""
@@ -205,7 +222,7 @@ class Survey:
         for. A base about which the registry gives no answer is taken for present.
         """
         named = self._bases_of(digests)
-        self._present.check_number(len(named))
+        self._present.check_bases(len(named))
         most = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(named))))
 
         def repository_of(blob: Descriptor) -> str | None:
@@ -244,7 +261,8 @@ class Survey:
     def _places(self, named: Sequence[str], most: int) -> list[str]:
         """Return where the first ``most`` of some repositories may be, the likely places first."""
         candidates = [self._destinations.candidates(repository) for repository in named[:most]]
-        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
+        likely = (names[0] for names in candidates if names)
+        in_turn = dict.fromkeys((*likely, *sum(candidates, ())))
         return list(itertools.islice(in_turn, most))
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
@@ -267,6 +285,13 @@ class Survey:
                 f"does not have {skipped.name}, which was given as already transferred when the "
                 "payload was made"
             )
+        except RegistryError as error:
+            if error.status != _NOT_FOR_PULLS:
+                raise
+            _log.warning(
+                "%s is taken to be there, but cannot be looked at: %s", skipped.name, error
+            )
+            return self._without_blobs(skipped)
         if skipped.image is None:
             return None
         expected = skipped.image.root
@@ -278,6 +303,10 @@ class Survey:
         for manifest in skipped.image.manifests[:-1]:
             if client.head_manifest(repository, manifest.digest) is None:
                 return self._not_found(f"has {skipped.name} without its manifest {manifest.digest}")
+        return self._without_blobs(skipped)
+
+    def _without_blobs(self, skipped: SkippedImage) -> RegistryError | None:
+        """Return an error if the registry lacks blobs of a skipped image, as far as known."""
         missing = [
             needed.blob for needed in self._expected(skipped) if not self._present.has(needed)
         ]

@@ -9,7 +9,8 @@ from docker_charon.oci.host import DOCKER_HUB, check_host
 from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
 from docker_charon.transfer.naming.image_choice import ImageChoice
-from docker_charon.transfer.naming.names import NameGroup, hosts_of, source_references
+from docker_charon.transfer.naming.name_groups import NameGroup
+from docker_charon.transfer.naming.references import hosts_of, source_references
 from docker_charon.transfer.sources import Sources
 from docker_charon.value import dataclass
 
