@@ -278,6 +278,9 @@ def answer_error(
         hint = _NO_PUSHES
     elif (is_push and status == 404 and code in _NOT_FOUND) or code == "NAME_UNKNOWN":
         hint = _NO_PROJECT + argument("--repository-prefix", "repository_prefix=")
+    elif code == "NAME_INVALID":
+        map_option = argument("--map", "repository_map=")
+        hint = f"the registry takes no such names: push under another one ({map_option})"
     elif code in _HINTS:
         hint = _HINTS[code]
     elif status == 400 and not secure and b"HTTPS" in body:
