@@ -335,7 +335,7 @@ def explaining_refusal(manifest: Manifest) -> Iterator[None]:
     """Set the hint of an error that may be due to what a manifest is.
 
     distribution answers 400 or 500 to layers with ``urls`` unless its configuration allows them.
-    Older registries do not know all types of manifests.
+    Not every registry takes all types of manifests.
     """
     try:
         yield
@@ -347,7 +347,8 @@ def explaining_refusal(manifest: Manifest) -> Iterator[None]:
             )
         elif error.status == 415 or error.code == "MANIFEST_INVALID":
             error.hint = (
-                f"an older registry may not take manifests of the type {manifest.media_type}: "
-                "look for a newer version of it"
+                f"the registry may not take manifests of the type {manifest.media_type}: zot takes "
+                "those of Docker with docker2s2 in http.compat, and Quay more types with "
+                "FEATURE_GENERAL_OCI_SUPPORT; old registries need a newer version"
             )
         raise
