@@ -51,6 +51,18 @@ def test_right_deltas_have_no_findings() -> None:
     assert verify(update(2), first()) == []
 
 
+def test_a_check_without_the_earlier_payloads_says_what_it_did_not_rebuild(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "docker_charon")
+    assert verify(update(2)) == []
+    (message,) = caplog.messages
+    assert message.startswith("1 layer not rebuilt from older ones: give the earlier payloads")
+    caplog.clear()
+    assert verify(update(2), first()) == []
+    assert "not rebuilt" not in caplog.text
+
+
 def test_a_chain_of_deltas_is_rebuilt_from_payloads_alone() -> None:
     updates = [io.BytesIO(update(n)) for n in (2, 3)]
     assert verify(update(4), first(), *updates) == []

@@ -16,6 +16,7 @@ from docker_charon import (
     inspect_payload,
     make_inventory,
     make_payload,
+    push_payload_to_registry,
     verify_payload,
 )
 from docker_charon.payload.random_access import RandomAccess
@@ -59,6 +60,39 @@ def test_the_first_delivery_carries_everything_and_the_next_only_what_is_new(
         digest_of(layer(1)),
         digest_of(layer(2)),
     }
+
+
+@pytest.mark.parametrize("volume_size", [None, 5000])
+def test_the_same_command_again_says_that_a_delivery_is_replaced(
+    source: str,
+    app: TestImage,
+    ledger: Path,
+    caplog: pytest.LogCaptureFixture,
+    volume_size: int | None,
+) -> None:
+    make(source, ledger, "app:1", volume_size=volume_size)
+    assert not caplog.records
+    payload = make(source, ledger, "app:1", volume_size=volume_size)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{payload} is delivery 1, and is replaced by a payload that carries")
+    assert "give the receipt of its next push (receipts=)" in warning
+
+
+def test_a_delivery_that_is_replaced_by_new_layers_or_has_arrived_needs_no_warning(
+    source: str,
+    destination: str,
+    app: TestImage,
+    ledger: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    payload = make(source, ledger, "app:1")
+    receipt = tmp_path / "receipt.zip"
+    push_payload_to_registry(destination, payload, secure=False, receipt=receipt)
+    make(source, ledger, "app:1", receipts=[receipt])
+    images.put(source, "app:1", image(layer(3)))
+    make(source, ledger, "app:1")
+    assert not caplog.records
 
 
 def test_a_ledger_lists_everything_of_all_deliveries_and_has_no_layers(

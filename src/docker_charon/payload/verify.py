@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.damage import damaged
@@ -18,8 +19,10 @@ from docker_charon.payload.reader import Payload
 from docker_charon.payload.signed_archive import verify_signature
 from docker_charon.payload.source import open_archive
 from docker_charon.payload.volumes import verify_volume
-from docker_charon.progress import Progress, ProgressArgument, check_progress
+from docker_charon.progress import Progress, ProgressArgument, check_progress, counted
 from docker_charon.workers import Workers
+
+_log = get_logger(__name__)
 
 
 def verify_payload(
@@ -91,8 +94,15 @@ def verify_payload(
 
             for batch in archive.batches(entries):
                 workers.map(check, batch)
-        if payload is not None and payload.deltas and earlier:
-            rebuild_deltas(payload, earlier, report, jobs, progress)
+        if payload is not None and payload.deltas:
+            if earlier:
+                rebuild_deltas(payload, earlier, report, jobs, progress)
+            else:
+                _log.info(
+                    "%s not rebuilt from older ones: give the earlier payloads too (%s)",
+                    counted(len(payload.deltas), "layer"),
+                    argument("--already-transferred-payload", "payloads_already_transferred="),
+                )
     return list(findings)
 
 

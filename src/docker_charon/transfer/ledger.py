@@ -11,15 +11,15 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import IO
 
-from docker_charon.errors import PayloadError
+from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.files import copy_mode, put_in_place, sync
-from docker_charon.messages import get_logger
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery
-from docker_charon.payload.file_object import PayloadSource
+from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.limits import TooLarge
 from docker_charon.payload.partial_file import open_locked
@@ -235,11 +235,15 @@ def _united(
 class LedgerFile:
     """The file of a ledger, which no other process changes in the meantime.
 
-    ``ledger`` is what it says now, corrected by the receipts.
+    ``ledger`` is what it says now, corrected by the receipts. ``is_confirmed`` is whether one of
+    these is the receipt of the last delivery.
     """
 
-    def __init__(self, path: Path, ledger: Ledger, file: IO[bytes] | None) -> None:
+    def __init__(
+        self, path: Path, ledger: Ledger, file: IO[bytes] | None, *, is_confirmed: bool
+    ) -> None:
         self.ledger = ledger
+        self._is_confirmed = is_confirmed
         self._path = path
         self._file = file
 
@@ -258,6 +262,29 @@ class LedgerFile:
                 f"the ledger {self._path} is full: {error.message}",
                 hint="put an inventory of the destination (make-inventory) in its place",
             ) from error
+
+    def check_target(self, target: PayloadTarget, contents: Contents) -> None:
+        """Warn if ``target`` is the last delivery and a payload without blobs replaces it.
+
+        Somebody may have run the same command again before the delivery was on its way.
+        """
+        is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
+        if is_safe or not isinstance(target, (str, os.PathLike)):
+            return
+        with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
+            last = payload.delivery
+            if last is not None and payload.arrival is None and self._is_last(last):
+                _log.warning(
+                    "%s is delivery %d, and is replaced by a payload that carries no layers, "
+                    "because the ledger counts on delivery %d: if the site does not get that, give "
+                    "the receipt of its next push (%s) when the next payload is made",
+                    *(os.fspath(target), last.number, last.number),
+                    argument("--receipt", "receipts="),
+                )
+
+    def _is_last(self, delivery: Delivery) -> bool:
+        number, history = self.ledger.number, self.ledger.history
+        return delivery.number == number > 0 and delivery.previous == history[-1]
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Replace the file by one with these entries: completely, or not at all."""
@@ -298,11 +325,14 @@ def open_ledger(
     with contextlib.ExitStack() as stack:
         locked = None if read_only else stack.enter_context(_locked(path))
         ledger = _read(path, allowed_signers)
+        is_confirmed = False
         for receipt in receipts:
             name = str(getattr(receipt, "name", receipt))
             with open_payload(receipt, allowed_signers=allowed_signers) as payload:
                 ledger = ledger.corrected(payload, name)
-        yield LedgerFile(path, ledger, locked)
+                delivery = payload.delivery
+                is_confirmed |= delivery is not None and delivery.number == ledger.number
+        yield LedgerFile(path, ledger, locked, is_confirmed=is_confirmed)
 
 
 def _new_path(path: Path) -> Path:

@@ -263,6 +263,7 @@ def make_payload(
         logged = log_choices(contents, chosen_platforms)
         ledger_entries: list[Entry] = []
         if site is not None:
+            site.check_target(zip_file, contents)
             ledger_entries = site.entries_after(contents, None if dry_run else signer)
             contents = replace(contents, delivery=site.ledger.next_delivery(contents))
         entries = list(payload_entries(contents, signer, local))

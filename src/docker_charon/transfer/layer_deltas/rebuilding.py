@@ -199,7 +199,9 @@ class Rebuilding:
             raise DigestMismatch(
                 f"{self._client.registry} has a damaged copy of {digest} in {repository}, from "
                 f"which layers of the payload are to be rebuilt: {error.message}",
-                hint="make the payload again without layer deltas",
+                hint="images there that have this layer are damaged too: remove it from the "
+                "registry and push its payload again, or make this payload again without layer "
+                "deltas",
             ) from None
 
 
