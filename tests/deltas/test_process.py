@@ -73,6 +73,21 @@ def test_a_process_that_breaks_says_its_last_line(
         make_delta_in_process(tmp_path, [], tmp_path / "delta", tmp_path, never)
 
 
+def test_packages_that_cannot_be_imported_are_named_with_what_installs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy/__init__.py").write_text("raise ImportError('built for another Python')")
+    monkeypatch.syspath_prepend(tmp_path)
+    new, old = written(tmp_path, NEW, OLD)
+    expected = r"cannot be used: built for another Python; pip install --upgrade .*\[deltas\]'$"
+    with pytest.raises(DeltaError, match=expected):
+        make_delta_in_process(new, [old], tmp_path / "delta", tmp_path, never)
+    (tmp_path / "numpy/__init__.py").write_text("")  # an old one lacks modules
+    with pytest.raises(DeltaError, match=r"cannot be used: No module named 'numpy\.typing'"):
+        make_delta_in_process(new, [old], tmp_path / "delta", tmp_path, never)
+
+
 def test_a_caller_that_stops_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,14 @@ def require_extra() -> None:
         )
 
 
+def unusable(error: ImportError) -> DeltaError:
+    """Return the error for packages that are installed and cannot be imported."""
+    return DeltaError(
+        f"the packages for differences inside layers cannot be used: {error}",
+        hint="pip install --upgrade --force-reinstall 'docker-charon[deltas]'",
+    )
+
+
 def _is_installed(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from docker_charon.deltas.delta import apply_delta, make_delta, open_layer, shared_sectors
+from docker_charon.deltas.extra import unusable
 from docker_charon.errors import DeltaError, UnfitLayer
 
 # It imports modules from the same directories as this process, and from no others.
@@ -145,11 +146,14 @@ def _end_with_parent() -> None:
 
 def _do(job: Mapping[str, Any]) -> bool:
     target, directory = Path(job["target"]), Path(job["directory"])
-    if "delta" in job:
-        olds = {digest: Path(old) for digest, old in job["olds"].items()}
-        apply_delta(Path(job["delta"]), olds, target, directory=directory)
-        return True
-    return _make(Path(job["new"]), [Path(old) for old in job["olds"]], target, directory)
+    try:
+        if "delta" in job:
+            olds = {digest: Path(old) for digest, old in job["olds"].items()}
+            apply_delta(Path(job["delta"]), olds, target, directory=directory)
+            return True
+        return _make(Path(job["new"]), [Path(old) for old in job["olds"]], target, directory)
+    except ImportError as error:
+        raise unusable(error) from error
 
 
 def _make(new: Path, olds: Sequence[Path], target: Path, directory: Path) -> bool:
