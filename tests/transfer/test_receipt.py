@@ -296,6 +296,22 @@ def test_an_image_that_should_be_there_and_is_not_counts_as_not_delivered(
     assert site.push(repair) == ["base:1", "app:1"]
 
 
+def test_the_receipt_of_the_first_delivery_to_another_site_is_refused(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    for name, seed in (("app:1", 1), ("other:1", 2)):
+        images.put(source, name, image(layer(seed)))
+    ours, theirs = tmp_path / "ours.zip", tmp_path / "theirs.zip"
+    payload, receipt = tmp_path / "p.zip", tmp_path / "receipt.zip"
+    make_payload(source, payload, ["other:1"], secure=False, ledger=theirs)
+    push_payload_to_registry(destination, payload, secure=False, receipt=receipt)
+    make_payload(source, payload, ["app:1"], secure=False, ledger=ours)
+    before = ours.read_bytes()
+    with pytest.raises(PayloadError, match="receipt of a delivery 1 that is not in this ledger"):
+        make_payload(source, payload, ["app:1"], secure=False, ledger=ours, receipts=[receipt])
+    assert ours.read_bytes() == before
+
+
 def test_a_receipt_of_another_site_is_refused(
     site: Site, lost: Path, source: str, tmp_path: Path
 ) -> None:

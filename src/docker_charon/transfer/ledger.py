@@ -43,7 +43,8 @@ class Ledger:
     ``digest`` is the SHA-256 digest of the file, ``None`` if there is none yet. ``images`` are
     those that the site has, the newest under each tag, and ``blobs`` has every blob with its
     repositories, those of older images too. ``brought`` and ``history`` are those of `Delivery`,
-    and ``registries`` those of `Contents`.
+    and ``registries`` those of `Contents`. ``without_bases`` are blobs that a site lacks which also
+    lacked what their delivery counted on; it is known from receipts and not in the file.
     """
 
     number: int = 0
@@ -53,6 +54,7 @@ class Ledger:
     brought: Mapping[Digest, int] = field(default_factory=dict)
     history: tuple[Digest | None, ...] = ()
     registries: frozenset[str] = frozenset()
+    without_bases: frozenset[Digest] = frozenset()
 
     @classmethod
     def of(cls, payload: Payload, digest: Digest) -> Ledger:
@@ -123,6 +125,7 @@ class Ledger:
             if (
                 not 1 <= number <= len(self.history)
                 or self.history[number - 1] != delivery.previous
+                or any(self.brought.get(image, 0) < number for image in _image_digests(receipt))
             ):
                 raise PayloadError(
                     f"{name} is the receipt of a delivery {number} that is not in this ledger",
@@ -142,6 +145,7 @@ class Ledger:
             if not self._lacks(image, arrival, number)
             and not any(blob.digest in gone for blob in image.blobs)
         ]
+        is_behind = any(self.brought.get(digest, 0) < number for digest in gone)
         lacking = f", and lacks {len(gone)} that the ledger says it has" if gone else ""
         _log.info(
             "%s: %s has %s of delivery %d%s",
@@ -159,6 +163,7 @@ class Ledger:
             blobs=_united(blobs, present),
             brought={d: n for d, n in self.brought.items() if d not in gone},
             registries=registries,
+            without_bases=self.without_bases.union(arrival.missing_blobs if is_behind else ()),
         )
 
     def _lacks(self, image: NamedImage, arrival: Arrival, number: int) -> bool:
@@ -208,6 +213,13 @@ def _named_images(payload: Payload) -> tuple[NamedImage, ...]:
         for image in payload.all_images
         if image.image is not None
     )
+
+
+def _image_digests(receipt: Payload) -> set[Digest]:
+    """Return the digests of the images of a delivery, those that have arrived and the others."""
+    arrived = {image.image.root.digest for image in receipt.all_images if image.image is not None}
+    missing = receipt.arrival.missing_images.values() if receipt.arrival is not None else ()
+    return arrived | {image.digest for image in missing if image.digest is not None}
 
 
 def _newest(images: Iterable[NamedImage]) -> tuple[NamedImage, ...]:

@@ -84,7 +84,14 @@ def with_layer_deltas(
             *(image for payload in payloads for image in payload.all_images),
             *destination.images,
         ]
-        candidates = _find_candidates(contents, old_images, destination.blobs, old_content, workers)
+        candidates = [
+            candidate
+            for candidate in _find_candidates(
+                contents, old_images, destination.blobs, old_content, workers
+            )
+            if destination.ledger is None
+            or candidate.layer.digest not in destination.ledger.without_bases
+        ]
         if dry_run:
             _log_candidates(candidates)
             yield contents, {}
