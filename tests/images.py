@@ -211,11 +211,22 @@ def index(*children: TestImage, media_type: str = OCI_INDEX, **more: Any) -> Tes
     return TestImage(json.dumps(manifest, indent=1).encode(), media_type, [], list(children))
 
 
+def _session() -> requests.Session:
+    """Return a session that looks for proxies and logins nowhere, which takes much of its time."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 def put_blob(registry: str, repository: str, content: bytes) -> None:
-    base = f"http://{registry}/v2/{repository}/blobs/"
-    started = requests.post(f"{base}uploads/", timeout=20)
+    with _session() as session:
+        _put_blob(session, registry, repository, content)
+
+
+def _put_blob(session: requests.Session, registry: str, repository: str, content: bytes) -> None:
+    started = session.post(f"http://{registry}/v2/{repository}/blobs/uploads/", timeout=60)
     started.raise_for_status()
-    requests.put(
+    session.put(
         urljoin(started.url, started.headers["Location"]),
         params={"digest": digest_of(content)},
         data=content,
@@ -226,36 +237,40 @@ def put_blob(registry: str, repository: str, content: bytes) -> None:
 
 def put(registry: str, name: str, wanted: TestImage) -> TestImage:
     """Put an image and all below it into a registry as ``repository:tag``; return it."""
+    with _session() as session:
+        _put(session, registry, name, wanted)
+    return wanted
+
+
+def _put(session: requests.Session, registry: str, name: str, wanted: TestImage) -> None:
     repository, _, tag = name.partition(":")
     for content in wanted.blobs:
-        put_blob(registry, repository, content)
+        _put_blob(session, registry, repository, content)
     for child in wanted.children:
-        put(registry, f"{repository}:{child.digest}", child)
-    answer = requests.put(
+        _put(session, registry, f"{repository}:{child.digest}", child)
+    session.put(
         f"http://{registry}/v2/{repository}/manifests/{tag or 'latest'}",
         data=wanted.manifest,
         headers={"Content-Type": wanted.media_type},
-        timeout=20,
-    )
-    answer.raise_for_status()
-    return wanted
+        timeout=60,
+    ).raise_for_status()
 
 
 def read_manifest(registry: str, repository: str, reference: str) -> bytes | None:
     """Return a manifest's bytes, or ``None`` when the registry has none of that name."""
-    answer = requests.get(
-        f"http://{registry}/v2/{repository}/manifests/{reference}",
-        headers={"Accept": ", ".join((OCI, OCI_INDEX, DOCKER, DOCKER_LIST))},
-        timeout=20,
-    )
-    if answer.status_code == 404:
-        return None
-    answer.raise_for_status()
-    return answer.content
+    with _session() as session:
+        return _get(session, f"http://{registry}/v2/{repository}/manifests/{reference}")
 
 
 def read_blob(registry: str, repository: str, digest: str) -> bytes | None:
-    answer = requests.get(f"http://{registry}/v2/{repository}/blobs/{digest}", timeout=60)
+    with _session() as session:
+        return _get(session, f"http://{registry}/v2/{repository}/blobs/{digest}")
+
+
+def _get(session: requests.Session, url: str) -> bytes | None:
+    """Return the body of an answer, or ``None`` if it is 404."""
+    accept = ", ".join((OCI, OCI_INDEX, DOCKER, DOCKER_LIST))
+    answer = session.get(url, headers={"Accept": accept}, timeout=60)
     if answer.status_code == 404:
         return None
     answer.raise_for_status()
@@ -267,17 +282,23 @@ def read(registry: str, name: str) -> dict[str, bytes] | None:
 
     A part that is not there is missing in the answer too.
     """
+    with _session() as session:
+        return _read(session, registry, name)
+
+
+def _read(session: requests.Session, registry: str, name: str) -> dict[str, bytes] | None:
     repository, _, reference = name.partition(":")
-    content = read_manifest(registry, repository, reference or "latest")
+    root = f"http://{registry}/v2/{repository}"
+    content = _get(session, f"{root}/manifests/{reference or 'latest'}")
     if content is None:
         return None
     found = {digest_of(content): content}
     document = json.loads(content)
     for child in document.get("manifests", ()):
-        found.update(read(registry, f"{repository}:{child['digest']}") or {})
+        found.update(_read(session, registry, f"{repository}:{child['digest']}") or {})
     blobs = [document["config"], *document["layers"]] if "config" in document else []
     for blob in blobs:
-        stored = read_blob(registry, repository, blob["digest"])
+        stored = _get(session, f"{root}/blobs/{blob['digest']}")
         if stored is not None:
             found[blob["digest"]] = stored
     return found

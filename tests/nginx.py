@@ -91,11 +91,11 @@ def nginx(folder: Path, *servers: str, port: int) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
+    for _ in range(3000):
         if process.poll() is not None:
             break
         with contextlib.suppress(ConnectionRefusedError):

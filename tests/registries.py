@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shutil
 import socket
 import subprocess
@@ -23,10 +24,12 @@ def is_installed() -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nothing uses and that no client is given: Linux gives 32,768 and more."""
+    while True:
+        port = 15_000 + secrets.randbelow(17_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager
@@ -67,7 +70,7 @@ def docker_registry(
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         log.close()
 
 
@@ -109,12 +112,12 @@ class SharedRegistries:
 def _wait(
     url: str, process: subprocess.Popen[bytes], log: Path, client: tuple[str, str] | None
 ) -> None:
-    for _ in range(200):
+    for _ in range(2000):
         if process.poll() is not None:
             break
         with contextlib.suppress(requests.ConnectionError):
             # Only whether it is there: certificates do not matter.
-            requests.get(url, timeout=5, verify=False, cert=client)  # noqa: S501
+            requests.get(url, timeout=60, verify=False, cert=client)  # noqa: S501
             return
         time.sleep(0.05)
     raise RuntimeError(f"{PROGRAM} did not start: {log.read_text()[-2000:]}")

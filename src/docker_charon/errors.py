@@ -112,10 +112,10 @@ class ServerError(DockerCharonError):
 class RegistryError(DockerCharonError):
     """A registry cannot be reached, refuses a request, or sends an invalid answer.
 
-    ``status`` is the HTTP status of its answer, if there was an answer, and ``code`` is the error
-    code in it (OCI distribution-spec 1.1, "Error Codes"). ``retry_after`` is the number of seconds
-    that it asks to wait before another try, if it asks for a wait. ``digests`` are those that its
-    answer names.
+    ``status`` is the HTTP status of its answer, and ``code`` is the error code in it (OCI
+    distribution-spec 1.1, "Error Codes"); both are ``None`` without an answer. ``retry_after`` is
+    the number of seconds to wait before another try, if the registry asks for a wait. ``digests``
+    are the digests in its answer.
     """
 
     retry_after: float | None = None
@@ -134,8 +134,8 @@ class ConnectionFailed(RegistryError):
 
     ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
     fail in the same way, for example because a certificate is not trusted. ``elsewhere`` says that
-    it is about another host, to which the registry redirects. ``most_tries`` is how often at most
-    it is worth trying, where that is less than usual.
+    it is about another host, to which the registry redirects. ``most_tries`` is a limit on the
+    number of tries, if it is lower than usual.
     """
 
     unreachable = False
@@ -147,7 +147,7 @@ class ConnectionFailed(RegistryError):
 class AuthenticationError(RegistryError):
     """The registry or its token service does not allow this user to do this.
 
-    ``login_refused`` says that the username and the password are wrong, whatever is asked for.
+    ``login_refused`` says that the username and the password are wrong, for every request.
     """
 
     login_refused = False
@@ -186,7 +186,7 @@ class PushIncomplete(RegistryError):
         self.failed = dict(failed)
         self.failed_referrers = dict(failed_referrers)
         self.errors = {**self.failed, **self.failed_referrers}
-        """Those of ``failed`` and ``failed_referrers``."""
+        """The errors of ``failed`` and of ``failed_referrers``."""
         counts = ((len(failed), "image"), (len(failed_referrers), "referrer"))
         self.summary = one_line(
             f"{len(pushed)} of {len(pushed) + len(failed)} images are at {registry}; "

@@ -1,7 +1,7 @@
 """Files that survive a power failure, and locks on files that only one process may write.
 
-Network shares, Windows drives in WSL and FUSE refuse some of these operations. Only a rename is
-necessary; whatever else is refused is left out.
+Network shares, Windows drives in WSL and FUSE refuse some of these operations. Only renaming is
+necessary; every other operation is left out if the file system refuses it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _REFUSED = frozenset(
         errno.ENOTTY,
     }
 )
-"""How file systems say that they do not have an operation."""
+"""The errors of file systems that do not support an operation."""
 _IN_USE = _REFUSED | {errno.EBUSY, errno.ETXTBSY, errno.EEXIST}
-"""How file systems say that they do not rename a file that is open, or over another file."""
+"""The errors of file systems that do not rename an open file, or do not replace another file."""
 _MOUNTS = Path("/proc/self/mountinfo")
 _FAT = ("msdos", "vfat")
 _FAT_LIMIT = 2**32 - 1  # bytes of a file
@@ -61,7 +61,10 @@ def lock(file: IO[bytes]) -> None:
 
 
 def sync(file: IO[bytes]) -> None:
-    """Flush the content of an open file to the disk, if the file system can."""
+    """Flush the content of an open file to the disk, if the file system supports that.
+
+    Raises ``OSError`` if the content cannot be written.
+    """
     try:
         os.fsync(file.fileno())
     except OSError as error:
@@ -70,13 +73,13 @@ def sync(file: IO[bytes]) -> None:
 
 
 def flush(path: Path) -> None:
-    """Flush the content of a file to the disk."""
+    """Flush the content of a file to the disk; raises as `sync` does."""
     with path.open("rb+") as file:
         sync(file)
 
 
 def flush_directory(directory: Path) -> None:
-    """Flush a directory, so that a rename in it survives a power failure, if the system can."""
+    """Flush a directory, if the system can, so that a rename in it survives a power failure."""
     with contextlib.suppress(OSError):
         handle = os.open(directory, os.O_RDONLY)
         try:
@@ -86,7 +89,10 @@ def flush_directory(directory: Path) -> None:
 
 
 def set_size(file: IO[bytes], size: int) -> None:
-    """Cut or extend an open file; a file that cannot be extended grows when it is written."""
+    """Cut or extend an open file to ``size`` bytes; raise ``OSError`` if it cannot be cut.
+
+    A file that the file system cannot extend grows later, when it is written.
+    """
     current = os.fstat(file.fileno()).st_size
     if current == size:
         return
@@ -97,10 +103,12 @@ def set_size(file: IO[bytes], size: int) -> None:
             raise
 
 
-def is_same_file(one: Any, other: Any) -> bool:
+def is_same_file(file: Any, other_file: Any) -> bool:
     """Return whether two files, each a path or an open file, are the same regular file."""
-    first, second = _status(one), _status(other)
-    return first is not None and second is not None and os.path.samestat(first, second)
+    status, other_status = _status(file), _status(other_file)
+    if status is None or other_status is None:
+        return False
+    return os.path.samestat(status, other_status)
 
 
 def _status(file: Any) -> os.stat_result | None:
@@ -115,7 +123,7 @@ def _status(file: Any) -> os.stat_result | None:
 
 
 def copy_mode(source: Path, target: Path) -> None:
-    """Give a file the permissions of another file, if that exists and the file system can."""
+    """Give ``target`` the permissions of ``source``, if it exists and the file system allows it."""
     with contextlib.suppress(OSError):
         shutil.copymode(source, target)
 
@@ -123,8 +131,8 @@ def copy_mode(source: Path, target: Path) -> None:
 def put_in_place(temporary: Path, target: Path, file: IO[bytes] | None = None) -> None:
     """Rename a flushed file to ``target``, which is complete at every moment.
 
-    ``file`` is the temporary file if it is still open. It is closed, and the old target is deleted,
-    only where the file system demands this.
+    ``file`` is the temporary file if it is still open. It is closed, and the old target is deleted
+    before the renaming, only if the file system demands this. Raises ``OSError``.
     """
     if file is not None and sys.platform == "win32":
         file.close()
@@ -151,7 +159,10 @@ def _replace(temporary: Path, target: Path) -> None:
 
 
 def write_durably(target: Path, content: bytes, temporary: Path) -> None:
-    """Write ``target`` completely or not at all; ``temporary`` is on the same file system."""
+    """Write ``target`` completely or not at all; raise ``OSError`` if it cannot be written.
+
+    ``temporary`` is the path of a file on the same file system, which is written first.
+    """
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
@@ -160,7 +171,10 @@ def write_durably(target: Path, content: bytes, temporary: Path) -> None:
 
 
 def size_limit(device: int) -> int | None:
-    """Return the most bytes of a file on a device (``st_dev``), if it has FAT; else ``None``."""
+    """Return the largest size of a file on a device with FAT, in bytes; else ``None``.
+
+    ``device`` is a number such as ``st_dev``. Only Linux tells which file system a device has.
+    """
     name = f"{os.major(device)}:{os.minor(device)}" if hasattr(os, "major") else ""
     with contextlib.suppress(OSError, ValueError):
         for line in _MOUNTS.read_text(errors="replace").splitlines():

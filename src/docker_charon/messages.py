@@ -1,6 +1,6 @@
 """Messages for people: they go to standard error and into logs, and cannot control a terminal.
 
-What a registry, a payload or a file says may contain anything: a line break that forges a message,
+Text from a registry, a payload or a file may contain anything: a line break that forges a message,
 an escape sequence that sets the title of a window, a mark that reverses the direction of the text.
 Everything is cleaned here before it is shown.
 """

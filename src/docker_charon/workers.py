@@ -15,7 +15,7 @@ MOST_JOBS = 1000
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-_GRACE = 1.0  # seconds until threads that do not stop, such as one in a system call, are left
+_GRACE = 1.0  # seconds that threads have to stop; one that hangs in a system call does not
 
 
 class Stopped(Exception):  # not an error: another task has failed
@@ -23,7 +23,10 @@ class Stopped(Exception):  # not an error: another task has failed
 
 
 class Workers:
-    """Up to ``jobs`` threads, which stop after a failure or an interruption."""
+    """Up to ``jobs`` threads, which stop after a failure or an interruption.
+
+    Raises `DockerCharonError` unless ``jobs`` is from 1 to `MOST_JOBS`.
+    """
 
     def __init__(self, jobs: int = 1) -> None:
         if type(jobs) is not int:
@@ -41,10 +44,11 @@ class Workers:
             raise Stopped
 
     def map(self, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-        """Return the result of ``function`` for each item; both start and result are in order.
+        """Return the results of ``function``; they, and its calls, are in the order of the items.
 
         The first failure stops the other tasks and is raised. ``KeyboardInterrupt`` stops them too
-        and is raised soon: threads that hang in a system call are not waited for.
+        and is raised soon: threads that hang in a system call are not waited for. Raises `Stopped`
+        if the workers have been stopped before.
         """
         todo = list(enumerate(items))
         todo.reverse()

@@ -7,13 +7,34 @@ import json
 import os
 import pty
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
-from docker_charon.cli.arguments import password_of
+from docker_charon.cli.arguments import images_of, password_of
 
 KEY = json.dumps({"type": "service_account", "private_key": "-----BEGIN-----\nA\n"}, indent=2)
+
+
+@pytest.mark.parametrize("name", ["week-2.zip", "images.txt", "folder/compose.yaml"])
+def test_a_file_is_not_taken_for_an_image(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert images_of([f"app:1,{name}"]) == ["app:1", name]
+    (tmp_path / name).touch()
+    with pytest.raises(typer.BadParameter, match=f"{name} is a file, not an image"):
+        images_of([f"app:1,{name}"])
+
+
+@pytest.mark.parametrize("name", ["redis", "team.app/x:1", "a" * 300 + ".b", "a\0.b", "team.app"])
+def test_other_names_are_images(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "redis").touch()
+    (tmp_path / "team.app").mkdir()
+    assert images_of([name]) == [name]
 
 
 def give(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:

@@ -177,7 +177,7 @@ def test_a_signal_ends_it_cleanly(sent: signal.Signals, status: int, tmp_path: P
             connection.recv(1)
             time.sleep(0.1)
             process.send_signal(sent)
-            _, stderr = process.communicate(timeout=10)
+            _, stderr = process.communicate(timeout=60)
     assert process.returncode == status
     assert b"Traceback" not in stderr
     assert not list(tmp_path.iterdir())

@@ -87,6 +87,22 @@ def test_a_command_that_a_narrow_terminal_breaks_can_be_copied(
     assert [examples(help_of(*command)) for command in PAGES] == wide
 
 
+def test_an_option_stays_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in PAGES:
+        for line in help_of(*command).splitlines():
+            assert not re.search(r"docker-charon .* -{1,2}[a-z-]+ \\$", line)
+
+
+def test_a_command_that_takes_several_words_says_so() -> None:
+    assert help_of("make-payload").startswith(
+        "Usage: docker-charon make-payload [OPTIONS] [IMAGES]...\n"
+    )
+    assert help_of("push-payload").startswith(
+        "Usage: docker-charon push-payload [OPTIONS] [PATH]\n"
+    )
+
+
 def test_the_version_is_told() -> None:
     done = charon("--version")
     assert done.stdout == f"docker-charon {metadata.version('docker-charon')}\n"

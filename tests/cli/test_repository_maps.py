@@ -108,6 +108,17 @@ def test_a_wrong_line_of_a_file_is_named(registry: str, payload: Path, tmp_path:
     assert "cannot read the repository map from" in done.line
 
 
+@pytest.mark.parametrize("option", ["--report", "--receipt"])
+def test_a_file_with_a_map_is_not_replaced(
+    registry: str, payload: Path, tmp_path: Path, option: str
+) -> None:
+    file = tmp_path / "maps.txt"
+    file.write_text("quay.io=q\n")
+    done = push(registry, payload, "--map-file", file, option, file)
+    assert (done.status, file.read_text()) == (2, "quay.io=q\n")
+    assert f"would replace {file}, which has the repository map" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("key", "told"), [("quai.io", "did you mean quay.io?"), ("x", "names begin with docker.io, ")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,27 +14,28 @@ from docker_charon import serve, verify_payload
 
 
 def test_the_tour_shows_commands_that_do_what_it_did(tmp_path: Path) -> None:
-    keep = tmp_path / "kept"
+    keep = tmp_path / "kept in a folder"
     done = charon("demo", "--keep", keep)
     assert done.status == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.count("equal on both sides") == 2
-    commands = re.findall(r"^\$ docker-charon (.*)$", done.stdout, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == [
+    lines = re.findall(r"^\$ docker-charon (.*)$", done.stdout, re.MULTILINE)
+    commands = [shlex.split(line) for line in lines]
+    assert [command[0] for command in commands] == [
         *("make-payload", "push-payload") * 2,
         *("inspect-payload", "serve"),
     ]
     for payload in (keep / "payload-1.zip", keep / "payload-2.zip"):
         assert verify_payload(payload) == []
     assert (keep / "payload-1.zip").stat().st_size > 10 * (keep / "payload-2.zip").stat().st_size
-    inspected = charon(*commands[4].split())
+    inspected = charon(*commands[4])
     assert "linux/amd64, linux/arm64" in inspected.stdout
     with (
         serve(storage=keep / "connected") as source,
         serve(storage=keep / "air-gapped") as destination,
         serve([keep / "payload-1.zip", keep / "payload-2.zip"]) as stacked,
     ):
-        make = commands[2].replace("--file", "-f").split()
+        make = commands[2]
         make[make.index("-r") + 1] = source.address
         make[make.index("-f") + 1] = str(tmp_path / "again.zip")
         assert charon(*make).status == 0

@@ -47,7 +47,7 @@ STOPPED = "stopped, and the next run finishes"
 QUICK = retry.RetryPolicy(tries=3, backoff=0.001, when_away=False)
 NAME = "registry.test"
 """The registry behind a proxy: what is on this machine is never asked of a proxy."""
-HANG = 20.0
+HANG = 60.0
 """Seconds; what takes longer is taken for something that never ends."""
 
 

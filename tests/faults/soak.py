@@ -52,7 +52,7 @@ HEADERS = {
     "Connection": ("close",),
 }
 GOOD = {SURVIVED, TOLD, TOLD_AND_THERE}
-PATIENCE = 0.1
+PATIENCE = 0.2
 """Seconds for a server that says nothing. Wrongly lost patience is one more fault."""
 
 

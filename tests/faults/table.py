@@ -38,7 +38,7 @@ def outcome(sides: Sides, fault: Fault, operation: Operation) -> str | None:
         return None
     # Only what is stalled is waited for; else, a registry may be slow without any fault.
     stalls = any(isinstance(rule.action, Stall) for rule in rules)
-    with quickly(0.2 if stalls else 5.0):
+    with quickly(0.5 if stalls else 10.0):
         if operation.flow == "make":
             return sides.make(rules, operation=operation, way=fault.way)
         return sides.push(rules, way=fault.way)

@@ -1,11 +1,7 @@
-"""Signals at random moments, then the same command again: a right end, and little work twice.
-
-``KILLS=30`` tries more moments.
-"""
+"""Signals at random moments, then the same command again: a right end, and little work twice."""
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -19,12 +15,10 @@ import images
 from docker_charon import make_payload, push_payload_to_registry
 from faults import processes
 from faults.cells import Sides, payload_of
+from faults.ends import ends
 from images import TestImage, image, index, layer
 from proxy import Proxy, Request
-from repetition import repeated
 
-MOMENTS = range(int(os.environ.get("KILLS", "10")))
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 JOBS = 2
 RATE = 1_500_000.0
 """Bytes a second of each connection."""
@@ -74,8 +68,7 @@ def uploaded(proxy: Proxy) -> set[str]:
     return {digest_in(each) for each in proxy.matching("PUT", "/uploads/") if each.status == 201}
 
 
-@pytest.mark.parametrize("how", SIGNALS)
-@pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
+@pytest.mark.parametrize(("seed", "how"), ends())
 def test_make_goes_on_with_what_it_had(
     sides: Sides, whole: bytes, tmp_path: Path, seed: int, how: signal.Signals
 ) -> None:
@@ -97,8 +90,7 @@ def test_make_goes_on_with_what_it_had(
     assert was_whole or len(before & again) <= JOBS
 
 
-@pytest.mark.parametrize("how", SIGNALS)
-@pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
+@pytest.mark.parametrize(("seed", "how"), ends())
 def test_push_goes_on_with_what_it_had(
     sides: Sides, tmp_path: Path, seed: int, how: signal.Signals
 ) -> None:

@@ -1,7 +1,4 @@
-"""Signals at random moments while layer deltas are made, then the same command again.
-
-``KILLS=30`` tries more moments.
-"""
+"""Signals at random moments while layer deltas are made, then the same command again."""
 
 from __future__ import annotations
 
@@ -21,11 +18,10 @@ from docker_charon import make_payload
 from docker_charon.transfer.layer_deltas import candidates
 from faults import processes
 from faults.cells import Sides
-from faults.test_kill import MOMENTS
+from faults.ends import ends
 from images import digest_of
 from layered_images import SIZE, app_layer, image_of
 from proxy import Proxy
-from repetition import repeated
 
 NAMES = ("base", "app")
 DURATION = 2.0
@@ -79,8 +75,7 @@ def is_any_left(payload: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("seed", repeated(MOMENTS, always=1))
+@pytest.mark.parametrize(("seed", "how"), ends())
 def test_make_goes_on_with_the_deltas_that_it_had(
     sides: Sides,
     whole: bytes,

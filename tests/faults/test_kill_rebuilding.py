@@ -1,12 +1,8 @@
-"""Signals at random moments of a push that rebuilds layers, then the same push again.
-
-``KILLS=30`` tries more moments.
-"""
+"""Signals at random moments of a push that rebuilds layers, then the same push again."""
 
 from __future__ import annotations
 
 import io
-import os
 import random
 import signal
 import time
@@ -19,11 +15,9 @@ from delta_payloads import payload_with_deltas, release, version
 from docker_charon import push_payload_to_registry
 from faults import processes
 from faults.cells import Sides
+from faults.ends import ends
 from proxy import Proxy
-from repetition import repeated
 
-MOMENTS = range(int(os.environ.get("KILLS", "10")))
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 DURATION = 2.0
 """Seconds from the first request to the end, more or less."""
 UPDATES = (2, 3, 4)
@@ -42,8 +36,7 @@ def processes_with(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("how", SIGNALS)
-@pytest.mark.parametrize("seed", repeated(MOMENTS))
+@pytest.mark.parametrize(("seed", "how"), ends())
 def test_a_push_that_rebuilds_layers_ends_right_whenever_it_was_ended(
     sides: Sides,
     tmp_path: Path,

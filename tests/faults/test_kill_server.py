@@ -1,7 +1,4 @@
-"""A server that signals end at random moments: what its directory lists can be pulled.
-
-``SERVER_KILLS=100`` tries more pairs of moments.
-"""
+"""A server that signals end at random moments: what its directory lists can be pulled."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
 import random
 import signal
 import subprocess
@@ -25,10 +21,9 @@ import requests
 import images
 from distribution import Api
 from docker_charon import serve
+from faults.ends import ends
 from images import TestImage, artifact, image, index, layer
-from repetition import repeated
 
-MOMENTS = range(int(os.environ.get("SERVER_KILLS", "15")))
 CLIENTS = 4
 LONGEST = 0.6
 """Seconds from the first request to the latest kill."""
@@ -101,8 +96,7 @@ def check_layout(storage: Path) -> int:
     return len(entries)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("seed", repeated(MOMENTS, always=2))
+@pytest.mark.parametrize(("seed", "how"), ends())
 def test_what_is_listed_can_be_pulled_whenever_the_server_is_ended(
     tmp_path: Path, seed: int, how: signal.Signals
 ) -> None:

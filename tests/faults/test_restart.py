@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import time
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,22 @@ from images import TestImage, image, layer
 from proxy import Proxy
 
 APP: TestImage = image(*(layer(n, 300_000) for n in range(20, 28)))
-PAUSE = 0.03
-"""Seconds that each read of the payload takes: as from a slow disk."""
 
 
-class SlowFile(io.BytesIO):
-    """A payload that gives little at a time, and counts it."""
+class HeldFile(io.BytesIO):
+    """A payload that stops in the middle of a push until it is let go on."""
 
-    given = 0
-    is_slow = False
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = len(content) // 2
+        self.in_the_middle, self.go_on = threading.Event(), threading.Event()
 
     def readinto(self, buffer: Any) -> int:
         size = super().readinto(memoryview(buffer)[:64_000])
-        self.given += size
-        time.sleep(PAUSE * self.is_slow)
+        self._left -= size
+        if self._left < 0:
+            self.in_the_middle.set()
+            assert self.go_on.wait(120)
         return size
 
 
@@ -49,17 +51,14 @@ def test_a_push_survives_that_its_registry_restarts(
     monkeypatch.setattr(access, "RETRY", RetryPolicy())
     root, port = tmp_path / "registry", registries.free_port()
     http = {"secret": secret} if secret else {}
-    payload = SlowFile(payload_of({"app:1": APP}).getvalue())
-    payload.is_slow = True
+    payload = HeldFile(payload_of({"app:1": APP}).getvalue())
     with ThreadPoolExecutor() as pool:
         with registries.docker_registry(root, port=port, http=http) as address:
             push = pool.submit(push_payload_to_registry, address, payload, secure=False)
-            wait_until(lambda: payload.given > 1_000_000)
-        assert not push.done()
-        assert payload.given < len(payload.getvalue())
-        time.sleep(1)
+            assert payload.in_the_middle.wait(60)
+        payload.go_on.set()
         with registries.docker_registry(root, port=port, http=http):
-            assert push.result(60) == ["app:1"]
+            assert push.result(120) == ["app:1"]
             assert images.read(address, "app:1") == APP.contents()
 
 
@@ -70,28 +69,29 @@ def test_a_registry_that_is_away_for_longer_than_all_tries_is_waited_for(
     require_registry()
     monkeypatch.setattr(access, "RETRY", RetryPolicy(tries=3, backoff=0.01))
     root, port = tmp_path / "registry", registries.free_port()
-    payload = SlowFile(payload_of({"app:1": APP}).getvalue())
-    payload.is_slow = True
+    payload = HeldFile(payload_of({"app:1": APP}).getvalue())
     made = tmp_path / "p.zip"
     with (
         ThreadPoolExecutor() as pool,
-        Proxy(f"127.0.0.1:{port}", bytes_per_second=1_000_000) as proxy,
+        Proxy(f"127.0.0.1:{port}", bytes_per_second=100_000) as proxy,
     ):
         with registries.docker_registry(root, port=port) as address:
             transfer: Future[Any]
             if flow == "make":
                 images.put(address, "app:1", APP)
                 transfer = pool.submit(make_payload, proxy.address, made, ["app:1"], secure=False)
-                wait_until(lambda: sum(request.sent for request in proxy.requests) > 500_000)
+                wait_until(lambda: sum(request.sent for request in proxy.requests) > 200_000)
             else:
                 transfer = pool.submit(
                     push_payload_to_registry, proxy.address, payload, secure=False
                 )
-                wait_until(lambda: payload.given > 1_000_000)
-        assert not transfer.done()
+                assert payload.in_the_middle.wait(60)
+        payload.go_on.set()
+        proxy.bytes_per_second = None
         wait_until(lambda: "waiting up to" in caplog.text)
+        assert not transfer.done()
         with registries.docker_registry(root, port=port):
-            transfer.result(90)
+            transfer.result(120)
             assert images.read(address, "app:1") == APP.contents()
     lines = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert len([line for line in lines if "waiting up to" in line]) == 1

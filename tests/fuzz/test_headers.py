@@ -15,8 +15,9 @@ from docker_charon.errors import RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry import listing
-from docker_charon.registry.auth import _granted, parse_challenges
+from docker_charon.registry.auth import _granted
 from docker_charon.registry.blobs import _is_rest
+from docker_charon.registry.challenge import parse_challenges
 from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.credentials import Credentials, FoundLogin
 from docker_charon.registry.errors import answer_error

@@ -31,7 +31,9 @@ def test_a_line_of_yaml_or_json_is_not_of_a_plain_list(line: str) -> None:
 
 def test_names_are_separated_by_lines_and_commas() -> None:
     lines = ["a:1, b:2,,c  # d", "# e", "", " f ", "a:1"]
-    assert read_plain(lines) == (["a:1", "b:2", "c", "f", "a:1"], None)
+    images, unread = read_plain(lines)
+    assert images.names == ["a:1", "b:2", "c", "f", "a:1"]
+    assert unread is None
 
 
 def test_names_with_tags_can_be_separated_by_spaces() -> None:
@@ -40,14 +42,14 @@ def test_names_with_tags_can_be_separated_by_spaces() -> None:
 
 def test_the_bounds_of_a_range_of_versions_are_one_name() -> None:
     lines = ["a:>=1.8,<2,b:7", "quay.io/a:>= 1.8 < 2  # c", "a:1.*, localhost:5000/b:~1"]
-    assert read_plain(lines) == (
-        ["a:>=1.8,<2", "b:7", "quay.io/a:>= 1.8 < 2", "a:1.*", "localhost:5000/b:~1"],
-        None,
-    )
+    images, unread = read_plain(lines)
+    expected = ["a:>=1.8,<2", "b:7", "quay.io/a:>= 1.8 < 2", "a:1.*", "localhost:5000/b:~1"]
+    assert images.names == expected
+    assert unread is None
 
 
 def test_the_first_text_that_is_not_one_word_is_told_with_its_line() -> None:
-    names, unread = read_plain(["a:1", "FROM python:3 AS build", "b c"])
-    assert names == ["a:1"]
+    images, unread = read_plain(["a:1", "FROM python:3 AS build", "b c"])
+    assert images.names == ["a:1"]
     assert unread is not None
     assert (unread.line, unread.value) == (2, "FROM python:3 AS build")

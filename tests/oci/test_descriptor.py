@@ -196,6 +196,6 @@ def test_a_layer_with_urls_is_non_distributable() -> None:
 
 def test_an_index_lists_content_with_a_type_and_annotations_only_where_there_are_any() -> None:
     parsed = Descriptor.parse({**GOOD, "annotations": {"of": "the descriptor"}}, "here")
-    assert parsed.index_entry() == GOOD
-    entry = parsed.index_entry(artifact_type="a/b", annotations={"c": "d"})
+    assert parsed.as_json() == GOOD
+    entry = parsed.as_json(artifact_type="a/b", annotations={"c": "d"})
     assert entry == {**GOOD, "artifactType": "a/b", "annotations": {"c": "d"}}

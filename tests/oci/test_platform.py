@@ -28,6 +28,7 @@ from docker_charon.oci.platform import Platform
         ("macos/arm64", "darwin/arm64"),
         ("linux/i386", "linux/386"),
         ("windows/amd64", "windows/amd64"),
+        ("windows/x86_64:10.0.20348", "windows/amd64"),
     ],
 )
 def test_a_platform_has_one_canonical_form(text: str, meant: str) -> None:
@@ -35,7 +36,11 @@ def test_a_platform_has_one_canonical_form(text: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "linux amd64", "linux/am\nd64"]
+    "text",
+    [
+        *("", "linux", "linux/", "/amd64", "linux/arm/v7/x", "linux amd64", "linux/am\nd64"),
+        *("windows/amd64:", "windows/amd64:a b", "windows/amd64:1:2"),
+    ],
 )
 def test_text_that_is_not_a_platform_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidPlatform, match="write it as OS/ARCH"):
@@ -76,3 +81,8 @@ def test_a_variant_as_it_stands_in_an_index_is_the_same() -> None:
 )
 def test_a_document_without_one_has_none(document: dict[str, object]) -> None:
     assert Platform.of(document) is None
+
+
+@pytest.mark.parametrize("text", ["linux/arm/v7", "windows/amd64:10.0.20348"])
+def test_a_platform_is_written_as_it_is_read(text: str) -> None:
+    assert Platform.parse(text).with_version == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import lzma
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from docker_charon import PayloadError, inspect_payload, verify_payload
+from docker_charon.payload import diagnosis
 from images import image, layer
 from payloads import payload_of, unzipped, zipped
 
 PAYLOAD = payload_of({"app:1": image(layer(1, 50_000))})
+LARGE = payload_of({"app:1": image(layer(1, 1_200_000))})
 ENTRIES = unzipped(PAYLOAD)
 LAYOUT = {path: ENTRIES[path] for path in ENTRIES if path != "payload_descriptor.json"}
 SAVED = {"manifest.json": b"[]", "repositories": b"{}", "a/layer.tar": b""}
@@ -61,6 +64,11 @@ def flagged(content: bytes, flag: int = 0, method: int = 0) -> bytes:
         (bytes(5000), "it begins with zeros", "copy it again"),
         (b"no zip", "not a payload, or was cut short", "copy it again"),
         (PAYLOAD[:-5000], "its end is missing", "copy it again"),
+        (PAYLOAD[:-40_000] + bytes(100_000), "it ends with zeros", "copy it again"),
+        (PAYLOAD.replace(b"\n", b"\r\n"), "changed to those of Windows", "binary mode"),
+        (LARGE.replace(b"\r\n", b"\n"), "changed to those of Unix", "binary mode"),
+        (b"-----BEGIN PGP MESSAGE-----\n\nhQEM", "encrypted with OpenPGP", "unpack it"),
+        (base64.encodebytes(PAYLOAD), "encoded in base64", "unpack it"),
         (PAYLOAD[5000:], "its beginning is missing", "copy it again"),
         (PAYLOAD[50_000:], "its beginning is missing", "copy it again"),
         (gzip.compress(PAYLOAD), "it is compressed with gzip", "unpack it"),
@@ -102,6 +110,32 @@ def test_a_file_that_is_no_payload_is_called_what_it_is(
     except PayloadError as error:
         findings = [str(error)]
     assert any(words in finding for finding in findings)
+
+
+@pytest.mark.parametrize("name", ["p.zip.aa", "p.zip.000", "p.zip.00", "p.part1"])
+def test_a_piece_of_a_payload_that_another_program_has_split_is_to_be_joined(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(PAYLOAD[:20_000])
+    with pytest.raises(PayloadError, match="a piece of a file that was split, join all pieces"):
+        inspect_payload(tmp_path / name)
+
+
+def test_a_payload_that_was_cut_at_the_limit_of_fat32_is_to_be_made_in_volumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "_FAT_LIMIT", 20_000)
+    (tmp_path / "p.zip").write_bytes(PAYLOAD[:20_000])
+    with pytest.raises(PayloadError, match=r"ends at 4 GiB.*FAT32; .*volume_size=") as caught:
+        inspect_payload(tmp_path / "p.zip")
+    assert "copy it again" not in str(caught.value)
+
+
+def test_volumes_that_were_joined_in_the_wrong_order_are_told(tmp_path: Path) -> None:
+    pieces = [PAYLOAD[start : start + 20_000] for start in range(0, len(PAYLOAD), 20_000)]
+    (tmp_path / "p.zip").write_bytes(b"".join([pieces[1], pieces[0], *pieces[2:]]))
+    with pytest.raises(PayloadError, match="volumes that are joined by hand are joined in their"):
+        inspect_payload(tmp_path / "p.zip")
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
     assert "manifests/app:1" in problem(edited(content, {"manifests/app:1": None}))
     assert "manifest of app:1" in problem(edited(content, {"manifests/app:1": b"<html>"}))
     assert "bytes where" in problem(edited(content, {f"blobs/{L1}": b"short"}))
-    assert f"blobs/{L1}" in problem(edited(content, {f"blobs/{L1}": layer(1)[:-1] + b"!"}))
+    assert f"damaged: {L1}" in problem(edited(content, {f"blobs/{L1}": layer(1)[:-1] + b"!"}))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_damaged_older_payload_is_refused(release: str) -> None:
         ({path_of(APP.manifest): bytes(5 * 1024**2)}, "is too large"),
         ({path_of(layer(1)): None}, path_of(layer(1))),
         ({path_of(layer(1)): layer(1)[1:]}, "bytes where the manifest of app:1 says"),
-        ({path_of(layer(1)): layer(1)[:-1] + b"!"}, path_of(layer(1))),
+        ({path_of(layer(1)): layer(1)[:-1] + b"!"}, f"the payload is damaged: {L1} is"),
     ],
 )
 def test_what_is_missing_or_wrong_is_reported(changes: dict[str, bytes | None], said: str) -> None:
@@ -383,3 +383,17 @@ def test_a_name_with_and_without_a_dot_is_there_twice() -> None:
     content = payload_of({"app:1": APP})
     entries = {**unzipped(content), f"./{DESCRIPTOR_PATH}": b"{}"}
     assert f"two entries {DESCRIPTOR_PATH}" in problem(zipped(entries))
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_told(tmp_path: Path) -> None:
+    """A medium may be removed, or a copy may start again."""
+    file = tmp_path / "p.zip"
+    file.write_bytes(payload_of({"app:1": image(layer(1, 50_000), layer(2, 50_000))}))
+    problems = []
+    with open_payload(file) as payload:
+        os.truncate(file, 100)
+        for blob in payload.images[0].blobs:
+            with pytest.raises((PayloadError, DigestMismatch)) as caught:
+                b"".join(payload.body(blob))
+            problems.append(str(caught.value))
+    assert any("shorter than it was when it was opened; copy it" in text for text in problems)

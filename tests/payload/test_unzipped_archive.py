@@ -67,7 +67,8 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     content = bytearray((folder / LAYER).read_bytes())
     content[100] ^= 1
     (folder / LAYER).write_bytes(content)
-    assert verify_payload(folder) == [f"the payload is damaged: {LAYER} has another digest"]
+    [problem] = verify_payload(folder)
+    assert problem.startswith(f"the payload is damaged: {LAYER} has another digest; copy the")
     with open_payload(folder) as payload, pytest.raises(DigestMismatch):
         list(payload.body(payload.images[0].image.manifests[0].blobs[1]))
     (folder / LAYER).unlink()

@@ -79,7 +79,7 @@ def test_a_push_shows_one_too(stocked: str, destination: str, tmp_path: Path) ->
 def test_an_interruption_leaves_the_line_that_says_how_to_go_on(
     stocked: str, tmp_path: Path
 ) -> None:
-    with Proxy(stocked, bytes_per_second=2_000_000) as proxy:
+    with Proxy(stocked, bytes_per_second=300_000) as proxy:
         options = ["-r", proxy.address, "-i", "-j", "1", "-f", tmp_path / "p.zip"]
         seen = screen.run("make-payload", *options, "app:1", interrupt_after=0.3)
     assert seen.status == 130

@@ -60,7 +60,7 @@ def test_only_the_command_line_is_told_of_options(path: Path) -> None:
 
 
 ALLOWED = {
-    "transfer/renaming/mirrors.py": [
+    "transfer/renaming/mirror_file.py": [
         "# Written by docker-charon (push-payload --mirrors), which changes it at the next push.\n"
     ],
 }

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 
+from faults.processes import wait_until
 from proxy import (
     HTML,
     Action,
@@ -187,7 +188,7 @@ def test_a_body_stalls(through: Through, size: int | None) -> None:
     proxy = through(always(Stall(size)))
     with pytest.raises((requests.Timeout, requests.ConnectionError)):
         requests.get(f"http://{proxy.address}/", timeout=0.2)
-    assert proxy.requests[0].sent == (size or 0)
+    wait_until(lambda: [request.sent for request in proxy.requests] == [size or 0])
 
 
 def test_a_truncated_body_looks_whole(through: Through) -> None:

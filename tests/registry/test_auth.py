@@ -1,4 +1,4 @@
-"""Logging in: challenges as servers write them, and who gets to see a password or a token."""
+"""Logging in: who gets to see a password or a token, and when another login is searched."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from responses import RequestsMock
 
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.registry.access import Access
-from docker_charon.registry.auth import Challenge, Login, parse_challenges
+from docker_charon.registry.auth import Login
 from docker_charon.registry.client import RegistryClient
-from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
+from docker_charon.registry.credentials import Credentials, FoundLogin, GivenLogin, Keychain
 from docker_charon.registry.http import HTTPSession
 
 HOST = "registry.example"
@@ -83,11 +83,29 @@ def session() -> Iterator[HTTPSession]:
 
 @pytest.fixture
 def login(session: HTTPSession) -> Login:
-    return Login(session, URL, HOST, lambda repository: FoundLogin(Credentials("user", PASSWORD)))
+    return Login(session, URL, HOST, GivenLogin(FoundLogin(Credentials("user", PASSWORD))))
 
 
-def nobody(repository: str | None) -> FoundLogin:
-    return FoundLogin()
+NOBODY = GivenLogin(FoundLogin())
+
+
+class Helper:
+    """Has a password after the other, each time that it is asked, and counts the questions."""
+
+    def __init__(self, *passwords: str) -> None:
+        self.passwords = list(passwords)
+        self.asked: list[str | None] = []
+        self.found: FoundLogin | None = None
+
+    def find(self, repository: str | None = None) -> FoundLogin:
+        if self.found is None:
+            self.asked.append(repository)
+            password = self.passwords.pop(0) if len(self.passwords) > 1 else self.passwords[0]
+            self.found = FoundLogin(Credentials("user", password), "docker-credential-fake")
+        return self.found
+
+    def forget(self) -> None:
+        self.found = None
 
 
 def ask(session: HTTPSession, login: Login, *scopes: str) -> int:
@@ -99,57 +117,6 @@ def assert_tells_no_secret(error: BaseException) -> None:
     assert PASSWORD not in told
     assert BASIC.removeprefix("Basic ") not in told
     assert "\n" not in str(error)
-
-
-@pytest.mark.parametrize(
-    ("header", "challenges"),
-    [
-        ("", []),
-        ("Negotiate", [("negotiate", {})]),
-        ('Basic realm="a b"', [("basic", {"realm": "a b"})]),
-        ("bAsIc ReAlM=here", [("basic", {"realm": "here"})]),
-        (
-            'Bearer realm="https://a/t?x=1",service=s , scope="repository:a:pull,push"',
-            [
-                (
-                    "bearer",
-                    {"realm": "https://a/t?x=1", "service": "s", "scope": "repository:a:pull,push"},
-                )
-            ],
-        ),
-        (
-            "BEARER realm=https://a/t,service=s",
-            [("bearer", {"realm": "https://a/t", "service": "s"})],
-        ),
-        (r'Basic realm="the \"inner\" \\ one"', [("basic", {"realm": r'the "inner" \ one'})]),
-        ('Basic realm=""', [("basic", {"realm": ""})]),
-        ('Bearer realm = "x" , service\t=\ts', [("bearer", {"realm": "x", "service": "s"})]),
-        (
-            'Negotiate, Basic realm="Basic realm=x, Bearer", Bearer realm="y",service="z"',
-            [
-                ("negotiate", {}),
-                ("basic", {"realm": "Basic realm=x, Bearer"}),
-                ("bearer", {"realm": "y", "service": "z"}),
-            ],
-        ),
-        (', Basic realm="a",, charset="UTF-8"', [("basic", {"realm": "a", "charset": "UTF-8"})]),
-        ('Bearer realm="never closed', [("bearer", {})]),
-        ('realm="nobody\'s", Basic realm="r"', [("basic", {"realm": "r"})]),
-        ("<html>", []),
-        ("=,=", []),
-        ('"' * 10_000, []),
-        ("Basic " + "\\" * 10_000, [("basic", {})]),
-    ],
-)
-def test_challenges_are_read(header: str, challenges: list[tuple[str, dict[str, str]]]) -> None:
-    expected = [Challenge(scheme, parameters) for scheme, parameters in challenges]
-    assert parse_challenges(header) == expected
-
-
-@pytest.mark.parametrize("token", ["dG9rZW4=", "dG9rZW4==", "dG9/ZW4", "dG9+ZW4="])
-def test_a_token_beside_a_scheme_does_not_hide_the_next_challenge(token: str) -> None:
-    challenges = parse_challenges(f'Negotiate {token}, Basic realm="r"')
-    assert [challenge.scheme for challenge in challenges] == ["negotiate", "basic"]
 
 
 def test_nothing_is_sent_before_it_is_asked_for(
@@ -318,7 +285,7 @@ def test_a_plain_http_registry_may_have_a_plain_http_realm(session: HTTPSession)
             "http://local/v2/", status=401, headers={"WWW-Authenticate": f"Bearer realm={realm}"}
         )
         web.get(realm, json={"token": "t"})
-        login = Login(session, "http://local/v2/", "local", nobody)
+        login = Login(session, "http://local/v2/", "local", NOBODY)
         session.get("http://local/v2/", auth=login.scoped(PULL))
         assert "Authorization" not in web.calls[1].request.headers
         assert web.calls[2].request.headers["Authorization"] == "Bearer t"
@@ -424,7 +391,7 @@ def test_netrc_is_not_used(
     netrc.chmod(0o600)
     assert get_netrc_auth(URL) == ("user", "pw")  # it would be, by itself
 
-    anonymous = Login(session, URL, HOST, nobody)
+    anonymous = Login(session, URL, HOST, NOBODY)
     assert ask(session, anonymous, PULL) == 200
     site.web.get(f"http://{HOST}/v2/moved", status=307, headers={"Location": STORAGE})
     site.web.get(STORAGE)
@@ -440,7 +407,7 @@ def test_a_registry_token_is_sent_as_it_is(
     site.challenge = challenge or site.challenge
     site.accepts = {"Bearer abc"}
     found = FoundLogin(Credentials("<token>", "", registry_token="abc"))
-    login = Login(session, URL, HOST, lambda repository: found)
+    login = Login(session, URL, HOST, GivenLogin(found))
     assert ask(session, login, PULL) == 200
     assert not site.to("https://auth.example")
 
@@ -448,11 +415,12 @@ def test_a_registry_token_is_sent_as_it_is(
 def test_the_login_is_looked_for_once_for_each_repository(site: Site, session: HTTPSession) -> None:
     asked: list[str | None] = []
 
-    def find(repository: str | None) -> FoundLogin:
-        asked.append(repository)
-        return FoundLogin()
+    class Asked(GivenLogin):
+        def find(self, repository: str | None = None) -> FoundLogin:
+            asked.append(repository)
+            return self.login
 
-    login = Login(session, URL, HOST, find)
+    login = Login(session, URL, HOST, Asked(FoundLogin()))
     for scope in (
         PULL,
         PULL.replace("pull", "pull,push"),
@@ -461,6 +429,80 @@ def test_the_login_is_looked_for_once_for_each_repository(site: Site, session: H
     ):
         ask(session, login, scope)
     assert asked == [PULL.split(":")[1], "a/b", None]
+
+
+def basic(password: str) -> str:
+    return "Basic " + base64.b64encode(f"user:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_helper_is_asked_again_when_its_password_has_expired(
+    session: HTTPSession, status: int
+) -> None:
+    helper = Helper("first", "second")
+    login = Login(session, URL, HOST, helper)
+    good = "first"
+
+    def registry(request: requests.PreparedRequest) -> Reply:
+        sent = request.headers.get("Authorization")
+        if sent == basic(good):
+            return 200, {}, "{}"
+        return (401 if sent is None else status), {"WWW-Authenticate": "Basic realm=x"}, "{}"
+
+    with RequestsMock() as web:
+        web.add_callback("GET", f"{URL}x", registry)
+        assert ask(session, login, PULL) == 200
+        good = "second"
+        assert ask(session, login, PULL) == 200
+        assert ask(session, login, PULL) == 200
+    assert len(helper.asked) == 2
+
+
+def test_the_token_service_gets_the_password_that_a_helper_has_now(
+    site: Site, session: HTTPSession
+) -> None:
+    helper = Helper("first", "second")
+    login = Login(session, URL, HOST, helper)
+    good = "first"
+
+    def token_service(request: requests.PreparedRequest) -> Reply:
+        if request.headers.get("Authorization") == basic(good):
+            return site._token_service(request)
+        return 401, {}, "{}"
+
+    site.web.remove("GET", re.compile(re.escape(REALM)))
+    site.web.add_callback("GET", re.compile(re.escape(REALM)), token_service)
+    assert ask(session, login, PULL) == 200
+    good = "second"
+    assert ask(session, login, "repository:other/app:pull") == 200
+    assert len(helper.asked) == 2
+
+
+def test_helpers_are_asked_once_a_minute_at_most_for_a_login_that_is_refused(
+    site: Site, session: HTTPSession
+) -> None:
+    helper = Helper(*"abcdef")
+    login = Login(session, URL, HOST, helper)
+    site.challenge = "Basic realm=x"
+    for _ in range(3):
+        assert ask(session, login, PULL) == 401
+    assert len(helper.asked) == 2
+    site.now += 61
+    assert ask(session, login, PULL) == 401
+    assert len(helper.asked) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_service_that_gives_nobody_a_token_is_told_as_an_image_without_access(
+    site: Site, session: HTTPSession, login: Login, status: int
+) -> None:
+    site.web.replace("GET", re.compile(re.escape(REALM)), status=status, json={})
+    message = r"wants a login for team/app \(or it does not exist\); give a username"
+    with pytest.raises(AuthenticationError, match=message):
+        ask(session, Login(session, URL, HOST, NOBODY), PULL)
+    message = rf"refuses the login for team/app \(its token service at .* answered {status}"
+    with pytest.raises(AuthenticationError, match=message):
+        ask(session, login, PULL)
 
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])

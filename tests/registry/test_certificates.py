@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -190,6 +191,27 @@ def test_the_file_that_a_caller_names_is_trusted_as_well(
         Handshakes(server, None).greet(tls_context(Certificates((other.file,)), trusted))
 
 
+@pytest.mark.parametrize("first", [None, "", "no PEM"])
+def test_the_authorities_of_the_machine_are_trusted_although_python_does_not_know_them(
+    authority: Certificate,
+    server: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    first: str | None,
+) -> None:
+    nowhere = tmp_path / "first.pem"
+    if first is not None:
+        nowhere.write_text(first)
+    monkeypatch.setattr(module, "SYSTEM_BUNDLES", (nowhere, authority.file))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile=None))
+    server_side = Handshakes(server, None)
+    if first is None:
+        server_side.greet(tls_context(Certificates()))
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            server_side.greet(tls_context(Certificates()))
+
+
 @pytest.mark.parametrize("variable", module.BUNDLE_VARIABLES)
 def test_a_variable_names_the_usual_authorities(
     authority: Certificate, server: Certificate, monkeypatch: pytest.MonkeyPatch, variable: str
@@ -324,3 +346,14 @@ def test_a_file_of_the_folder_without_certificates_is_ignored_with_a_warning(
     context = tls_context(Certificates((tmp_path / "broken.crt", authority.file)))
     Handshakes(server, None).greet(context)
     assert str(tmp_path / "broken.crt") in caplog.text
+
+
+def test_usual_authorities_that_are_missing_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = str(tmp_path / "missing.pem")
+    monkeypatch.setattr(module, "DEFAULT_CA_BUNDLE_PATH", missing)
+    with pytest.raises(
+        RegistryError, match=f"{missing} holds no certificates in PEM or DER: No such file"
+    ):
+        tls_context(Certificates())

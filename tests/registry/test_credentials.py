@@ -271,13 +271,17 @@ def test_docker_hubs_keys_are_taken_for_its_login(
     assert user(find_login(registry, repository)) == expected
 
 
-def test_a_keychain_asks_a_helper_once_for_all_namespaces(home: Home) -> None:
+def test_a_keychain_asks_a_helper_once_for_all_namespaces_until_it_is_told_to_forget(
+    home: Home,
+) -> None:
     home.helper.install(answering("from the helper", "secret"))
     home.docker(credsStore="fake")
     keychain = Keychain(REGISTRY)
     assert user(keychain.find("team/app")) == "from the helper"
-    home.helper.install("exit 1")
+    home.helper.install(answering("from the helper later", "other"))
     assert user(keychain.find("other/app")) == "from the helper"
+    keychain.forget()
+    assert user(keychain.find("other/app")) == "from the helper later"
 
 
 @pytest.mark.parametrize("key", ["{}", "https://{}", "http://{}/", "https://{}/v1/", "{}/v2/"])

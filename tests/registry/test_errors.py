@@ -131,6 +131,7 @@ def test_without_a_login_a_login_is_the_next_step() -> None:
 
 def test_a_login_that_the_user_gave_is_to_be_checked() -> None:
     login = FoundLogin(USER)
+    assert refused(401, login=login).startswith("r.example refuses the login (it answers 401 to ")
     assert "check the username and the password" in refused(401, login=login)
     assert "this user is not allowed to do it" in refused(403, login=login)
 

@@ -125,7 +125,7 @@ def test_it_ends_with_clients_on_the_line_and_frees_its_port(tmp_path: Path) -> 
             )
             started = time.monotonic()
     assert time.monotonic() - started < 60  # far less than a client may take
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # threads of earlier tests may end meanwhile
     with serve(storage=tmp_path / "s", port=int(running.address.rpartition(":")[2])) as again:
         assert again.address == running.address
     with pytest.raises(requests.ConnectionError):
@@ -225,18 +225,22 @@ def test_a_client_that_dribbles_its_head_is_left(api: Api, monkeypatch: pytest.M
     monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.3)
     with line_to(api) as line, contextlib.suppress(ConnectionError):
         line.sendall(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n")
-        for _ in range(200):
+        for _ in range(3000):
             line.sendall(b"X: y\r\n")
             time.sleep(0.02)
         pytest.fail("it has waited for all of it")
 
 
-def test_a_client_that_takes_nothing_is_left(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_takes_nothing_is_left(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     digest = api.blob(bytes(30_000_000))
     monkeypatch.setattr(connection, "TIMEOUT", 0.3)
+    caplog.set_level(logging.DEBUG, logger=connection.__name__)
     with line_to(api) as line:
         line.sendall(f"GET /v2/app/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        time.sleep(1.5)
+        names = [connection.__name__] * 2  # of the request, and of the end of the connection
+        wait_until(lambda: [record.name for record in caplog.records] == names)
         assert len(heard(line)) < 30_000_000
 
 
@@ -337,7 +341,7 @@ def test_a_client_that_dribbles_its_body_is_left(api: Api, monkeypatch: pytest.M
         line.sendall(
             b"PUT /v2/app/manifests/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n"
         )
-        for _ in range(200):
+        for _ in range(3000):
             line.sendall(b"x")
             time.sleep(0.02)
         pytest.fail("it has waited for all of it")

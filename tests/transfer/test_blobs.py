@@ -12,7 +12,12 @@ from typing import cast
 import pytest
 
 import images
-from docker_charon import ConnectionFailed, make_payload, push_payload_to_registry
+from docker_charon import (
+    ConnectionFailed,
+    ProgressEvent,
+    make_payload,
+    push_payload_to_registry,
+)
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, SkippedImage
@@ -27,6 +32,9 @@ from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import Mount, PushPlan, RepositoryBlob
 from docker_charon.workers import Stopped, Workers
 from images import image, layer
+from odd_registry import Answer as RegistryAnswer
+from odd_registry import Call, OddRegistry
+from payloads import payload_of
 from proxy import Answer, Proxy, Rule
 
 WITH_BOTH_REGISTRIES = True
@@ -52,6 +60,29 @@ def test_an_upload_after_a_refused_mount_is_in_the_sum(
     assert "2 images: 10.0 MB uploaded, 0 B there already" in last_line(capfd)
     for name, content in wanted.items():
         assert images.read(destination, name) == content.contents()
+
+
+@pytest.mark.parametrize("status", [413, 503])
+def test_a_blob_that_is_sent_again_is_counted_once(tmp_path: Path, status: int) -> None:
+    app = image(layer(1, 200_000))
+    refused: set[str] = set()
+
+    def refuse_once(call: Call) -> RegistryAnswer | None:
+        """Refuse each blob after all of it has arrived."""
+        digest = call.query.get("digest", "")
+        if call.method != "PUT" or call.kind != "uploads" or digest in refused:
+            return None
+        refused.add(digest)
+        return RegistryAnswer(status)
+
+    payload = tmp_path / "p.zip"
+    payload.write_bytes(payload_of({"app:1": app}))
+    events: list[ProgressEvent] = []
+    with OddRegistry(refuse_once) as registry:
+        push_payload_to_registry(registry.address, payload, secure=False, progress=events.append)
+    assert len(refused) == 2
+    assert all(event.bytes_done <= event.bytes_total for event in events)
+    assert events[-1].bytes_done == sum(map(len, app.blobs))
 
 
 def test_a_blob_that_only_the_registry_has_counts_as_uploaded_when_its_mount_is_refused(
@@ -96,7 +127,7 @@ class OneFails:
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
         if blob == SHORT:
-            self.long_is_read.wait(10)
+            self.long_is_read.wait(60)
             raise ConnectionFailed("the connection broke")
         try:
             for _ in body:
@@ -170,4 +201,4 @@ def test_an_upload_after_a_refused_mount_ends_when_the_connection_is_lost(
         )
         with pytest.raises(ConnectionFailed, match="the connection broke"):
             sender.send(plan)
-    assert registry.long_is_stopped.wait(10)
+    assert registry.long_is_stopped.wait(60)

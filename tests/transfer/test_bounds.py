@@ -45,12 +45,12 @@ def manifest_of(number: int, subject: Descriptor | None = None, padding: int = 0
         "annotations": {"padding": "x" * padding},
     }
     if subject is not None:
-        document["subject"] = subject.index_entry()
+        document["subject"] = subject.as_json()
     return Manifest.parse(json.dumps(document).encode())
 
 
 def index_of(children: list[Manifest], platform: str = "") -> Manifest:
-    entries = [child.descriptor.index_entry() for child in children]
+    entries = [child.descriptor.as_json() for child in children]
     if platform:
         for entry in entries:
             if entry["mediaType"] == OCI_MANIFEST:

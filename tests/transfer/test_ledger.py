@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,7 @@ def test_what_is_no_ledger_is_refused_and_stays_as_it_is(
         make(source, ledger, "app:1")
     assert ledger.read_bytes() == before
     ledger.write_bytes(b"no zip")
-    with pytest.raises(PayloadError, match="is not a payload"):
+    with pytest.raises(PayloadError, match=f"{re.escape(str(ledger))} is not a payload"):
         make(source, ledger, "app:1")
     ledger.unlink()
     with pytest.raises(DockerCharonError, match="both the new payload and the ledger"):

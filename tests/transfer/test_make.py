@@ -10,6 +10,7 @@ import os
 import threading
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -242,6 +243,12 @@ def test_no_images_and_one_string_are_refused(tmp_path: Path) -> None:
         make_payload("127.0.0.1:1", tmp_path / "p.zip", "app:1")
 
 
+@pytest.mark.parametrize("registry", [5000, b"127.0.0.1:1", ["127.0.0.1:1"]])
+def test_a_registry_of_another_type_is_a_type_error(registry: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="a registry is a str"):
+        make_payload(registry, tmp_path / "p.zip", ["app:1"])
+
+
 def test_two_images_for_one_tag_are_refused(source: str, tmp_path: Path) -> None:
     old = images.put(source, "app:1", image(layer(1)))
     images.put(source, "app:1", image(layer(2)))
@@ -347,10 +354,11 @@ def test_a_payload_is_not_written_over_a_key_or_a_certificate(source: str, tmp_p
     assert key.read_text() == "a private key"
 
 
-def test_a_payload_is_not_written_over_the_list_of_its_images(source: str, tmp_path: Path) -> None:
+def test_nothing_is_written_over_the_list_of_images(source: str, tmp_path: Path) -> None:
     names = tmp_path / "names"
     names.write_text("app:1\n")
-    done = charon("make-payload", "-r", source, "-i", "-f", names, "--images-from", names)
-    assert done.status == 2
-    assert "which lists the images" in done.stderr
-    assert names.read_text() == "app:1\n"
+    for options in (["-f", names], ["-f", tmp_path / "p.zip", "--report", names]):
+        done = charon("make-payload", "-r", source, "-i", *options, "--images-from", names)
+        assert done.status == 2
+        assert "which has the list of images" in done.stderr
+        assert names.read_text() == "app:1\n"

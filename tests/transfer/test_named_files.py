@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
-from docker_charon import PayloadError, make_payload, push_payload_to_registry
-from docker_charon.transfer.named_files import checked_target, refuse_replacing
+from docker_charon import (
+    PayloadError,
+    make_inventory,
+    make_payload,
+    push_payload_to_registry,
+)
+from docker_charon.transfer.named_files import (
+    check_payload_target,
+    checked_target,
+    refuse_replacing,
+)
 
 
 def refuse(first: Path, second: Path) -> None:
@@ -103,6 +112,29 @@ def test_a_push_does_not_replace_its_payload(tmp_path: Path, argument: str) -> N
     with payload.open("rb") as file, pytest.raises(PayloadError, match="cannot be both"):
         push_payload_to_registry("localhost:1", file, **written)
     assert payload.read_bytes() == b"a payload"
+
+
+@pytest.mark.parametrize("target", ["none/p.zip", "folder", "link.zip"])
+def test_a_payload_that_cannot_be_written_is_refused_before_a_registry_is_asked(
+    tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.zip").symlink_to(tmp_path / "none" / "p.zip")
+    with pytest.raises(PayloadError, match="cannot write the payload"):
+        make_payload("localhost:1", tmp_path / target, ["a"], secure=False)
+    with pytest.raises(PayloadError, match="cannot write the inventory"):
+        make_inventory("localhost:1", tmp_path / target, secure=False)
+
+
+def test_a_pipe_is_written_to_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    check_payload_target(tmp_path / "pipe", "payload")
+    check_payload_target(io.BytesIO(), "payload")
+    with pytest.raises(PayloadError, match="its directory is read-only"):
+        check_payload_target(tmp_path / "p.zip", "payload")
 
 
 def test_a_file_that_is_written_at_the_end_needs_a_directory_at_the_start(

@@ -47,6 +47,43 @@ def test_the_nearest_variant_is_chosen_whatever_the_order(
     assert chosen(index, platform) == nearest.digest
 
 
+def windows(*versions: str | None) -> images.TestImage:
+    """Return an index for Windows, with an image for each version, and one for Linux."""
+    document = json.loads(index_of({"linux/amd64": V7}).manifest)
+    for number, version in enumerate(versions):
+        platform = {"os": "windows", "architecture": "amd64"}
+        platform |= {} if version is None else {"os.version": version}
+        document["manifests"].append({**image(layer(number)).descriptor, "platform": platform})
+    return images.TestImage(json.dumps(document).encode(), images.OCI_INDEX)
+
+
+OLD, NEW, NEWER = "10.0.17763.6775", "10.0.20348.3091", "10.0.20348.4052"
+
+
+@pytest.mark.parametrize(
+    ("platform", "versions"),
+    [
+        ("windows/amd64", [OLD, NEW, None, NEWER]),
+        ("windows/amd64:10.0.20348", [NEW, None, NEWER]),
+        ("windows/amd64:10.0.17763.6775", [OLD, None]),
+        ("windows/amd64:10.0.2", [None]),
+    ],
+)
+def test_the_images_for_all_versions_of_windows_that_fit_are_chosen(
+    platform: str, versions: list[str | None]
+) -> None:
+    index = windows(OLD, NEW, None, NEW, NEWER)
+    found = choose(offered(index), [Platform.parse(platform)], "app:1")
+    assert [offer.platform.os_version for offer in found] == versions
+    assert found[-1].descriptor.digest != image(layer(3)).digest
+
+
+def test_a_version_of_windows_that_is_not_offered_is_told_with_those_that_are() -> None:
+    message = rf"has no platform windows/amd64:10.0.1; it has linux/amd64, windows/amd64:{NEW}"
+    with pytest.raises(ManifestNotFound, match=message):
+        choose(offered(windows(NEW)), [Platform.parse("windows/amd64:10.0.1")], "app:1")
+
+
 def test_the_first_of_equals_is_chosen() -> None:
     document = json.loads(index_of({"linux/arm/v7": V7}).manifest)
     again = {**V6.descriptor, "platform": images.platform_members("linux/arm/v7")}

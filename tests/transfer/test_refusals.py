@@ -112,9 +112,28 @@ def test_of_thirty_images_all_arrive_that_can_and_a_second_run_says_the_same(
         assert list(raised.value.failed) == [names[7], "fixed:1", "missing/app:1"]
         assert isinstance(raised.value.failed[names[7]], DigestMismatch)
         assert list(raised.value.failed_referrers) == [f"{repository}@{sbom.digest}"]
-        # The upload of the damaged layer breaks off, and the registry may notice that much later.
+        # Once one of the blobs of an image has failed, the others are not sent any more.
         sent_again = [c for c in registry.calls[calls_before:] if c.is_for("PUT", "/blobs/uploads")]
-        assert {call.query["digest"] for call in sent_again} <= {digest_of(layer(7))}
+        assert {call.query["digest"] for call in sent_again} <= set(
+            map(digest_of, wanted[names[7]].blobs)
+        )
+
+
+def test_an_image_that_a_policy_keeps_back_counts_as_there_if_its_blobs_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Harbor answers so to a pull of what was not scanned yet."""
+    payload = payload_of({"app:2": OTHER, "app:1": APP}, {"app:1": APP})
+    kept_back = refusal(412, "PROJECTPOLICYVIOLATION", "not scanned, cannot be pulled")
+    rules = [answering(kept_back, method, "/manifests/1") for method in ("GET", "HEAD")]
+    with OddRegistry() as registry:
+        images.put(registry.address, "app:1", APP)
+        registry.rules += rules
+        assert push(registry, io.BytesIO(payload), strict=True) == ["app:2", "app:1"]
+        assert "app:1 is taken to be there, but cannot be looked at" in caplog.text
+        del registry.blobs["app", digest_of(LAYER)]
+        with pytest.raises(BlobNotFound, match="app:1 needs 1 blob that"):
+            push(registry, io.BytesIO(payload), strict=True)
 
 
 def test_a_single_image_that_cannot_be_pushed_is_its_own_error() -> None:

@@ -122,6 +122,14 @@ def test_images_of_both_lists_are_named(registry: LooseRegistry) -> None:
     assert all(name in str(raised.value) for name in ("2 of 3", "a:1", "b:1"))
 
 
+def test_an_image_that_was_transferred_and_is_gone_has_another_hint(
+    registry: LooseRegistry,
+) -> None:
+    registry.put("app:2", APP)
+    with pytest.raises(ManifestNotFound, match="has no app:1; name the payload that brought it"):
+        make_payload(registry.address, io.BytesIO(), ["app:2"], ["app:1"], secure=False)
+
+
 def test_an_inventory_names_every_image_that_is_missing(registry: LooseRegistry) -> None:
     registry.put("app:1", APP)
     registry.put("broken:1", image(layer(2)))

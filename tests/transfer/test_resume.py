@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 import zipfile
 from collections import namedtuple
 from pathlib import Path
@@ -25,23 +26,27 @@ from docker_charon import (
 )
 from faults.processes import wait_until
 from images import TestImage, image, layer
+from payloads import payload_of
 from proxy import (
     Action,
     Answer,
     Close,
     DropHeader,
     FlipBit,
+    Head,
     IgnoreRange,
     Proxy,
+    Request,
     Reset,
     Rule,
     SetHeader,
+    Stall,
     Truncate,
 )
 
 WITH_BOTH_REGISTRIES = True
 
-BIG = 3_000_000
+BIG = 1_000_000
 
 
 @pytest.fixture
@@ -120,7 +125,7 @@ def test_a_part_that_is_not_the_rest_is_not_taken_for_it(
     source: str, app: TestImage, whole: bytes, tmp_path: Path, action: Action
 ) -> None:
     rules = [
-        Rule("GET", blob_url(app), Reset(after=BIG // 2)),
+        Rule("GET", blob_url(app), Close(after=BIG // 2)),
         Rule("GET", blob_url(app), action),
     ]
     with Proxy(source, rules) as proxy:
@@ -176,11 +181,15 @@ def make_in_process(address: str, payload: Path, *names: str) -> subprocess.Pope
     )
 
 
-def wait_for_blobs(proxy: Proxy, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while sum(request.sent >= BIG for request in proxy.requests) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def two_of(app: TestImage) -> list[Rule]:
+    """Return rules that let two of the layers through, and half of each of the others."""
+    layers = "|".join(blob_url(app, n) for n in range(1, 5))
+    return [Rule("GET", layers, Stall(after=BIG // 2), times=None, skip=2)]
+
+
+def wait_for_two(proxy: Proxy) -> None:
+    """Wait until both jobs fetch another layer: two are whole."""
+    wait_until(lambda: sum(request.sent >= BIG // 2 for request in proxy.requests) == 4)
 
 
 def in_flight_at_most(proxy: Proxy, app: TestImage, whole_before: int) -> None:
@@ -197,11 +206,11 @@ def test_the_same_command_goes_on_after_its_end(
     source: str, app: TestImage, whole: bytes, tmp_path: Path, how: signal.Signals
 ) -> None:
     payload = tmp_path / "p.zip"
-    with Proxy(source, bytes_per_second=3_000_000) as proxy:
+    with Proxy(source, two_of(app)) as proxy:
         process = make_in_process(proxy.address, payload, "app:1")
-        wait_for_blobs(proxy, 2)
+        wait_for_two(proxy)
         process.send_signal(how)
-        stderr = process.communicate(timeout=10)[1].decode()
+        stderr = process.communicate(timeout=60)[1].decode()
     assert not payload.exists()
     if how in ENDED:
         assert process.returncode == ENDED[how]
@@ -213,19 +222,20 @@ def test_the_same_command_goes_on_after_its_end(
         assert match, stderr
         assert match[1] == str(tmp_path / "p.zip.partial")
         present, size = (int(number.replace(",", "")) for number in match.groups()[1:])
-        assert BIG < present < size == len(whole)
+        assert 2 * BIG < present < size == len(whole)
     with Proxy(source) as proxy:
         make_payload(proxy.address, payload, ["app:1"], secure=False)
-        in_flight_at_most(proxy, app, whole_before=1)
+        in_flight_at_most(proxy, app, whole_before=2)
     assert payload.read_bytes() == whole
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.zip", "source", "whole.zip"]
 
 
 # --- Inside a blob, in the next run ---------------------------------------------------------------
 
-LARGE = 12_000_000
-LOST = 5_000_000
-"""Bytes that may be on their way, in buffers, or not yet marked when a process is killed."""
+LARGE = 4_000_000
+PIECE = 1024 * 1024
+"""Bytes of a blob that are written, and marked as there, at a time."""
+PART = 2 * PIECE
 
 
 @pytest.fixture
@@ -234,26 +244,33 @@ def large(source: str) -> TestImage:
     return images.put(source, "large:1", image(layer(5, LARGE)))
 
 
-def interrupted_inside(source: str, payload: Path, how: signal.Signals, *options: str) -> int:
-    """End a run while its only large blob is in flight; return how much of it was sent."""
-    with Proxy(source, bytes_per_second=6_000_000) as proxy:
+def wait_for_part(app: TestImage, payload: Path, size: int) -> None:
+    """Wait until so many bytes of the only layer are in the files of an unfinished payload."""
+    end = app.blobs[-1][size - 100 : size]
+    wait_until(lambda: any(end in path.read_bytes() for path in payload.parent.glob("p.zip*")))
+
+
+def interrupted_inside(
+    source: str, large: TestImage, payload: Path, how: signal.Signals, *options: str
+) -> None:
+    """End a run when `PART` of its only large blob is there, and no more of it comes."""
+    with Proxy(source, [Rule("GET", blob_url(large), Stall(after=PART))]) as proxy:
         process = make_in_process(proxy.address, payload, *options, "large:1")
-        wait_until(lambda: any(request.sent > LARGE * 2 // 3 for request in proxy.requests))
+        wait_for_part(large, payload, PART)
         process.send_signal(how)
-        process.communicate(timeout=20)
-        return max(request.sent for request in proxy.requests)
+        process.communicate(timeout=60)
 
 
-def sent_of(proxy: Proxy, app: TestImage) -> int:
-    return sum(request.sent for request in proxy.matching("GET", blob_url(app)))
+def start_of(request: Request) -> int:
+    """Return the offset in the blob from which a request asks for it."""
+    return int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
 
-def went_on(proxy: Proxy, app: TestImage, before: int) -> None:
-    """See that one request fetched what was missing, where ``before`` bytes had been sent."""
+def went_on(proxy: Proxy, app: TestImage) -> None:
+    """See that one request fetched what was missing."""
     (rest,) = proxy.matching("GET", blob_url(app))
-    start = int(rest.headers["range"].removeprefix("bytes=").removesuffix("-"))
-    assert before - LOST < start <= before
-    assert rest.sent == len(app.blobs[-1]) - start
+    assert PART - PIECE <= start_of(rest) <= PART
+    assert rest.sent == len(app.blobs[-1]) - start_of(rest)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, *ENDED])
@@ -261,10 +278,10 @@ def test_a_blob_in_flight_goes_on_in_the_next_run(
     source: str, large: TestImage, tmp_path: Path, how: signal.Signals
 ) -> None:
     payload = tmp_path / "p.zip"
-    before = interrupted_inside(source, payload, how)
+    interrupted_inside(source, large, payload, how)
     with Proxy(source) as proxy:
         make_payload(proxy.address, payload, ["large:1"], secure=False)
-        went_on(proxy, large, before)
+        went_on(proxy, large)
     assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
 
 
@@ -276,11 +293,11 @@ def undisturbed(source: str, folder: Path, *names: str) -> bytes:
 def test_a_blob_in_flight_goes_on_in_volumes_too(
     source: str, large: TestImage, tmp_path: Path
 ) -> None:
-    payload, options = tmp_path / "p.zip", ("--volume-size", "5MB")
-    before = interrupted_inside(source, payload, signal.SIGKILL, *options)
+    payload, options = tmp_path / "p.zip", ("--volume-size", "2MB")
+    interrupted_inside(source, large, payload, signal.SIGKILL, *options)
     with Proxy(source) as proxy:
-        make_payload(proxy.address, payload, ["large:1"], secure=False, volume_size=5_000_000)
-        went_on(proxy, large, before)
+        make_payload(proxy.address, payload, ["large:1"], secure=False, volume_size=2_000_000)
+        went_on(proxy, large)
     volumes = sorted(tmp_path.glob("p.zip.0*"))
     content = b"".join(volume.read_bytes() for volume in volumes)
     assert content == undisturbed(source, tmp_path, "large:1")
@@ -291,10 +308,10 @@ def test_a_blob_in_flight_is_taken_over_by_another_list_of_images(
 ) -> None:
     payload = tmp_path / "p.zip"
     images.put(source, "other:1", image(layer(9)))
-    before = interrupted_inside(source, payload, signal.SIGKILL)
+    interrupted_inside(source, large, payload, signal.SIGKILL)
     with Proxy(source) as proxy:
         make_payload(proxy.address, payload, ["other:1", "large:1"], secure=False)
-        went_on(proxy, large, before)
+        went_on(proxy, large)
     assert payload.read_bytes() == undisturbed(source, tmp_path, "other:1", "large:1")
     assert not list(tmp_path.glob("*.partial*"))
 
@@ -303,7 +320,7 @@ def test_a_registry_that_ignores_ranges_is_read_past_what_is_there(
     source: str, large: TestImage, tmp_path: Path
 ) -> None:
     payload = tmp_path / "p.zip"
-    interrupted_inside(source, payload, signal.SIGKILL)
+    interrupted_inside(source, large, payload, signal.SIGKILL)
     with Proxy(source, [Rule("GET", blob_url(large), IgnoreRange(), times=None)]) as proxy:
         make_payload(proxy.address, payload, ["large:1"], secure=False)
         assert [r.status for r in proxy.matching("GET", blob_url(large))] == [200]
@@ -315,9 +332,9 @@ def test_a_beginning_that_a_crash_damaged_is_fetched_again_once(
     source: str, large: TestImage, tmp_path: Path, damage: bytes
 ) -> None:
     payload, partial = tmp_path / "p.zip", tmp_path / "p.zip.partial"
-    interrupted_inside(source, payload, signal.SIGKILL)
+    interrupted_inside(source, large, payload, signal.SIGKILL)
     with partial.open("r+b") as file:
-        file.seek(1_000_000)
+        file.seek(500_000)
         file.write(damage)
     with Proxy(source) as proxy:
         make_payload(proxy.address, payload, ["large:1"], secure=False)
@@ -330,17 +347,24 @@ def test_a_beginning_that_a_crash_damaged_is_fetched_again_once(
 def test_a_large_layer_arrives_over_a_line_that_is_cut_by_runs_that_are_killed(
     source: str, large: TestImage, tmp_path: Path
 ) -> None:
-    payload, kills = tmp_path / "p.zip", 4
-    rules = [Rule("GET", blob_url(large), Reset(after=LARGE // 6), times=None)]
-    with Proxy(source, rules, bytes_per_second=8_000_000) as proxy:
-        for kill in range(1, kills + 1):
+    payload, kills = tmp_path / "p.zip", 2
+    rules = [
+        Rule("GET", blob_url(large), Stall(after=PIECE), times=kills),
+        Rule("GET", blob_url(large), Reset(after=PIECE), times=None),
+    ]
+    with Proxy(source, rules) as proxy:
+        for kill in range(kills):
             process = make_in_process(proxy.address, payload, "large:1")
-            goal = kill * LARGE // (kills + 1)
-            wait_until(lambda goal=goal: sent_of(proxy, large) > goal)  # type: ignore[misc]
+            wait_until(lambda kill=kill: len(proxy.matching("GET", blob_url(large))) > kill)  # type: ignore[misc]
+            latest = proxy.matching("GET", blob_url(large))[-1]
+            wait_for_part(large, payload, start_of(latest) + PIECE)
             process.kill()
             process.communicate()
         make_payload(proxy.address, payload, ["large:1"], secure=False)
-        assert sent_of(proxy, large) < len(large.blobs[-1]) * 2
+        starts = [start_of(request) for request in proxy.matching("GET", blob_url(large))]
+    assert starts[0] == 0
+    assert len(starts) > kills + 1
+    assert all(later > earlier for earlier, later in itertools.pairwise(starts))
     assert payload.read_bytes() == undisturbed(source, tmp_path, "large:1")
 
 
@@ -371,14 +395,14 @@ def test_another_list_of_images_takes_over_what_it_shares(
 ) -> None:
     payload = tmp_path / "p.zip"
     images.put(source, "other:1", image(layer(9, BIG)))
-    with Proxy(source, bytes_per_second=3_000_000) as proxy:
+    with Proxy(source, two_of(app)) as proxy:
         process = make_in_process(proxy.address, payload, "app:1")
-        wait_for_blobs(proxy, 2)
+        wait_for_two(proxy)
         process.kill()
         process.communicate()
     with Proxy(source) as proxy:
         make_payload(proxy.address, payload, ["other:1", "app:1"], secure=False)
-        in_flight_at_most(proxy, app, whole_before=1)
+        in_flight_at_most(proxy, app, whole_before=2)
     make_payload(source, tmp_path / "undisturbed.zip", ["other:1", "app:1"], secure=False)
     assert payload.read_bytes() == (tmp_path / "undisturbed.zip").read_bytes()
     assert not list(tmp_path.glob("*.partial*"))
@@ -406,16 +430,27 @@ def test_a_blob_that_is_gone_leaves_no_partial_file(
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+class Hold(Action):
+    """Hold answers back until they may go on."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def answer(self, head: Head) -> None:
+        assert self.go_on.wait(120)
+
+
 def test_two_runs_on_one_target_do_not_mix(
     source: str, app: TestImage, whole: bytes, tmp_path: Path
 ) -> None:
-    payload = tmp_path / "p.zip"
-    with Proxy(source, bytes_per_second=4_000_000) as proxy:
+    payload, hold = tmp_path / "p.zip", Hold()
+    with Proxy(source, [Rule("GET", "/blobs/", hold, times=None)]) as proxy:
         process = make_in_process(proxy.address, payload, "app:1")
-        wait_for_blobs(proxy, 1)
+        wait_until(lambda: proxy.matching("GET", "/blobs/"))
         with pytest.raises(PayloadError, match="another docker-charon is writing"):
             make_payload(source, payload, ["app:1"], secure=False)
-        assert process.wait(20) == 0
+        hold.go_on.set()
+        assert process.wait(60) == 0
         process.communicate()
     assert payload.read_bytes() == whole
 
@@ -428,14 +463,14 @@ def test_the_bytes_do_not_depend_on_the_jobs(
     assert (tmp_path / "p.zip").read_bytes() == whole
 
 
-@pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("how", ENDED)
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_a_push_is_stopped_in_time_and_sets_no_tag_and_gives_its_uploads_back(
-    source: str, destination: str, tmp_path: Path, how: signal.Signals, jobs: int
+    destination: str, tmp_path: Path, how: signal.Signals, jobs: int
 ) -> None:
-    make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
-    with Proxy(destination, bytes_per_second=400_000) as proxy:  # it would take many seconds
+    name, large = "large:1", image(*(layer(n, 3_000_000) for n in range(4)))
+    (tmp_path / "p.zip").write_bytes(payload_of({name: large}))
+    with Proxy(destination, bytes_per_second=100_000) as proxy:  # it would take half a minute
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "docker_charon", "push-payload", "-q", "-i"),
@@ -443,18 +478,17 @@ def test_a_push_is_stopped_in_time_and_sets_no_tag_and_gives_its_uploads_back(
             ],
             stderr=subprocess.PIPE,
         )
-        wait_until(lambda: len(proxy.matching("PUT", "/uploads/")) == jobs)
-        time.sleep(0.3)
+        wait_until(lambda: sum(request.received > 0 for request in proxy.requests) == jobs)
         process.send_signal(how)
-        stderr = process.communicate(timeout=20)[1]
+        stderr = process.communicate(timeout=60)[1]
         begun = {request.path.partition("?")[0] for request in proxy.matching("PUT", "/uploads/")}
         given_back = {r.path.partition("?")[0] for r in proxy.matching("DELETE", "/uploads/")}
     assert (process.returncode, stderr) == (ENDED[how], b"docker-charon: interrupted\n")
     assert given_back <= begun
     # On a slow machine, the time for it may be over before the last of several.
     assert len(given_back) >= max(1, jobs - 1)
-    assert images.read(destination, "app:1") is None
-    assert push_payload_to_registry(destination, tmp_path / "p.zip", secure=False) == ["app:1"]
+    assert images.read(destination, name) is None
+    assert push_payload_to_registry(destination, tmp_path / "p.zip", secure=False) == [name]
 
 
 def test_what_was_fetched_outlives_two_changes_of_the_list(

@@ -25,6 +25,25 @@ def names_of(words: Iterable[str]) -> list[str]:
     return [name for word in words for name in split_names(word)]
 
 
+def images_of(words: Iterable[str]) -> list[str]:
+    """Return the names of images in words; refuse the name of a file that is here."""
+    names = names_of(words)
+    for name in names:
+        if "." in name and _is_file(name):
+            raise typer.BadParameter(
+                f"{name} is a file, not an image: --images-from FILE reads a list of images, and "
+                "--already-transferred-payload FILE reads one earlier payload"
+            )
+    return names
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
 def only_one_stdin(users: Mapping[str, bool], hint: str) -> None:
     """Refuse to read standard input for two purposes; ``hint`` says what to do instead.
 
@@ -157,8 +176,12 @@ def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> 
     return sys.stdout.buffer
 
 
-def not_the_target(target: str | IO[bytes], lists: Iterable[str]) -> None:
-    """Refuse to write a payload over a file that lists the images."""
-    for file in lists:
-        if is_same_file(file, target):
-            raise typer.BadParameter(f"the payload would replace {file}, which lists the images")
+def not_replaced(files: Iterable[str], contents: str, written: Mapping[str, object]) -> None:
+    """Refuse to write over one of these files; ``contents`` are in them.
+
+    ``written`` are the paths and files to write, by what they are.
+    """
+    for file in files:
+        for what, target in written.items():
+            if is_same_file(file, target):
+                raise typer.BadParameter(f"the {what} would replace {file}, which has {contents}")

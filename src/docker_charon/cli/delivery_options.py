@@ -11,6 +11,14 @@ import typer
 
 from docker_charon.cli.help import ALREADY_THERE, RUN
 
+
+def _path_only(value: str | None) -> str | None:
+    """Refuse ``-``: standard output has the payload, or the names of images."""
+    if value == "-":
+        raise typer.BadParameter("- is not possible here: name a file")
+    return value
+
+
 AlreadyTransferred = Annotated[
     list[str] | None,
     typer.Option(
@@ -40,6 +48,7 @@ Ledger = Annotated[
     typer.Option(
         "--ledger",
         metavar="FILE",
+        callback=_path_only,
         help="What the air-gapped registry has after all deliveries: it is left out, and the file "
         "is updated when the payload is complete. It is created if it does not exist; use one "
         "ledger for each site.",
@@ -71,6 +80,7 @@ ReceiptFile = Annotated[
     typer.Option(
         "--receipt",
         metavar="FILE",
+        callback=_path_only,
         help="Write what this registry has of the payload and what it lacks, also after a failure. "
         "make-payload --receipt corrects a ledger by it.",
         rich_help_panel=ALREADY_THERE,
@@ -100,6 +110,7 @@ LockFile = Annotated[
     typer.Option(
         "--lock",
         metavar="FILE",
+        callback=_path_only,
         help="When the payload is complete, write a list of its images here, with full names and "
         "digests. make-payload --images-from FILE makes a payload of the same images again.",
         rich_help_panel=RUN,
@@ -110,6 +121,7 @@ Report = Annotated[
     typer.Option(
         "--report",
         metavar="FILE",
+        callback=_path_only,
         help="Write what happened to this file as JSON, also after a failure.",
         rich_help_panel=RUN,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 IMAGES = "Images"
+FILE = "File"
 ALREADY_THERE = "What the air-gapped registry has"
 REGISTRY = "Registry"
 RUN = "General"
-_ORDER = (IMAGES, ALREADY_THERE, REGISTRY, RUN)
+_ORDER = (IMAGES, FILE, ALREADY_THERE, REGISTRY, RUN)
 
 _WIDEST = 120
 """Columns of a terminal that the help uses."""
@@ -22,7 +24,8 @@ _NARROW = 70
 """Columns of a terminal in which a text stands below the name that it explains."""
 _LONGEST_NAME = 30
 """Characters of a name that has its text beside it."""
-
+_OPTION_AND_VALUE = re.compile(r"( --?[a-z][a-z-]*) (?=[^-\\\s])")
+_GLUE = "\N{NO-BREAK SPACE}"
 
 COMMON = """\
 A first delivery, and an update that carries only what is new:
@@ -32,14 +35,18 @@ A first delivery, and an update that carries only what is new:
       --already-transferred-payload payload.zip my-image:1.8
 
 Environment:
-  DOCKER_CHARON_USERNAME, DOCKER_CHARON_PASSWORD  instead of -u and -p
-  DOCKER_CONFIG, REGISTRY_AUTH_FILE               where Docker and Podman store logins
-  DOCKER_AUTH_CONFIG                              these logins themselves, in JSON
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY    proxies
-  REQUESTS_CA_BUNDLE, SSL_CERT_FILE               certificates to trust
-  TMPDIR                                          where pipes are stored and layers rebuilt
+  DOCKER_CHARON_USERNAME   instead of -u
+  DOCKER_CHARON_PASSWORD   instead of -p
+  DOCKER_CONFIG            the directory of Docker's stored logins
+  REGISTRY_AUTH_FILE       the file of Podman's stored logins
+  DOCKER_AUTH_CONFIG       stored logins themselves, as JSON
+  HTTPS_PROXY, HTTP_PROXY  the proxies for HTTPS and for HTTP
+  ALL_PROXY                the proxy for both, if these are not set
+  NO_PROXY                 the hosts that are reached without a proxy
+  REQUESTS_CA_BUNDLE       certificates to trust instead of the usual ones
+  TMPDIR                   where pipes are stored and layers rebuilt
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out,
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 some images left out, \
 130, 143 and 129 interrupted (by Ctrl-C, SIGTERM and SIGHUP)."""
 """What the help of the program says below its commands."""
 
@@ -57,7 +64,7 @@ class Command(TyperCommand):
         parameters: list[Any] = self.get_params(ctx)
         for parameter in parameters:
             if parameter.param_type_name == "argument":
-                row = (parameter.metavar, parameter.help)
+                row = (parameter.metavar.strip("[]."), parameter.help)
             else:
                 row = parameter.get_help_record(ctx)
             if row is not None:
@@ -145,7 +152,13 @@ def _wrapped_line(line: str) -> list[str]:
         return [*_wrapped(name, indent), *_wrapped(explanation.strip(), f"{indent}    ")]
     if not indent:
         return _wrapped(line, "")
-    parts = _wrapped(line.strip(), indent, f"{indent}    ", room=len(" \\"))
+    # An option stays with its value where there is room for both.
+    glued = _OPTION_AND_VALUE.sub(f"\\1{_GLUE}", line.strip())
+    for text in (glued, line.strip()):
+        parts = _wrapped(text, indent, f"{indent}    ", room=len(" \\"))
+        if max(map(len, parts)) <= _columns():
+            break
+    parts = [part.replace(_GLUE, " ") for part in parts]
     ended = [part if part.endswith("\\") else f"{part} \\" for part in parts[:-1]]
     return [*ended, parts[-1]]
 

@@ -76,7 +76,7 @@ def inspect_payload_command(
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
+    """Add the commands to the program."""
     app.command(
         "verify-payload",
         cls=Command,

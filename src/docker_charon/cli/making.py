@@ -94,15 +94,17 @@ def make_payload_command(
     access = arguments.access_of(context)
     size = arguments.volume_size_of(volume_size)
     target = arguments.target_of(file, dry_run=dry_run, in_volumes=size is not None)
-    arguments.not_the_target(target, lists)
+    arguments.not_replaced(lists, "the list of images", {"payload": target, "report": report})
+    named = arguments.images_of(images or ())
+    transferred = arguments.images_of(already_transferred or ())
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
         make_payload(
             registry,
             target,
-            [*arguments.names_of(images or ()), *image_lists.names_in(lists)],
-            arguments.names_of(already_transferred or ()),
+            [*named, *image_lists.names_in(lists)],
+            transferred,
             **access,
             insecure_registries=arguments.names_of(insecure_registry or ()),
             payloads_already_transferred=already_transferred_payload or (),

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from docker_charon.cli.help import ALREADY_THERE, IMAGES, REGISTRY, RUN
+from docker_charon.cli.help import ALREADY_THERE, FILE, IMAGES, REGISTRY, RUN
 from docker_charon.workers import MOST_JOBS
 
 Registry = Annotated[
@@ -20,7 +20,8 @@ Registry = Annotated[
         "--registry",
         "-r",
         metavar="HOST",
-        help="The registry: host or host:port.",
+        help="The registry: host or host:port.  [default: Docker Hub]",
+        show_default=False,
         rich_help_panel=REGISTRY,
     ),
 ]
@@ -76,7 +77,7 @@ Cert = Annotated[
     typer.Option(
         "--cert",
         metavar="FILE",
-        help="A client certificate (PEM), for a registry that wants one. [default: the one in "
+        help="A client certificate (PEM), for a registry that wants one.  [default: the one in "
         "certs.d of Docker or Podman]",
         rich_help_panel=REGISTRY,
     ),
@@ -104,13 +105,13 @@ PayloadArgument = Annotated[
         metavar="[PATH]",
         help="The payload to read: a file, or the directory that it was unzipped to. - is "
         "standard input, which is the default.",
-        rich_help_panel=RUN,
+        rich_help_panel=FILE,
     ),
 ]
 PayloadFile = Annotated[
     str | None,
     typer.Option(
-        "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=RUN
+        "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=FILE
     ),
 ]
 RetryFor = Annotated[
@@ -153,7 +154,7 @@ Quiet = Annotated[
 Images = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="IMAGES",
+        metavar="[IMAGES]...",
         rich_help_panel=IMAGES,
         help="The images to transfer, as separate words or separated by commas: relative to "
         "--registry, or each with its registry in front. The tag may be a choice of tags, in "
@@ -178,7 +179,7 @@ TargetFile = Annotated[
         "-f",
         metavar="PATH",
         help="The payload to write; - is standard output.",
-        rich_help_panel=RUN,
+        rich_help_panel=FILE,
     ),
 ]
 Platforms = Annotated[
@@ -217,7 +218,7 @@ VolumeSize = Annotated[
         metavar="SIZE",
         help="Write the payload in volumes of this size, for example 4G, 4.7GB or 700MiB: "
         "PATH.001, PATH.002 and so on, and their list PATH.volumes.json.",
-        rich_help_panel=RUN,
+        rich_help_panel=FILE,
     ),
 ]
 Sign = Annotated[
@@ -227,7 +228,7 @@ Sign = Annotated[
         metavar="KEY",
         help="Sign the payload with this SSH key: the file of a private key, or of a public key "
         "that an agent has.",
-        rich_help_panel=RUN,
+        rich_help_panel=FILE,
     ),
 ]
 AllowedSigners = Annotated[
@@ -237,7 +238,7 @@ AllowedSigners = Annotated[
         metavar="FILE",
         help="Accept only payloads that are signed by a person in this file, as described in "
         "ssh-keygen(1).",
-        rich_help_panel=RUN,
+        rich_help_panel=FILE,
     ),
 ]
 VolumeDirs = Annotated[
@@ -245,8 +246,8 @@ VolumeDirs = Annotated[
     typer.Option(
         "--volume-dir",
         metavar="DIR",
-        help="Another directory with volumes of the payload. Repeatable.",
-        rich_help_panel=RUN,
+        help="Another directory with volumes of the payload. Can be repeated.",
+        rich_help_panel=FILE,
     ),
 ]
 Strict = Annotated[
@@ -274,7 +275,7 @@ EarlierPayloads = Annotated[
         metavar="FILE",
         help="An earlier payload, to also rebuild the layers that are carried as their difference "
         "to older ones. Can be repeated.",
-        rich_help_panel=RUN,
+        rich_help_panel=FILE,
     ),
 ]
 AsJSON = Annotated[
@@ -284,7 +285,7 @@ AsJSON = Annotated[
 InventoryImages = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="IMAGES",
+        metavar="[IMAGES]...",
         rich_help_panel=IMAGES,
         help="The images to list, as separate words or separated by commas; with several "
         "registries, each with its registry in front. The tag may be a choice of tags.  [default: "
@@ -298,14 +299,14 @@ InventoryFile = Annotated[
         "-f",
         metavar="PATH",
         help="The inventory to write; - is standard output.",
-        rich_help_panel=RUN,
+        rich_help_panel=FILE,
     ),
 ]
 Payloads = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PAYLOADS",
-        rich_help_panel=REGISTRY,
+        metavar="[PAYLOADS]...",
+        rich_help_panel=FILE,
         help="The payloads to serve, read-only. A full payload and its deltas together give "
         "complete images. If two payloads have the same tag, the later one wins.",
     ),
@@ -344,9 +345,9 @@ AllowHost = Annotated[
     typer.Option(
         metavar="NAME",
         help="Also answer requests that name this host; repeatable, or a list separated by commas. "
-        "By default a server on a "
-        "loopback address answers only to its address and localhost, so that no web site can "
-        "reach it through a browser.",
+        "By "
+        "default a server on a loopback address answers only to its address and localhost, so that "
+        "no web site can reach it through a browser.",
         rich_help_panel=REGISTRY,
     ),
 ]

@@ -44,6 +44,8 @@ from docker_charon.cli.options import (
 )
 from docker_charon.oci.host import DOCKER_HUB
 
+_IF_INTERRUPTED = "run the same command again: it uploads only what is missing"
+
 
 def push_payload_command(
     context: typer.Context,
@@ -101,9 +103,11 @@ def push_payload_command(
         raise typer.BadParameter("--dry-run writes no receipt: use --receipt without it")
     if sign and not receipt:
         raise typer.BadParameter("--sign signs the receipt: name its file with --receipt")
+    written = {"report": report, "receipt": receipt}
+    arguments.not_replaced(map_file or (), "the repository map", written)
     ask = terminal.ask_for_medium if terminal.can_ask() else None
     source = arguments.source_of(path, volume_dir, ask)
-    with terminal.exit_on_error():
+    with terminal.exit_on_error("" if dry_run else _IF_INTERRUPTED):
         if dry_run or not quiet:
             terminal.show_info_messages()
         pushed = push_payload(

@@ -56,7 +56,7 @@ def serve_command(
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
+    """Add the command to the program."""
     app.command(
         "serve",
         cls=Command,

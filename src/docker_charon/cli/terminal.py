@@ -38,11 +38,11 @@ def show_info_messages() -> None:
 
 
 @contextlib.contextmanager
-def exit_on_error() -> Iterator[None]:
+def exit_on_error(if_interrupted: str = "") -> Iterator[None]:
     """Run the library: turn an error into one line on standard error and an exit status.
 
     A name or a platform that is not valid comes from the user: it is wrong usage. Logged warnings
-    are shown as lines too.
+    are shown as lines too. ``if_interrupted`` is what the user can do after an interruption.
     """
     from docker_charon.cli import log  # help does not need it
 
@@ -56,8 +56,11 @@ def exit_on_error() -> Iterator[None]:
         if isinstance(error, DockerCharonError):
             is_usage = isinstance(error, (InvalidReference, InvalidPlatform))
             message, status = str(error), WRONG_USAGE if is_usage else FAILED
-        elif isinstance(error, signals.Terminated):
-            status = error.status
+        else:
+            if isinstance(error, signals.Terminated):
+                status = error.status
+            if if_interrupted:
+                message += f"; {if_interrupted}"
         if partial := getattr(error, "partial", None):
             message += f"; the same command goes on from {partial}"
         if partial_size := getattr(error, "partial_size", None):

@@ -50,7 +50,10 @@ def _content_of(file: str, what: str) -> bytes:
             return stream.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is not valid"
-        raise _failure(file, what, reason) from error
+        failure = _failure(file, what, reason)
+        if "://" in file:
+            failure.hint = "download it first, for example with curl -fLO"
+        raise failure from error
 
 
 def _decoded(content: bytes) -> str:

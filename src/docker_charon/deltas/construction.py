@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from docker_charon.deltas.bases import Bases, sectors_by_base
-from docker_charon.deltas.failure import files_told
+from docker_charon.deltas.failure import delta_file_errors
 from docker_charon.deltas.frames import compress
 from docker_charon.deltas.header import (
     MOST_BASES,
@@ -46,7 +46,7 @@ def make(
     most: float = 0.8,
 ) -> Delta | None:
     """Write a delta; see `docker_charon.deltas.make_delta`."""
-    with files_told(f"cannot make the delta {target}"), ExitStack() as stack:
+    with delta_file_errors(f"cannot make the delta {target}"), ExitStack() as stack:
         layers: list[SplitLayer] = []
         for layer in (new, *olds):
             try:

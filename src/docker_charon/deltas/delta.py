@@ -40,7 +40,7 @@ def open_layer(path: Path, directory: Path | None = None) -> SplitLayer:
 def shared_sectors(new: SplitLayer, old: SplitLayer) -> float:
     """Return the share of the content of ``new`` that ``old`` contains too, from 0 to 1.
 
-    This is much faster than a delta, and tells which of several old layers is the best one.
+    This is much faster than making a delta, and shows which of several old layers is the best one.
     """
     from docker_charon.deltas import bases
 

@@ -15,7 +15,7 @@ GRANULE = 64 * 1024
 MOST_GRANULES = MOST_PREFIX // GRANULE
 """The most granules for one piece."""
 
-_AROUND = 2  # granules on both sides of one with hits, where what was changed is likely to be
+_AROUND = 2  # granules on both sides of one with hits: content that has changed may be there
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Extent:
 def choose_extents(hits: NDArray[np.int64], around: int) -> list[Extent]:
     """Return the extents for a piece, in ascending order.
 
-    ``hits`` says for each old granule how many sectors of the piece are in it, and ``around`` is
-    the granule that the piece is likely to come from where there are none. The granules with most
-    hits come first, with their neighbours; what is left of `MOST_GRANULES` goes to those around.
+    ``hits`` says for each old granule how many sectors of the piece are in it. If there are none,
+    ``around`` is the granule that the piece probably comes from. The granules with most hits come
+    first, with their neighbours; then the chosen parts grow on both sides up to `MOST_GRANULES`.
     """
     if len(hits) <= MOST_GRANULES:
         return [Extent(0, len(hits))] if len(hits) else []

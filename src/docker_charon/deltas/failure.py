@@ -1,4 +1,4 @@
-"""What can go wrong with deltas and the files around them, as errors of this package."""
+"""The errors of deltas: of damaged ones, and of the files around them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def damaged(what: str) -> DeltaError:
 
 
 @contextlib.contextmanager
-def files_told(what: str) -> Iterator[None]:
-    """Turn ``OSError`` into a `DeltaError` whose message begins with ``what``."""
+def delta_file_errors(what: str) -> Iterator[None]:
+    """Turn ``OSError`` into a `DeltaError` that says what failed: ``cannot write FILE``."""
     try:
         yield
     except OSError as error:

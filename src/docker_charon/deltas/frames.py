@@ -83,7 +83,7 @@ def decompress(frame: bytes, prefix: bytes, size: int) -> bytes:
     )
     try:
         content = decompressor.decompress(frame, size)
-        if not decompressor.eof:  # what the frame ends with may be left
+        if not decompressor.eof:  # the end of the frame may not have been read yet
             content += decompressor.decompress(b"", 1)
     except (zstd.ZstdError, EOFError) as error:
         raise damaged(str(error)) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from docker_charon.deltas.codes import DeflateError
-from docker_charon.deltas.failure import damaged, files_told
+from docker_charon.deltas.failure import damaged, delta_file_errors
 from docker_charon.deltas.header import DeltaLayer
 from docker_charon.deltas.inflate import read_structure
 from docker_charon.deltas.raw import is_gzip, raw_chunks
@@ -25,7 +25,7 @@ _CHUNK = 1 << 20
 
 
 class SplitLayer:
-    """The raw bytes and the structure of a layer, in temporary files that vanish with it.
+    """The raw bytes and the structure of a layer, in temporary files that `close` deletes.
 
     The raw bytes are unpacked at once. The structure takes much longer to read; it is read when it
     is first needed, and kept. The files are written to ``directory`` (default:
@@ -42,7 +42,7 @@ class SplitLayer:
         self.raw_size = 0
         self._expected = expected
         self._kept = 0
-        with self._failures_told(), ExitStack() as stack:
+        with self._errors_named(), ExitStack() as stack:
             self.digest, self.size = _digest_and_size(path)
             if expected and (self.digest, self.size) != (expected.digest, expected.size):
                 raise DeltaError(
@@ -72,10 +72,10 @@ class SplitLayer:
         self._files.close()
 
     @contextlib.contextmanager
-    def _failures_told(self) -> Iterator[None]:
+    def _errors_named(self) -> Iterator[None]:
         what = f"cannot take the layer {self.path.name} apart"
         try:
-            with files_told(what):
+            with delta_file_errors(what):
                 yield
         except DeflateError as error:
             raise UnfitLayer(f"{what}: it is {error}") from error
@@ -98,7 +98,7 @@ class SplitLayer:
     def sectors(self) -> SectorIndex:
         """The layer's sectors, which only the maker of a delta needs."""
         sectors = SectorIndex()
-        with self._failures_told():
+        with self._errors_named():
             for start in range(0, self.raw_size, _CHUNK):
                 sectors.add(self.raw(start, start + _CHUNK))
         return sectors
@@ -107,7 +107,7 @@ class SplitLayer:
     def structure(self) -> StructureFile:
         """The layer's structure."""
         structure = StructureFile(self._headers, self._records, self._count, most_rows(self.size))
-        with self._failures_told():
+        with self._errors_named():
             if is_gzip(self.path):
                 read_structure(self.path, structure.add)
             else:

@@ -28,7 +28,7 @@ from typing import IO, Any
 from docker_charon.deltas.delta import apply_delta, make_delta, open_layer, shared_sectors
 from docker_charon.errors import DeltaError, UnfitLayer
 
-# The modules come from where those of this process come from, and from nowhere else.
+# It imports modules from the same directories as this process, and from no others.
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1:]; import runpy; "
     "runpy.run_module('docker_charon.deltas', run_name='__main__')"
@@ -109,7 +109,7 @@ def _wait_for(
     """Hand over the job, and wait for the end of the process; return its exit status."""
     try:
         if process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # the exit status tells
+            with contextlib.suppress(BrokenPipeError):  # the exit status says why
                 process.stdin.write(json.dumps(job).encode() + b"\n")
                 process.stdin.flush()
         while True:

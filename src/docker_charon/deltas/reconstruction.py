@@ -11,7 +11,7 @@ from typing import IO
 from docker_charon.deltas.bases import Bases
 from docker_charon.deltas.codes import DeflateError
 from docker_charon.deltas.deflate import LayerWriter
-from docker_charon.deltas.failure import damaged, files_told
+from docker_charon.deltas.failure import damaged, delta_file_errors
 from docker_charon.deltas.header import DeltaHeader, DeltaLayer, read_header
 from docker_charon.deltas.layer import SplitLayer
 from docker_charon.deltas.piece import read_piece
@@ -74,7 +74,7 @@ def apply(
 ) -> None:
     """Write the new layer; see `docker_charon.deltas.apply_delta`."""
     what = f"cannot rebuild a layer from {delta} into {target}"
-    with files_told(what), delta.open("rb") as file, ExitStack() as stack:
+    with delta_file_errors(what), delta.open("rb") as file, ExitStack() as stack:
         header = read_header(file)
         layers = [stack.enter_context(_base(base, olds, directory)) for base in header.bases]
         try:

@@ -17,7 +17,7 @@ MOST_SECTORS = 1 << 19
 
 Hashes = NDArray[np.uint64]
 
-# Odd numbers, from a fixed multiplication: a sector's hash is the sum of its words, each times one.
+# Odd numbers. The hash of a sector is the sum of its 64-bit words, each multiplied by one of these.
 _FACTORS = np.arange(1, 2 * SECTOR // 8, 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 

@@ -9,7 +9,6 @@ import random
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
@@ -26,14 +25,14 @@ _ARCHITECTURES = ("amd64", "arm64")
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A config or a layer, in memory."""
+    """A config or a layer in memory, which can be uploaded: see `oci.descriptor.Body`."""
 
     media_type: str
     content: bytes
 
     @property
     def descriptor(self) -> Descriptor:
-        """What a manifest says of it."""
+        """The descriptor with which a manifest refers to it."""
         return Descriptor(self.media_type, Digest.of(self.content), len(self.content))
 
     def __len__(self) -> int:
@@ -59,7 +58,10 @@ class DemoImage:
 
 
 def build(version: int) -> DemoImage:
-    """Return a version of the image for two platforms, with its signature; always the same."""
+    """Return a version of the image for two platforms, with its signature.
+
+    The bytes of a version are always the same.
+    """
     blobs: list[Blob] = []
     children: list[Manifest] = []
     for n, architecture in enumerate(_ARCHITECTURES):
@@ -74,7 +76,10 @@ def build(version: int) -> DemoImage:
         }
         children.append(_add_manifest(blobs, Blob(OCI_CONFIG, _json(config)), *layers))
     entries = [
-        {**_entry(child.descriptor), "platform": {"os": "linux", "architecture": architecture}}
+        {
+            **child.descriptor.as_json(),
+            "platform": {"os": "linux", "architecture": architecture},
+        }
         for child, architecture in zip(children, _ARCHITECTURES, strict=True)
     ]
     index = _manifest(OCI_INDEX, manifests=entries)
@@ -83,7 +88,7 @@ def build(version: int) -> DemoImage:
         Blob(_EMPTY, b"{}"),
         Blob(_SIGNATURE, _json({"signs": index.digest})),
         artifactType=_SIGNATURE,
-        subject=_entry(index.descriptor),
+        subject=index.descriptor.as_json(),
     )
     blobs_by_digest = {blob.descriptor.digest: blob for blob in blobs}
     return DemoImage(children, index, signature, blobs_by_digest)
@@ -104,22 +109,14 @@ def _add_manifest(blobs: list[Blob], config: Blob, *layers: Blob, **members: obj
     blobs += [config, *layers]
     return _manifest(
         OCI_MANIFEST,
-        config=_entry(config.descriptor),
-        layers=[_entry(layer.descriptor) for layer in layers],
+        config=config.descriptor.as_json(),
+        layers=[layer.descriptor.as_json() for layer in layers],
         **members,
     )
 
 
 def _manifest(media_type: str, **members: object) -> Manifest:
     return Manifest.parse(_json({"schemaVersion": 2, "mediaType": media_type, **members}))
-
-
-def _entry(descriptor: Descriptor) -> dict[str, Any]:
-    return {
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest,
-        "size": descriptor.size,
-    }
 
 
 def _json(value: object) -> bytes:

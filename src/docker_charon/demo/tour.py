@@ -23,6 +23,7 @@ from docker_charon.transfer.push import push_payload_to_registry
 _REPOSITORY = "my-image"
 
 Show = Callable[[str], None]
+"""It gets each line of the output."""
 
 
 def run_demo(show: Show = print, keep: Path | None = None) -> None:
@@ -48,14 +49,13 @@ def run_demo(show: Show = print, keep: Path | None = None) -> None:
         rows = [tour.deliver(folder, version) for version in (1, 2)]
         for line in _table(rows):
             show(line)
+        if not all(row.is_equal for row in rows):
+            raise DockerCharonError("the images differ", hint="please report it")
         if keep is not None:
             show("")
             show(f"# everything is in {keep}; to look at it:")
-            for command in (
-                f"inspect-payload -f {shlex.quote(str(keep / 'payload-2.zip'))}",
-                f"serve --storage {shlex.quote(str(gapped))}",
-            ):
-                show(f"$ docker-charon {command}")
+            show(_command_line("inspect-payload", "-f", keep / "payload-2.zip"))
+            show(_command_line("serve", "--storage", gapped))
 
 
 def _create(folder: Path) -> None:
@@ -99,10 +99,12 @@ class _Tour:
             put(client, _REPOSITORY, str(version), image)
         payload = folder / f"payload-{version}.zip"
         earlier = [folder / f"payload-{n}.zip" for n in range(1, version)][-1:]
-        base = [f"--already-transferred-payload {self._shown_folder / e.name}" for e in earlier]
+        bases: list[str | Path] = []
+        for base in earlier:
+            bases += ["--already-transferred-payload", self._shown_folder / base.name]
         started = time.monotonic()
         self._show_command(
-            "make-payload", self._source, payload, "--include-referrers", *base, name
+            "make-payload", self._source, payload, "--include-referrers", *bases, name
         )
         make_payload(
             self._source,
@@ -134,10 +136,11 @@ class _Tour:
             is_equal=self._is_equal(image),
         )
 
-    def _show_command(self, command: str, registry: str, payload: Path, *arguments: str) -> None:
+    def _show_command(
+        self, command: str, registry: str, payload: Path, *arguments: str | Path
+    ) -> None:
         file = self._shown_folder / payload.name
-        options = " ".join(arguments)
-        self._show(f"$ docker-charon {command} -r {registry} --insecure -f {file} {options}")
+        self._show(_command_line(command, "-r", registry, "--insecure", "-f", file, *arguments))
 
     def _is_equal(self, image: DemoImage) -> bool:
         """Whether the destination has every byte of an image."""
@@ -151,6 +154,11 @@ class _Tour:
             )
 
 
+def _command_line(*arguments: str | Path) -> str:
+    """Return a command of docker-charon as a user types it in a shell."""
+    return f"$ {shlex.join(['docker-charon', *map(str, arguments)])}"
+
+
 def _table(rows: Sequence[_Row]) -> Iterator[str]:
     yield "IMAGE         LAYERS  CARRIED  IMAGE SIZE   PAYLOAD    TIME  BYTES"
     for row in rows:
@@ -159,5 +167,3 @@ def _table(rows: Sequence[_Row]) -> Iterator[str]:
             f"{shown_size(row.payload_size):>10}{row.seconds:>7.2f}s  "
             + ("equal on both sides" if row.is_equal else "DIFFERENT")
         )
-    if not all(row.is_equal for row in rows):
-        raise DockerCharonError("the images differ", hint="please report it")

@@ -1,1 +1,1 @@
-"""Lists of images in files that were written for something else: from text to names."""
+"""Lists of images: names of images in plain lists, and in files for other programs."""

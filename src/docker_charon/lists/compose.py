@@ -19,7 +19,7 @@ def is_compose(root: Mapping) -> bool:
 
 
 def select_services(root: Mapping, selection: Selection) -> None:
-    """Select the images of all services, and of the fragments that they share (``x-…``)."""
+    """Select the images of all services, and of the fragments that they share (``x-...``)."""
     fragments = {node.anchor: node for node in _anchored(root)}
     for key, node in root.entries:
         if key.startswith("x-") and isinstance(node, Mapping):
@@ -60,7 +60,7 @@ def _select_service(
 
 
 def _anchored(root: Mapping) -> Iterator[Mapping]:
-    """Yield the services and the fragments; those with an anchor can be merged into services."""
+    """Yield the services and the fragments, which can be merged into services by their anchors."""
     for key, node in root.entries:
         if isinstance(node, Mapping) and key.startswith("x-"):
             yield node

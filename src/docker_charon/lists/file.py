@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from docker_charon.errors import DockerCharonError, InvalidReference
 from docker_charon.lists.compose import is_compose, select_services
+from docker_charon.lists.grep_output import as_list
 from docker_charon.lists.image_list import ImageList, PassedOver, Selection
 from docker_charon.lists.json_text import InvalidJSON, read_json
 from docker_charon.lists.kustomization import is_kustomization, select_overrides
@@ -16,6 +17,8 @@ from docker_charon.lists.tree import MOST_VALUES, Document, Mapping, Node, Scala
 from docker_charon.lists.yaml_text import read_yaml
 from docker_charon.oci.document import count_values
 
+_INVISIBLE = "\u200b\u2060\ufeff"
+"""Characters without a width, which come from web pages and from the start of other files."""
 _LONGEST_SHOWN = 80  # characters of a line in an error
 _HINT = (
     "a list has one name a line; Compose files, manifests for Kubernetes, and the output of helm, "
@@ -26,22 +29,25 @@ _HINT = (
 def read_images(text: str, file: str) -> ImageList:
     """Return the names of images in the text of a file, whose name is for messages only.
 
-    Names in a plain list are returned as they are. In other formats, a value that is not the plain
+    Names in a plain list are returned as they are. In other formats, a value that is not a valid
     name of an image is passed over, and so is a line that cannot be read.
 
-    Raises `InvalidReference` if a line of a plain list is not a name or nothing is recognised, and
-    `DockerCharonError` if the text has more than `MOST_VALUES` values or is not valid JSON.
+    Raises `InvalidReference` if a line of a plain list is not a name or if no format is recognised,
+    and `DockerCharonError` if the text has more than `MOST_VALUES` values or begins as JSON and is
+    not valid.
     """
+    for character in _INVISIBLE:
+        text = text.replace(character, "")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if max(count_values(text.encode("utf-8", "surrogatepass")), len(lines)) > MOST_VALUES:
         raise _failure(file, f"it has more than {MOST_VALUES:,} values")
     if is_plain(lines):
-        names, unread = read_plain(lines)
+        images, unread = read_plain(lines)
         if unread is not None:
             raise _unrecognised(file, unread)
-        return ImageList(names)
+        return images
     try:
-        documents = read_json(lines) if _is_json(text) else read_yaml(lines)
+        documents = read_json(lines) if _is_json(text) else read_yaml(as_list(lines) or lines)
     except InvalidJSON as error:
         raise _failure(file, f"line {error.line} is not valid JSON ({error})") from None
     selected = _select(documents)
@@ -88,6 +94,7 @@ def _select_document(root: Node, selection: Selection) -> str:
 
 
 def _first_unread(documents: list[Document], lines: list[str]) -> PassedOver:
+    """Return the line to show of a file whose format is not recognised, and why it is shown."""
     unread = [unread for document in documents for unread in document.unread]
     if unread:
         text = lines[unread[0].line - 1].strip()

@@ -18,7 +18,7 @@ class FlowError(ValueError):
 
 
 class Flow:
-    """A value in brackets while it is read; ``root`` is complete when ``is_closed``."""
+    """A value in brackets while it is read, line by line; ``root`` is complete if ``is_closed``."""
 
     def __init__(self, line: int, anchor: str = "") -> None:
         self.line, self._anchor = line, anchor
@@ -35,7 +35,7 @@ class Flow:
         self._plain: Scalar | None = None
 
     def take(self, text: str, line: int) -> None:
-        """Add a line; raise `FlowError` if it does not fit."""
+        """Read a line; raise `FlowError` if its brackets, commas and colons do not fit."""
         position = 0
         if self._quoted is not None:
             position = self._continue_quoted(text, 0)
@@ -48,6 +48,7 @@ class Flow:
         self.rest = text[position:]
 
     def _token(self, text: str, position: int, line: int) -> int:
+        """Read what begins at ``position``; return the position after it."""
         character = text[position]
         if not self._open and character not in "{[":
             raise FlowError(f"an unexpected {character}")

@@ -1,4 +1,4 @@
-"""Hints: names of images under keys that need not be about images, which are passed over."""
+"""Hints: names that may be images, under keys that are not known to be about images."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from docker_charon.lists.name import LONGEST_NAME, is_exact_name, is_full_name
 from docker_charon.lists.tree import Mapping, Node, Scalar, Sequence, Style
 
 DESCRIPTIVE = frozenset({"annotations", "labels", "imageID", "openAPIV3Schema"})
-"""Keys whose values say something about an object, and are not used to start anything."""
+"""Keys whose values only describe an object: no container is started from them."""
 
 
 def hint_at_all(root: Node, selection: Selection) -> None:
-    """Note all names of images below a value, wherever they are."""
+    """Note all names below a value, at any depth, that can only be names of images."""
     stack: list[tuple[str, Node]] = [("", root)]
     while stack:
         key, node = stack.pop()
@@ -24,10 +24,10 @@ def hint_at_all(root: Node, selection: Selection) -> None:
 
 
 def hint_at(key: str, node: Scalar, selection: Selection) -> None:
-    """Note the name in a text, also after an ``=`` as in arguments, if it can only be a name.
+    """Note a text, or its part after the last ``=``, if it can only be the name of an image.
 
-    That is a name with a registry and with a tag or a digest. Under a key such as ``jobImage``, the
-    registry can be missing.
+    Such a name has a registry, and a tag or a digest. Under a key such as ``jobImage``, the
+    registry may be missing.
     """
     if node.style is Style.ALIAS or len(node.text) > LONGEST_NAME:
         return

@@ -10,7 +10,7 @@ from docker_charon.lists.tree import Node, Scalar, Style
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A value that may name an image and was not taken: its line, from 1 on, and the reason."""
+    """A value that may name an image and was not taken, and why; lines are counted from 1."""
 
     line: int
     value: str
@@ -19,9 +19,10 @@ class PassedOver:
 
 @dataclass(slots=True)
 class ImageList:
-    """The names in a file, each once and in their order, and what was passed over.
+    """The names in a file, in their order, and the values that were passed over.
 
-    ``formats`` says what the file was recognised as; it is empty for a plain list of names.
+    ``formats`` are the names of the formats of its documents, for people; there are none for a
+    plain list. A name that a plain list repeats is repeated; otherwise each name is there once.
     """
 
     names: list[str] = field(default_factory=list)
@@ -30,7 +31,7 @@ class ImageList:
 
 
 class Selection:
-    """The names that are taken from the documents of a file, while these are looked through."""
+    """Collects the names of images in the documents of a file."""
 
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
@@ -38,7 +39,7 @@ class Selection:
         self._hints: list[PassedOver] = []
 
     def take(self, node: Node) -> None:
-        """Take the value of a key whose value is the name of an image, or pass it over."""
+        """Take a value that should be the name of an image; pass it over if it is not one."""
         if not isinstance(node, Scalar):
             self.pass_over(node.line, "", "it is not a text")
         elif reason := reason_against(node):
@@ -61,11 +62,11 @@ class Selection:
         self._passed_over.setdefault((value, reason), PassedOver(line, value, reason))
 
     def hint(self, line: int, name: str, reason: str) -> None:
-        """Note a name under a key that need not be about images; it may be taken elsewhere."""
+        """Note a name that may be an image; it is passed over unless it is taken elsewhere."""
         self._hints.append(PassedOver(line, name, reason))
 
     def finish(self, formats: list[str]) -> ImageList:
-        """Return what was selected; what was passed over is in the order of its lines."""
+        """Return the list; the values that were passed over are in the order of their lines."""
         for hint in self._hints:
             if hint.value not in self._names:
                 self.pass_over(hint.line, hint.value, hint.reason)

@@ -1,4 +1,4 @@
-"""A kustomization: the images that it writes in place of others."""
+"""A kustomization: the images with which it replaces others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def is_kustomization(root: Mapping) -> bool:
 
 
 def select_overrides(root: Mapping, selection: Selection) -> None:
-    """Select the images that a kustomization names; those of its other files are not read."""
+    """Select the images that a kustomization names; the files that it names are passed over."""
     for image in root.mappings("images"):
         select_override(image, selection)
     for key in _FILES:
@@ -26,13 +26,13 @@ def select_overrides(root: Mapping, selection: Selection) -> None:
 
 
 def is_override(node: Mapping) -> bool:
-    """Return whether an entry of ``images`` says what an image is replaced with."""
+    """Return whether an entry of ``images`` says with what an image is replaced."""
     names = ("newName", "newTag", "digest")
     return node.get("name") is not None and any(node.get(name) is not None for name in names)
 
 
 def select_override(node: Mapping, selection: Selection) -> None:
-    """Select an image that kustomize writes in place of another one."""
+    """Select an image with which kustomize replaces another one."""
     new_name, new_tag, digest = (node.get(key) for key in ("newName", "newTag", "digest"))
     name = new_name if is_given(new_name) else node.get("name")
     if not isinstance(name, Scalar):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from docker_charon.lists.image_list import Selection
+from docker_charon.lists.name import NO_TAG, reason_without_name
 from docker_charon.lists.tree import Mapping, Node, Scalar, Sequence
-
-_NONE = "<none>"
-_NO_TAG = "it has no name with a tag"
 
 
 def select_stored(root: Node, selection: Selection) -> bool:
@@ -29,10 +27,11 @@ def select_stored(root: Node, selection: Selection) -> bool:
 def _select_entry(entry: Mapping, selection: Selection) -> bool:
     repository, tag = entry.text("Repository"), entry.text("Tag")
     if repository and entry.get("Tag") is not None:
-        if _NONE in (repository, tag) or not tag:
-            selection.pass_over(entry.line, f"{repository}:{tag}", _NO_TAG)
+        name = f"{repository}:{tag}"
+        if not tag or reason_without_name(name):
+            selection.pass_over(entry.line, name, NO_TAG)
         else:
-            selection.take(Scalar(entry.line, f"{repository}:{tag}"))
+            selection.take(Scalar(entry.line, name))
         return True
     image, names = entry.get("Image"), entry.get("Names")
     if image is not None and names is not None:  # a container, with names of its own
@@ -49,8 +48,9 @@ def _select_entry(entry: Mapping, selection: Selection) -> bool:
 
 
 def _select_names(entry: Mapping, names: Sequence, selection: Selection) -> None:
-    texts = [name for name in names.items if isinstance(name, Scalar) and _NONE not in name.text]
+    scalars = [name for name in names.items if isinstance(name, Scalar)]
+    texts = [name for name in scalars if not reason_without_name(name.text)]
     for name in texts:
         selection.take(name)
     if not texts:
-        selection.pass_over(entry.line, entry.text("Id") or entry.text("id"), _NO_TAG)
+        selection.pass_over(entry.line, entry.text("Id") or entry.text("id"), NO_TAG)

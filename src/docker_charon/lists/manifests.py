@@ -1,4 +1,4 @@
-"""Manifests: objects of Kubernetes, values of Helm, and whatever else has keys named ``image``."""
+"""Manifests: objects of Kubernetes, values of Helm, and other files with keys named ``image``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def select_images(root: Node, selection: Selection) -> bool:
 
 
 def _is_parts(key: str, node: Mapping) -> bool:
-    """Return whether a mapping describes one image, and does not have those of several below."""
+    """Return whether a mapping describes one image, and does not contain several images."""
     if is_given(node.get("repository")) and node.get("tag") is not None:
         return True
     return key == _IMAGE and not any(isinstance(child, Mapping) for _, child in node.entries)

@@ -14,10 +14,12 @@ _VARIABLE = re.compile(r"\$[{(A-Za-z_]|###|%\{|@@")
 _HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _SCHEME = re.compile(r"[a-z][a-z-]*://")
 LONGEST_NAME = 1024
-"""Characters of a name that is worth looking at."""
+"""Characters of a text that may be a name; longer texts are not examined."""
 LONGEST_SHOWN = 150
 """Characters of a value in a message."""
 _NO_NAME = "it is not the name of an image"
+NO_TAG = "it has no name with a tag"
+_NONE = "<none>"
 TEMPLATE = "it is a template: use the rendered text, such as the output of helm template"
 VARIABLE = "it has a variable: use a file without variables, as docker compose config prints it"
 
@@ -33,13 +35,25 @@ def reason_against(value: Scalar) -> str:
         return "it is empty"
     if _VARIABLE.search(text[:LONGEST_NAME]):
         return VARIABLE
-    if _HEXADECIMAL.fullmatch(text):
-        return "it is an ID in the store of one machine, not a name"
+    if reason := reason_without_name(text):
+        return reason
     if _SCHEME.match(text):
         return "it is an address: write the name without what is before //"
     if len(text.split()) > 1:
         return "it is more than one word"
     return _grammar_against(text)
+
+
+def reason_without_name(text: str) -> str:
+    """Return why a text is an image in the store of one machine that has no name, or ``""``.
+
+    docker prints ``<none>`` in the place of a name or a tag, and containerd prints IDs as well.
+    """
+    if _NONE in text:
+        return NO_TAG
+    if _HEXADECIMAL.fullmatch(text):
+        return "it is an ID in the store of one machine, not a name"
+    return ""
 
 
 def shown(text: str, longest: int = LONGEST_SHOWN) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from docker_charon.lists.image_list import Selection
-from docker_charon.lists.tree import Mapping, Scalar, Sequence
+from docker_charon.lists.tree import Mapping, Node, Scalar, Sequence
+from docker_charon.oci.host import host_in_front
+from docker_charon.oci.reference import joined
 
 
 def selector_of(root: Mapping) -> tuple[str, Callable[[Mapping, Selection], None]] | None:
@@ -27,14 +29,24 @@ def selector_of(root: Mapping) -> tuple[str, Callable[[Mapping, Selection], None
 
 
 def _select_hauler(root: Mapping, selection: Selection) -> None:
-    spec = root.mapping("spec")
+    spec, annotations = root.mapping("spec"), root.mapping("metadata").mapping("annotations")
+    registry = annotations.text("hauler.dev/registry")
+    _pass_over_platform(annotations.get("hauler.dev/platform"), selection)
     for image in spec.mappings("images"):
-        _take_key(image, "name", selection)
-        if isinstance(platform := image.get("platform"), Scalar) and platform.text != "all":
-            reason = "platforms hold for all images: use --platform"
-            selection.pass_over(platform.line, platform.text, reason)
+        name = image.get("name")
+        if registry and isinstance(name, Scalar) and not host_in_front(name.text):
+            selection.take_joined(name.line, joined(registry, name.text), [name])
+        else:
+            _take_key(image, "name", selection)
+        _pass_over_platform(image.get("platform"), selection)
     for key in ("charts", "imageTxts"):
         _pass_over_section(spec, key, selection)
+
+
+def _pass_over_platform(platform: Node | None, selection: Selection) -> None:
+    if isinstance(platform, Scalar) and platform.text != "all":
+        reason = "platforms hold for all images: use --platform"
+        selection.pass_over(platform.line, platform.text, reason)
 
 
 def _select_zarf(root: Mapping, selection: Selection) -> None:

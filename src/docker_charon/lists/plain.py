@@ -6,37 +6,45 @@ import re
 from collections.abc import Iterable
 
 from docker_charon.lists.comma_list import split_names
-from docker_charon.lists.image_list import PassedOver
-from docker_charon.lists.name import is_exact_name
+from docker_charon.lists.image_list import ImageList, PassedOver
+from docker_charon.lists.name import is_exact_name, reason_without_name, shown
 from docker_charon.oci.reference import OPERATORS
 
-# What no line of a plain list has, and some line of each YAML text does.
+# The start of a line that no plain list has, and that each YAML text has.
 _YAML = re.compile(r"""-\s|---|\{\{|["']?[A-Za-z0-9_./ -]*["']?:(?:\s|$)""")
+
+_QUOTED = re.compile(r"""^(["'])(.*)\1$""")  # as jq prints names
 
 
 def is_plain(lines: Iterable[str]) -> bool:
-    """Return whether no line is like one of YAML or JSON."""
+    """Return whether no line looks like YAML or JSON."""
     texts = (line.strip() for line in lines)
     return not any(
         text[:1] in ("{", "[") or text == "-" or _YAML.match(text) for text in texts if text
     )
 
 
-def read_plain(lines: Iterable[str]) -> tuple[list[str], PassedOver | None]:
-    """Return the names in these lines, and the first text that cannot be a name, if there is one.
+def read_plain(lines: Iterable[str]) -> tuple[ImageList, PassedOver | None]:
+    """Return the names in these lines, and the first text that cannot be a name, or ``None``.
 
-    What is one word is returned as it is: whether it is valid is checked where it is used. Names
-    with tags or digests can also be separated by spaces, as in the output of kubectl, and so can
-    the bounds of a range of versions.
+    A single word is returned as it is, without quotes; its grammar is checked where it is used.
+    Names with tags or digests may also be separated by spaces, as in the output of kubectl. So may
+    the bounds of a range of versions. Images in the store of a machine that have no name are passed
+    over.
     """
-    names: list[str] = []
+    images = ImageList()
     for number, line in enumerate(lines, 1):
         for name in split_names(line.partition("#")[0]):
             words = [name] if _has_range(name) else name.split()
+            words = [_QUOTED.sub(r"\2", word) for word in words]
             if len(words) > 1 and not all(map(is_exact_name, words)):
-                return names, PassedOver(number, name, "it is not one word")
-            names += words
-    return names, None
+                return images, PassedOver(number, name, "it is not one word")
+            for word in words:
+                if reason := reason_without_name(word):
+                    images.passed_over.append(PassedOver(number, shown(word), reason))
+                else:
+                    images.names.append(word)
+    return images, None
 
 
 def _has_range(name: str) -> bool:

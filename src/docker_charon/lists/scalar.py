@@ -1,4 +1,4 @@
-"""A text in YAML while it is read: it may go on over several lines (YAML 1.2.2, 7.3 and 8.1)."""
+"""A text in YAML while it is read: it may have several lines (YAML 1.2.2, sections 7.3 and 8.1)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def plain_scalar(text: str, line: int, anchor: str = "") -> Scalar:
 
 
 class Plain:
-    """A text without quotes: it goes on with lines that are deeper than ``column``."""
+    """A text without quotes: lines that are deeper than ``column`` continue it."""
 
     def __init__(self, line: int, text: str, column: int, anchor: str) -> None:
         self._first = plain_scalar(text, line, anchor)
@@ -125,7 +125,7 @@ class Block:
 
 
 class Quoted:
-    """A text in quotes: it goes on until the quote is closed."""
+    """A text in quotes: it ends where the quote is closed."""
 
     def __init__(self, line: int, quote: str, anchor: str = "") -> None:
         self.line, self._quote, self._anchor = line, quote, anchor
@@ -141,7 +141,7 @@ class Quoted:
         if text[end : end + 1] == self._quote:
             self.rest = text[end + 1 :]
             return True
-        if text[end:] != "\\":  # a backslash at the end of a line takes the space away
+        if text[end:] != "\\":  # after a backslash, lines are joined without a space
             self._parts.append(" ")
         return False
 

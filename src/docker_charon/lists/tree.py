@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 MOST_LEVELS = 200
-"""How deeply values may be nested in each other."""
+"""How deeply values may be nested."""
 
 MOST_VALUES = 2_000_000
 """Values in one file: the pods of a cluster have about 300 each."""
@@ -25,7 +25,7 @@ class Style(Enum):
 
 @dataclass(slots=True)
 class Scalar:
-    """A text; the name of an alias is without its ``*``. ``anchor`` is a name for it, or ``""``."""
+    """A text; an alias is without its ``*``. ``anchor`` is its anchor (``&name``), or ``""``."""
 
     line: int
     text: str
@@ -40,7 +40,7 @@ class Scalar:
 
 @dataclass(slots=True)
 class Mapping:
-    """Keys and values in their order. A key can come twice in a file that is not valid."""
+    """Keys and values in their order. In a file that is not valid, a key may be repeated."""
 
     line: int
     entries: list[tuple[str, Node]] = field(default_factory=list)

@@ -1,8 +1,9 @@
 """YAML text: read line by line into trees, as far as names of images need it.
 
-It is not a complete reader of YAML (1.2.2), and never fails: a line that it cannot read is left out
-and told. It knows block and flow style, comments, quotes, block scalars, several documents, anchors
-and aliases, but it follows no alias. Lines of templates that were not rendered are left out.
+This is not a complete reader of YAML (1.2.2), and it never fails: a line that it cannot read is
+left out and noted in `Document.unread`. It knows block and flow style, comments, quotes, block
+scalars, several documents, anchors and aliases; it does not follow aliases. Lines of templates that
+were not rendered are left out and noted, too.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ def read_yaml(lines: Iterable[str]) -> list[Document]:
 
 @dataclass(slots=True)
 class _Level:
-    """An open mapping or sequence; ``awaits`` says that its last key or dash has no value yet."""
+    """An open mapping or sequence; ``awaits`` says that its last key or dash has no value yet.
+
+    ``column`` is where its keys or dashes are, from 0 on. ``key``, ``anchor`` and ``line`` belong
+    to the value that it awaits.
+    """
 
     column: int
     node: Mapping | Sequence
@@ -110,7 +115,7 @@ class _Reader:
             self._structure(content, indent, number)
 
     def _continue(self, line: str, indent: int, number: int) -> bool:
-        """Return whether a line goes on with the value that is open."""
+        """Return whether a line continues the value that is open."""
         if self._quoted is not None:
             if self._quoted.take(line.lstrip(" \t"), 0):
                 self._end_quoted(self._quoted, line, number)
@@ -210,7 +215,7 @@ class _Reader:
             self._flow = None
 
     def _close_levels(self, column: int, is_dash: bool) -> None:
-        """Close the levels that are deeper than a line, and a list that it does not go on with."""
+        """Close the levels that are deeper than a line, and a list that it does not continue."""
         while len(self._levels) > 1:
             level = self._levels[-1]
             ends = level.column == column and isinstance(level.node, Sequence) and not is_dash
@@ -219,7 +224,7 @@ class _Reader:
             self._pop()
 
     def _open(self, kind: type[Mapping] | type[Sequence], column: int, number: int) -> bool:
-        """Go on with the mapping or sequence in this column, or start one; return if it fits."""
+        """Continue the mapping or sequence in a column, or start one; return whether it fits."""
         level = self._levels[-1]
         if level.column == column and isinstance(level.node, kind):
             return True

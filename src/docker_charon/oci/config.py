@@ -1,6 +1,6 @@
-"""The config of an image: its platform, and the command that made each layer (OCI image-spec 1.1).
+"""The config of an image (OCI image-spec 1.1): its platform, and the commands of its layers.
 
-A config may be damaged or belong to something else than an image. What it does not say is unknown.
+A config may be damaged, or belong to something else than an image: then nothing is known.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from docker_charon.value import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """What a config says. ``commands`` are those that made the layers, by their position.
+    """The platform of an image, and the commands that made its layers, in the layers' order.
 
-    A command that is unknown is ``""``.
+    The platform is ``None``, and a command is ``""``, if the config does not have it.
     """
 
     platform: Platform | None = None
@@ -24,7 +24,7 @@ class ImageConfig:
 
     @classmethod
     def parse(cls, content: bytes) -> ImageConfig:
-        """Parse a config; one that is malformed says nothing."""
+        """Parse the bytes of a config; a malformed config is an empty one."""
         try:
             document = parse_json(content)
         except ValueError:
@@ -35,9 +35,11 @@ class ImageConfig:
 
 
 def _commands(history: Any) -> tuple[str, ...]:
-    """Return ``created_by`` of the steps that made a layer."""
+    """Return ``created_by`` of the history entries that are not ``empty_layer``."""
     if not isinstance(history, list):
         return ()
-    steps = [step if isinstance(step, dict) else {} for step in history]
-    commands = [step.get("created_by") for step in steps if step.get("empty_layer") is not True]
+    entries = [entry if isinstance(entry, dict) else {} for entry in history]
+    commands = [
+        entry.get("created_by") for entry in entries if entry.get("empty_layer") is not True
+    ]
     return tuple(command if isinstance(command, str) else "" for command in commands)

@@ -18,7 +18,7 @@ _LARGEST = 2**63 - 1  # what a signed 64-bit integer holds, as in every other im
 class Body(Protocol):
     """Content that knows its length in bytes and can be read more than once.
 
-    Iterating yields it in chunks; each chunk is valid only until the next one is requested.
+    Iterating yields its bytes in chunks; a chunk is valid only until the next one is requested.
     """
 
     def __len__(self) -> int: ...
@@ -29,9 +29,10 @@ class Body(Protocol):
 class Descriptor:
     """A reference to content: its media type, its digest and its size in bytes.
 
-    ``urls`` are where a non-distributable layer can be downloaded, and ``annotations`` are those
-    of the descriptor, not of the content. Two descriptors of the same content have the same digest
-    and size; all else may differ. ``media_type`` is ``""`` where a document names none.
+    ``urls`` are the addresses where a non-distributable layer can be downloaded. ``platform`` is
+    ``None`` where a document has none, and ``media_type`` is ``""``. ``annotations`` are those of
+    the descriptor, not of the content. Two descriptors of the same content have the same digest and
+    size; the rest may differ.
     """
 
     media_type: str
@@ -46,8 +47,9 @@ class Descriptor:
         """Parse a JSON value; ``where`` says in error messages which part of a document it is.
 
         Registries accept descriptors with missing or malformed members, and content is carried as
-        it is, so only the digest and the size have to be right; other members that do not follow
-        the specification count as missing. Raises `InvalidManifest` for everything else.
+        it is. So only the digest and the size must be valid; other members that do not follow the
+        specification count as missing. Raises `InvalidManifest` if the value is not an object, or
+        if its digest or its size is not valid.
         """
         if not isinstance(value, dict):
             raise InvalidManifest(f"{where} is not a descriptor (a JSON object)")
@@ -77,10 +79,13 @@ class Descriptor:
         """
         return bool(self.urls)
 
-    def index_entry(
+    def as_json(
         self, *, artifact_type: str = "", annotations: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Return the JSON object with which an index lists this content."""
+        """Return the descriptor as a JSON object, without ``urls`` and ``platform``.
+
+        ``artifact_type`` and ``annotations`` are members that only some entries of an index have.
+        """
         return {
             "mediaType": self.media_type,
             "digest": self.digest,

@@ -23,7 +23,7 @@ class Digest(str):
     __slots__ = ()
 
     def __new__(cls, text: object) -> Digest:
-        """Check ``text`` and return it as a digest."""
+        """Return ``text`` as a digest; raise `InvalidDigest` if it is not one."""
         if not isinstance(text, str) or not _GRAMMAR.fullmatch(text):
             raise InvalidDigest(
                 f"{_shown(text)} is not a digest (sha256: with 64 hexadecimal "
@@ -33,7 +33,7 @@ class Digest(str):
 
     @classmethod
     def of(cls, content: bytes, algorithm: str = "sha256") -> Digest:
-        """Return the digest of ``content``."""
+        """Return the digest of ``content``; ``algorithm`` is ``sha256`` or ``sha512``."""
         return cls(f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}")
 
     @property

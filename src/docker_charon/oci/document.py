@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 MOST_VALUES = 250_000
-"""Values in one document: ``{},`` has 3 bytes as text, and 70 as an object in memory."""
+"""The most values in one document: ``{},`` has 3 bytes as text, and 70 in memory."""
 
 
 def count_values(content: bytes) -> int:
     """Return an upper bound of the number of values in a JSON text, without parsing it.
 
-    Every value except the outermost follows a ``,``, ``[`` or ``{``, or the key after one.
+    Every value except the outermost one follows a ``,``, ``[`` or ``{``, or a key that does.
     """
     return 1 + sum(map(content.count, (b",", b"[", b"{")))
 

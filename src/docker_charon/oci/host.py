@@ -9,9 +9,10 @@ from docker_charon.errors import InvalidReference
 from docker_charon.messages import argument, hide_login, quoted_name
 
 DOCKER_HUB = "registry-1.docker.io"
-"""The registry where no other is named."""
+"""The registry of names without a registry."""
 
 DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
+"""The names of Docker Hub."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(
@@ -57,9 +58,9 @@ def is_docker_hub(registry: str) -> bool:
 
 
 def host_in_front(name: str) -> str:
-    """Return the first part of a name if it is a registry by Docker's rule; else nothing.
+    """Return the first part of a name if it is a registry by Docker's rule; else ``""``.
 
-    It is one if it has a dot or a colon, or is ``localhost``, and if something follows it.
+    It is a registry if it has a dot or a colon, or is ``localhost``, and if a ``/`` follows it.
     """
     first, slash, _ = name.partition("/")
     is_host = "." in first or ":" in first or first == "localhost"
@@ -67,9 +68,10 @@ def host_in_front(name: str) -> str:
 
 
 def split_registry(name: str, registries: Collection[str]) -> tuple[str, str]:
-    """Return the registry in front of a name and the rest; no registry if it is not one of these.
+    """Return the registry in front of a name, and the rest of the name.
 
-    ``registries`` are in lower case, and so is the registry that is returned.
+    The registry is ``""`` if it is not one of ``registries``, which are in lower case. The registry
+    that is returned is in lower case, too.
     """
     first, slash, rest = name.partition("/")
     if slash and first.lower() in registries:

@@ -1,4 +1,4 @@
-"""An image: the manifests and blobs below one manifest, its name, and its referrers."""
+"""An image: a manifest with all manifests and blobs below it, its name, and its referrers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ class Image:
 
     @classmethod
     def collect(cls, root: Manifest, child: Callable[[Descriptor], Manifest]) -> Image:
-        """Collect the manifests below ``root``; ``child`` is called once for each of them.
+        """Collect the manifests below ``root``, children first.
 
-        Raises `InvalidManifest` if two manifests give one blob different sizes.
+        ``child`` returns the manifest of a descriptor; it is called once for each digest, and its
+        errors are passed on. Raises `InvalidManifest` if two manifests give one blob different
+        sizes.
         """
         known = {root.digest: root}
         ordered: dict[Digest, Manifest] = {}
@@ -62,10 +64,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """An artifact that refers to a manifest.
+    """An artifact that refers to another manifest.
 
-    Its manifest names the other one as its ``subject``; or, if ``tag`` is set, it is found under
-    that tag, by cosign's convention.
+    Its manifest names the other one as its ``subject`` (OCI image-spec 1.1, manifest). If ``tag``
+    is set, it is found under that tag instead, by cosign's convention.
     """
 
     image: Image
@@ -79,7 +81,10 @@ class Referrer:
 
 @dataclass(frozen=True, slots=True)
 class PayloadImage:
-    """An image, the name that the user gave, that name as a reference, and its referrers."""
+    """An image of a payload: its name as the user gave it and as a reference, and its referrers.
+
+    ``image`` is ``None`` if its manifests are not known.
+    """
 
     name: str
     reference: Reference
@@ -94,7 +99,7 @@ class PayloadImage:
 
     @property
     def graphs(self) -> tuple[Image, ...]:
-        """Those of ``known_graphs`` that are transferred."""
+        """The graphs of ``known_graphs`` that are transferred."""
         return self.known_graphs
 
     @property
@@ -141,11 +146,11 @@ class SkippedImage(PayloadImage):
 
 
 def config_platform(manifest: Manifest, read: Callable[[Descriptor], bytes]) -> Platform | None:
-    """Return the platform that an image's config names (OCI image-spec 1.1, config).
+    """Return the platform in an image's config (OCI image-spec 1.1, config).
 
-    ``read`` returns the bytes of a blob. The result is ``None`` for an index, for an artifact, and
-    for a config that names no platform or is not JSON. Raises `InvalidManifest` for a config of
-    more than `MAX_CONFIG_SIZE` bytes, which is not read.
+    ``read`` returns the bytes of a blob; its errors are passed on. The result is ``None`` for an
+    index, for an artifact, and for a config that has no platform or is not JSON. Raises
+    `InvalidManifest` for a config of more than `MAX_CONFIG_SIZE` bytes, which is not read.
     """
     config = manifest.config
     if config is None or config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):

@@ -22,23 +22,25 @@ INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_MANIFEST_LIST})
 _IMAGE_MEMBERS = ("config", "layers")
 _INDEX_MEMBERS = ("manifests",)
 _OTHERS_MEMBERS = {True: _IMAGE_MEMBERS, False: _INDEX_MEMBERS}
-"""The members that an index cannot have, and those that an image manifest cannot have."""
+"""The members that an index (``True``) or an image manifest (``False``) cannot have."""
 MANIFEST_TYPES = (OCI_INDEX, DOCKER_MANIFEST_LIST, OCI_MANIFEST, DOCKER_MANIFEST)
 
 _GZIP = b"\x1f\x8b"
-"""How a file that `gzip` made begins."""
+"""The first bytes of a gzip file."""
 
 MAX_SIZE = 4 * 1024 * 1024
-"""Bytes. Registries have to accept this much (distribution-spec 1.1); most accept no more."""
+"""The most bytes of a manifest. Registries should accept as many (OCI distribution-spec 1.1,
+"Pushing Manifests"); most accept no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """An image manifest or an index: its exact bytes, and what they refer to.
 
-    ``manifests`` are the manifests that an index lists, also those without a media type. ``config``
-    is ``None`` for an index, and for a manifest without one. ``layers`` are all other content, in
-    the document's order, repeated where the document repeats them.
+    ``descriptor`` has its media type, its digest and its size. ``manifests`` are the manifests that
+    an index lists, also those without a media type. ``config`` is ``None`` for an index, and for a
+    manifest without a config. ``layers`` are all other content, in the document's order and as
+    often as it is there. ``subject`` is the manifest that this one refers to, or ``None``.
     """
 
     content: bytes
@@ -67,7 +69,7 @@ class Manifest:
         the digests and sizes of everything that the document refers to are known.
 
         Raises `DigestMismatch` if the bytes have another digest, and `InvalidManifest` if they are
-        not an OCI or Docker schema 2 manifest or index.
+        more than `MAX_SIZE`, or not an OCI or Docker schema 2 manifest or index.
         """
         if len(content) > MAX_SIZE:
             raise InvalidManifest(f"it has more than {MAX_SIZE // 1024 // 1024} MiB")
@@ -76,7 +78,7 @@ class Manifest:
             raise DigestMismatch(f"the manifest {digest} is damaged: its bytes have {actual}")
         document = parse_object(content) if document is None else document
         kind = _media_type(document, media_type)
-        # Another tool could read a document that is both as a different image.
+        # Another tool could read such a document as a different image.
         if not document.keys().isdisjoint(_OTHERS_MEMBERS[kind in INDEX_TYPES]):
             raise InvalidManifest("it is both an image manifest and an index")
         children: list[Descriptor] = []
@@ -125,7 +127,7 @@ class Manifest:
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """The digests that others may know it by: its own, and the sha256 one."""
+        """The digests under which others may know it: its own, and the one by sha256."""
         return tuple(dict.fromkeys((self.digest, Digest.of(self.content))))
 
     def has_digest(self, digest: Digest) -> bool:
@@ -153,21 +155,20 @@ class Manifest:
         return artifact_type_of(json.loads(self.content), self.media_type)
 
     def as_referrer(self) -> dict[str, Any]:
-        """Return its entry in the list of its subject's referrers, as JSON.
+        """Return its entry in the list of its subject's referrers, as a JSON object.
 
-        Distribution-spec 1.1, "Listing Referrers": with its artifact type and its annotations.
+        OCI distribution-spec 1.1, "Listing Referrers": the entry has its artifact type and its
+        annotations.
         """
         annotations = annotations_of(json.loads(self.content))
-        return self.descriptor.index_entry(
-            artifact_type=self.artifact_type, annotations=annotations
-        )
+        return self.descriptor.as_json(artifact_type=self.artifact_type, annotations=annotations)
 
 
 def artifact_type_of(document: Mapping[str, Any], media_type: str) -> str:
     """Return the artifact type of a manifest, or ``""`` if it has none.
 
-    Distribution-spec 1.1, "Listing Referrers": its ``artifactType``; in an image manifest without
-    one, the media type of its config.
+    OCI distribution-spec 1.1, "Listing Referrers": it is ``artifactType``; in an image manifest
+    without that, it is the media type of the config.
     """
     own = document.get("artifactType")
     if isinstance(own, str) and own:
@@ -178,7 +179,7 @@ def artifact_type_of(document: Mapping[str, Any], media_type: str) -> str:
 
 
 def subject_of(document: Mapping[str, Any]) -> Descriptor | None:
-    """Return the subject of a manifest, or ``None`` if it names none, or one without a digest."""
+    """Return the subject of a manifest, or ``None`` if it has none or a malformed one."""
     subject = document.get("subject")
     try:
         return None if subject is None else Descriptor.parse(subject, "subject")
@@ -223,9 +224,12 @@ def _media_type(document: dict[str, Any], given: str | None) -> str:
     own = document.get("mediaType")
     if own and isinstance(own, str):
         if own not in MANIFEST_TYPES:
-            raise InvalidManifest(f"its media type is {own[:100]!r}")
+            raise InvalidManifest(
+                f"its media type is {own[:100]!r}",
+                hint="only manifests of OCI and of Docker's schema 2 can be transferred",
+            )
         return own
-    # OCI 1.0 has no such field, and a proxy may drop the header: go by the other members.
+    # OCI 1.0 has no such member, and a proxy may drop the header: look at the other members.
     guessed = (
         OCI_INDEX
         if not document.keys().isdisjoint(_INDEX_MEMBERS)

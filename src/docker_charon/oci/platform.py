@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from docker_charon.errors import InvalidPlatform
@@ -26,7 +27,10 @@ _NUMBERED = r"v?([0-9]{1,2})"
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What an image runs on: ``os/architecture[/variant]``, and the version of the system."""
+    """What an image runs on: ``os/architecture[/variant]``, and the version of the system.
+
+    ``variant`` and ``os_version`` are ``None`` if they are not given.
+    """
 
     os: str
     architecture: str
@@ -35,14 +39,19 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Parse ``OS/ARCH[/VARIANT]``; raise `InvalidPlatform` if it is something else."""
-        parts = text.split("/")
-        if len(parts) not in (2, 3) or not all(re.fullmatch(_PART, part) for part in parts):
+        """Parse ``OS/ARCH[/VARIANT][:VERSION]``; raise `InvalidPlatform` if it is something else.
+
+        The version is that of Windows: ``windows/amd64:10.0.20348``.
+        """
+        name, colon, version = text.partition(":")
+        parts = name.split("/")
+        is_valid = len(parts) in (2, 3) and all(re.fullmatch(_PART, part) for part in parts)
+        if not is_valid or (colon and not re.fullmatch(_PART, version)):
             hint = "write it as OS/ARCH or OS/ARCH/VARIANT, for example linux/arm64"
             if "," in text:
                 hint = "write several platforms as a list, each on its own"
             raise InvalidPlatform(f"{text[:100]!r} is not a platform", hint=hint)
-        return cls(*parts).normalized
+        return replace(cls(*parts), os_version=version or None).normalized
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Platform | None:
@@ -57,7 +66,7 @@ class Platform:
 
     @property
     def normalized(self) -> Platform:
-        """Return the canonical form: ``aarch64`` becomes ``arm64``, and so on."""
+        """The canonical form: ``aarch64`` becomes ``arm64``, and so on."""
         os, architecture = self.os.lower(), self.architecture.lower()
         variant = (self.variant or "").lower()
         architecture, implied = _OTHER_ARCHITECTURE.get(architecture, (architecture, None))
@@ -76,13 +85,19 @@ class Platform:
         return self.os != "unknown"
 
     def distance(self, offered: Platform) -> int | None:
-        """Return how well ``offered`` fits: 0 is the same platform, ``None`` does not run here.
+        """Return how far an image's platform is from this one; ``None`` if it does not run here.
 
-        A processor also runs images for an earlier variant, such as ``arm/v6`` on ``arm/v7``. The
-        result is then the number of variants between the two; a pull takes the smallest.
+        0 means the same platform. A processor also runs images for an earlier variant, such as
+        ``arm/v6`` on ``arm/v7``: the result is then the difference of the variants' numbers. The
+        image with the smallest distance fits best. If this platform has a version of the system, an
+        image fits if its version begins with that one, or if it has none.
         """
         wanted, offered = self.normalized, offered.normalized
         if (wanted.os, wanted.architecture) != (offered.os, offered.architecture):
+            return None
+        versions = [f"{platform.os_version}." for platform in (offered, wanted)]
+        has_versions = wanted.os_version and offered.os_version
+        if has_versions and not versions[0].startswith(versions[1]):
             return None
         if wanted.variant == offered.variant:
             return 0
@@ -95,6 +110,11 @@ class Platform:
         variant = self.variant or _DEFAULT_VARIANT.get(self.architecture, "")
         number = re.fullmatch(_NUMBERED, variant)
         return int(number[1]) if number and self.architecture in _DEFAULT_VARIANT else None
+
+    @property
+    def with_version(self) -> str:
+        """The text that `parse` reads: with the version of the system, if it has one."""
+        return f"{self}{f':{one_line(self.os_version)}' if self.os_version else ''}"
 
     def __str__(self) -> str:
         return one_line("/".join(p for p in (self.os, self.architecture, self.variant) if p))

@@ -27,8 +27,8 @@ OPERATORS = frozenset("<>=!~^")
 class Reference:
     """An image's name inside one registry: ``repository[:tag][@digest]``.
 
-    A name with neither tag nor digest means the tag ``latest``. If the images of a payload come
-    from several registries, each ``repository`` has its registry in front: ``quay.io/team/app``.
+    A name without a tag and a digest means the tag ``latest``. If the images of a payload come from
+    several registries, each ``repository`` begins with its registry: ``quay.io/team/app``.
     """
 
     repository: str
@@ -74,16 +74,20 @@ class Reference:
 
     @classmethod
     def parse_named(cls, name: str, registries: Collection[str]) -> Reference:
-        """Parse a name that may begin with one of ``registries``, which ``repository`` keeps."""
+        """Parse a name that may begin with one of ``registries``, which stays in ``repository``.
+
+        ``registries`` are in lower case. Raises `InvalidReference` if the rest is not a valid name.
+        """
         registry, rest = split_registry(name, registries)
         reference = cls.parse(rest)
         return replace(reference, repository=joined(registry, reference.repository))
 
     @classmethod
     def parse_full(cls, name: str) -> Reference:
-        """Parse a name that says which registry it is from, by Docker's rule.
+        """Parse a name that may begin with a registry, by Docker's rule (see `host_in_front`).
 
-        That of Docker Hub is left out: a repository without a registry is one of Docker Hub's.
+        The registry stays in ``repository``, except Docker Hub, which is the registry of names
+        without one. Raises `InvalidReference` if the name is not valid.
         """
         if "://" in name or hide_login(name) != name:
             raise InvalidReference(
@@ -101,7 +105,7 @@ class Reference:
 
     @property
     def source(self) -> str:
-        """The tag or digest to ask a registry for: the digest takes precedence."""
+        """The digest or tag to request from a registry: the digest takes precedence."""
         return self.digest or self.tag or "latest"
 
     @property
@@ -111,9 +115,9 @@ class Reference:
 
 
 def checked_names(names: Iterable[str], parameter: str) -> list[str]:
-    """Return names as a list; raise ``TypeError``, which names ``parameter``, if they are not.
+    """Return ``names`` as a list; raise ``TypeError`` about ``parameter`` if they are not strings.
 
-    A single ``str`` is not a list of names.
+    A single string is refused as well: it is not a list of names.
     """
     if isinstance(names, (str, bytes)) or hasattr(names, "read"):
         raise TypeError(f"{parameter} must be a list of names, not a single name or a file")
@@ -126,7 +130,7 @@ def checked_names(names: Iterable[str], parameter: str) -> list[str]:
 def checked_prefix(prefix: str) -> str:
     """Return a prefix for repositories, without a slash at its end; it may be empty.
 
-    Raises `InvalidReference` if it is not itself the name of a repository.
+    Raises ``TypeError``, and `InvalidReference` if it is not a valid repository.
     """
     if not isinstance(prefix, str):
         raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")

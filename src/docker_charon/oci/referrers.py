@@ -39,10 +39,11 @@ def is_tag_of_referrers(tag: str) -> bool:
 
 
 def with_referrers(present: Manifest | None, manifests: Iterable[Manifest]) -> Manifest | None:
-    """Return the list of a subject's referrers with ``manifests`` added to it.
+    """Return a subject's list of referrers with ``manifests`` added to it.
 
-    ``present`` is the registry's list; its other entries and members stay. The result is ``None``
-    if nothing has to be added.
+    Distribution-spec 1.1, "Pushing Manifests with Subject". ``present`` is the index that the
+    registry has now, or ``None``; its other entries and members stay. The result is ``None`` if it
+    lists all of ``manifests`` already.
     """
     document = json.loads(present.content) if present else {}
     entries = document.get("manifests") or []  # Go writes an empty list as null

@@ -1,8 +1,8 @@
 """A version in a tag: numbers, perhaps a pre-release, perhaps a variant such as ``-alpine``.
 
-Tags of images follow Semantic Versioning only roughly, so more is read than the specification
-allows: ``v1.8``, ``2024.01``, ``1.2.3.4``, ``3.14.0rc1``, ``2025-03-26``. Different from it, a
-suffix that is not known as a pre-release is a variant of the image, and ``-14`` is a rebuild.
+Tags of images follow Semantic Versioning only roughly. So more forms are versions than that
+specification allows: ``v1.8``, ``2024.01``, ``1.2.3.4``, ``3.14.0rc1``, ``2025-03-26``. A suffix
+that is not a known pre-release is a variant of the image, and ``-14`` is a rebuild.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ _Natural = tuple[tuple[bool, int, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version, compared by `key`.
+    """A version. Versions are sorted by `key`.
 
-    ``numbers`` are those between dots, as many as were written. ``pre_release`` is its word and
-    its numbers; the word is empty for a release. ``after`` is what makes a later build of the same
-    numbers: a post-release, build metadata, a rebuild. ``suffix`` is the variant with its
-    separator, as it was written. ``is_date`` is whether it is a date or a long number without dots.
+    ``numbers`` are the numbers between dots, as many as were written; of a date, they are the day
+    and the time. ``pre_release`` is its word and its numbers; the word is ``""`` for a release.
+    ``after`` is what makes a later build of the same numbers: a post-release, build metadata, a
+    rebuild. ``suffix`` is the variant with its separator, as it was written. ``is_date`` says
+    whether it is a date or a long number without dots.
     """
 
     numbers: tuple[int, ...]
@@ -54,7 +55,7 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> Version | None:
-        """Return the version that ``text`` is; ``None`` if it is none, such as ``latest``."""
+        """Parse a tag; return ``None`` if it is not a version, such as ``latest``."""
         match = re.fullmatch(_VERSION, text, re.IGNORECASE)
         if match is None:
             return None
@@ -80,22 +81,22 @@ class Version:
 
     @property
     def is_pre_release(self) -> bool:
-        """Whether it is less than the release with the same numbers."""
+        """Whether it comes before the release with the same numbers."""
         return bool(self.pre_release[0])
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is one build, and not all those that have its numbers."""
+        """Whether it means one build, and not every build with its numbers."""
         return self.is_pre_release or any(self.after)
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """What versions of one variant are compared by: ``1.8`` is 1.8.0."""
+        """The key to compare versions of one variant by: ``1.8`` is the same as ``1.8.0``."""
         return self.first(None), (not self.is_pre_release, self.pre_release), self.after
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What versions are sorted by: dates are below all others."""
+        """The key to sort all versions by: dates come before all others."""
         return not self.is_date, *self.order, natural(self.suffix)
 
     def first(self, count: int | None) -> tuple[int, ...]:
@@ -107,11 +108,11 @@ class Version:
 
 
 def asks_for_pre_releases(pattern: str) -> bool:
-    """Whether a pattern of tags spells a pre-release out, as ``1.8.*-rc*`` does."""
+    """Whether a pattern of tags names a pre-release, as ``1.8.*-rc*`` does."""
     return re.search(_ASKING, pattern, re.IGNORECASE) is not None
 
 
 def natural(text: str) -> _Natural:
-    """Return what texts are sorted by so that ``r9`` comes before ``r10``."""
+    """Return a key to sort texts by, so that ``r9`` comes before ``r10``."""
     parts = re.findall(r"([0-9]+)|([^0-9]+)", text.lower())
     return tuple((not number, int(number or 0), other) for number, other in parts)

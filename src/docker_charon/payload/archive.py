@@ -21,13 +21,15 @@ def raise_it(error: DockerCharonError) -> None:
 class Archive(ABC):
     """The entries of a payload by path, which has ``/`` between its parts.
 
-    ``kind`` says in messages how they are stored. ``verified`` is the content of entries that was
-    verified: it is not read from the file again.
+    ``kind`` says in messages how they are stored, and ``name`` which payload it is. ``verified`` is
+    the content of entries that was verified: it is not read from the file again.
     """
 
     kind: str
+    name: str
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.entries: dict[str, zipfile.ZipInfo] = {}
         self.verified: dict[str, bytes] = {}
 

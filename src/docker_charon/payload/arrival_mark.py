@@ -1,10 +1,10 @@
 """An arrival mark: how much of an unfinished entry of a zip is in its place.
 
-The local header of an entry is written after its content has been verified. Until then its place
-holds the mark: the number of bytes of the content, from its start, that have been written. So a
-process may end at any moment, and the next run knows of every blob how much is there, whatever the
-number of workers. After a power failure the mark may be on the disk and the bytes before it not:
-what it tells has to be hashed again.
+The local header of an entry is written after its content has been verified. Until then the mark is
+in its place: the number of bytes of the content, from its start, that have been written. So a
+process may end at any moment, and the next run knows how much of every blob is there, whatever the
+number of workers. After a power failure the disk may have the mark and lack some of these bytes, so
+they have to be hashed again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def mark(file: PositionalFile, record: Record, size: int) -> None:
 
 
 def arrived(file: PositionalFile, record: Record) -> int:
-    """Return how many bytes of an entry a file has: all, if it has a header, or those marked."""
+    """Return how many bytes of an entry a file has: all after its header, else those marked."""
     start = file.read(len(record.local_header(0)), record.offset)
     header = parse_local_header(start, record.offset)
     if header is not None:

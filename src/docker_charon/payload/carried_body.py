@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from docker_charon.errors import DigestMismatch
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.archive import Archive
+from docker_charon.payload.damage import COPY_AGAIN
 from docker_charon.value import dataclass
 
 
@@ -18,7 +19,6 @@ class CarriedBody:
     archive: Archive
     blob: Descriptor
     entry: zipfile.ZipInfo
-    owner: str
 
     def __len__(self) -> int:
         return self.blob.size
@@ -27,7 +27,4 @@ class CarriedBody:
         try:
             yield from self.blob.verified(self.archive.chunks(self.entry))
         except DigestMismatch as error:
-            raise DigestMismatch(
-                f"the payload is damaged: {self.entry.filename} of {self.owner}: {error}",
-                hint="copy the payload again from where it was made",
-            ) from None
+            raise DigestMismatch(f"the payload is damaged: {error}", hint=COPY_AGAIN) from None

@@ -10,7 +10,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.payload.delivery import Arrival, Delivery
-from docker_charon.payload.layer_delta import LayerDelta
+from docker_charon.payload.layer_delta import LayerDelta, bases_of
 from docker_charon.value import dataclass
 
 
@@ -45,9 +45,9 @@ class Contents:
     def expected(self) -> dict[Digest, tuple[str, ...]]:
         """Every blob that the destination has to have, with its repositories: bases of deltas too.
 
-        A blob may be both, in repositories of its image and of older ones.
+        If a blob is both left out and a base, these are the repositories of ``at_destination``.
         """
-        bases = {d: base.repositories for x in self.deltas.values() for d, base in x.bases.items()}
+        bases = {digest: base.repositories for digest, base in bases_of(self.deltas)}
         return {**bases, **self.at_destination}
 
     @property

@@ -26,7 +26,7 @@ Fetch = Callable[[Descriptor, str, int], AbstractContextManager[Readable]]
 class ContinuedBlob:
     """Reads a beginning to its end, and only then opens the rest, unless that is empty.
 
-    Raises `DigestMismatch` if the disk does not return the beginning.
+    Reading raises `DigestMismatch` if the beginning cannot be read again from the disk.
     """
 
     def __init__(

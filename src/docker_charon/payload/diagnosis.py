@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Collection
+from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH
+from docker_charon.payload.random_access import hint_for_large_file
 
 _COPY_AGAIN = "copy it again from where it was made"
 _UNZIP = "unzip the file, and name the directory"
@@ -21,7 +24,14 @@ _MOST_MEMBERS = 10_000  # of a tar that are looked at
 _LONGEST_END = 66 * 1024  # bytes of the end of a zip in which its last record is
 _END_OF_ZIP = b"PK\5\6"
 
+_SAMPLE = 1024 * 1024  # bytes of a damaged file that are looked at
+_MANY = 50  # line breaks, which tell how all of them are written
+_VERY_MANY = 3000  # carriage returns; by chance, a line feed follows one of 256
+_FAT_LIMIT = 2**32 - 1  # bytes of the largest file on FAT32
+_PIECE_NUMBER = re.compile(r"\.(part)?(\d{1,4}|[a-z]{2,3})", re.IGNORECASE)
 _STARTS = {
+    b"-----BEGIN PGP MESSAGE": "encrypted with OpenPGP",
+    b"UEsDB": "encoded in base64",
     b"\x1f\x8b": "compressed with gzip",
     b"BZh": "compressed with bzip2",
     b"\xfd7zXZ\0": "compressed with xz",
@@ -57,24 +67,26 @@ def unusual_compression(info: zipfile.ZipInfo) -> str | None:
 def what_file_is(file: IO[bytes], name: str, problem: str) -> PayloadError:
     """Return an error that says what a seekable file is that cannot be read as a zip."""
     damaged = f"{name} is not a payload, or was cut short on its way"
-    start, end = b"", b""
+    start, end, size = b"", b"", 0
     with contextlib.suppress(OSError, ValueError):
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _LONGEST_END))
         end = file.read(_LONGEST_END)
         file.seek(0)
-        start = file.read(512)
+        start = file.read(_SAMPLE)
         if not size:
             return PayloadError(
                 f"{damaged}: it is empty", hint="look for an error where it was made"
             )
-    if not start.strip(b"\0"):
+    if not start[:512].strip(b"\0"):
         return PayloadError(f"{damaged}: it begins with zeros", hint=_COPY_AGAIN)
-    if start.startswith(b"PK\3\4") and _END_OF_ZIP not in end:
+    changed = _changed_line_breaks(start) if start.startswith(b"PK\3\4") else ""
+    if changed:
         return PayloadError(
-            f"{damaged}: its end is missing",
-            hint=f"{_COPY_AGAIN}, or make it again if that was interrupted",
+            f"{damaged}: {changed}", hint="copy it again, as FTP does it in its binary mode"
         )
+    if start.startswith(b"PK\3\4") and _END_OF_ZIP not in end:
+        return _without_end(damaged, name, size, end)
     if _END_OF_ZIP in end and not start.startswith(b"PK"):
         return PayloadError(
             f"{name} is the end of a zip: it was cut, and its beginning is missing",
@@ -95,6 +107,32 @@ def what_file_is(file: IO[bytes], name: str, problem: str) -> PayloadError:
     if not start.startswith(b"PK") and _END_OF_ZIP not in end:
         problem = "it does not look like a zip"
     return PayloadError(f"{damaged}: {problem}", hint=_COPY_AGAIN)
+
+
+def _changed_line_breaks(sample: bytes) -> str:
+    """Return how something on the way has changed the line breaks of a file; "" if it has not."""
+    lines, returns = sample.count(b"\n"), sample.count(b"\r")
+    both = sample.count(b"\r\n")
+    if lines >= _MANY and both == lines:
+        return "line breaks were changed to those of Windows on its way"
+    if returns >= _VERY_MANY and not both:
+        return "line breaks were changed to those of Unix on its way"
+    return ""
+
+
+def _without_end(damaged: str, name: str, size: int, end: bytes) -> PayloadError:
+    """Return an error about a zip that begins well and has no end."""
+    hint = f"{_COPY_AGAIN}, or make it again if that was interrupted"
+    if not end.strip(b"\0"):
+        return PayloadError(f"{damaged}: it ends with zeros", hint=hint)
+    if size == _FAT_LIMIT:
+        return PayloadError(
+            f"{damaged}: it ends at 4 GiB, the size of the largest file on FAT32",
+            hint=f"use a disk with exFAT or NTFS; or {hint_for_large_file()}",
+        )
+    if _PIECE_NUMBER.fullmatch(Path(name).suffix):
+        hint = f"if it is a piece of a file that was split, join all pieces first; else {hint}"
+    return PayloadError(f"{damaged}: its end is missing", hint=hint)
 
 
 def _what_tar_is(file: IO[bytes], name: str) -> PayloadError:

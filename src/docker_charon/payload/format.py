@@ -164,7 +164,7 @@ def _encode(document: object) -> bytes:
 
 def _encode_index(contents: Contents) -> bytes:
     images = [
-        named.image.root.descriptor.index_entry(annotations={REF_NAME: named.name})
+        named.image.root.descriptor.as_json(annotations={REF_NAME: named.name})
         for named in contents.images
     ]
     image_names = {named.name for named in contents.images}

@@ -153,6 +153,7 @@ def inspect_payload(
 
     Raises:
         PayloadError: The payload cannot be read, is incomplete, or is not signed by one of them.
+        DigestMismatch: The config of an image, which names its platform, is damaged.
     """
     with open_payload(zip_file, allowed_signers=allowed_signers) as payload:
         sizes: dict[Digest, int] = {}

@@ -19,7 +19,7 @@ from docker_charon.payload.volumes import (
     VolumeList,
     base_and_number,
     difference,
-    find,
+    find_file,
     list_path,
     read_list,
     volume_path,
@@ -69,7 +69,7 @@ class JoinedVolumes(io.RawIOBase):
         Missing volumes are accepted if ``ask`` can ask for them.
         """
         problems = {n: problem for n in self._names if (problem := self._locate(n)[1])}
-        missing = {n for n in problems if find(self._names[n], self._folders) is None}
+        missing = {n for n in problems if find_file(self._names[n], self._folders) is None}
         self.in_turn = self._ask is not None and bool(missing)
         wrong = [problem for n, problem in problems.items() if n not in missing or not self.in_turn]
         if wrong:
@@ -142,7 +142,7 @@ class JoinedVolumes(io.RawIOBase):
                     return path.open("rb", buffering=0)
             self._release()
             if self._ask is None or not self._ask(problem):
-                is_here = find(self._names[number], self._folders)
+                is_here = find_file(self._names[number], self._folders)
                 raise PayloadError(problem, hint=COPY_AGAIN if is_here else _missing_hint())
 
     def _locate(self, number: int) -> tuple[Path | None, str]:
@@ -190,7 +190,7 @@ class VolumePath(os.PathLike[str]):
         base, number = base_and_number(self.path)
         if number is None:
             return None
-        return find(list_path(base).name, self.all_directories)
+        return find_file(list_path(base).name, self.all_directories)
 
 
 @contextlib.contextmanager
@@ -217,10 +217,10 @@ def _find(source: VolumePath) -> JoinedVolumes | None:
     path, folders = source.path, source.all_directories
     base, number = base_and_number(path)
     listing = list_path(base).name
-    list_file = None if path == base and path.exists() else find(listing, folders)
+    list_file = None if path == base and path.exists() else find_file(listing, folders)
     if list_file is None:
         is_single_file = path.exists() and (number is None or _is_zip(path))
-        has_volume = path.exists() or find(volume_path(base, 1).name, folders) is not None
+        has_volume = path.exists() or find_file(volume_path(base, 1).name, folders) is not None
         if is_single_file or not has_volume:
             return None
         volumes = _without_list(base, folders)
@@ -229,7 +229,7 @@ def _find(source: VolumePath) -> JoinedVolumes | None:
             return volumes
         missing = f"{listing} is missing, and not all volumes are there"
         while list_file is None and source.ask is not None and source.ask(missing):
-            list_file = find(listing, folders)
+            list_file = find_file(listing, folders)
         if list_file is None:
             raise PayloadError(missing, hint=_missing_hint())
     listed = read_list(list_file)
@@ -246,7 +246,7 @@ def _without_list(base: Path, folders: list[Path]) -> JoinedVolumes | None:
     """
     sizes: list[int] = []
     for number in count(1):
-        path = find(volume_path(base, number).name, folders)
+        path = find_file(volume_path(base, number).name, folders)
         if path is None:
             break
         size = path.stat().st_size

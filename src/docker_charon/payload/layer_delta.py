@@ -13,7 +13,7 @@ at the destination, in one of their repositories.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from docker_charon.errors import PayloadError
@@ -56,6 +56,12 @@ class LayerDelta:
 def delta_path(digest: Digest) -> str:
     """Return the path of the delta of the blob with this digest."""
     return f"deltas/{digest.algorithm}/{digest.encoded}"
+
+
+def bases_of(deltas: Mapping[Digest, LayerDelta]) -> Iterator[tuple[Digest, Base]]:
+    """Yield the bases of all deltas with their digests, a base of several ones several times."""
+    for delta in deltas.values():
+        yield from delta.bases.items()
 
 
 def count_bases(deltas: Mapping[Digest, LayerDelta]) -> int:

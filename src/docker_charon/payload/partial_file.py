@@ -1,11 +1,11 @@
 """The partial file of a payload: it is renamed to the payload when it is complete.
 
 ``payload.zip`` is written as ``payload.zip.partial`` in the same directory. An interrupted run
-leaves that file, and the next run continues with it: entries that have a local header are checked
-and kept, and of a blob in flight the beginning is kept that its mark tells (see `PartialPayload`).
-If the next run is for other images, its entries have other offsets. The file is then renamed to
-``payload.zip.partial.old``, and the blobs in it are copied, finished or not. Every byte that is
-kept or copied is hashed first.
+leaves that file, and the next run continues with it. Entries that have a local header are checked
+and kept. Of a blob that was being fetched, the beginning is kept as far as its mark says that it
+has arrived (see `PartialPayload`). If the next run is for other images, its entries have other
+offsets. The file is then renamed to ``payload.zip.partial.old``, and the blobs in it are copied,
+finished or not. Every byte that is kept or copied is hashed first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from docker_charon.payload.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
     RandomAccess,
     file_errors,
-    smaller_files,
+    hint_for_large_file,
     write_all,
 )
 from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
@@ -188,7 +188,10 @@ def _present(path: Path) -> int:
 
 
 def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None:
-    """Raise `PayloadError` if space is missing; ``beside`` if the present file is kept as well."""
+    """Raise `PayloadError` if the disk has too little space for a payload of ``size`` bytes.
+
+    ``beside`` means that ``file`` is kept beside the payload; otherwise the payload gets its space.
+    """
     status = os.fstat(file.fileno())
     blocks = getattr(status, "st_blocks", None)
     allocated = status.st_size if blocks is None else blocks * 512
@@ -228,7 +231,7 @@ def check_limit(file: IO[bytes], size: int, name: object) -> None:
     if limit is not None and size > limit:
         raise PayloadError(
             f"{name} needs {size:,} bytes, and a file on its disk can have {limit:,} bytes (FAT32)",
-            hint=smaller_files(),
+            hint=hint_for_large_file(),
         )
 
 

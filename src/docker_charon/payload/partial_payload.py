@@ -1,9 +1,9 @@
 """A payload that is being written, in a state from which the next run can continue.
 
-A mark tells how much of each blob has arrived (see `arrival_mark`). It is written after the first
-bytes, then for each `MARK_EVERY` bytes, and once more when the run fails. The next run computes the
-hash of that beginning again and asks the registry for the rest. If the digest turns out to be
-wrong, the blob is fetched from its first byte.
+A mark says how much of a blob has arrived (see `arrival_mark`). It is written after the first
+bytes, then for each `MARK_EVERY` bytes, and once more when the run fails. The next run hashes that
+beginning again and asks the registry for the rest. If the digest turns out to be wrong, the blob is
+fetched from its first byte.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from docker_charon.payload.zip_records import Record
 class PartialPayload(PositionalFile):
     """A payload that is being written.
 
-    ``leftover`` is the file of an earlier run for other images. ``has_content`` says whether there
-    is something that is worth keeping after a failure. ``present`` is the number of bytes of blobs
-    that are there, which the writer counts when it fails. ``in_order`` says whether the entries are
-    best written in their order.
+    ``leftover`` is the file of an earlier run for other images, if there is one. ``has_content``
+    says whether there is something that is worth keeping after a failure. ``present`` is the number
+    of bytes of blobs that are there, which the writer counts when it fails. ``in_order`` says
+    whether the entries should be written in their order.
     """
 
     leftover: Leftover | None = None
@@ -32,7 +32,7 @@ class PartialPayload(PositionalFile):
 
     @abstractmethod
     def known_crc(self, record: Record) -> int | None:
-        """Return the CRC-32 of an entry that is known to be there; ``None``: it has to be read."""
+        """Return the CRC-32 of an entry that is there and verified; ``None`` if it must be read."""
 
     @abstractmethod
     def finish(self, record: Record, crc: int) -> None:

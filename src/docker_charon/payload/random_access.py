@@ -16,8 +16,6 @@ from docker_charon.messages import argument
 from docker_charon.payload.file_object import WritableFile
 from docker_charon.value import dataclass
 
-"""The hint if a file system does not have files that are so large."""
-
 _WRITE_BEHIND = 4 * 1024 * 1024  # bytes that are sent to the disk at a time
 
 
@@ -118,7 +116,7 @@ def read_into(file: IO[bytes], buffer: memoryview) -> int:
 def write_all(file: WritableFile, data: bytes | memoryview) -> None:
     """Write all of ``data``; an unbuffered file may accept only a part at a time.
 
-    An object that is no file of Python gets bytes of its own, which it may keep.
+    An object that is not one of Python's files gets a copy of the bytes, because it may keep them.
     """
     rest = memoryview(data)
     is_python_file = isinstance(file, io.IOBase)
@@ -135,20 +133,19 @@ def write_all(file: WritableFile, data: bytes | memoryview) -> None:
 def file_errors(action: str, *others: type[Exception]) -> Iterator[None]:
     """Turn exceptions of a file into a `PayloadError` that says which ``action`` failed.
 
-    They are ``OSError``, ``ValueError``, which a closed file or a path with a NUL raises, and
-    ``others``.
+    These are ``OSError``, ``ValueError`` (from a closed file, or a path with a NUL) and ``others``.
     """
     kinds: tuple[type[Exception], ...] = (ValueError, *others)
     try:
         yield
     except OSError as error:
-        hint = smaller_files() if error.errno == errno.EFBIG else ""
+        hint = hint_for_large_file() if error.errno == errno.EFBIG else ""
         raise PayloadError(f"{action}: {error.strerror or error}", hint=hint) from error
     except kinds as error:
         raise PayloadError(f"{action}: {error}") from error
 
 
-def smaller_files() -> str:
-    """Return what to do if a file system cannot hold a file of this size."""
+def hint_for_large_file() -> str:
+    """Return what to do if a file is too large for its file system."""
     size = argument("--volume-size 4G", "volume_size=")
     return f"write it in volumes ({size}), or to another disk"

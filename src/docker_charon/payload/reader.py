@@ -22,6 +22,7 @@ from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.payload.archive import Archive, Report, raise_it
 from docker_charon.payload.carried_body import CarriedBody
+from docker_charon.payload.damage import damaged
 from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.diagnosis import what_archive_is
 from docker_charon.payload.file_object import PayloadSource
@@ -33,7 +34,7 @@ from docker_charon.payload.format import (
     cosign_name,
     parse_index,
 )
-from docker_charon.payload.layer_delta import LayerDelta, count_bases, delta_path
+from docker_charon.payload.layer_delta import LayerDelta, bases_of, count_bases, delta_path
 from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.signed_archive import read_signature, verify_signature
@@ -103,11 +104,9 @@ class Payload:
         }
         zip_paths, self.at_destination = self._locations(descriptor)
         self._zip_paths: dict[Digest, str] = {}
-        self._owners: dict[Digest, str] = {}
         deltas: dict[Digest, LayerDelta] = {}
         for image in self.all_images:
             for blob in image.blobs:
-                self._owners.setdefault(blob.digest, image.name)
                 try:
                     self._check_blob(image.name, blob, zip_paths.get(blob.digest))
                 except PayloadError as error:
@@ -147,9 +146,7 @@ class Payload:
         Reading it raises `DigestMismatch` if the content is damaged, and `PayloadError` if it
         cannot be read.
         """
-        return CarriedBody(
-            self._archive, blob, self._blob_entry(blob.digest), self._owners[blob.digest]
-        )
+        return CarriedBody(self._archive, blob, self._blob_entry(blob.digest))
 
     def extent(self, digest: Digest) -> Extent | None:
         """Return where a carried blob is in the file; ``None`` if it is compressed there."""
@@ -173,9 +170,7 @@ class Payload:
             for blob in (blob for graph in image.known_graphs for blob in graph.blobs):
                 if blob.digest not in self.non_distributable:
                     yield blob.digest, image.reference.repository
-        bases = [
-            (d, base.repositories) for x in self.deltas.values() for d, base in x.bases.items()
-        ]
+        bases = [(digest, base.repositories) for digest, base in bases_of(self.deltas)]
         for digest, repositories in (*self.at_destination.items(), *bases):
             yield from ((digest, repository) for repository in repositories)
 
@@ -304,9 +299,8 @@ class Payload:
                 raise PayloadError(f"{DESCRIPTOR_PATH} says twice where {blob.digest} is")
             size = self._entry(delta_path(blob.digest), name).file_size
             if size != delta.size:
-                raise PayloadError(
-                    f"the payload is damaged: the delta of {blob.digest} has {size} bytes instead "
-                    f"of {delta.size}"
+                raise damaged(
+                    f"the delta of {blob.digest} has {size} bytes instead of {delta.size}"
                 )
             return
         if path is None:
@@ -316,10 +310,7 @@ class Payload:
             return
         size = self._entry(path, name).file_size
         if size != blob.size:
-            raise PayloadError(
-                f"the payload is damaged: {path} has {size} bytes where the manifest of {name} "
-                f"says {blob.size}"
-            )
+            raise damaged(f"{path} has {size} bytes where the manifest of {name} says {blob.size}")
 
     def _entry(self, path: str, name: str | None) -> zipfile.ZipInfo:
         """Return an entry; raise `PayloadError` if it is missing from the image ``name``."""
@@ -387,10 +378,10 @@ def open_payload(
 
 @contextlib.contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Add the image's name to errors in its manifests."""
+    """Turn errors in a manifest into a `PayloadError` that names its image."""
     try:
         yield
     except PayloadError:
         raise
     except DockerCharonError as error:
-        raise PayloadError(f"the payload is damaged: a manifest of {name}: {error}") from None
+        raise damaged(f"a manifest of {name}: {error}") from None

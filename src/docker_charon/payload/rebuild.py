@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from docker_charon.deltas.failure import files_told
+from docker_charon.deltas.failure import delta_file_errors
 from docker_charon.deltas.process import apply_delta_in_process, core_count
 from docker_charon.errors import DeltaError
 from docker_charon.oci.descriptor import Descriptor
@@ -121,7 +121,7 @@ class BlobFiles:
         Raises `DeltaError` if there is not enough room for one, and `PayloadError` if the header of
         a delta is wrong.
         """
-        with files_told(f"cannot use {self.directory}"):
+        with delta_file_errors(f"cannot use {self.directory}"):
             free = shutil.disk_usage(self.directory).free
         for number in range(most, 0, -1):
             if self.space(blobs, number) <= free:
@@ -216,7 +216,7 @@ class BlobFiles:
             self.check()
 
     def _make(self, digest: Digest, file: _File, recipe: Recipe | None) -> None:
-        with files_told(f"cannot write {digest} to {self.directory}"):
+        with delta_file_errors(f"cannot write {digest} to {self.directory}"):
             try:
                 if recipe is not None:
                     self._rebuild(recipe, file.path)

@@ -14,6 +14,7 @@ from docker_charon.deltas.header import LONGEST_HEADER, DeltaHeader, read_header
 from docker_charon.errors import DeltaError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.payload.damage import damaged
 from docker_charon.payload.layer_delta import LayerDelta
 from docker_charon.payload.reader import Payload
 
@@ -58,10 +59,7 @@ class Recipe:
 
     def damaged(self, problem: str) -> PayloadError:
         """Return the error for a delta that does not give its blob."""
-        return PayloadError(
-            f"the payload is damaged: the delta of {self.blob.digest}: {problem}",
-            hint="copy the payload again from where it was made",
-        )
+        return damaged(f"the delta of {self.blob.digest}: {problem}")
 
 
 def recipes_in(payload: Payload) -> list[Recipe]:
@@ -73,12 +71,13 @@ def recipes_in(payload: Payload) -> list[Recipe]:
 
 
 class Recipes:
-    """The recipes of all blobs that can be had from payloads, if ``others`` can be had as well.
+    """The recipes of all blobs that can be rebuilt from payloads and from ``others``.
 
-    ``whole`` has the first payload that carries a blob as it is; blobs in ``rebuilt`` are not taken
-    as they are. A blob that is neither there nor in ``others`` has a recipe in ``by_digest`` if all
-    that the recipe needs can be had. If several payloads have a delta of it, the first one that is
-    possible is taken, so no recipe needs itself, and the time is linear in the number of bases.
+    ``others`` are blobs that come from elsewhere. ``whole`` has the first payload that carries a
+    blob as it is; the blobs in ``rebuilt`` are not in it, although a payload may carry them. A blob
+    that is neither in ``whole`` nor in ``others`` has a recipe in ``by_digest`` if everything that
+    the recipe needs is available. If several payloads have a delta of it, the first one that is
+    possible is taken. So no recipe needs itself, and the time is linear in the number of bases.
     """
 
     def __init__(
@@ -123,13 +122,13 @@ class Recipes:
                     possible.append(dependent)
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob can be had."""
+        """Whether a blob is available: carried, from elsewhere, or by a recipe."""
         return digest in self._present or digest in self.by_digest
 
     def order(self, digest: Digest, made: Collection[Digest] = ()) -> list[Recipe]:
         """Return the recipes for a blob in their order: bases first, it last.
 
-        Those for blobs that are ``made`` already are left out, and so is what only they need.
+        Those for blobs that are ``made`` already are left out, and those that only these need.
         """
         ordered: dict[Digest, Recipe] = {}
         waiting = [(digest, False)]
@@ -165,5 +164,5 @@ class Recipes:
             if not recipes:
                 missing[needed] = None
             waiting += [base for recipe in recipes for base in recipe.delta.bases]
-        # Deltas in a circle need nothing else: the next one of the circle is what is missing.
+        # If deltas need each other in a circle, the next one of the circle is what is missing.
         return list(missing) or [base for base in first if not self.has(base)]

@@ -64,6 +64,12 @@ def signed_text(documents: Mapping[str, bytes]) -> bytes:
     ).encode()
 
 
+_KEYS = (b"ssh-", b"ecdsa-", b"sk-ssh-", b"sk-ecdsa-", b"-----BEGIN ")
+"""What lines of public keys and of private keys begin with."""
+_FRAME = "@"
+"""What the lines around a warning of ssh-keygen begin with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """The signature in a payload. Until `verify` it is not known whether it is genuine.
@@ -96,20 +102,21 @@ class Signature:
         fingerprint = base64.b64encode(hashlib.sha256(public_key).digest()).decode().rstrip("=")
         return cls(content, one_line(f"{key_type} SHA256:{fingerprint}"))
 
-    def verify(self, text: bytes, allowed_signers: str | os.PathLike[str]) -> str:
+    def verify(self, text: bytes, allowed_signers: str | os.PathLike[str], payload: str) -> str:
         """Return the name, in the file ``allowed_signers``, of the person who signed ``text``.
 
-        The format of the file is described in ssh-keygen(1), ALLOWED SIGNERS. Raises `PayloadError`
-        if none of these persons signed it, or if ``ssh-keygen`` or the file is missing.
+        The format of the file is described in ssh-keygen(1), ALLOWED SIGNERS. ``payload`` is the
+        name of what is signed. Raises `PayloadError` if none of these persons signed it, or if
+        ``ssh-keygen`` or the file is missing.
         """
-        allowed = _readable(allowed_signers)
+        allowed = readable_signers(allowed_signers)
         with _temporary_file(self.content, "check the signature") as file:
             options = ["-f", str(allowed), "-s", str(file)]
             search = _ssh_keygen(["-Y", "find-principals", *options], b"")
             names = search.stdout.decode("utf-8", "replace").splitlines()
             if search.returncode or not names:
                 raise PayloadError(
-                    f"the payload is signed with {self.key}, which is no key of {allowed}"
+                    f"{payload} is signed with {self.key}, which is no key of {allowed}"
                     f"{_reason(search)}",
                     hint=_NOT_BELIEVED,
                 )
@@ -119,7 +126,7 @@ class Signature:
                 if not checked.returncode:
                     return one_line(name)
         raise PayloadError(
-            f"the payload is not what {one_line(names[0])} signed with {self.key}, or this key may "
+            f"{payload} is not what {one_line(names[0])} signed with {self.key}, or this key may "
             f"not sign payloads{_reason(checked)}",
             hint=_NOT_BELIEVED,
         )
@@ -138,7 +145,8 @@ def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
         if done.returncode:
             raise PayloadError(
                 f"cannot sign with {path}{_reason(done)}",
-                hint="use the file of a private key, or of a public key that an agent has",
+                hint="use the file of a private key that only you can read (chmod 600), or of a "
+                "public key that an agent has",
             )
         content = file.with_name(f"{file.name}.sig").read_bytes()
     Signature.parse(content)
@@ -173,11 +181,26 @@ def _strings(blob: bytes) -> Iterator[bytes]:
         blob = blob[4 + size :]
 
 
-def _readable(allowed_signers: str | os.PathLike[str]) -> Path:
-    """Return the path of a file that can be read; ssh-keygen does not say why it cannot."""
+def readable_signers(allowed_signers: str | os.PathLike[str]) -> Path:
+    """Return the path of a file that can be one of allowed signers.
+
+    ssh-keygen does not say why it cannot be read, and takes keys without names for other keys.
+    """
     path = Path(allowed_signers)
-    with file_errors(f"cannot read the allowed signers in {path}"), path.open("rb"):
-        return path
+    with file_errors(f"cannot read the allowed signers in {path}"):
+        content = path.read_bytes()
+    if b"\0" in content:
+        raise PayloadError(
+            f"{path} is not a file of allowed signers: it is not text in UTF-8",
+            hint="save it as UTF-8",
+        )
+    if any(line.lstrip().startswith(_KEYS) for line in content.splitlines()):
+        raise PayloadError(
+            f"{path} is not a file of allowed signers: it has keys without names",
+            hint="write the name of the signer before each public key: me@example.com ssh-ed25519 "
+            "AAAA...",
+        )
+    return path
 
 
 @contextlib.contextmanager
@@ -210,4 +233,5 @@ def _ssh_keygen(
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     """Return the error message of ssh-keygen in parentheses, if there is one."""
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f" ({lines[0].strip()})" if lines else ""
+    reasons = [line.strip() for line in lines if not line.startswith(_FRAME)]
+    return f" ({reasons[0]})" if reasons else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.messages import argument, get_logger
@@ -13,6 +12,7 @@ from docker_charon.payload.signature import (
     LONGEST_SIGNATURE,
     SIGNATURE_PATH,
     Signature,
+    readable_signers,
     signed_text,
 )
 
@@ -40,10 +40,11 @@ def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) 
     The content that was verified is kept and used later, because the file could give other bytes
     when it is read again. Raises `PayloadError` if none of them signed what is in the payload.
     """
+    signers = readable_signers(allowed_signers)
     signature = read_signature(archive)
     if signature is None:
         raise PayloadError(
-            f"the payload is not signed, and only signers in {Path(allowed_signers)} are allowed",
+            f"{archive.name} is not signed, and only signers in {signers} are allowed",
             hint=f"get a payload that was made with {argument('--sign', 'sign=')}",
         )
     documents = [
@@ -57,6 +58,6 @@ def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) 
         if info.file_size > LONGEST_DOCUMENT:
             raise PayloadError(f"{info.filename} is too large: {info.file_size} bytes")
         archive.verified[info.filename] = archive.read(info)
-    signer = signature.verify(signed_text(archive.verified), allowed_signers)
+    signer = signature.verify(signed_text(archive.verified), signers, archive.name)
     _log.info("the payload is signed by %s, with the key %s", signer, signature.key)
     return signer

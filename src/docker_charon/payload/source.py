@@ -51,7 +51,9 @@ def open_archive(zip_file: PayloadSource, report: Report = raise_it) -> Iterator
         elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "read"):
             raise TypeError("a payload must be a path or a file opened for reading bytes")
         else:
-            name, file = "the file", cast(IO[bytes], zip_file)
+            path = getattr(zip_file, "name", None)  # <stdin> is not one
+            name = path if isinstance(path, str) and path[:1] != "<" else "the file"
+            file = cast(IO[bytes], zip_file)
         with file_errors(f"cannot read {name}"):
             seekable = getattr(file, "seekable", lambda: False)()
         if not seekable:

@@ -32,7 +32,7 @@ class UnzippedArchive(Archive):
     kind = "directory"
 
     def __init__(self, directory: Path) -> None:
-        super().__init__()
+        super().__init__(str(directory))
         self._directory = directory
         with file_errors(f"cannot read {directory}"):
             for path, size in _files(directory, "", _DEEPEST):

@@ -10,6 +10,7 @@ from pathlib import Path
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.archive import Archive
+from docker_charon.payload.damage import damaged
 from docker_charon.payload.delta_check import check_deltas, rebuild_deltas
 from docker_charon.payload.file_object import PayloadSource, checked_sources
 from docker_charon.payload.joined_volumes import VolumePath
@@ -65,9 +66,9 @@ def verify_payload(
     check_progress(progress)
     workers = Workers(jobs)
     if isinstance(zip_file, (str, os.PathLike)):
-        listed = VolumePath.of(zip_file).listed_alone()
-        if listed is not None:
-            return _verify_volume(Path(zip_file), listed, allowed_signers, progress)
+        list_file = VolumePath.of(zip_file).listed_alone()
+        if list_file is not None:
+            return _verify_volume(Path(zip_file), list_file, allowed_signers, progress)
     with open_archive(zip_file, report) as archive:
         signer = None
         if allowed_signers is not None:
@@ -97,7 +98,7 @@ def verify_payload(
 
 def _verify_volume(
     path: Path,
-    listed: Path,
+    list_file: Path,
     allowed_signers: str | os.PathLike[str] | None,
     progress: ProgressArgument,
 ) -> list[str]:
@@ -105,10 +106,10 @@ def _verify_volume(
     if allowed_signers is not None:
         raise PayloadError(
             f"{path} is only one volume, and a signature is of the whole payload",
-            hint=f"verify {listed}",
+            hint=f"verify {list_file}",
         )
     try:
-        verify_volume(path, listed, progress=progress)
+        verify_volume(path, list_file, progress=progress)
     except DockerCharonError as error:
         return [str(error)]
     return []
@@ -126,7 +127,7 @@ def _check_content(
             hasher.update(chunk)
         shown.moved(len(chunk))
     if digest and hasher and hasher.hexdigest() != digest.encoded:
-        raise PayloadError(f"the payload is damaged: {info.filename} has another digest")
+        raise damaged(f"{info.filename} has another digest")
 
 
 def _digest_of(path: str) -> Digest | None:

@@ -142,7 +142,7 @@ class VolumeList:
 
     @classmethod
     def parse(cls, content: bytes) -> VolumeList:
-        """Return the list in a JSON document; raise ``ValueError`` when there is none."""
+        """Return the list in a JSON document; raise ``ValueError`` if it is not one."""
         document = parse_json(content)
         if not isinstance(document, dict):
             raise ValueError("it is not a JSON object")
@@ -241,19 +241,19 @@ def difference(path: Path, number: int, listed: VolumeList) -> str:
     return f"{path} is damaged, or of another payload"
 
 
-def verify_volume(path: Path, listed: Path, *, progress: ProgressArgument = None) -> None:
-    """Compare one volume with the list of volumes ``listed``, from its first byte to its last.
+def verify_volume(path: Path, list_file: Path, *, progress: ProgressArgument = None) -> None:
+    """Compare one volume with the list of volumes, from its first byte to its last.
 
     ``progress`` is that of `verify_payload`. Raises `PayloadError` if the volume is not as listed,
     or cannot be read.
     """
-    volumes = read_list(listed)
+    listed = read_list(list_file)
     _, number = base_and_number(path)
-    if number is None or number > len(volumes.volumes):
-        raise PayloadError(f"{path} is not in {listed}, which has {len(volumes.volumes)} volumes")
-    volume = volumes.volumes[number - 1]
+    if number is None or number > len(listed.volumes):
+        raise PayloadError(f"{path} is not in {list_file}, which has {len(listed.volumes)} volumes")
+    volume = listed.volumes[number - 1]
     with file_errors(f"cannot read {path}"):
-        problem = difference(path, number, volumes)
+        problem = difference(path, number, listed)
         with path.open("rb") as file, Progress("verifying", {}, {}, progress) as shown:
             shown.grow(volume.size)
             digest = hashlib.sha256()
@@ -266,6 +266,6 @@ def verify_volume(path: Path, listed: Path, *, progress: ProgressArgument = None
         raise PayloadError(problem, hint=COPY_AGAIN)
 
 
-def find(name: str, directories: Iterable[Path]) -> Path | None:
+def find_file(name: str, directories: Iterable[Path]) -> Path | None:
     """Return the first file of this name in the directories."""
     return next((path for folder in directories if (path := folder / name).is_file()), None)

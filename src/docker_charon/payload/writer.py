@@ -36,7 +36,7 @@ from docker_charon.workers import Workers
 if sys.platform != "win32":
     import fcntl
 
-_BUFFER = 1024 * 1024  # bytes; an eighth less work of the processor than with 128 KiB
+_BUFFER = 1024 * 1024  # bytes; it takes an eighth less CPU time than 128 KiB
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
 _SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
@@ -232,7 +232,7 @@ class _Writing:
         target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
 
     def _reuse(self, partial: PartialPayload, place: _Place) -> int | None:
-        """Use the blob of an interrupted run; return its CRC, or ``None`` if there is none."""
+        """Return the CRC of a blob that an interrupted run has left complete; else ``None``."""
         known_crc = partial.known_crc(place.record)
         if known_crc is not None:
             self._moved(place.blob.size, place.blob.size)

@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive, Report, raise_it
+from docker_charon.payload.damage import damaged
 from docker_charon.payload.diagnosis import unusual_compression, what_file_is
 from docker_charon.payload.joined_volumes import JoinedVolumes
 from docker_charon.payload.limits import LONGEST_DIRECTORY, MOST_ENTRIES
@@ -53,7 +54,7 @@ class ZipArchive(Archive):
     kind = "zip"
 
     def __init__(self, file: IO[bytes], name: str, report: Report = raise_it) -> None:
-        super().__init__()
+        super().__init__(name)
         try:
             self._zip = zipfile.ZipFile(cast(IO[bytes], _LimitedFile(file)))
         except (ValueError, *_ZIP_ERRORS) as error:
@@ -148,7 +149,7 @@ class ZipArchive(Archive):
                     crc = zlib.crc32(buffer[:size], crc)
                 yield buffer[:size]
             if check_crc and crc != info.CRC:
-                raise zipfile.BadZipFile("its content does not match its CRC")
+                raise damaged(f"{info.filename} has another checksum")
 
     def _inflated(self, info: zipfile.ZipInfo, buffer: memoryview) -> Iterator[memoryview]:
         # The reader of the standard library uses the same file without a lock of its own.
@@ -165,6 +166,11 @@ class ZipArchive(Archive):
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Return the offset of an entry's content; its local header must match the directory."""
         header = self._file.read(_LOCAL_HEADER.size, info.header_offset)
+        if len(header) < _LOCAL_HEADER.size:
+            raise PayloadError(
+                f"cannot read {info.filename}: the file is shorter than it was when it was opened",
+                hint="copy it again from where it was made",
+            )
         signature, flags, method, crc, packed, size, path_length, extra_length = (
             _LOCAL_HEADER.unpack(header)
         )
@@ -178,7 +184,12 @@ class ZipArchive(Archive):
             same = same and crc == info.CRC and packed in (info.compress_size, _MAX32)
             same = same and size in (info.file_size, _MAX32)
         if not same:
-            raise zipfile.BadZipFile("its local header does not match the central directory")
+            raise PayloadError(
+                f"cannot read {info.filename}: its local header does not match the central "
+                "directory",
+                hint="copy the payload again from where it was made; volumes that are joined by "
+                "hand are joined in their order",
+            )
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
 
 

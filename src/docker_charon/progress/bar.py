@@ -1,4 +1,4 @@
-"""The bar: in a terminal a line that disappears when it ends, in a notebook the one of tqdm."""
+"""The bar: a line in a terminal, which disappears at the end, or tqdm's bar in a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from docker_charon.progress.pause import is_paused
 
 
 class Bar(Protocol):
-    """A bar that somebody sees."""
+    """A bar on the screen."""
 
     def show(self, status: Status) -> None:
         """Show how far it is."""
@@ -96,7 +96,7 @@ class _NotebookBar:
 
 
 def _columns() -> int:
-    """Return the width of the terminal that standard error is."""
+    """Return the width of the terminal at standard error, in columns."""
     try:
         columns = os.get_terminal_size(STANDARD_ERROR.fileno()).columns
     except (OSError, ValueError, AttributeError):
@@ -105,7 +105,7 @@ def _columns() -> int:
 
 
 def _blocks() -> str:
-    """Return the characters of a bar that the encoding of standard error has."""
+    """Return the characters of a bar: `BLOCKS`, or ``#`` if standard error cannot encode them."""
     try:
         BLOCKS.encode(STANDARD_ERROR.encoding or "ascii")
     except (UnicodeError, LookupError):

@@ -33,7 +33,7 @@ one. ``False`` shows nothing. A callable gets events, and nothing is shown."""
 
 
 def check_progress(progress: object) -> None:
-    """Raise ``TypeError`` if this is no `ProgressArgument`."""
+    """Raise ``TypeError`` if ``progress`` is not a `ProgressArgument`."""
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise TypeError(
             "progress is None, True, False or a callable that takes a ProgressEvent, not "

@@ -16,11 +16,11 @@ BLOCKS = "▏▎▍▌▋▊▉█"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a line shows; sizes in bytes.
+    """The facts that a line shows; sizes are in bytes.
 
-    ``resumed`` bytes were left by an earlier run, ``rebuilt`` is a number of layers, ``speed`` is
-    in bytes a second and not known at first, ``seconds`` is the time since the phase began, and
-    ``note`` says what is done if nothing can be counted.
+    ``resumed`` is the number of bytes that an earlier run had transferred. ``rebuilt`` is a number
+    of layers. ``speed`` is in bytes a second, and ``None`` at first. ``seconds`` is the time since
+    the phase began. ``note`` says what is done if nothing can be counted.
     """
 
     event: ProgressEvent
@@ -87,8 +87,8 @@ def plain_line(status: Status) -> str:
 def bar_line(status: Status, columns: int, blocks: str = BLOCKS) -> str:
     """Return a line with a bar for a terminal that is ``columns`` wide.
 
-    ``blocks`` are the characters for parts of a column, the last one for all of it. What does not
-    fit is left out, the least important first; from some width on that is the bar.
+    ``blocks`` are the characters for parts of a column; the last one fills it. Facts that do not
+    fit are left out, the least important ones first, and so is the bar in a narrow terminal.
     """
     width = max(1, columns - _MARGIN)
     if status.fraction is None:

@@ -44,9 +44,9 @@ class Progress:
     ``phase`` is that of a `ProgressEvent`. ``sizes`` are the bytes that each blob takes, by a key
     that the caller chooses. ``images`` are the names of the images, each with the keys of the blobs
     that it needs; keys that are not in ``sizes`` are ignored. An image with ``None`` is complete
-    when `complete` is called. ``progress`` says how it is shown. Lines, instead of a bar, say how
-    far it is every half minute, and with ``name_images`` which image is complete. ``note`` says
-    what is done if there is nothing to count.
+    when `complete` is called. ``progress`` says how the progress is shown. If it is shown as lines
+    instead of a bar, there is one every `LINE_EVERY` seconds and, with ``name_images``, one for
+    each complete image. ``note`` says what is done if there is nothing to count.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Progress:
         self._form = _form_of(progress)
 
     def grow(self, size: int) -> None:
-        """Count ``size`` bytes more that have to be transferred."""
+        """Add ``size`` bytes to those that have to be transferred."""
         with self._lock:
             self._total += size
 
@@ -114,14 +114,14 @@ class Progress:
             self._rebuilt += 1
 
     def complete(self, name: str) -> None:
-        """Count an image that is complete."""
+        """Count the image ``name`` as complete."""
         with self._lock:
             self._complete += 1
             if self._form is _Form.LINES and self._name_images:
                 say(f"{name} is complete ({self._complete} of {self._image_count} images)")
 
     def sum_up(self, text: str) -> None:
-        """End the progress, and show ``text`` with the time that it took."""
+        """End the progress, and show ``text`` with the time since its beginning."""
         self._close()
         if self._form in (_Form.BAR, _Form.LINES):
             seconds = time.monotonic() - self._started
@@ -195,7 +195,7 @@ class Progress:
             self._bar.show(status)
 
     def _report(self, event: ProgressEvent) -> None:
-        """Call the callable, unless it knows this event or has failed."""
+        """Call the callable, unless its last event was the same or it has raised an exception."""
         if self._listener is None or event == self._last_event:
             return
         self._last_event = event
@@ -211,7 +211,7 @@ class Progress:
 
 
 def _form_of(progress: ProgressArgument) -> _Form:
-    """Return how progress is shown where standard error is what it is now."""
+    """Return how progress is shown, given what standard error is now."""
     if callable(progress):
         return _Form.EVENTS
     if progress is False:

@@ -12,7 +12,7 @@ def shown_size(size: float) -> str:
 
 
 def shown_part(done: int, total: int) -> str:
-    """Return how many bytes of all are done, in one unit, such as ``26.3 of 40.0 MB``."""
+    """Return numbers of bytes as text in the unit of ``total``, such as ``26.3 of 40.0 MB``."""
     whole, unit = _scaled(total)
     part = done / 1000**unit
     return f"{_rounded(total, part)} of {_rounded(total, whole)} {_UNITS[unit]}"

@@ -14,10 +14,9 @@ _SAMPLE_EVERY = 0.5
 
 
 class Speed:
-    """Counts bytes and returns how many of them move in a second.
+    """Counts bytes, and returns how many have moved in a second.
 
-    It counts from the first byte on, so that what happens before does not make it slower; nor does
-    a pause.
+    The time begins with the first byte, and pauses do not count, so neither lowers the speed.
     """
 
     def __init__(self, clock: Callable[[], float] = working_time) -> None:
@@ -33,7 +32,7 @@ class Speed:
         self._moved += size
 
     def value(self) -> float | None:
-        """Return the bytes a second, or ``None`` if no byte has moved in the last seconds."""
+        """Return the bytes a second; ``None`` if no byte has moved in the last seconds."""
         now = self._clock()
         while len(self._samples) > 1 and now - self._samples[1][0] >= _WINDOW:
             self._samples.popleft()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import field, replace
 
 from docker_charon.errors import AuthenticationError, DockerCharonError, RegistryError
@@ -15,7 +14,7 @@ from docker_charon.registry.certificates import (
     StrPath,
     find_certificates,
 )
-from docker_charon.registry.credentials import Credentials, FoundLogin, Keychain
+from docker_charon.registry.credentials import Credentials, FoundLogin, GivenLogin, Keychain, Logins
 from docker_charon.registry.retry import RetryPolicy
 from docker_charon.value import dataclass
 
@@ -24,7 +23,10 @@ RETRY = RetryPolicy()
 
 
 def waiting_for(seconds: float) -> RetryPolicy:
-    """Return the usual policy, with which an operation waits that long for a registry."""
+    """Return the usual policy, with ``seconds`` as the longest wait of one operation.
+
+    Raises ``TypeError``, and `DockerCharonError` for a negative or endless wait.
+    """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"retry_for is a number of seconds, not {type(seconds).__name__}")
     if not 0 <= seconds < math.inf:
@@ -59,7 +61,10 @@ class Access:
 
 
 def certificates_for(registry: str, access: Access) -> Certificates:
-    """Return the certificates for a registry: those that the caller names come first."""
+    """Return the certificates for a registry: those that the caller names come first.
+
+    Raises `RegistryError` for a client certificate with plain HTTP, and as `find_certificates`.
+    """
     if not access.secure:
         if access.cert is not None:
             raise RegistryError(
@@ -73,8 +78,12 @@ def certificates_for(registry: str, access: Access) -> Certificates:
     return replace(certificates, client=ClientCertificate.of(access.cert))
 
 
-def login_finder(registry: str, access: Access) -> Callable[[str | None], FoundLogin]:
-    """Return what finds the login for a repository of ``registry``."""
+def logins_of(registry: str, access: Access) -> Logins:
+    """Return the logins for the repositories of ``registry``.
+
+    Raises `AuthenticationError` for a username without a password, for a password without a
+    username, and for a login in an access that is anonymous.
+    """
     username, password = access.username, access.password
     if not all(value is None or isinstance(value, str) for value in (username, password)):
         raise TypeError("a username and a password are a str")
@@ -83,12 +92,11 @@ def login_finder(registry: str, access: Access) -> Callable[[str | None], FoundL
             f"access to {registry} is either anonymous or with a username and a password"
         )
     if access.anonymous:
-        return lambda repository: FoundLogin()
+        return GivenLogin(FoundLogin())
     if username is not None and password is not None:
-        login = FoundLogin(Credentials(username, password))
-        return lambda repository: login
+        return GivenLogin(FoundLogin(Credentials(username, password)))
     if username is not None or password is not None:
         raise AuthenticationError(
             f"a login to {registry} takes a username and a password, and one is missing"
         )
-    return Keychain(registry).find
+    return Keychain(registry)

@@ -11,18 +11,19 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any
 
 import requests
 
 from docker_charon.errors import AuthenticationError, RegistryError
-from docker_charon.registry.credentials import FoundLogin
+from docker_charon.registry.challenge import Challenge, choose, other_scopes
+from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.errors import (
     NETWORK_ERRORS,
     connection_error,
-    first_error,
     login_hint,
     retry_after,
 )
@@ -36,38 +37,8 @@ _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
 _LONGEST_LIFETIME = 3600
 _USED = 0.8  # the part of its lifetime for which a token is used
 
-_MOST_SCOPES = 10  # of a challenge that are asked for besides those that a request needs
-
-_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_CHALLENGE_PART = rf"""(?x)[\s,]*(?:
-        (?P<name>{_WORD})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))
-      | (?P<scheme>{_WORD})(?=\s|,|$)
-      | [A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))  # what some schemes have instead of parameters
-    )"""
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """A way to log in that a server offers; scheme and parameter names are in lower case."""
-
-    scheme: str
-    parameters: dict[str, str]
-
-
-def parse_challenges(header: str) -> list[Challenge]:
-    """Return the challenges of a ``WWW-Authenticate`` header, up to the first malformed part."""
-    challenges: list[Challenge] = []
-    position = 0
-    part = re.compile(_CHALLENGE_PART)
-    while match := part.match(header, position):
-        position = match.end()
-        if match["scheme"]:
-            challenges.append(Challenge(match["scheme"].lower(), {}))
-        elif match["name"] and challenges:
-            quoted = match["quoted"]
-            value = match["bare"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-            challenges[-1].parameters[match["name"].lower()] = value
-    return challenges
+_SEARCH_PAUSE = 60.0
+"""Seconds between two searches for a login in the place of one that was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +52,11 @@ class _Grant:
 class Login:
     """The login of one user to one registry, shared by all requests.
 
-    ``find`` is called for the login to a repository, or to the registry as a whole, when the
-    registry first wants one there. A token is fetched once for each set of scopes. Credentials go
-    to the registry's own origin (Basic) or to the token service that it names (Bearer), and nowhere
-    else.
+    ``logins`` are searched for the login to a repository, or to the registry as a whole, when the
+    registry first wants one there. They are searched again when it refuses a login: many helpers
+    give passwords that are good for an hour. A token is fetched once for each set of scopes.
+    Credentials go to the registry's own origin (Basic) or to the token service that it names
+    (Bearer), and nowhere else.
     """
 
     def __init__(
@@ -92,13 +64,14 @@ class Login:
         session: HTTPSession,
         url: str,
         registry: str,
-        find: Callable[[str | None], FoundLogin],
+        logins: Logins,
     ) -> None:
         self._session = session
         self._origin = origin(url)
         self._registry = registry
-        self._find = find
-        self._logins: dict[str | None, FoundLogin] = {}
+        self._logins = logins
+        self._next_search = -math.inf
+        self._found: dict[str | None, FoundLogin] = {}
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Grant] = {}
         self._lock = threading.RLock()
@@ -109,23 +82,41 @@ class Login:
         return ScopedAuth(self, scopes)
 
     def covers(self, url: str) -> bool:
-        """Whether ``url`` is of the registry itself: no other may see an ``Authorization``."""
+        """Whether ``url`` is the registry's own, which alone may get an ``Authorization``."""
         return origin(url) == self._origin
 
     def found(self, scopes: Sequence[str] = ()) -> FoundLogin | None:
         """Return the login for a request with ``scopes``, if the registry has asked for one."""
-        return self._logins.get(_repository(scopes))
+        return self._found.get(_repository(scopes))
 
     def _find_login(self, scopes: Sequence[str]) -> FoundLogin:
         repository = _repository(scopes)
         with self._lock:
-            if repository not in self._logins:
-                self._logins[repository] = self._find(repository)
-            return self._logins[repository]
+            if repository not in self._found:
+                self._found[repository] = self._logins.find(repository)
+            return self._found[repository]
+
+    def _find_another(self, scopes: Sequence[str], refused: Credentials) -> bool:
+        """Search for a login again, because ``refused`` may have expired.
+
+        Return whether there is another one now. There is at most one search in `_SEARCH_PAUSE`.
+        """
+        with self._lock:
+            if self._find_login(scopes).credentials != refused:
+                return True  # another request has searched
+            if time.monotonic() < self._next_search:
+                return False
+            self._next_search = time.monotonic() + _SEARCH_PAUSE
+            self._logins.forget()
+            self._found.clear()
+            return self._find_login(scopes).credentials not in (None, refused)
 
     def needs_scopes(self, response: requests.Response) -> bool:
-        """Whether a 401 to a request without scopes does not say what one with scopes gets."""
-        challenge = _choose(response)
+        """Whether a 401 wants a token, which only requests with scopes have.
+
+        Such an answer to a request without scopes says nothing about the login.
+        """
+        challenge = choose(response)
         return challenge is not None and challenge.scheme == "bearer"
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
@@ -150,19 +141,23 @@ class Login:
     def challenged(
         self, response: requests.Response, scopes: tuple[str, ...], used: str | None
     ) -> _Grant | None:
-        """Return what to answer a 401 with, or ``None`` if there is nothing but ``used``.
+        """Return the grant to answer a 401 with; ``None`` if that would be ``used`` again.
 
         A new token belongs to this request alone until it has been used (see `keep`): if it is good
         for a few requests only, the others would use it up.
         """
         with self._lock:
-            self._challenge = challenge = _choose(response) or self._challenge
+            self._challenge = challenge = choose(response) or self._challenge
             for key, old in list(self._tokens.items()):
                 if old.header == used:
                     del self._tokens[key]
         header = None
         if challenge is not None and (scopes or challenge.scheme == "basic"):
             header = self._header_of_login(challenge, scopes)
+            if header is not None and header == used:
+                credentials = self._find_login(scopes).credentials
+                if credentials is not None and self._find_another(scopes, credentials):
+                    header = self._header_of_login(challenge, scopes)
             if header is None and challenge.scheme == "bearer":
                 grant = self._answer_with_token(challenge, scopes, used)
                 return grant if grant.header != used else None
@@ -171,15 +166,15 @@ class Login:
     def _answer_with_token(
         self, challenge: Challenge, scopes: tuple[str, ...], used: str | None
     ) -> _Grant:
-        """Fetch a token, also for the scopes that the refusal of another token names."""
-        if _is_token(used) and (others := _other_scopes(challenge, scopes)):
+        """Fetch a token, also for scopes that the registry names when it refuses a token."""
+        if _is_token(used) and (others := other_scopes(challenge, scopes)):
             # Some registries name scopes that their token service refuses.
             with contextlib.suppress(RegistryError):
                 return self._fetch_token(challenge, (*scopes, *others))
         return self._fetch_token(challenge, scopes)
 
     def keep(self, scopes: tuple[str, ...], grant: _Grant) -> None:
-        """Use a token that one request has used for those that follow."""
+        """Keep a token, which one request has used, for the requests after it."""
         with self._lock:
             self._tokens[scopes] = grant
 
@@ -203,8 +198,11 @@ class Login:
             raise AuthenticationError(
                 f"{self._registry} wants a login sent over plain HTTP, to {service}: refused"
             )
+        credentials = self._find_login(scopes).credentials
         try:
-            with self._ask(realm, challenge.parameters.get("service"), scopes) as response:
+            with self._ask(
+                realm, challenge.parameters.get("service"), scopes, credentials
+            ) as response:
                 content = read_document(response, _LONGEST_ANSWER)
         except NETWORK_ERRORS as error:
             raise connection_error(
@@ -217,27 +215,35 @@ class Login:
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
+        if status == 401 and credentials is not None and self._find_another(scopes, credentials):
+            return self._fetch_token(challenge, scopes)
         login = self.found(scopes)
         code, words = first_error(content, _secrets(response, login))
         said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
+            has_credentials = login is not None and login.credentials is not None
+            repository = _repository(scopes)
+            subject = f" for {repository}" if repository else ""
+            problem = f"refuses the login{subject} (its token service at {service} answered {said})"
+            if not has_credentials:
+                problem = f"wants a login{subject}" + (" (or it does not exist)" if subject else "")
             refusal = AuthenticationError(
-                f"{self._registry} refuses the login (its token service at {service} answered "
-                f"{said})",
-                hint=login_hint(login),
-                status=status,
+                f"{self._registry} {problem}", hint=login_hint(login), status=status
             )
-            refusal.login_refused = (
-                status == 401 and login is not None and login.credentials is not None
-            )
+            refusal.login_refused = status == 401 and has_credentials
             raise refusal
         failure = RegistryError(f"{who} answered {said}", status=status)
         failure.retry_after = retry_after(response.headers)
         raise failure
 
-    def _ask(self, realm: str, service: str | None, scopes: tuple[str, ...]) -> requests.Response:
+    def _ask(
+        self,
+        realm: str,
+        service: str | None,
+        scopes: tuple[str, ...],
+        credentials: Credentials | None,
+    ) -> requests.Response:
         """Ask the token service; an identity token is a refresh token (RFC 6749, section 6)."""
-        credentials = self._find_login(scopes).credentials
         parameters = {"service": service} if service is not None else {}
         if credentials and credentials.identity_token:
             form = {
@@ -257,9 +263,10 @@ class Login:
 
 
 class ScopedAuth(requests.auth.AuthBase):
-    """Signs one request to the registry, and answers one 401 of the registry's own.
+    """Adds ``Authorization`` to one request, and answers one 401 of the registry itself.
 
-    A second one is answered if it refuses the token because another scope is needed.
+    A second 401 is answered if it refuses the token because another scope is needed. ECR answers
+    403 to a password that has expired, so that is answered if there is another password now.
     """
 
     def __init__(self, login: Login, scopes: tuple[str, ...]) -> None:
@@ -267,7 +274,7 @@ class ScopedAuth(requests.auth.AuthBase):
         self._scopes = scopes
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign ``request``, if it goes to the registry itself."""
+        """Add ``Authorization`` to ``request``, if it goes to the registry itself."""
         if self._login.covers(request.url or ""):
             header = self._login.header(self._scopes)
             if header is not None:
@@ -283,10 +290,13 @@ class ScopedAuth(requests.auth.AuthBase):
         return self._answer_once(answer, **options)
 
     def _answer_once(self, response: requests.Response, **options: Any) -> requests.Response:
-        # The hook is called after a redirect too: another host's challenge is not answered.
-        if response.status_code != 401 or not self._login.covers(response.url):
-            return response
+        # The hook is also called after a redirect. Another host's challenge is not answered.
         used = response.request.headers.get("Authorization")
+        is_refused = response.status_code == 401 or (
+            response.status_code == 403 and used is not None and not _is_token(used)
+        )
+        if not is_refused or not self._login.covers(response.url):
+            return response
         try:
             grant = self._login.challenged(response, self._scopes, used)
             if grant is not None:
@@ -308,13 +318,6 @@ class ScopedAuth(requests.auth.AuthBase):
         return answer
 
 
-def _choose(response: requests.Response) -> Challenge | None:
-    """Return the best challenge of a 401: a token is preferred to the password."""
-    challenges = parse_challenges(response.headers.get("WWW-Authenticate", ""))
-    first = {challenge.scheme: challenge for challenge in reversed(challenges)}
-    return first.get("bearer") or first.get("basic")
-
-
 def _is_token(authorization: str | None) -> bool:
     """Whether an ``Authorization`` is a token."""
     return authorization is not None and authorization.startswith("Bearer ")
@@ -322,13 +325,8 @@ def _is_token(authorization: str | None) -> bool:
 
 def _needs_other_scopes(response: requests.Response, scopes: tuple[str, ...]) -> bool:
     """Whether an answer refuses a token, and names scopes that the token was not asked for."""
-    challenge = _choose(response) if response.status_code == 401 else None
-    return challenge is not None and bool(scopes and _other_scopes(challenge, scopes))
-
-
-def _other_scopes(challenge: Challenge, scopes: tuple[str, ...]) -> list[str]:
-    named = challenge.parameters.get("scope", "").split()
-    return [scope for scope in dict.fromkeys(named) if scope not in scopes][:_MOST_SCOPES]
+    challenge = choose(response) if response.status_code == 401 else None
+    return challenge is not None and bool(scopes and other_scopes(challenge, scopes))
 
 
 def _repository(scopes: Sequence[str]) -> str | None:

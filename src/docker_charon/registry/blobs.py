@@ -22,7 +22,8 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry.errors import NETWORK_ERRORS, ends_all, first_error
+from docker_charon.registry.error_body import first_error
+from docker_charon.registry.errors import NETWORK_ERRORS, ends_all
 from docker_charon.registry.http import parse_number, read_body
 from docker_charon.registry.response import content_encoding
 from docker_charon.registry.retry import ONCE, WHEN_ASKING, RetryPolicy
@@ -52,11 +53,11 @@ class BlobState(enum.Enum):
         return self in (BlobState.ABSENT, BlobState.NO_REPOSITORY, BlobState.DAMAGED)
 
 
-class BlobLooks:
-    """Looks at the blobs of one registry: reads their last byte.
+class BlobStates:
+    """Finds out which blobs a registry has, by reading their last byte.
 
     A ``HEAD`` request may be answered from a cache, for a blob that is gone or damaged, or without
-    the right length. ``HEAD`` is used where nothing can be read.
+    the right length. It is sent only where nothing can be read.
     """
 
     def __init__(self, session: Session) -> None:
@@ -66,7 +67,7 @@ class BlobLooks:
     def state(
         self, repository: Repository, blob: Descriptor, *, to_push: bool = False
     ) -> BlobState:
-        """Return what a repository has of a blob; ``to_push`` asks with the rights of a push.
+        """Return what a repository has of a blob; ``to_push`` asks for the rights to push.
 
         Raises `ConnectionFailed`, and `AuthenticationError` if the login itself is refused. All
         other failures mean that the state is unknown.
@@ -80,7 +81,10 @@ class BlobLooks:
         return state or self._head(repository, blob, options)
 
     def check(self, repository: Repository, blob: Descriptor) -> None:
-        """Raise `BlobNotFound` unless a blob can be read that a repository has just taken."""
+        """Raise `BlobNotFound` if a repository does not have a blob that it has just stored.
+
+        Reads that lag behind writes are waited for.
+        """
         registry = self._session.registry
 
         def attempt() -> None:
@@ -96,7 +100,6 @@ class BlobLooks:
                     status=404,
                 )
 
-        # Reads may lag behind writes.
         self._session.tries(replace(self._session.retry, statuses=frozenset({404}))).run(attempt)
 
     def _read(self, repository: Repository, blob: Descriptor, options: Any) -> BlobState | None:
@@ -166,9 +169,10 @@ def blob_size(
     to_push: bool = False,
     retry: RetryPolicy | None = None,
 ) -> int | None:
-    """Return a blob's size in bytes, or ``None`` when the repository has no such blob.
+    """Return a blob's size in bytes, or ``None`` if the repository has no such blob.
 
-    ``to_push`` asks with the rights of a push, which a new repository may need.
+    ``to_push`` asks for the rights to push, which a new repository may need. Raises `RegistryError`
+    if the registry does not tell the size.
     """
     path, doing = repository.path("blobs", digest), f"the blob {digest} of {repository.name}"
     options: Any = {"doing": doing, "scopes": [repository.push if to_push else repository.pull]}
@@ -214,7 +218,7 @@ class BlobStream:
         return self._tries.run(lambda: self._read(buffer))
 
     def __iter__(self) -> Iterator[memoryview]:
-        """Yield the blob in pieces, each of them valid until the next one is asked for."""
+        """Yield the blob in chunks; each is valid until the next one is requested."""
         buffer = memoryview(bytearray(_BUFFER))
         while size := self.readinto(buffer):
             yield buffer[:size]

@@ -1,4 +1,4 @@
-"""Certificates: which authorities a registry may be vouched for by, and how we identify ourselves.
+"""Certificates: the authorities to trust, and the client certificate to show to a registry.
 
 Docker and Podman read them from a folder for each registry, ``certs.d/HOST[:PORT]``: files
 ``*.crt`` are authorities to trust besides the usual ones, and ``NAME.cert`` with ``NAME.key`` are a
@@ -7,6 +7,7 @@ client certificate and its key. All files are in PEM.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from collections.abc import Iterator
@@ -26,8 +27,17 @@ SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name the usual authorities, the first one that is set.
 
-Otherwise they are those of requests and those of this machine.
+Without them, the usual ones are those of the machine, and those that come with requests.
 """
+
+SYSTEM_BUNDLES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/ssl/ca-bundle.pem"),
+    Path("/etc/ssl/cert.pem"),
+)
+"""Where systems keep their authorities, for a Python that does not know that of this system."""
 _DER = b"\x30\x82"
 """What a certificate in DER begins with: a sequence whose length takes two bytes."""
 
@@ -61,7 +71,7 @@ class Certificates:
 
 
 def find_certificates(registry: str) -> Certificates:
-    """Return what ``certs.d`` holds for ``registry``: the user's folders, then the machine's.
+    """Return the certificates in ``certs.d`` for ``registry``: the user's, then the machine's.
 
     The authorities of all folders are trusted. The client certificate is the first one, by folder
     and by name. What this user may not read is left out with a warning. Raises `RegistryError` for
@@ -87,10 +97,10 @@ def find_certificates(registry: str) -> Certificates:
 
 
 def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ssl.SSLContext:
-    """Return the settings of TLS that trust the usual authorities, ``cacert`` and those given.
+    """Return settings of TLS that trust the usual authorities, ``cacert`` and ``certificates``.
 
-    Raises `RegistryError` for a file that is not what it should be. An encrypted key is one: there
-    is nobody to ask for its password.
+    Raises `RegistryError` for a file that cannot be read or is not in PEM, and for a key that is
+    encrypted: no password is asked for.
     """
     context = create_urllib3_context()
     # As Docker does, trust an authority in the middle of a chain, and take certificates that lack
@@ -99,8 +109,8 @@ def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ss
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     variable = next((name for name in BUNDLE_VARIABLES if os.environ.get(name)), None)
     if variable is None:
-        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-        context.load_default_certs()  # those of this machine: an own authority is installed there
+        _trust_system(context)
+        _trust(context, DEFAULT_CA_BUNDLE_PATH)
     else:
         _trust(context, os.environ[variable], f", which {variable} names,")
     if cacert is not None:
@@ -108,7 +118,7 @@ def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ss
     for authority in certificates.authorities:
         try:
             _trust(context, authority)
-        except RegistryError as error:  # Docker and Podman read over it
+        except RegistryError as error:  # Docker and Podman ignore it
             _log.warning("%s; it is ignored", error)
     if certificates.client is not None:
         _identify(context, certificates.client)
@@ -157,10 +167,23 @@ def _is_readable(path: Path) -> bool:
     return False
 
 
-def _trust(context: ssl.SSLContext, path: StrPath, whence: str = "") -> None:
+def _trust_system(context: ssl.SSLContext) -> None:
+    """Trust the authorities of the machine, as Docker and Podman do, if it has any.
+
+    Companies install their own authority there.
+    """
+    context.load_default_certs()
+    bundle = next((path for path in SYSTEM_BUNDLES if path.is_file()), None)
+    if ssl.get_default_verify_paths().cafile is None and bundle is not None:
+        with contextlib.suppress(OSError):  # an SSLError is an OSError
+            context.load_verify_locations(bundle)
+
+
+def _trust(context: ssl.SSLContext, path: StrPath, origin: str = "") -> None:
     """Trust the authorities in a file, or in a folder that OpenSSL can search (``c_rehash``).
 
-    A file is in PEM, or a single certificate in DER, as Windows exports it.
+    A file is in PEM, or a single certificate in DER, as Windows exports it. ``origin`` says in the
+    message who names the file.
     """
     name = os.fspath(path)
     try:
@@ -175,7 +198,7 @@ def _trust(context: ssl.SSLContext, path: StrPath, whence: str = "") -> None:
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
         raise RegistryError(
-            f"{name}{whence} holds no certificates in PEM or DER"
+            f"{name}{origin} holds no certificates in PEM or DER"
             + (f": {problem}" if problem else "")
         ) from error
 

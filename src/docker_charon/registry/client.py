@@ -24,7 +24,7 @@ from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MANIFEST_TYPES, MAX_SIZE, Manifest
 from docker_charon.registry.access import Access
-from docker_charon.registry.blobs import BlobLooks, BlobState, BlobStream, blob_size
+from docker_charon.registry.blobs import BlobState, BlobStates, BlobStream, blob_size
 from docker_charon.registry.errors import explaining_refusal
 from docker_charon.registry.http import origin
 from docker_charon.registry.listing import Listing
@@ -47,9 +47,9 @@ _MORE_TRIES = 2
 class RegistryClient:
     """One registry, as one user sees it.
 
-    ``registry`` is a host with an optional port. ``connections`` are kept open for as many threads.
-    Every method raises `RegistryError`, or one of its children, for an answer that it does not
-    expect.
+    ``registry`` is a host with an optional port. ``connections`` is the number of connections that
+    are kept open, one for each thread. Every method raises `RegistryError` or a subclass of it for
+    an answer that it does not expect.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class RegistryClient:
     ) -> None:
         self._session = Session(registry, access or Access(), connections)
         self._uploads = BlobUploads(self._session)
-        self._looks = BlobLooks(self._session)
+        self._blob_states = BlobStates(self._session)
         self.registry = registry
         self.doubt: RegistryError | None = None
         """Why this may not be a registry, if its answer to the check of its API is unusual."""
@@ -78,8 +78,12 @@ class RegistryClient:
         return self._session.tries(replace(self._session.retry, **changes))
 
     def check_api(self) -> None:
-        """Check that a registry answers here (end-1), and learn how its users log in."""
-        doing = "the check of its API"
+        """Check that a registry answers here (end-1), and learn how its users log in.
+
+        Raises `ConnectionFailed` if nothing answers, and `RegistryError` if the answer is not that
+        of a registry, if it is a redirect to another origin, or if the login is refused.
+        """
+        doing = "the first request"
         # Where nothing listens when a run begins, nothing will.
         retry = replace(self._session.retry, when_unreachable=False, when_away=False)
         with self._session.request(
@@ -114,11 +118,11 @@ class RegistryClient:
     ) -> Manifest:
         """Fetch a manifest by tag or digest (end-3), its bytes as they are stored.
 
-        ``to_push`` asks with the rights of a push, which a new repository may need. ``statuses``
-        are those of answers that are worth another try.
+        ``to_push`` asks for the rights to push, which a new repository may need. ``statuses`` are
+        the HTTP statuses after which the request is sent again.
 
-        Raises `ManifestNotFound`, `DigestMismatch` when it was asked for by digest and is
-        something else, and `InvalidManifest`.
+        Raises `ManifestNotFound`, `InvalidManifest`, and `DigestMismatch` if the bytes do not have
+        the digest that was asked for, or not the one that the registry states for them.
         """
         attempt = self._reading(repository, reference, to_push=to_push)
         return self.tries(statuses=statuses, when_damaged=True).run(attempt)
@@ -126,13 +130,12 @@ class RegistryClient:
     def check_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
         """Check that a manifest, which has just been put, is what the registry has now (end-3).
 
-        Reads that lag behind writes are waited for. A registry that does not let this user read is
-        believed. Raises `RegistryError` if it does not have the manifest, or another one.
+        Reads that lag behind writes are waited for. If the registry does not let this user read,
+        that is logged and the check passes. Raises `RegistryError` if the registry does not have
+        the manifest or has another one, and `InvalidManifest` if it sends something else.
         """
-        attempt, name = (
-            self._reading(repository, reference, to_push=True),
-            _name(repository, reference),
-        )
+        attempt = self._reading(repository, reference, to_push=True)
+        name = _name(repository, reference)
 
         def check() -> None:
             try:
@@ -205,10 +208,11 @@ class RegistryClient:
     def head_manifest(
         self, repository: str, reference: str, *, to_push: bool = False
     ) -> Digest | None:
-        """Return the digest of a manifest (end-3), or ``None`` when the registry has none.
+        """Return the digest of a manifest (end-3), or ``None`` if the registry does not have it.
 
-        It is the digest that the registry states, or that of the bytes where it states none.
-        ``to_push`` asks with the rights of a push, which a new repository may need.
+        It is the digest that the registry states; if it states none, that of the bytes.
+        ``to_push`` asks for the rights to push, which a new repository may need. Raises as
+        `get_manifest` does.
         """
         place = self._session.repository(repository)
         response = self._session.head(
@@ -240,9 +244,9 @@ class RegistryClient:
             return b"".join(bytes(chunk) for chunk in blob.verified(stream))
 
     def head_blob(self, repository: str, digest: Digest, *, to_push: bool = False) -> int | None:
-        """Return a blob's size in bytes (end-2), or ``None`` when the repository has none.
+        """Return a blob's size in bytes (end-2), or ``None`` if the repository does not have it.
 
-        ``to_push`` asks with the rights of a push, which a new repository may need.
+        ``to_push`` asks for the rights to push, which a new repository may need.
         """
         place = self._session.repository(repository)
         return blob_size(self._session, place, digest, to_push=to_push)
@@ -250,10 +254,10 @@ class RegistryClient:
     def blob_state(self, repository: str, blob: Descriptor, *, to_push: bool = False) -> BlobState:
         """Return what a repository has of a blob (end-2): its last byte is read.
 
-        ``to_push`` asks with the rights of a push. Raises only for what every other question
-        would meet too: `ConnectionFailed`, and an `AuthenticationError` of the login itself.
+        ``to_push`` asks for the rights to push. Raises only errors that every other request would
+        raise too: `ConnectionFailed`, and `AuthenticationError` if the login itself is refused.
         """
-        return self._looks.state(self._session.repository(repository), blob, to_push=to_push)
+        return self._blob_states.state(self._session.repository(repository), blob, to_push=to_push)
 
     def check_blob(self, repository: str, blob: Descriptor) -> None:
         """Check that a blob, which has just been stored, can be read.
@@ -261,14 +265,17 @@ class RegistryClient:
         Reads that lag behind writes are waited for. Raises `BlobNotFound` if the registry does not
         have the blob, or has something else instead.
         """
-        self._looks.check(self._session.repository(repository), blob)
+        self._blob_states.check(self._session.repository(repository), blob)
 
     def upload_blob(self, repository: str, blob: Descriptor, body: Body) -> None:
-        """Store a blob (end-4a to end-6), in one request or, where those are limited, in chunks."""
+        """Store a blob (end-4a to end-6), in one request or in chunks; see `BlobUploads.upload`."""
         self._uploads.upload(self._session.repository(repository), blob, body)
 
     def mount_blob(self, repository: str, digest: Digest, *, source: str) -> bool:
-        """Ask for a server-side copy (end-11); ``False`` means that it has to be uploaded."""
+        """Ask for a server-side copy (end-11); ``False`` means that it has to be uploaded.
+
+        Raises only `ConnectionFailed`.
+        """
         session = self._session
         return self._uploads.mount(
             session.repository(repository), digest, session.repository(source)
@@ -287,10 +294,10 @@ class RegistryClient:
         Return whether the registry lists it among the referrers of its subject (distribution-spec
         1.1, "Pushing Manifests with Subject"): ``False`` means that the caller keeps the list.
 
-        The bytes are known to be right. If the registry says that they are wrong, they were damaged
-        on their way, or another client stores something at the same time; if it does not know a
-        part, it may be slow to see what it has just taken. The manifest is then sent again; the
-        latter only if ``waits_for_parts``.
+        The manifest is sent again if the registry says that its bytes are wrong: they were damaged
+        on their way, or another client stores something at the same time. With ``waits_for_parts``
+        it is also sent again if the registry says that it lacks a part, which it may have stored a
+        moment ago. Raises as `check_manifest` does if the registry states another digest.
         """
         codes = _DAMAGED_ON_ITS_WAY | (UNKNOWN_PART if waits_for_parts else frozenset())
         name, place = _name(repository, reference), self._session.repository(repository)
@@ -314,9 +321,10 @@ class RegistryClient:
         return lists_referrers
 
     def tags(self, repository: str) -> list[str]:
-        """Return every tag of a repository (end-8a), however many pages they fill.
+        """Return the tags of a repository (end-8a), from all pages. They may be invalid names.
 
-        Raises `ManifestNotFound` when there is no such repository, and `IncompleteListing`.
+        Raises `ManifestNotFound` if there is no such repository, and `IncompleteListing` if a page
+        after the first one cannot be read.
         """
         place, doing = self._session.repository(repository), f"the tags of {repository}"
         path = place.path("tags", "list")
@@ -328,10 +336,10 @@ class RegistryClient:
             raise
 
     def repositories(self) -> list[str]:
-        """Return every repository that this user may see, however many pages they fill.
+        """Return the repositories that this user may see, from all pages.
 
-        ``_catalog`` is not part of the distribution-spec, and not every registry has it. Raises
-        `IncompleteListing` where a page of it cannot be read.
+        They may be invalid names. ``_catalog`` is not part of the distribution-spec, and not every
+        registry has it. Raises `IncompleteListing` if a page after the first one cannot be read.
         """
         doing = "the list of its repositories"
         return Listing(
@@ -339,10 +347,10 @@ class RegistryClient:
         ).read()
 
     def referrers(self, repository: str, subject: Digest) -> list[Descriptor] | None:
-        """Return what refers to a manifest (end-12a), however many pages it fills.
+        """Return the descriptors of what refers to a manifest (end-12a), from all pages.
 
-        ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` when
-        only the first pages of the list arrive.
+        ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` if a page
+        after the first one cannot be read, or if the list is too long.
         """
         return read_referrers(self._session, self._session.repository(repository), subject)
 
@@ -356,8 +364,8 @@ class RegistryClient:
 def open_source(registry: str, access: Access, jobs: int) -> Iterator[RegistryClient]:
     """Open a client for ``jobs`` threads that only reads.
 
-    Raises as `RegistryClient.check_api` does when no registry answers there, and when it refuses
-    the login. Some refuse no more than this check: its error is then the client's ``doubt``.
+    Raises as `RegistryClient.check_api` does if no registry answers there, or if it refuses the
+    login. Some registries refuse only this check: its error is then the client's ``doubt``.
     """
     with RegistryClient(registry, access, connections=jobs) as client:
         try:

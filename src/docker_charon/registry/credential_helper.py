@@ -21,21 +21,22 @@ _UNKNOWN = ("credentials not found", "no stored credential", "could not be found
 
 
 class HelperFailed(Exception):
-    """A helper that cannot be asked, or whose answer is of no use.
+    """A helper cannot be run, or its answer is not a login.
 
     The text is one line. It never repeats what the helper printed, which may be a password.
     """
 
 
 def program_of(name: str) -> str:
-    """Return the program that a config means by a helper's name."""
+    """Return the name of a helper's program; ``name`` is what a config calls the helper."""
     return f"docker-credential-{name}"
 
 
 def ask(name: str, key: str) -> tuple[str, str] | None:
-    """Return the username and the secret that a helper has for ``key``; ``None``: it has none.
+    """Return the username and the secret that a helper has for ``key``, or ``None``.
 
-    Raises `HelperFailed`.
+    ``None`` means that it has no login. Raises `HelperFailed` if it is not installed, fails, does
+    not answer within `TIMEOUT`, or prints something else.
     """
     program = program_of(name)
     executable = shutil.which(program) if re.fullmatch(_NAME, name) else None
@@ -71,7 +72,7 @@ def _login(output: bytes, problem: str) -> tuple[str, str] | None:
     try:
         answer = json.loads(output) or {}
         username, secret = answer.get("Username") or "", answer.get("Secret") or ""
-        (username + secret).encode()  # JSON can hold half a character, which cannot be sent
+        (username + secret).encode()  # fails for half of a surrogate pair, which JSON can have
     except (ValueError, AttributeError, TypeError, RecursionError):
         raise HelperFailed(problem) from None
     return (username, secret) if secret else None

@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from docker_charon.messages import get_logger, one_line
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
@@ -34,16 +34,16 @@ from docker_charon.registry import credential_helper
 from docker_charon.value import dataclass
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
-"""What credentials for Docker Hub are filed under."""
+"""The key under which Docker stores the login to Docker Hub."""
 
 RUN_CONTAINERS = Path("/run/containers")
-"""Where Podman keeps the logins of users without ``XDG_RUNTIME_DIR``, in a folder for each."""
+"""Podman's folder of logins if ``XDG_RUNTIME_DIR`` is not set: each user has a folder in it."""
 
 _TOKEN_USER = "<token>"  # noqa: S105  # the name that says that the secret is an identity token
 _API_PATHS = ("", "/v1", "/v2")
 """Paths of a key that stand for the whole registry, even where a path could be a namespace.
 
-Docker Hub files tokens of another kind under longer paths: ``.../v1/access-token``.
+Docker Hub has tokens of another kind under longer paths: ``.../v1/access-token``.
 """
 
 _log = get_logger(__name__)
@@ -51,7 +51,7 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user's name and password, or a token in their place; no ``repr`` shows a secret.
+    """A username and a password, or a token in place of the password; ``repr`` shows no secret.
 
     An identity token is exchanged for tokens at the registry's token service. A registry token is
     sent to the registry as it is.
@@ -72,9 +72,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class FoundLogin:
-    """What a search for a login found, in which file or helper program, and what did not work.
+    """The result of a search for a login.
 
-    Each problem is one line, without secrets. It matters only if the registry then refuses.
+    ``source`` is the file, the variable or the helper program that has the login; it is ``""`` for
+    a login that the caller gave. ``problems`` are the sources that did not work, each in one line
+    without secrets; they are shown only if the registry refuses access.
     """
 
     credentials: Credentials | None = None
@@ -82,8 +84,35 @@ class FoundLogin:
     problems: tuple[str, ...] = ()
 
 
+class Logins(Protocol):
+    """The logins for the repositories of one registry."""
+
+    def find(self, repository: str | None = None) -> FoundLogin:
+        """Return the login for ``repository``, or without one that for the registry as a whole."""
+
+    def forget(self) -> None:
+        """Search everywhere again from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLogin:
+    """One login for all repositories, which the caller gives; it may be none."""
+
+    login: FoundLogin
+
+    def find(self, repository: str | None = None) -> FoundLogin:
+        """Return the login."""
+        return self.login
+
+    def forget(self) -> None:
+        """Do nothing: there is nothing to search."""
+
+
 class Keychain:
-    """The stored logins for one registry; every file is read once, every helper asked once."""
+    """The stored logins for one registry.
+
+    Every file is read once, and every helper is asked once, until they are forgotten.
+    """
 
     def __init__(self, registry: str) -> None:
         self._registry = registry
@@ -92,11 +121,15 @@ class Keychain:
         self._hosts = (
             ["docker.io", "index.docker.io", DOCKER_HUB] if self._is_docker_hub else [host]
         )
+        self.forget()
+
+    def forget(self) -> None:
+        """Read the files and ask the helpers again when a login is next searched."""
         self._configs: list[_Config | _Broken] | None = None
         self._answers: dict[str, Credentials | _Broken | None] = {}
 
     def find(self, repository: str | None = None) -> FoundLogin:
-        """Return the login for ``repository``, or without one that for the registry as a whole."""
+        """Return the login for ``repository``; without one, that for the registry as a whole."""
         if self._configs is None:
             self._configs = list(_configs())
         problems: list[str] = []
@@ -115,7 +148,7 @@ class Keychain:
     def _logins(
         self, config: _Config, repository: str | None
     ) -> Iterator[tuple[str, Credentials | _Broken | None]]:
-        """Yield what a config has for a repository, the best first, and where it is from."""
+        """Yield the logins that a config has for a repository, best first, with their sources."""
         for name in self._helpers(config):
             yield credential_helper.program_of(name), self._ask(name, config.source)
         for entry in self._entries(config.section("auths"), self._keys(repository)):
@@ -243,14 +276,14 @@ def _parse(source: str, content: bytes) -> _Config | _Broken:
 
 
 def _read_entry(entry: Any, source: str, registry: str) -> Credentials | _Broken | None:
-    """Read an entry of ``auths``; one without a login only says that a helper has it."""
+    """Read an entry of ``auths``; an entry without a login means that a helper has the login."""
     broken = _Broken(f"{source} has a malformed entry for {registry}")
     if not isinstance(entry, dict):
         return broken if entry else None
     username, password = entry.get("username") or "", entry.get("password") or ""
     if encoded := entry.get("auth"):
         try:
-            # Docker, too, reads over line breaks.
+            # Docker ignores line breaks, too.
             decoded = base64.b64decode("".join(encoded.split()), validate=True)
         except (ValueError, AttributeError):
             return broken
@@ -277,7 +310,7 @@ def _read_entry(entry: Any, source: str, registry: str) -> Credentials | _Broken
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value is a string that can be sent: JSON can say half a character."""
+    """Whether a value is a string without half of a surrogate pair, which JSON can have."""
     if not isinstance(value, str):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Errors of a registry: from an exception, or from an answer, to one line that says what to do.
+"""Errors of a registry: what an exception or an answer means, and what to do, in one line.
 
 Error bodies follow OCI distribution-spec 1.1, "Error Codes"; many servers send something else.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
-import json
 import re
 import socket
 import ssl
@@ -23,10 +22,11 @@ from docker_charon.oci.host import is_docker_hub
 from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import FoundLogin
+from docker_charon.registry.error_body import first_error
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
 from docker_charon.registry.response import SLOWEST, TooSlow
 from docker_charon.registry.retry import TRANSIENT
-from docker_charon.registry.secrets import redacted, sent_secrets
+from docker_charon.registry.secrets import sent_secrets
 from docker_charon.registry.storage_failure import storage_failure
 from docker_charon.registry.tls_failure import (
     NGINX_CLIENT_CERTIFICATE,
@@ -45,7 +45,7 @@ NETWORK_ERRORS = (
 _PROXY_ERRORS = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
 _TLS_ERRORS = (ssl.SSLError, requests.exceptions.SSLError)
 _BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
-"""A connection that was there; some systems notice only while making it that it is not."""
+"""Errors of an established connection; some systems raise them while they connect."""
 _ADDRESS_ERRORS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -57,7 +57,7 @@ _PERMANENT_ERRORS = (
     requests.exceptions.ContentDecodingError,
 )
 FEW_TRIES = 2
-"""Tries of what hardly ever succeeds after a failure, and takes long to fail."""
+"""The most tries of a request that takes long to fail and hardly ever succeeds after that."""
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _NO_CONNECTION = (
     requests.ConnectTimeout,
@@ -87,12 +87,11 @@ _NO_PROJECT = (
     "some registries, as Harbor and ECR, want a project or a repository to be created before a "
     "first push: create it, or name another one with "
 )
-_MESSAGES = ("detail", "error_description", "details")
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
 _DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
-"""How registries say that there is no room left; some do so with 403, some with 412 or 413."""
+"""Words of registries that have no space left; they come with 403, 412 or 413."""
 
 
 def connection_error(
@@ -104,10 +103,11 @@ def connection_error(
     proxy: str = "",
     client: ClientCertificate | None = None,
 ) -> ConnectionFailed:
-    """Return what one of `NETWORK_ERRORS` on the way to or from ``host`` means.
+    """Return what one of `NETWORK_ERRORS` means for a request to ``host``.
 
-    ``secure`` is ``False`` where plain HTTP was wanted. ``prefix`` begins the message. ``proxy`` is
-    the ``host:port`` of the proxy that is used, and ``client`` the client certificate.
+    ``secure`` is ``False`` if the request was to use plain HTTP. ``prefix`` begins the message.
+    ``proxy`` is the ``host:port`` of the proxy that was used, or ``""``. ``client`` is the client
+    certificate.
     """
     causes = _causes(error)
     refusals = [cause for cause in causes if isinstance(cause, ProxyRefused)]
@@ -194,22 +194,25 @@ def _proxy_refusal(
 
 
 def login_hint(login: FoundLogin | None, *, is_known: bool = False) -> str:
-    """Return what to do about a login that was refused, or about the lack of one.
+    """Return the hint for a login that was refused, or for a login that is missing.
 
-    ``login`` is ``None`` where no login was looked for. ``is_known`` says that the registry knows
-    the user, who may not do what he wants to do.
+    ``login`` is ``None`` if no login was looked for. ``is_known`` says that the registry knows the
+    user, and does not allow the request.
     """
     if login is None or login.credentials is None:
         own_login = argument("give -u and a password", "give a username and a password")
         hint = f"{own_login}, or log in with docker login"
     elif is_known:
-        hint = "this user is not allowed to do it"
+        hint = "this user is not allowed to do it, or the password has expired"
         if login.source:
-            hint = f"the user of the login from {login.source} is not allowed to do it"
+            hint = (
+                f"the user of the login from {login.source} is not allowed to do it, or this login "
+                "has expired"
+            )
     elif login.source:
         hint = (
-            f"the login from {login.source} is not accepted: log in again, or give a username and "
-            "a password"
+            f"the login from {login.source} is not accepted: log in again, give a username and a "
+            f"password, or use {argument('--anonymous', 'anonymous=True')} for public images"
         )
     else:
         hint = "check the username and the password, and what this user may do"
@@ -231,10 +234,11 @@ def answer_error(
 ) -> RegistryError:
     """Return what an unexpected answer means; ``doing`` names the request in the message.
 
-    ``secure`` is ``False`` where plain HTTP was wanted. ``login`` is what was found for the
-    request, if the registry has asked for a login. ``other_host`` is the host that answered, if the
-    registry sent us to another one: in most cases the storage behind it. ``proxy`` is the
-    ``host:port`` of a proxy that may have answered, and ``client`` the client certificate.
+    ``body`` is the start of the answer's body. ``secure`` is ``False`` if the request was to use
+    plain HTTP. ``login`` is what was found for the request, if the registry has asked for a login.
+    ``other_host`` is the host that answered, if the registry redirected to another one, in most
+    cases to its storage. ``proxy`` is the ``host:port`` of a proxy that may have answered, and
+    ``client`` the client certificate.
     """
     status = answer.status_code
     is_push = getattr(answer.request, "method", None) in ("POST", "PUT", "PATCH")
@@ -287,8 +291,9 @@ def answer_error(
     else:
         hint = ""
     problem = f"answers {said} to {doing}"
-    if kind is AuthenticationError and not has_credentials and status == 401:
-        problem = f"wants a login for {doing} (or it does not exist)"
+    if kind is AuthenticationError and status == 401:
+        wanted = f"wants a login for {doing}" + ("" if is_push else " (or it does not exist)")
+        problem = f"refuses the login (it {problem})" if has_credentials else wanted
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
     error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))
@@ -296,14 +301,14 @@ def answer_error(
 
 
 def ends_all(error: Exception) -> bool:
-    """Whether every other request to the registry would fail in the same way as one did."""
+    """Whether every other request to the registry would fail with the same error."""
     if isinstance(error, AuthenticationError):
         return error.login_refused
     return isinstance(error, ConnectionFailed)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for (RFC 9110, section 10.2.3), if it does."""
+    """Return the seconds of ``Retry-After`` (RFC 9110, section 10.2.3); ``None`` without one."""
     try:
         return float(urllib3.Retry().parse_retry_after(headers["Retry-After"]))
     except (KeyError, urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
@@ -311,7 +316,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return ``error`` and what caused it, as deep as `requests` and urllib3 wrap it."""
+    """Return ``error`` and all exceptions that `requests` and urllib3 have wrapped in it."""
     causes: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:
@@ -322,34 +327,9 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
-    """Return code and message of the first error in a body; plain text is all message.
-
-    Token services have other keys than registries: those of OAuth 2 (RFC 6749, section 5.2), or
-    ``details``. Some servers repeat the request, so ``secrets`` are hidden.
-    """
-    text = body.decode("utf-8", "replace")
-    try:
-        document = json.loads(text)
-        first = document["errors"][0] if "errors" in document else document
-        code, message = first.get("code", first.get("error")), first.get("message")
-        for key in _MESSAGES:
-            if not message and isinstance(first.get(key), str):
-                message = first[key]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        code, message = "", "" if text.lstrip()[:1] in ("<", "{", "[") else text
-    return _shortened(code, 60, secrets), _shortened(message, 200, secrets)
-
-
-def _shortened(value: object, longest: int, secrets: Sequence[str]) -> str:
-    """Return a server's words without ``secrets``, short enough for a part of one line."""
-    text = redacted(value, secrets) if isinstance(value, str) else ""
-    return " ".join(one_line(text[: 4 * longest]).split())[:longest]
-
-
 @contextlib.contextmanager
 def explaining_refusal(manifest: Manifest) -> Iterator[None]:
-    """Say what to do where a manifest may be refused because of what it is.
+    """Set the hint of an error that may be due to what a manifest is.
 
     distribution answers 400 or 500 to layers with ``urls`` unless its configuration allows them.
     Older registries do not know all types of manifests.

@@ -25,21 +25,21 @@ READ_TIMEOUT = 60.0
 """Seconds without a byte, not for a whole transfer."""
 
 STORE_TIMEOUT = 900.0
-"""Seconds that a registry has to answer a ``PUT``: some hash or move all of the content first."""
+"""Seconds that a registry has to answer a ``PUT``: some hash or move the whole content first."""
 
 MOST_REDIRECTS = 10
-"""As many as other clients follow; more are taken for a circle."""
+"""As many as other clients follow; a longer chain of redirects is taken for an endless one."""
 
 
 class HTTPSession(requests.Session):
-    """Sends each request once, and sends only to a registry what is meant for it.
+    """Sends each request once, and sends no credentials to another origin than that of ``url``.
 
-    There are no cookies, no credentials out of ``~/.netrc``, and a redirect to another host carries
-    no credentials along. Content is requested as it is stored: a registry's bytes are hashed.
-    ``connections`` are kept open to each host. Proxies are those of the environment, by the rules
-    of `ProxyRules`. ``cacert`` is a file of certificates to trust besides the usual ones and those
-    of ``certificates``; the client certificate is shown to the origin of ``url`` alone. Raises
-    `RegistryError` for files that are not what they should be.
+    There are no cookies and no credentials from ``~/.netrc``. A redirect to another origin is
+    followed without ``Authorization``. Content is requested without compression, because its bytes
+    are hashed. ``connections`` is the number of connections that are kept open to each host.
+    Proxies are those of the environment, by the rules of `ProxyRules`. ``cacert`` is a file of
+    certificates to trust besides the usual ones and those of ``certificates``. The client
+    certificate is shown only to the origin of ``url``. Raises as `tls_context` does.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class HTTPSession(requests.Session):
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
-        """Return the settings of a request: none of the environment's is `requests`' to choose."""
+        """Return the settings of a request; `requests` takes none from the environment."""
         return {"proxies": {}, "stream": stream, "verify": True, "cert": None}
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
@@ -116,10 +116,10 @@ class HTTPSession(requests.Session):
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where an answer redirects to.
+        """Return the address that an answer redirects to, or ``None``.
 
-        Raises ``InvalidURL`` for an impossible address, and `RegistryError` where content that is
-        sent over HTTPS would be sent over plain HTTP.
+        Raises ``InvalidURL`` for an impossible address, and `RegistryError` if content would be
+        sent over plain HTTP instead of HTTPS.
         """
         try:
             target = super().get_redirect_target(resp)
@@ -139,14 +139,14 @@ class HTTPSession(requests.Session):
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
-        """Drop ``Authorization`` where a redirect leaves the origin; look for no other."""
+        """Drop ``Authorization`` if a redirect leaves the origin, and never add another one."""
         prepared_request.headers.pop("Cookie", None)
         if origin(prepared_request.url or "") != origin(response.url):
             prepared_request.headers.pop("Authorization", None)
 
 
 class _NoCookies(requests.cookies.RequestsCookieJar):
-    """No cookies: what a registry sets is not kept."""
+    """Keeps no cookies."""
 
     def extract_cookies(self, *_: object) -> None:
         """Keep nothing."""
@@ -163,7 +163,7 @@ class _PreparedRequest(requests.PreparedRequest):
 class _Adapter(HTTPAdapter):
     """Sends requests through the right proxy and with our own settings of TLS.
 
-    It has no retries: what is tried again is decided where it is known what the request is for.
+    It never sends a request again: that is decided by the callers, who know what it is for.
     """
 
     def __init__(
@@ -180,11 +180,11 @@ class _Adapter(HTTPAdapter):
         super().__init__(**options)
 
     def check_files(self) -> None:
-        """Raise `RegistryError` if the files of certificates are not what they should be."""
+        """Raise `RegistryError` if the certificates cannot be used; see `tls_context`."""
         self._tls_context()
 
     def _tls_context(self) -> ssl.SSLContext:
-        """Return the settings of TLS, which are made when they are first needed."""
+        """Return the settings of TLS, which are created when they are first needed."""
         if self._context is None:
             self._context = tls_context(self._certificates, self._cacert)
         return self._context
@@ -199,16 +199,16 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        _make_patient(self.poolmanager)
+        _with_own_connections(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         if proxy in self.proxy_manager:
             return self.proxy_manager[proxy]
         if proxy.startswith("https:"):
-            # A proxy that speaks TLS is not the registry: it is shown no client certificate.
+            # A proxy that speaks TLS is not the registry, and gets no client certificate.
             context = tls_context(replace(self._certificates, client=None), self._cacert)
             options.update(ssl_context=context, proxy_ssl_context=context)
-        return _make_patient(super().proxy_manager_for(proxy, **options))
+        return _with_own_connections(super().proxy_manager_for(proxy, **options))
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -222,7 +222,7 @@ class _Adapter(HTTPAdapter):
 
 
 class _Connection:
-    """A connection that times out when nothing moves, and that tells a proxy's refusal as such."""
+    """A connection with a timeout for sending, and with an error of its own for proxies."""
 
     sock: Any
     _tunnel_host: str
@@ -238,7 +238,7 @@ class _Connection:
     def _tunnel(self) -> None:
         """Ask a proxy for a tunnel (RFC 9110, section 9.3.6); raise `ProxyRefused`.
 
-        `http.client` would put the status of a refusal into a text.
+        `http.client` would only mention the status of a refusal in a text.
         """
         host = self._tunnel_host
         target = f"{f'[{host}]' if ':' in host else host}:{self._tunnel_port}"
@@ -260,18 +260,18 @@ class _Connection:
 
 
 @functools.cache
-def _patient_pool(pool: Any) -> Any:
-    """Return a kind of pool whose connections are `_Connection`."""
+def _pool_class(pool: Any) -> Any:
+    """Return a subclass of a pool whose connections are also `_Connection`."""
     if issubclass(pool.ConnectionCls, _Connection):
         return pool
     connection = type("Connection", (_Connection, pool.ConnectionCls), {})
     return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-def _make_patient(manager: Any) -> Any:
-    """Let a manager of pools, for a proxy or for none, open connections that are `_Connection`."""
+def _with_own_connections(manager: Any) -> Any:
+    """Let a pool manager, with or without a proxy, open connections that are `_Connection`."""
     manager.pool_classes_by_scheme = {
-        scheme: _patient_pool(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+        scheme: _pool_class(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
     }
     return manager
 
@@ -292,7 +292,10 @@ def read_body(response: requests.Response, buffer: memoryview) -> int:
 
 
 def origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of ``url``: who may see a credential."""
+    """Return scheme, host and port of ``url``: credentials stay within one origin (RFC 6454).
+
+    Raises ``ValueError`` for an impossible address.
+    """
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "", "", None
@@ -308,5 +311,5 @@ def _origin(scheme: str, host_and_port: str) -> tuple[str, str, int | None]:
 
 
 def parse_number(text: str) -> int | None:
-    """Return the number that a header holds, if it is one that a size can have."""
+    """Return the decimal number in a header; ``None`` if it is not one, or has over 18 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -19,7 +19,7 @@ from docker_charon.value import dataclass
 
 _MOST_NAMES = 1_000_000  # of a list, before it is taken for a list without an end
 _ROUND = 10
-"""The length of a full page is a multiple of this: a page without a link may have been cut."""
+"""Page sizes are multiples of this: after such a page, there may be more names without a link."""
 
 
 class IncompleteListing(RegistryError):
@@ -30,7 +30,7 @@ class IncompleteListing(RegistryError):
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """The names on one page, the answer that it came in, and the link to the next page in that."""
+    """The names on one page, the answer that contained it, and the answer's next link."""
 
     names: list[str]
     response: requests.Response
@@ -40,7 +40,7 @@ class _Page:
 class Listing:
     """One list of a registry: the strings under ``key`` of all pages from ``path`` on.
 
-    ``doing`` names the list in messages, and ``scope`` is that of a token for it.
+    ``doing`` names the list in messages. ``scope`` is the scope of a token that may read it.
     """
 
     def __init__(self, session: Session, path: str, key: str, *, doing: str, scope: str) -> None:

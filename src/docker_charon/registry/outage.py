@@ -21,8 +21,8 @@ _log = get_logger(__name__)
 class Outages:
     """The outages of one registry, whose name is ``registry``.
 
-    ``ask`` sends the registry a question that every registry answers, and returns the status of the
-    answer.
+    ``ask`` sends a request that every registry answers, and returns the HTTP status of the answer.
+    It raises `RegistryError`.
     """
 
     def __init__(self, registry: str, ask: Callable[[], int]) -> None:
@@ -34,9 +34,9 @@ class Outages:
     def wait(self, error: DockerCharonError, longest: float) -> float | None:
         """Wait until the registry answers again, for at most ``longest`` seconds.
 
-        ``error`` is what a request met. Return the seconds that it took; ``None`` if the registry
-        answers, so that the error has another reason. Raises ``error`` if it does not come back.
-        The first worker asks and logs; the others wait for it.
+        ``error`` is the error of a request. Return the seconds that it took; ``None`` if the
+        registry answers at once, so that the error has another reason. Raises ``error`` if the
+        registry still does not answer. The first worker asks and logs; the others wait for it.
         """
         if not could_be_outage(error) or longest <= 0:
             return None
@@ -74,7 +74,7 @@ class Outages:
 
 
 def could_be_outage(error: DockerCharonError) -> bool:
-    """Whether an error is one that requests meet while a registry is away."""
+    """Whether requests fail with such an error while a registry does not answer."""
     if isinstance(error, ConnectionFailed):
         return not error.permanent and not error.elsewhere
     return isinstance(error, RegistryError) and error.status in _GATEWAY

@@ -10,8 +10,8 @@ Those are the rules of Go's ``golang.org/x/net/http/httpproxy``:
   may end with a port.
 
 Three things go further. ``ALL_PROXY`` is used where the variable of the scheme is not set, as
-Docker and Podman do for SOCKS. Items of ``NO_PROXY`` may be parted by spaces. An IPv6 address may
-have brackets without a port, and a network may have a port.
+Docker and Podman do for SOCKS. Items of ``NO_PROXY`` may be separated by spaces. An IPv6 address
+may have brackets without a port, and a network may have a port.
 """
 
 from __future__ import annotations
@@ -57,22 +57,23 @@ def offered_schemes(header: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Proxy:
-    """What one variable says: a proxy's URL, or ``None`` where it cannot be one."""
+    """The value of one variable: a proxy's URL, or ``None`` if it cannot be one."""
 
     variable: str
     url: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Exception:
+class _NoProxyItem:
     """One item of ``NO_PROXY``: a network or a domain, and a port if it is for that one only.
 
-    ``domain`` begins with a dot; ``itself`` says whether it stands for its own name as well.
+    ``domain`` begins with a dot. ``has_itself`` says whether the item is also for the domain
+    itself, and not only for its subdomains.
     """
 
     network: _Network | None = None
     domain: str = ""
-    itself: bool = False
+    has_itself: bool = False
     port: int | None = None
 
     def covers(self, host: str, address: _Address | None, port: int) -> bool:
@@ -81,7 +82,7 @@ class _Exception:
             return False
         if self.network is not None:
             return address is not None and address in self.network
-        return host.endswith(self.domain) or (self.itself and host == self.domain[1:])
+        return host.endswith(self.domain) or (self.has_itself and host == self.domain[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,13 @@ class ProxyRules:
 
     proxies: Mapping[str, _Proxy] = field(default_factory=dict)
     """By the scheme of a request: ``http``, ``https``."""
-    exceptions: tuple[_Exception, ...] = ()
+    exceptions: tuple[_NoProxyItem, ...] = ()
     never: bool = False
     """Whether ``NO_PROXY`` holds ``*``."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ProxyRules:
-        """Read the rules out of environment variables; what is malformed is told when it is used.
+        """Read the rules from environment variables; a malformed one is an error when it is used.
 
         In a CGI script, ``HTTP_PROXY`` may come from a request's ``Proxy`` header: it is ignored.
         """
@@ -110,16 +111,16 @@ class ProxyRules:
                 proxies[scheme] = _Proxy(name, _proxy_url(environment[name]))
         listed = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
         items = [item for item in re.split(r"[\s,]+", listed.lower()) if item]
-        exceptions = tuple(filter(None, map(_exception, items)))
+        exceptions = tuple(filter(None, map(_no_proxy_item, items)))
         return cls(proxies, exceptions, never="*" in items)
 
     def proxy_for(self, scheme: str, host: str, port: int | None = None) -> str | None:
-        """Return the URL of the proxy for a request, with its port; ``None``: there is none.
+        """Return the URL of the proxy for a request, with its port; ``None`` if there is none.
 
-        ``host`` is a name or an address, an IPv6 address with or without brackets; without a
-        ``port``, it is the usual one of the scheme. Raises `ConnectionFailed` where the variable
-        that holds for the request does not name a proxy, or names a SOCKS proxy and support for
-        SOCKS is not installed. No error shows what the variable holds: that may be a password.
+        ``host`` is a name or an address; brackets around an IPv6 address may be missing. ``port``
+        is by default the usual one of the scheme. Raises `ConnectionFailed` if the variable for
+        this request does not name a proxy, or if it names a SOCKS proxy and support for SOCKS is
+        not installed. No error shows the value of a variable, which may contain a password.
         """
         proxy = self.proxies.get(scheme)
         if proxy is None or self._is_direct(host, port or _PORTS[scheme]):
@@ -149,7 +150,7 @@ def _unusable(host: str, problem: str, hint: str) -> ConnectionFailed:
 
 
 def _proxy_url(value: str) -> str | None:
-    """Return a proxy's URL in one form, with a port; ``None`` if ``value`` is not one."""
+    """Return a proxy's URL in its canonical form, with a port; ``None`` if it is not one."""
     value = value.strip()
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
@@ -173,19 +174,21 @@ def _escaped(text: str) -> str:
     return quote(unquote(text), safe="")
 
 
-def _exception(item: str) -> _Exception | None:
-    """Read one item of ``NO_PROXY``, in lower case; ``None`` if it stands for nothing."""
+def _no_proxy_item(item: str) -> _NoProxyItem | None:
+    """Read one item of ``NO_PROXY``, in lower case; ``None`` if it names no host."""
     port: int | None = None
     if match := re.fullmatch(_PORT_OF_ITEM, item):
         item, port = match["host"], int(match["port"])
     network = _network(item)
     if network is not None:
-        return _Exception(network=network, port=port)
+        return _NoProxyItem(network=network, port=port)
     domain = item.removeprefix("*").removesuffix(".")
     if not domain.strip("."):
         return None
-    itself = not domain.startswith(".")
-    return _Exception(domain=f".{_ascii(domain.removeprefix('.'))}", itself=itself, port=port)
+    has_itself = not domain.startswith(".")
+    return _NoProxyItem(
+        domain=f".{_ascii(domain.removeprefix('.'))}", has_itself=has_itself, port=port
+    )
 
 
 def _network(item: str) -> _Network | None:
@@ -202,7 +205,7 @@ def _network(item: str) -> _Network | None:
 
 
 def _address(host: str) -> _Address | None:
-    """Return the address that ``host`` is, if it is one; IPv4 inside IPv6 is taken for IPv4."""
+    """Return ``host`` as an address; ``None`` for a name. IPv4 inside IPv6 becomes IPv4."""
     try:
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:
@@ -211,7 +214,7 @@ def _address(host: str) -> _Address | None:
 
 
 def _ascii(domain: str) -> str:
-    """Return a domain as it is asked for in the DNS: names of other scripts begin with ``xn--``."""
+    """Return a domain as the DNS has it: labels of other scripts begin with ``xn--``."""
     try:
         return domain if domain.isascii() else domain.encode("idna").decode()
     except UnicodeError:

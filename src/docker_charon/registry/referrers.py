@@ -19,10 +19,10 @@ _LONGEST = 16 * 1024 * 1024  # characters in the descriptors of all of them
 def read_referrers(
     session: Session, repository: Repository, subject: Digest
 ) -> list[Descriptor] | None:
-    """Return what refers to a manifest, however many pages it fills.
+    """Return the descriptors of what refers to a manifest, from all pages.
 
-    ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` when only the
-    first pages of the list arrive.
+    ``None`` means that the registry has no referrers API. Raises `RegistryError` if the first page
+    cannot be read, and `ManifestNotFound` if a later one cannot, or if the list is too long.
     """
     doing = f"the referrers of {repository.name}@{subject}"
     referrers: list[Descriptor] = []
@@ -64,6 +64,6 @@ def _listed(document: Any, doing: str, registry: str) -> list[Descriptor]:
 
 
 def _text_size(descriptor: Descriptor) -> int:
-    """Return how many characters a descriptor holds, more or less."""
+    """Return about how many characters the texts in a descriptor have."""
     annotations = (len(key) + len(value) for key, value in descriptor.annotations.items())
     return sum(annotations) + sum(map(len, descriptor.urls))

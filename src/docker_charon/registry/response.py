@@ -1,7 +1,6 @@
-"""A response as `http.client` reads it, which has an end whatever the server does.
+"""A response that is read at a minimal rate, so that no server can keep a client waiting for days.
 
-A timeout of a socket starts again with every byte. A server that sends one from time to time could
-keep a client for days, so the bytes are counted as well.
+A timeout of a socket starts again with every byte. So the bytes are counted as well.
 """
 
 from __future__ import annotations

@@ -34,13 +34,14 @@ _log = get_logger(__name__)
 class RetryPolicy:
     """How an operation is tried again: one request, or several that belong together.
 
-    ``tries`` counts the first one. ``backoff`` is the first pause in seconds; each pause is twice
-    as long as the one before, give or take a quarter. ``longest_wait`` are the seconds that one
-    operation waits for a registry, because it asks for a wait (``Retry-After``) or is away.
-    ``statuses`` and ``codes`` are those of answers that are worth another try.
-    ``when_unreachable`` says whether to try again where no connection can be made,
-    ``when_damaged`` where content that arrives is not what it should be (`DigestMismatch`), and
-    ``when_away`` whether to wait for a registry that does not answer at all (see `Outages`).
+    ``tries`` includes the first one. ``backoff`` is the first pause in seconds; each pause is
+    twice as long as the one before, and up to a quarter shorter or longer by chance.
+    ``longest_wait`` is the number of seconds that one operation waits for a registry that asks for
+    a wait (``Retry-After``) or does not answer. ``statuses`` and ``codes`` are those of the answers
+    after which there is another try. ``when_unreachable`` says whether there is one if no
+    connection can be made, ``when_damaged`` if content does not have its digest
+    (`DigestMismatch`). ``when_away`` says whether to wait for a registry that does not answer at
+    all (see `Outages`).
     """
 
     tries: int = 5
@@ -61,13 +62,13 @@ class RetryPolicy:
         return self.when_damaged and isinstance(error, DigestMismatch)
 
     def pause(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures in a row."""
-        chance = random.uniform(0.75, 1.25)  # noqa: S311  # no secret
-        return float(self.backoff * 2 ** (failures - 1) * chance)
+        """Return the seconds to wait after ``failures`` failures in a row."""
+        factor = random.uniform(0.75, 1.25)  # noqa: S311  # no secret
+        return float(self.backoff * 2 ** (failures - 1) * factor)
 
 
 ONCE = RetryPolicy(tries=1, when_away=False)
-"""The policy of a request that is part of an operation, which is tried again as a whole."""
+"""The policy of a request in an operation that is tried again as a whole."""
 
 
 class Tries:
@@ -95,14 +96,14 @@ class Tries:
                 return result
 
     def progress(self, position: int) -> None:
-        """Count anew if the operation comes to a ``position``, in bytes, where it never was."""
+        """Start to count again if the operation has reached a new ``position``, in bytes."""
         if position > self._furthest:
             self.failures, self._waited, self._furthest = 0, 0.0, position
 
     def wait(self, error: DockerCharonError) -> None:
         """Wait before the next try, as long as the registry wants; raise ``error`` if none is left.
 
-        Waits are logged if they take more than a few seconds in all.
+        Waits are logged if they take `_LONGEST_SILENCE` or more in all.
         """
         self.failures += 1
         if not self._policy.allows(error):

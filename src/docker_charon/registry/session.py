@@ -19,7 +19,7 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.document import parse_json
 from docker_charon.oci.host import DOCKER_HUB, check_host, is_docker_hub
-from docker_charon.registry.access import Access, certificates_for, login_finder
+from docker_charon.registry.access import Access, certificates_for, logins_of
 from docker_charon.registry.auth import Login
 from docker_charon.registry.errors import (
     FEW_TRIES,
@@ -70,7 +70,9 @@ class Repository:
 class Session:
     """One registry, as one user sees it, who may log in with ``login``.
 
-    ``connections`` are kept open for as many threads.
+    ``registry`` is a host with an optional port. ``connections`` is the number of connections that
+    are kept open. Raises `InvalidReference` if ``registry`` is not a host, and `RegistryError` or
+    `AuthenticationError` if ``access`` cannot be used.
     """
 
     def __init__(self, registry: str, access: Access, connections: int = 1) -> None:
@@ -81,9 +83,8 @@ class Session:
         self.url = f"{'https' if access.secure else 'http'}://{host}/v2/"
         self._secure = access.secure
         self._certificates = certificates_for(registry, access)
-        find = login_finder(registry, access)
         self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
-        self.login = Login(self._http, self.url, registry, find)
+        self.login = Login(self._http, self.url, registry, logins_of(registry, access))
         self._outages = Outages(registry, self._ask)
 
     def close(self) -> None:
@@ -96,7 +97,7 @@ class Session:
 
     def _ask(self) -> int:
         """Ask whether the API is there (end-1); return the status of the answer."""
-        doing = "the check of its API"
+        doing = "the first request"
         with self.request(
             "GET", "", doing=doing, may_be_html=True, retry=ONCE, timeout=CONNECT_TIMEOUT
         ) as response:
@@ -124,10 +125,12 @@ class Session:
     ) -> requests.Response:
         """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
 
-        ``expect`` are the statuses that the caller deals with (``None``: all), and every other one
-        raises `RegistryError`. ``doing`` names the request in messages. Without ``may_be_html``, a
-        web page is an error. ``retry`` is `Access.retry` where none is given. ``timeout`` is the
-        number of seconds without a byte, if it is not the usual one.
+        ``expect`` are the statuses that the caller handles; ``None`` means all. Every other status
+        raises `RegistryError`, and no answer `ConnectionFailed`. ``doing`` names the request in
+        messages. ``scopes`` are those of the token that it needs, the main one first. Without
+        ``may_be_html``, a web page is an error. ``retry`` is by default `Access.retry`. ``timeout``
+        is the number of seconds without a byte, if it is not the usual one. The caller closes the
+        response.
         """
         url = urljoin(self.url, target)
 
@@ -170,8 +173,9 @@ class Session:
     def head(self, path: str, **options: Any) -> requests.Response | None:
         """Send a ``HEAD`` request; return its answer if that is 200 or 404.
 
-        ``None`` means that it says nothing: some registries refuse ``HEAD``, or answer 500 to it,
-        where ``GET`` tells the truth. ``options`` are those of `request`.
+        ``None`` means any other answer, which says nothing: some registries refuse ``HEAD``, or
+        answer 500 to it, and answer ``GET`` correctly. ``options`` are those of `request`. Raises
+        `RegistryError` if there is no answer.
         """
         retry = replace(options.pop("retry", None) or self.retry, statuses=frozenset({429}))
         try:
@@ -236,7 +240,8 @@ class Session:
     def resolve(self, response: requests.Response, link: str | None, doing: str) -> str:
         """Return the URL of a ``link`` in an answer, which may be relative.
 
-        Raises `RegistryError` where it leads from HTTPS to plain HTTP on another host.
+        Raises `RegistryError` if there is no valid link, and if it leads from HTTPS to plain HTTP
+        on another host.
         """
         try:
             target = urlsplit(urljoin(response.url, link))
@@ -275,7 +280,7 @@ class Session:
         )
 
     def _method_lost(self, response: requests.Response, method: str, doing: str) -> RegistryError:
-        """Return the error for a redirect after which a request is another one (301, 302, 303)."""
+        """Return the error for a redirect that changes the method of a request (301, 302, 303)."""
         redirects = [answer.status_code for answer in response.history if answer.is_redirect]
         scheme, host, port = origin(response.url)
         if (scheme, host, port) == origin(self.url):
@@ -293,7 +298,7 @@ class Session:
         )
 
     def connection_error(self, error: Exception, url: str | None = None) -> ConnectionFailed:
-        """Return what a failure on the way to this registry, or to its storage, means.
+        """Return what one of `NETWORK_ERRORS` means for a request to this registry or its storage.
 
         ``url`` is that of the answer, if there was one already.
         """
@@ -332,7 +337,7 @@ def is_html(response: requests.Response) -> bool:
 
 
 def next_link(response: requests.Response) -> str | None:
-    """Return the ``next`` link (RFC 8288), in upper or lower case, alone or among others."""
+    """Return the address of the ``next`` link in an answer (RFC 8288), or ``None``."""
     for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
         parameters = {name.lower(): value for name, value in link.items()}
         if "next" in parameters.get("rel", "").lower().split():

@@ -1,4 +1,4 @@
-"""A connection on which TLS could not be agreed on: why, and what to do, in one line."""
+"""A failed TLS handshake: the reason, and what to do, in one line."""
 
 from __future__ import annotations
 
@@ -27,18 +27,21 @@ _BAD_CLIENT_CERTIFICATE = (
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
 )
-"""The alerts of a server that gets no client certificate, or one that it does not take."""
+"""The alerts of a server that does not get a client certificate, or refuses the one it gets."""
 
 
 def tls_failure(
     causes: Sequence[BaseException], host: str, client: ClientCertificate | None
 ) -> tuple[str, str]:
-    """Return message and hint for a connection on which TLS could not be agreed on."""
+    """Return the message and the hint for a failed TLS handshake with ``host``.
+
+    ``causes`` are the exceptions of the failure, and ``client`` is the client certificate.
+    """
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate_failure(getattr(cause, "verify_code", 0), host)
-    found = [getattr(cause, "reason", None) for cause in causes if isinstance(cause, ssl.SSLError)]
-    reasons = [reason for reason in found if reason]
+    tls_errors = [cause for cause in causes if isinstance(cause, ssl.SSLError)]
+    reasons = list(filter(None, (getattr(error, "reason", None) for error in tls_errors)))
     text = " ".join(str(cause) for cause in causes)
     if any(sign in text for sign in _PLAIN_HTTP_SIGNS):
         hint = f"if it is a registry on plain HTTP, use {argument('--insecure', 'secure=False')}"
@@ -55,7 +58,7 @@ def tls_failure(
 
 
 def _certificate_failure(verify_code: int, host: str) -> tuple[str, str]:
-    """Return message and hint for a server's certificate; the code is OpenSSL's."""
+    """Return the message and the hint for a server's certificate; the code is OpenSSL's."""
     today = f"the clock of this machine says {datetime.date.today()}: if that is right,"
     if verify_code == _EXPIRED:
         return (
@@ -87,7 +90,7 @@ def _certificate_failure(verify_code: int, host: str) -> tuple[str, str]:
 
 
 def client_certificate_refusal(host: str, client: ClientCertificate | None) -> tuple[str, str]:
-    """Return message and hint for a server that does not take us without, or with, ``client``."""
+    """Return the message and the hint for a server that refuses ``client``, or that wants one."""
     if client is None:
         return (
             f"{host} wants a client certificate",

@@ -41,7 +41,7 @@ _TOO_LARGE = 413  # the status of a proxy that limits requests, and of some regi
 _STUCK = 202  # the status of an answer after which an upload cannot go on
 _STATUSES = TRANSIENT | {_STUCK, 416}
 _CODES = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", _UNKNOWN_UPLOAD})
-"""What another session may mend: this one is unknown, or lost or damaged what was sent."""
+"""The codes of an upload that may succeed in another session."""
 
 
 class BlobUploads:
@@ -55,9 +55,10 @@ class BlobUploads:
     def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
         """Store a blob.
 
-        An upload session in which something went wrong is not used again, because its state is
-        unknown. The registry is asked whether the blob has arrived all the same, and if it has not,
-        the blob is sent in another session. All of this is one operation with one count of tries.
+        After a failure the state of an upload session is unknown, so it is not used again. The
+        registry is asked whether it has the blob nevertheless; if not, the blob is sent in another
+        session. All of this is one operation with one count of tries. Raises `RegistryError`, and
+        the errors of ``body``.
 
         After several failures a large blob is sent in chunks: a proxy may cut each request that
         takes longer than a minute.
@@ -78,14 +79,17 @@ class BlobUploads:
         tries.run(attempt)
 
     def cancel(self) -> None:
-        """Give back the upload sessions of threads that do not come to do it themselves."""
+        """Cancel the upload sessions that threads have left open."""
         deadline = time.monotonic() + _LONGEST_CANCELLING
         for upload in list(self._open_sessions):
             if time.monotonic() < deadline:
                 upload.cancel(_SHORT_TIMEOUT)
 
     def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
-        """Ask for a copy inside the registry (end-11); ``False`` means that it did not make one."""
+        """Ask for a copy inside the registry (end-11); ``False`` means that there is no copy.
+
+        Raises only `ConnectionFailed`.
+        """
         doing = f"a mount of the blob {digest} from {source.name} to {repository.name}"
         try:
             with self._session.request(
@@ -105,7 +109,7 @@ class BlobUploads:
         except ConnectionFailed:
             raise
         except RegistryError:
-            return False  # the token service does not know the source, or not for this user
+            return False  # for example, the token service does not let this user read the source
 
     def _send(
         self,
@@ -159,8 +163,8 @@ class BlobUploads:
 class _UploadSession:
     """An upload session that ``response`` opened; on leaving it without a blob, it is cancelled.
 
-    Each request is sent once: what a failed one has left behind has to be asked. While the session
-    is in use, it is in ``open_sessions``.
+    Each request is sent once: after a failure, the registry has to be asked what has arrived.
+    While the session is in use, it is in ``open_sessions``.
     """
 
     def __init__(
@@ -196,7 +200,7 @@ class _UploadSession:
                 self._request("DELETE", timeout=timeout).close()
 
     def put(self, blob: Descriptor, body: Body | bytes) -> RegistryError | None:
-        """Send the last, or all, of a blob (end-6); return the error if that is too large (413).
+        """Send the rest of a blob, or all of it (end-6); return the error if it is too large (413).
 
         An empty request is not too large: a registry that says so is full, for example.
         """
@@ -264,8 +268,8 @@ class _UploadSession:
     def _move(self, response: requests.Response, least: int, most: int, *, received: int) -> None:
         """Read from an answer where the session goes on, and how many bytes have arrived.
 
-        Where it does not say how many, they are ``received``. Raises `RegistryError` unless they
-        are from ``least`` to ``most``.
+        If it does not say how many, they are ``received``. Raises `RegistryError` unless the number
+        is from ``least`` to ``most``.
         """
         if link := response.headers.get("Location"):
             self._location = self._session.resolve(response, link, self.doing)

@@ -22,14 +22,17 @@ _PORT = re.compile(r":[0-9]*$")
 
 @dataclass(frozen=True)
 class AllowedHosts:
-    """``own`` are the names of the server's address, ``named`` those that the user allows."""
+    """The hosts that requests may name, in lower case.
+
+    ``own`` are the names of the server's address, and ``named`` those that the user allows.
+    """
 
     own: frozenset[str]
     named: frozenset[str]
 
     @classmethod
     def parse(cls, own: Iterable[str], named: Iterable[str]) -> AllowedHosts:
-        """Read the names of hosts; raise `ServerError` when the user's are not names of hosts."""
+        """Normalize the names of hosts; raise `ServerError` if one of ``named`` is not valid."""
         hosts = frozenset(_normalized(name) for name in named)
         for host in hosts:
             if not _HOST.fullmatch(host):

@@ -25,7 +25,10 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """The body is ``content`` or, with a ``blob``, its bytes from ``start`` up to ``end``."""
+    """A status, headers and a body: ``content``, or bytes of ``blob`` from ``start`` to ``end``.
+
+    ``start`` and ``end`` are offsets in bytes; the byte at ``end`` is not included.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -43,13 +46,13 @@ class Answer:
 def json_answer(
     value: Any, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
 ) -> Answer:
-    """Answer with a JSON document (200)."""
+    """Return an answer with a JSON document (200)."""
     content = json.dumps(value, separators=(",", ":")).encode()
     return Answer(200, {"Content-Type": media_type, **(headers or {})}, content)
 
 
 def created(location: str, digest: Digest, **headers: str) -> Answer:
-    """Answer that something has been stored, and where it can be pulled (201)."""
+    """Return an answer that content has been stored, and where it can be pulled (201)."""
     return Answer(201, {"Location": location, "Docker-Content-Digest": digest, **headers})
 
 
@@ -61,7 +64,7 @@ def error(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Answer with an error (distribution-spec 1.1, "Error Codes")."""
+    """Return an answer with an error (distribution-spec 1.1, "Error Codes")."""
     document = {"errors": [{"code": code.value, "message": message, "detail": detail}]}
     return Answer(
         status or _STATUS.get(code, 400),
@@ -71,5 +74,5 @@ def error(
 
 
 def rejection(reason: Rejected, *, status: int | None = None, **headers: str) -> Answer:
-    """Answer why a request was rejected."""
+    """Return an answer that says why a request was rejected."""
     return error(reason.code, reason.message, reason.detail, status=status, headers=headers)

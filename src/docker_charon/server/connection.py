@@ -109,7 +109,7 @@ class Connection:
             self._connection.close()
 
     def disconnect(self) -> None:
-        """End the connection from another thread: what waits for the client fails at once."""
+        """End the connection, from any thread; its own thread then waits no longer."""
         self.is_disconnected, self.idle_since = True, None
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)

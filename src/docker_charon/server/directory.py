@@ -1,4 +1,4 @@
-"""A directory that came from somebody else: what is in it is opened without following links.
+"""A directory whose content is not trusted: its files are opened without following links.
 
 A link in it could make the server send, overwrite or delete any file of this machine.
 """
@@ -16,14 +16,14 @@ _OPEN_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def check_folder(path: Path) -> None:
-    """Raise `ServerError` when the path is a link, or is there and is not a folder."""
+    """Raise `ServerError` if the path exists and is not a folder, or is a link to one."""
     status = _status(path)
     if status is not None and not stat.S_ISDIR(status.st_mode):
         raise ServerError(f"{path} is not a folder")
 
 
 def check_file(path: Path) -> bool:
-    """Return whether the path is there; raise `ServerError` when it is a link, or not a file."""
+    """Return whether the path exists; raise `ServerError` if it is a link or not a regular file."""
     status = _status(path)
     if status is not None and not stat.S_ISREG(status.st_mode):
         raise ServerError(f"{path} is not a regular file")
@@ -31,16 +31,19 @@ def check_file(path: Path) -> bool:
 
 
 def file_size(path: Path) -> int | None:
-    """Return the size of a file in bytes; ``None`` if there is none.
+    """Return the size of a file in bytes; ``None`` if there is no regular file.
 
-    Raises `ServerError` when the path is a link.
+    Raises `ServerError` if the path is a link.
     """
     status = _status(path)
     return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a file to read it, unbuffered; raise `ServerError` when it is a link or not a file."""
+    """Open a file to read it, unbuffered.
+
+    Raises ``FileNotFoundError``, and `ServerError` if the path is a link or not a regular file.
+    """
     if not check_file(path):
         raise FileNotFoundError(f"{path} does not exist")
     descriptor = os.open(path, os.O_RDONLY | _OPEN_FLAGS)
@@ -69,7 +72,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Return what the system knows of a path, ``None`` if there is nothing."""
+    """Return the status of a path, or ``None`` if it does not exist; refuse a link."""
     try:
         status = path.lstat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The endpoints of distribution-spec 1.1: the paths, and the answers to requests that read."""
+"""The endpoints of OCI distribution-spec 1.1: all paths, and the answers to requests that read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ Resource = tuple[str, Mapping[str, Endpoint]]
 
 
 class Endpoints:
-    """Answers requests from a store; ``write_resources`` are added to the resources that read."""
+    """Answers requests from a store.
+
+    ``write_resources`` have the endpoints that write; without them the registry is read-only.
+    """
 
     def __init__(self, store: Store, write_resources: Sequence[Resource] = ()) -> None:
         self._store = store
@@ -97,7 +100,7 @@ class Endpoints:
         return json_answer({})
 
     def _get_catalog(self, request: Request) -> Answer:
-        """List the repositories. The specification does not have this, but every registry does."""
+        """List the repositories. This is not in the specification, but most registries have it."""
         names, link = _page(request, self._store.catalog.repositories(), "/v2/_catalog")
         return json_answer({"repositories": names}, link)
 
@@ -151,7 +154,7 @@ class Endpoints:
         return Answer(206, headers, blob=blob, start=start, end=end)
 
     def _get_referrers(self, request: Request, repository: str, reference: str) -> Answer:
-        """end-12a and end-12b: list the referrers of a digest, which itself may be missing."""
+        """end-12a and end-12b: list the referrers of a digest, whose manifest may be missing."""
         referrers = self._store.catalog.referrers(repository, parse_digest(reference))
         artifact_type = request.parameters().get("artifactType")
         if artifact_type:

@@ -1,7 +1,8 @@
 """The head of a request: its request line and its headers, read strictly (RFC 9112).
 
-Two programs that disagree on where a request ends can be made to disagree on who sent what. So
-whatever the grammar does not allow is an error, even where the RFC lets a server be lenient.
+If a proxy and a server disagree on where a request ends, an attacker can hide a request in another
+one. So everything that the grammar does not allow is an error, even if the RFC lets a server accept
+it.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ class Headers:
 class RequestHead:
     """A method, a target and the headers.
 
-    ``host`` is where the client believes the server to be, in lower case, and ``port`` belongs to
-    it if it is not the default one; a client of HTTP/1.0 may send neither.
+    ``path`` is not decoded. ``host`` is the host that the client names, in lower case, and ``port``
+    its port; ``port`` is ``None`` if it is the default one, and both are ``None`` if a client of
+    HTTP/1.0 does not send them.
     """
 
     method: str

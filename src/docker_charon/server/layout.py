@@ -8,8 +8,8 @@
 
 ``index.json`` lists a manifest as ``repository:tag`` or, if it has no tag, ``repository@digest``.
 A blob gets its name after it is complete and flushed to the disk, and a manifest is listed after
-everything that it refers to is there. So all that the layout lists can be pulled, even after the
-server was killed.
+everything that it refers to exists. So everything that the layout lists can be pulled, even after
+the server was killed.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ class Layout:
         return None if size is None else _StoredBlob(path, size)
 
     def mount(self, repository: str, digest: Digest, source: str | None) -> bool:
-        """Add a blob of ``source`` to ``repository``; without ``source``, of any repository.
+        """Add a blob of the repository ``source`` to ``repository``; return whether it exists.
 
-        Return whether the blob exists.
+        Without ``source``, the blob may be in any repository.
         """
         exists = source is None or self.catalog.has_blob(source, digest)
         if not exists or self.blob(digest) is None:
@@ -129,9 +129,9 @@ class Layout:
         return True
 
     def finish(self, upload: Upload, digest: Digest) -> None:
-        """Turn an upload that the caller holds into a blob.
+        """Store an upload, which the caller holds, as a blob; the upload ends in any case.
 
-        Raises `Rejected`, and removes the upload, when its bytes have another digest.
+        Raises `Rejected` if its bytes do not have ``digest``.
         """
         try:
             actual = upload.digest(digest.algorithm)
@@ -176,7 +176,7 @@ class Layout:
         return manifest
 
     def _is_intact(self, digest: Digest) -> bool:
-        """Whether there is a blob with this digest, and its bytes have it."""
+        """Whether there is a file for this digest, and its bytes have the digest."""
         blob = self.blob(digest)
         if blob is None:
             return False
@@ -186,7 +186,7 @@ class Layout:
         return hasher.hexdigest() == digest.encoded
 
     def _check_complete(self, repository: str, manifest: StoredManifest) -> None:
-        # A blob of another repository is accepted: after a restart, nobody knows to which
+        # A blob of another repository is accepted: after a restart, it is not known to which
         # repository a blob without a manifest was pushed.
         missing = [digest for digest in manifest.blobs if self.blob(digest) is None]
         missing += [

@@ -21,8 +21,8 @@ _log = get_logger(__name__)
 class CatalogLoader:
     """Fills a catalog from ``index.json``. What cannot be served is logged.
 
-    ``read`` returns the manifest with this digest and media type, or raises an error. ``has_blob``
-    says whether the layout has a blob.
+    ``read`` returns the manifest with a digest and a media type; it raises `DockerCharonError` or
+    ``OSError``. ``has_blob`` says whether the layout has a blob.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CatalogLoader:
         self._repositories: defaultdict[Digest, set[str]] = defaultdict(set)
 
     def load(self, index: LayoutIndex, payload: PayloadDescriptor | None) -> None:
-        """Add what the index lists; ``payload`` is there if the layout is an unzipped payload."""
+        """Add what the index lists; ``payload`` is given if the layout is an unzipped payload."""
         for name, (reference, descriptor) in index.named.items():
             self._add(name, reference.repository, descriptor, reference.tag)
         self._add_referrers(index.unnamed)

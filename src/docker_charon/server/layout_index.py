@@ -24,8 +24,9 @@ _log = get_logger(__name__)
 class LayoutIndex:
     """The images of a layout by name: ``repository:tag``, or ``repository@digest``.
 
-    A name without a tag means ``latest``. ``others`` are entries that are only kept; ``unnamed``
-    are those of them that describe a manifest without a name, such as a referrer.
+    A name without a tag means ``latest``. ``named`` has the references and descriptors by name.
+    ``others`` are entries that are only kept; ``unnamed`` are the descriptors of those that have no
+    name, such as referrers. ``members`` are the other members of the document.
     """
 
     named: dict[str, tuple[Reference, Descriptor]] = field(default_factory=dict)
@@ -37,7 +38,10 @@ class LayoutIndex:
 
     @classmethod
     def parse(cls, content: bytes, path: str) -> LayoutIndex:
-        """Read ``index.json``; raise `ServerError` when it is not the index of a layout."""
+        """Parse ``index.json``; raise `ServerError` if it is not the index of a layout.
+
+        ``path`` names the file in messages.
+        """
         try:
             members = parse_json(content)
         except ValueError as error:
@@ -70,7 +74,7 @@ class LayoutIndex:
         return replace(self, named=dict(self.named), raw=dict(self.raw))
 
     def put(self, name: str, manifest: StoredManifest) -> None:
-        """List a manifest under a name, in place of what had this name."""
+        """List a manifest under a name, in place of the entry that has this name."""
         descriptor = Descriptor(manifest.media_type, manifest.digest, manifest.size)
         current = self.named[name][1] if name in self.named else None
         if current and (current.digest, current.media_type) == (
@@ -82,12 +86,12 @@ class LayoutIndex:
         self.raw.pop(name, None)
 
     def encode(self) -> bytes:
-        """Return the document."""
+        """Return the bytes of ``index.json``."""
         return encode_index([*self.others, *map(self._entry, self.named)], self.members)
 
     def _entry(self, name: str) -> Any:
         descriptor = self.named[name][1]
-        return self.raw.get(name) or descriptor.index_entry(annotations={REF_NAME: name})
+        return self.raw.get(name) or descriptor.as_json(annotations={REF_NAME: name})
 
 
 def _name(reference: Reference) -> str:

@@ -1,4 +1,4 @@
-"""A manifest as a registry stores it: of any media type, with what the registry needs to know."""
+"""A manifest as a registry stores it: it has any media type, and only its references are read."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class StoredManifest:
     def parse(
         cls, content: bytes, media_type: str | None = None, algorithm: str = "sha256"
     ) -> StoredManifest:
-        """Read the bytes of a manifest.
+        """Parse the bytes of a manifest.
 
-        ``media_type`` is the ``Content-Type`` that it was sent with. Unknown media types are
-        accepted: the members ``config``, ``layers``, ``blobs`` and ``manifests`` are read as in the
-        known ones.
+        ``media_type`` is the ``Content-Type`` with which it was sent, and ``algorithm`` is that of
+        its digest. Unknown media types are accepted: ``config``, ``layers``, ``blobs`` and
+        ``manifests`` are read as in the known ones.
 
-        Raises `InvalidManifest` when it is not a JSON object, when its ``mediaType`` is another
-        one than ``media_type``, and when a manifest of a known type is not well-formed.
+        Raises `InvalidManifest` if it is not a JSON object, if its ``mediaType`` differs from
+        ``media_type``, and if a manifest of a known type is not well-formed.
         """
         document = parse_object(content)
         own = document.get("mediaType")
@@ -88,11 +88,12 @@ class StoredManifest:
         )
 
     def as_referrer(self) -> dict[str, Any]:
-        """Return the descriptor that stands for it in a list of referrers.
+        """Return its entry in the list of its subject's referrers, as a JSON object.
 
-        Distribution-spec 1.1, "Listing Referrers": with the manifest's own annotations.
+        OCI distribution-spec 1.1, "Listing Referrers": the entry has its artifact type and its
+        annotations.
         """
-        return Descriptor(self.media_type, self.digest, self.size).index_entry(
+        return Descriptor(self.media_type, self.digest, self.size).as_json(
             artifact_type=self.artifact_type or "", annotations=self.annotations
         )
 

@@ -1,4 +1,4 @@
-"""A stack of payloads: several of them, served as one read-only store, as a full one and deltas."""
+"""A stack of payloads, served as one read-only store: for example a full one and its deltas."""
 
 from __future__ import annotations
 

@@ -27,9 +27,10 @@ _log = get_logger(__name__)
 
 
 class RebuiltBlobs:
-    """The blobs that can be rebuilt from payloads. Those that are read last are kept on the disk.
+    """The blobs that can be rebuilt from payloads; those read last are kept in ``folder``.
 
-    Blobs that are not being read take at most half of the space that is free at the start.
+    Blobs that are not being read take at most half of the space that is free at the start. Raises
+    `PayloadError` if the folder cannot be used.
     """
 
     def __init__(self, recipes: Recipes, folder: Path) -> None:
@@ -38,7 +39,7 @@ class RebuiltBlobs:
         self._files = BlobFiles(
             recipes, folder, most_unused=self._most_unused, check=self._check_not_ending
         )
-        self._room = threading.Semaphore(core_count())
+        self._slots = threading.Semaphore(core_count())
         self._is_ending = threading.Event()
         self.by_digest: Mapping[Digest, RebuiltBlob] = {
             digest: RebuiltBlob(recipe.blob, self) for digest, recipe in recipes.by_digest.items()
@@ -58,7 +59,7 @@ class RebuiltBlobs:
         server ends.
         """
         with contextlib.ExitStack() as stack:
-            with self._room:  # no more at a time than there are cores
+            with self._slots:  # no more at a time than there are cores
                 self._check_not_ending()
                 self._files.most_at_once([blob], 1)
                 path = stack.enter_context(self._files.file(blob.digest, blob.size))

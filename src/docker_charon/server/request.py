@@ -85,7 +85,7 @@ class RequestBody:
         return 0 if self.is_finished else None if self.length is None else self._remaining
 
     def chunks(self) -> Iterator[memoryview]:
-        """Yield the body in pieces; each piece is valid until the next one is asked for.
+        """Yield the body in chunks; each is valid until the next one is requested.
 
         Raises ``ConnectionError`` when the connection ends before the body does, and
         `MalformedRequest` for a chunked body that is not well-formed.
@@ -156,11 +156,11 @@ def _body_length(head: RequestHead) -> int | None:
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return the bytes that a ``Range`` header asks for, as ``(start, end)`` without the end.
+    """Return the range in a ``Range`` header, as ``(start, end)``; ``end`` is excluded.
 
-    ``None`` means all of the ``size`` bytes: there is no header, or one that a server may ignore
-    (RFC 9110, "Range"), for example several ranges at once. Raises `RangeNotSatisfiable` when the
-    range contains none of the bytes.
+    ``None`` means all of the ``size`` bytes: the header is empty, or one that a server may ignore
+    (RFC 9110, "Range"), for example with several ranges. Raises `RangeNotSatisfiable` if the range
+    contains none of the bytes.
     """
     match = _RANGE.fullmatch(header.replace(" ", ""))
     if match is None or match[0] == "bytes=-":
@@ -176,7 +176,7 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 def parse_content_range(header: str) -> tuple[int, int] | None:
-    """Return what a ``Content-Range`` header says, as ``(start, end)`` without the end.
+    """Return the range in a ``Content-Range`` header, as ``(start, end)``; ``end`` is excluded.
 
     Distribution-spec 1.1, "Pushing a blob in chunks", writes it ``START-END``; the form of RFC
     9110, ``bytes START-END/SIZE``, is accepted too. ``None`` means that it is neither.

@@ -35,7 +35,7 @@ class Code(str, enum.Enum):
 
 
 class Rejected(Exception):  # it becomes an HTTP answer; callers of the library never see it
-    """A request that cannot be fulfilled, with the reason that the client is told."""
+    """A request that cannot be fulfilled, with the reason for the client."""
 
     def __init__(self, code: Code, message: str, detail: object = None) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class Blob(Protocol):
         """Yield where its bytes are in an open file; ``None`` if they are compressed there."""
 
     def chunks(self, start: int = 0) -> Iterator[bytes | memoryview]:
-        """Yield its bytes from ``start`` on; a chunk is valid until the next one is asked for."""
+        """Yield its bytes from ``start`` on; a chunk is valid until the next one is requested."""
 
 
 class Store(Protocol):
@@ -89,8 +89,8 @@ class _Repository:
 class Catalog:
     """The repositories by name, in memory. Every method may be called from any thread.
 
-    Docker Hub's official images have two names, ``redis`` and ``library/redis``. Questions about
-    one of them are also answered with what the other one has.
+    Docker Hub's official images have two names, ``redis`` and ``library/redis``. What is looked up
+    under one of them is also looked up under the other one.
     """
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ class Catalog:
             return sorted({tag for entry in entries for tag in entry.tags}) if entries else None
 
     def find(self, repository: str, reference: str) -> StoredManifest | None:
-        """Return the manifest with this digest, if ``reference`` is a `Digest`, or this tag."""
+        """Return the manifest with a digest, if ``reference`` is a `Digest`, or with a tag."""
         with self._lock:
             for entry in self._entries(repository):
                 manifest = (

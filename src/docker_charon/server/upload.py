@@ -36,7 +36,10 @@ class WrongOffset(Rejected):
 
 
 class Upload:
-    """A blob that is being pushed. Change it only while you hold it (`Uploads.hold`)."""
+    """A blob that is being pushed; ``size`` is the number of its bytes so far.
+
+    Change it only while you hold it (`Uploads.hold`).
+    """
 
     def __init__(self, identifier: str, repository: str, path: Path) -> None:
         self.identifier = identifier
@@ -55,7 +58,7 @@ class Upload:
         *,
         all_or_nothing: bool = False,
     ) -> None:
-        """Append ``chunks``, whose first byte is number ``start`` of the blob.
+        """Append ``chunks``; ``start`` is the offset of their first byte in the blob, if known.
 
         If ``chunks`` raises an error, the bytes before it are kept, so that the client can go on
         from there; with ``all_or_nothing`` they are removed again. Raises `WrongOffset`, and
@@ -101,7 +104,7 @@ class Uploads:
         self._lock = threading.Lock()
 
     def begin(self, repository: str) -> Upload:
-        """Begin an upload; where there are too many, the one that is idle for longest ends.
+        """Begin an upload; if there are too many, the one that has been idle for longest ends.
 
         Raises `Rejected` when requests are writing to all of them.
         """

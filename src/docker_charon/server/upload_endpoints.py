@@ -109,7 +109,7 @@ class UploadEndpoints:
     def _put_manifest(self, request: Request, repository: str, reference: str) -> Answer:
         """end-7: store a manifest under a tag or under its digest.
 
-        A digest may come with tags (``?tag=1&tag=latest``). No release of the specification has
+        Tags may be given with a digest (``?tag=1&tag=latest``). No release of the specification has
         that yet; it is the only way to give a tag to a manifest with a sha512 digest.
         """
         digest, added_tags = None, []
@@ -145,15 +145,15 @@ class UploadEndpoints:
     ) -> StoredManifest:
         """Receive a manifest and store it.
 
-        A large one arrives in a temporary file, and one thread stores all large ones: parsed, a
-        manifest takes many times its size, and what a thread has had, the system does not get back.
+        A large one is received into a temporary file, and one thread stores all large ones: when
+        it is parsed, a manifest takes many times its size, and a thread keeps its memory.
         """
 
         def store() -> StoredManifest | Rejected:
             file.seek(0)
             try:
                 return self._layout.put_manifest(repository, file.read(), media_type, tags, digest)
-            except Rejected as reason:  # its traceback would keep all that has been parsed
+            except Rejected as reason:  # its traceback would keep the parsed manifest in memory
                 return Rejected(reason.code, reason.message, reason.detail)
 
         folder = str(self._layout.temporary_folder)

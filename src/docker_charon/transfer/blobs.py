@@ -151,28 +151,36 @@ class BlobSender:
         return state is BlobState.PRESENT
 
 
-@dataclass(frozen=True, slots=True)
 class _CountedBody:
-    """A body that counts what is read of it, and stops when the workers are stopped."""
+    """A body that counts what is read of it, and stops when the workers are stopped.
 
-    body: Body
-    workers: Workers
-    progress: Progress
+    Each try reads it from its start; only what the last one has read stays counted.
+    """
+
+    def __init__(self, body: Body, workers: Workers, progress: Progress) -> None:
+        self._body = body
+        self._workers = workers
+        self._progress = progress
+        self._counted = 0
 
     def __len__(self) -> int:
-        return len(self.body)
+        return len(self._body)
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        size = 0
+        self._take_back()
         try:
-            for chunk in self.body:
-                self.workers.check()
+            for chunk in self._body:
+                self._workers.check()
                 yield chunk
-                size += len(chunk)
-                self.progress.moved(len(chunk))
+                self._counted += len(chunk)
+                self._progress.moved(len(chunk))
         finally:
-            if size < len(self.body):
-                self.progress.moved(-size)  # a retry reads the body from its start
+            if self._counted < len(self._body):
+                self._take_back()
+
+    def _take_back(self) -> None:
+        self._progress.moved(-self._counted)
+        self._counted = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,10 @@ from docker_charon.registry.blobs import BlobStream
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.registry.listing import IncompleteListing
+from docker_charon.transfer.named_files import check_payload_target
 from docker_charon.transfer.naming.chosen_tags import ChosenTags
 from docker_charon.transfer.naming.image_choice import ImageChoice
-from docker_charon.transfer.naming.names import checked_hosts, hosts_of, source_references
+from docker_charon.transfer.naming.references import checked_hosts, hosts_of, source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
@@ -118,6 +119,7 @@ def make_inventory(
             hint="name that registry too",
         )
     check_progress(progress)
+    check_payload_target(zip_file, "inventory")
     workers = Workers(jobs)
     access = Access(secure, username, password, cacert, cert, anonymous)
     with Sources(

@@ -26,7 +26,7 @@ from docker_charon.payload.partial_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.transfer.inventory import write_inventory
-from docker_charon.transfer.naming.names import NameGroup, united_registries
+from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
 from docker_charon.transfer.plan import repositories_of, used_registries
 from docker_charon.value import dataclass
 

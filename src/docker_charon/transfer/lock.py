@@ -64,7 +64,11 @@ def lock_content(
     include_referrers: bool,
 ) -> bytes:
     """Return the content of a lock of images, each with its digest at the source."""
-    chosen = f"platforms {', '.join(map(str, platforms))}" if platforms else "all platforms"
+    chosen = (
+        f"platforms {', '.join(p.with_version for p in platforms)}"
+        if platforms
+        else "all platforms"
+    )
     lines = [f"# docker-charon lock: {chosen}; {'with' if include_referrers else 'no'} referrers"]
     for reference, digest in images.items():
         tag = f":{reference.tag}" if reference.tag else ""

@@ -1,4 +1,4 @@
-"""Making a payload: from one or several registries to one zip."""
+"""Making a payload: images are read from one or several registries and written to one zip."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.transfer.absent_layers import absent_layers
 from docker_charon.transfer.lock import Origin, lock_content, write_lock
-from docker_charon.transfer.named_files import checked_target, refuse_replacing
-from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
-from docker_charon.transfer.naming.names import (
-    NameGroup,
-    checked_hosts,
-    united_registries,
+from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
+from docker_charon.transfer.named_files import (
+    check_payload_target,
+    checked_target,
+    refuse_replacing,
 )
+from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
+from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
+from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
-from docker_charon.transfer.report import log_choices, log_make, make_summary
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
@@ -45,7 +46,7 @@ from docker_charon.workers import Workers
 if TYPE_CHECKING:
     from docker_charon.transfer.ledger import LedgerFile
 
-# What only some payloads need is imported where they need it: most commands are short ones.
+# Modules that only some payloads need are imported there, so that the others start quickly.
 
 
 def make_payload(
@@ -113,7 +114,8 @@ def make_payload(
             as not delivered.
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
-            every platform.
+            every platform. Of Windows, every version is carried, unless ``:version`` follows:
+            ``windows/amd64:10.0.20348``.
         newest: Of each choice of tags among the images to transfer, carry only this many of the
             highest versions. Pre-releases, variants and other tags count only if the pattern
             spells them out (``my-image:1.8.*-rc*``, ``my-image:*-alpine``).
@@ -164,9 +166,9 @@ def make_payload(
         InvalidPlatform: The name of a platform is not valid.
         ManifestNotFound: The registry does not have an image, or not for a platform.
         RegistryError: A registry cannot be reached, refuses, or sends wrong content.
-        PayloadError: ``zip_file`` cannot be written or is one of the files that the payload is
-            made from, an earlier payload cannot be read, a receipt does not belong to the ledger,
-            or another call is using the ledger.
+        PayloadError: ``zip_file``, ``report`` or ``lock`` cannot be written or would replace
+            another file of this call, an earlier payload cannot be read, a receipt does not belong
+            to the ledger, or another call is using the ledger.
         DockerCharonError: Any other failure; all errors above are subclasses of it.
     """
     check_progress(progress)
@@ -207,6 +209,8 @@ def make_payload(
         in_volumes=[] if checked_volume_size is None else ["the new payload"],
     )
     lock_file = None if lock is None else checked_target(lock, "lock")
+    if not dry_run:
+        check_payload_target(zip_file, "payload")
     signer = _signer(sign)
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
@@ -230,7 +234,7 @@ def make_payload(
         with Progress("asking", {}, {}, progress, note=", ".join(wanted.registries)):
             images = resolver.images(tags.references(wanted.to_transfer, newest))
             skipped = resolver.images(
-                tags.references(wanted.already_transferred), skip_missing_platforms=True
+                tags.references(wanted.already_transferred), already_transferred=True
             )
             resolver.check()
             if include_referrers:
@@ -274,7 +278,7 @@ def make_payload(
             chosen_platforms,
             include_referrers=include_referrers,
         )
-        with _shown(contents, entries, progress) as shown_progress:
+        with _writing_progress(contents, entries, progress) as shown_progress:
             write_payload(
                 *(zip_file, entries, shared_blobs.open, shown_progress, workers),
                 volume_size=checked_volume_size,
@@ -333,7 +337,9 @@ def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | No
     return partial(sign, key=key)
 
 
-def _shown(contents: Contents, entries: Iterable[Entry], progress: ProgressArgument) -> Progress:
+def _writing_progress(
+    contents: Contents, entries: Iterable[Entry], progress: ProgressArgument
+) -> Progress:
     """Return the progress of writing ``entries``, whose keys are their paths."""
     sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
     needed = {

@@ -17,6 +17,7 @@ from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.outcome import Outcome, Part
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.referrer_lists import ReferrerLists
+from docker_charon.transfer.results import Results
 from docker_charon.workers import Workers
 
 
@@ -43,6 +44,8 @@ class ManifestSender:
         self._blobs = blobs
         self._arrived = arrived
         self._lists = ReferrerLists(client)
+        self._arrivals: Results[tuple[str, str, Digest], bool] = Results()
+        """Whether a manifest had to be put; images may share referrers, and even a tag."""
         self._manifests = {
             _by_digest(part, manifest): manifest
             for part in outcome.parts
@@ -101,28 +104,50 @@ class ManifestSender:
     def _put_referrer(self, part: Part) -> None:
         """Put a referrer by digest or, as cosign does, by tag."""
         root = part.graph.root
-        if part.reference.tag is None:
-            self._ensure(part.reference, root)
-        elif self._may_replace(part.reference, root):
-            self._put(part.reference, root)
+        reference = part.reference
+
+        def replace() -> bool:
+            may_replace = self._may_replace(reference, root)
+            if may_replace:
+                self._put(reference, root)
+            return may_replace
+
+        if reference.tag is None:
+            self._ensure(reference, root)
+        else:
+            self._once(reference, root, replace)
 
     def _set_tag(self, part: Part) -> None:
         """Put an image under its tag, and check that the registry has it there."""
         reference, root = part.reference, part.graph.root
-        # A tag that is right may be immutable. If blobs were missing, it can hardly be there.
-        has_sent_blobs = any(map(self._blobs.has_stored, part.blobs))
-        is_new = has_sent_blobs or not self._is_right(reference, root)
-        if is_new:
-            self._put(reference, root)
-            self._client.check_manifest(reference.repository, reference.target, root)
-        self._arrived(part.image.name, is_new)
+
+        def put() -> bool:
+            # A tag that is right may be immutable. If blobs were missing, it can hardly be there.
+            has_sent_blobs = any(map(self._blobs.has_stored, part.blobs))
+            is_new = has_sent_blobs or not self._is_right(reference, root)
+            if is_new:
+                self._put(reference, root)
+                self._client.check_manifest(reference.repository, reference.target, root)
+            return is_new
+
+        self._arrived(part.image.name, self._once(reference, root, put))
 
     def _ensure(self, reference: Reference, manifest: Manifest) -> None:
         """Put a manifest by its digest unless it is there."""
-        if self._is_there(reference):
-            self._lists.check(reference.repository, manifest)
-        else:
-            self._put(reference, manifest)
+
+        def put() -> bool:
+            is_there = self._is_there(reference)
+            if is_there:
+                self._lists.check(reference.repository, manifest)
+            else:
+                self._put(reference, manifest)
+            return not is_there
+
+        self._once(reference, manifest, put)
+
+    def _once(self, reference: Reference, manifest: Manifest, put: Callable[[], bool]) -> bool:
+        """Return what ``put`` returns for a manifest under a tag or digest; do that once."""
+        return self._arrivals.of((reference.repository, reference.target, manifest.digest), put)
 
     def _is_there(self, reference: Reference) -> bool:
         try:
@@ -131,7 +156,7 @@ class ManifestSender:
         except DockerCharonError as error:
             if ends_all(error):
                 raise
-            return False  # a question that fails is no answer
+            return False  # an error does not say whether it is there
 
     def _is_right(self, reference: Reference, manifest: Manifest) -> bool:
         """Whether the registry has this manifest under this tag or digest."""
@@ -146,7 +171,7 @@ class ManifestSender:
         return present.content == manifest.content
 
     def _put(self, reference: Reference, manifest: Manifest) -> None:
-        """Put a manifest by tag or digest, with what the registry says to lack of it."""
+        """Put a manifest by tag or digest, and first the parts that the registry says it lacks."""
         repository, target = reference.repository, reference.target
         try:
             try:
@@ -167,10 +192,10 @@ class ManifestSender:
                 self._lists.add(repository, manifest)
 
     def _send_parts(self, repository: str, manifest: Manifest, error: RegistryError) -> bool:
-        """Send what the registry lacks of a manifest, which it has refused with ``error``.
+        """Send the parts that the registry lacks of a manifest, which it refused with ``error``.
 
-        Return whether the manifest is worth another try. The registry may have said to have what it
-        lacks, or it may be slow to see what it has just taken.
+        Return whether the manifest is worth another try. The registry may have said before that it
+        has these parts, or it may be slow to see what it has just stored.
         """
         blobs = [blob for blob in manifest.blobs if blob.digest in error.digests]
         children = [child for child in manifest.manifests if child.digest in error.digests]

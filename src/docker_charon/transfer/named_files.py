@@ -9,6 +9,7 @@ from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.files import is_same_file
+from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.value import dataclass
 
@@ -61,6 +62,19 @@ def checked_target(path: str | os.PathLike[str], what: str) -> Path:
             hint="name a file in another directory",
         )
     return target
+
+
+def check_payload_target(zip_file: PayloadTarget, what: str) -> None:
+    """Raise as `checked_target` does, before a run, if a payload cannot be written to a path.
+
+    File objects, pipes and devices are not checked.
+    """
+    if isinstance(zip_file, (str, os.PathLike)):
+        with file_errors(f"cannot write the {what} {os.fspath(zip_file)}"):
+            path = Path(os.path.realpath(zip_file))  # the target of a link is replaced
+            is_replaced = path.is_file() or path.is_dir() or not path.exists()
+        if is_replaced:
+            checked_target(path, what)
 
 
 @dataclass(frozen=True, slots=True)

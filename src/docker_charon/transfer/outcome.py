@@ -63,8 +63,8 @@ def parts_of(images: Iterable[PayloadImage]) -> list[Part]:
 class Outcome:
     """The failures of one push, from any thread.
 
-    What a registry refuses for good belongs to one part, and the other parts are finished. What
-    every other request would meet as well ends the push: it is raised.
+    What a registry refuses for good is a failure of one part, and the other parts are finished. An
+    error that every other request would meet too is raised, and ends the push.
     """
 
     def __init__(self, client: RegistryClient, parts: Sequence[Part]) -> None:

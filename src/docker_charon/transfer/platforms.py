@@ -66,15 +66,22 @@ def choose(
 ) -> list[Offer]:
     """Return for each platform the first of the best offers, as a pull chooses it.
 
+    Windows runs only images for its own version, so the first of each version is chosen.
     ``skip_missing`` leaves out platforms that no offer suits. Otherwise they raise
     `ManifestNotFound`, with a list of what is offered.
     """
-    chosen = []
+    chosen: list[Offer] = []
     for platform in platforms:
         distances = [(platform.distance(offer.platform), offer) for offer in offered]
         suitable = [(distance, offer) for distance, offer in distances if distance is not None]
         if suitable:
-            chosen.append(min(suitable, key=lambda pair: pair[0])[1])
+            least = min(distance for distance, _ in suitable)
+            best = [offer for distance, offer in suitable if distance == least]
+            versions: dict[str | None, Offer] = {}
+            for offer in best:
+                versions.setdefault(offer.platform.os_version, offer)
+            is_windows = best[0].platform.normalized.os == "windows"
+            chosen += versions.values() if is_windows else best[:1]
         elif not skip_missing:
             raise not_offered(name, platform, [offer.platform for offer in offered])
     return chosen
@@ -82,8 +89,11 @@ def choose(
 
 def not_offered(name: str, platform: Platform, offered: Sequence[Platform]) -> ManifestNotFound:
     """Return the error for an image that does not exist for a platform."""
-    platforms = ", ".join(dict.fromkeys(map(str, offered))) or "no named platform"
-    return ManifestNotFound(f"{name} has no platform {platform}", hint=f"it has {platforms}")
+    platforms = ", ".join(dict.fromkeys(offer.with_version for offer in offered))
+    return ManifestNotFound(
+        f"{name} has no platform {platform.with_version}",
+        hint=f"it has {platforms or 'no named platform'}",
+    )
 
 
 def filter_index(

@@ -1,4 +1,4 @@
-"""Pushing a payload: from a zip into a registry."""
+"""Pushing a payload: the images in a zip are written to a registry."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.registry.client import RegistryClient, open_registry
 from docker_charon.transfer.blobs import BlobSender
 from docker_charon.transfer.layer_deltas.rebuilding import Rebuilding
+from docker_charon.transfer.log_lines import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.manifests import ManifestSender
 from docker_charon.transfer.named_files import refuse_replacing
-from docker_charon.transfer.outcome import Outcome, parts_of
+from docker_charon.transfer.outcome import Outcome, Part, parts_of
 from docker_charon.transfer.plan import PushPlan, plan_push
 from docker_charon.transfer.receipt import Receipt, writing_receipt
 from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.renaming.mirror_files import MirrorFiles
-from docker_charon.transfer.report import log_push, log_unused_rules, push_summary
 from docker_charon.transfer.report_file import State, TransferReport, reporting
 from docker_charon.transfer.survey import Survey
 from docker_charon.value import dataclass
@@ -118,7 +118,7 @@ def push_payload_to_registry(
 
     Raises:
         PayloadError: The payload cannot be read, is incomplete, or is not signed by an allowed
-            signer.
+            signer; or ``receipt`` or ``report`` cannot be written, or would replace another file.
         DigestMismatch: The payload is damaged.
         ManifestNotFound: With ``strict``: an image that should be there is missing or different.
         BlobNotFound: With ``strict``: a blob that should be there is missing.
@@ -157,9 +157,8 @@ class Pushed:
     """The images of a push, by the names that the user gave.
 
     ``destinations`` are the images that the registry has now, each with its name there, which may
-    differ if ``has_new_names``.
-    ``left_out`` are those that need something that the registry lacks, each with the reason.
-    ``incomplete`` has those that could not be pushed, if there are any.
+    differ if ``has_new_names``. ``left_out`` are those that need something that the registry lacks,
+    each with the reason. ``incomplete`` has those that could not be pushed, if there are any.
     """
 
     destinations: Mapping[str, str]
@@ -253,7 +252,7 @@ def push_payload(
                 warnings.warn(f"left out: {error}", UserWarning, stacklevel=warning_level)
             incomplete = None
             if dry_run:
-                log_push(push.plan, push.images)
+                log_push(push.plan, push.present_parts())
                 push.rebuilding.log(push.plan)
             else:
                 incomplete = push.write(progress)
@@ -333,6 +332,12 @@ class _Push:
         for image in self.images:
             if isinstance(image, SkippedImage):
                 self._arrived(image.name, is_new=False)
+
+    def present_parts(self) -> dict[Part, bool]:
+        """Return for each image and referrer whether it is there already under its name."""
+        parts = parts_of(self.images)
+        roots = [(part.reference, part.graph.root) for part in parts]
+        return dict(zip(parts, self._workers.map(self._survey.has_manifest, roots), strict=True))
 
     def write(self, progress: ProgressArgument) -> PushIncomplete | None:
         """Send the blobs, put the manifests and set the tags; return what has failed of it."""

@@ -15,6 +15,7 @@ from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery, MissingImage
 from docker_charon.payload.format import payload_entries
+from docker_charon.payload.layer_delta import bases_of
 from docker_charon.payload.reader import Payload
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.named_files import checked_target
@@ -129,8 +130,7 @@ class Receipt:
                 repository: self.destinations.candidates(repository)
                 for repository in base.repositories
             }
-            for delta in self.payload.deltas.values()
-            for digest, base in delta.bases.items()
+            for digest, base in bases_of(self.payload.deltas)
         }
 
     def _images(self, present: Mapping[Digest, object]) -> tuple[NamedImage, ...]:

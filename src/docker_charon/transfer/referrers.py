@@ -21,7 +21,7 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, Referrer
-from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
 from docker_charon.transfer.sources import Sources
@@ -72,7 +72,8 @@ class ReferrerFinder:
     def find(self, images: Mapping[Reference, Image]) -> dict[Reference, tuple[Referrer, ...]]:
         """Return what refers to the images or to manifests below them, and what refers to that.
 
-        A question that the registry refuses is logged as a warning. Raises `ManifestNotFound` for a
+        A question that the registry refuses is logged as a warning, and so is a referrer of a kind
+        that cannot be transferred. Raises `ManifestNotFound` for a
         referrer that it lists and does not have, and for a list of which only a part arrives, and
         `RegistryError` for referrers without end.
         """
@@ -122,6 +123,16 @@ class ReferrerFinder:
         self._take(subject.repository, len(unique))
         manifests: list[tuple[Manifest, str | None]] = []
         for descriptor in unique.values():
+            if descriptor.media_type and descriptor.media_type not in MANIFEST_TYPES:
+                _log.warning(
+                    "%s@%s, which refers to %s, is left out: only manifests of OCI and Docker can "
+                    "be transferred, and its media type is %s",
+                    subject.repository,
+                    descriptor.digest,
+                    subject.digests[0],
+                    descriptor.media_type[:100],
+                )
+                continue
             manifest = self._announced(subject, descriptor, child)
             if manifest.subject_digest in subject.digests:
                 manifests.append((manifest, None))

@@ -23,7 +23,7 @@ from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.limits import Memory
-from docker_charon.transfer.naming.names import hint_for_missing
+from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
@@ -50,23 +50,30 @@ class Resolver:
         self._platforms = platforms
         self._roots: dict[Reference, Manifest] = {}
         self._manifests: dict[Digest, Manifest] = {}
+        self._fetched: Results[tuple[str, str], Manifest] = Results()
+        """The manifests by repository, and by the tag or digest that was asked for."""
+        self._image_platforms: Results[Digest, Platform | None] = Results()
         self._memory = Memory()
         self._failures: dict[Reference, DockerCharonError] = {}
         self._asked: dict[Reference, None] = {}
         self._missing: set[Reference] = set()
         """The images that their registry does not have at all."""
+        self._already_transferred: set[Reference] = set()
         self._failed_registries: dict[str, RegistryError] = {}
 
     def images(
-        self, references: Mapping[str, Reference], *, skip_missing_platforms: bool = False
+        self, references: Mapping[str, Reference], *, already_transferred: bool = False
     ) -> list[NamedImage]:
         """Return the images for ``references`` by name, in that order.
 
-        ``skip_missing_platforms`` leaves out the platforms that an image does not have, and images
-        without any. Images that cannot be transferred are left out as well: `check` tells them.
+        Of images that were ``already_transferred``, platforms that an image does not have are left
+        out, and images without any. Images that cannot be transferred are left out as well:
+        `check` tells them.
         """
         unique = list(dict.fromkeys(references.values()))
         self._asked.update(dict.fromkeys(unique))
+        if already_transferred:
+            self._already_transferred.update(unique)
         new = [reference for reference in unique if reference not in self._roots]
         self._roots.update(self._of_each(self._root, new))
         roots = {ref: self._roots[ref] for ref in unique if ref in self._roots}
@@ -74,7 +81,7 @@ class Resolver:
 
             def select(reference: Reference) -> Manifest | None:
                 return self._select_platforms(
-                    reference, roots[reference], skip_missing=skip_missing_platforms
+                    reference, roots[reference], skip_missing=already_transferred
                 )
 
             selected = self._of_each(select, roots)
@@ -95,7 +102,7 @@ class Resolver:
         failures = {ref: self._failures[ref] for ref in self._asked if ref in self._failures}
         if not failures:
             return
-        registries = self._doubt(failures)
+        registries = self._explain(failures)
         if len(set(map(id, failures.values()))) == 1 and (
             len(failures) == 1 or not self._sources.are_several
         ):
@@ -111,11 +118,11 @@ class Resolver:
         """Return the digest that the registry has for an image, before platforms are chosen."""
         return reference.digest or self._roots[reference].digest
 
-    def _doubt(self, failures: dict[Reference, DockerCharonError]) -> list[str]:
+    def _explain(self, failures: dict[Reference, DockerCharonError]) -> list[str]:
         """Improve what the failures say, and return their registries.
 
-        Where all images of a registry fail that may not be one, the reason is that doubt. Other
-        images that are missing get a hint with the names that the user may have meant.
+        If all images of a host fail that may not be a registry, this is the reason of all of them.
+        Other images that are missing get a hint with the names that the user may have meant.
         """
         asked: dict[str, list[Reference]] = {}
         for reference in self._asked:
@@ -129,10 +136,18 @@ class Resolver:
             for reference in references:
                 if reference in failures and reference in self._missing and hints < _MOST_HINTS:
                     hints += 1
+                    from docker_charon.transfer.naming.meant_names import hint_for_missing
+
                     client, name = self._sources.client(reference.repository)
                     error = failures[reference]
                     there = replace(reference, repository=name)
-                    error.hint = hint_for_missing(client, there) or error.hint
+                    hint = error.hint
+                    if reference in self._already_transferred:
+                        option = argument(
+                            "--already-transferred-payload", "payloads_already_transferred="
+                        )
+                        hint = f"name the payload that brought it, or an inventory, with {option}"
+                    error.hint = hint_for_missing(client, there) or hint
         return [name for name, refs in asked.items() if not failures.keys().isdisjoint(refs)]
 
     def image(self, name: str, reference: Reference) -> NamedImage:
@@ -156,7 +171,7 @@ class Resolver:
     def _of_each(
         self, function: Callable[[Reference], _T], references: Iterable[Reference]
     ) -> dict[Reference, _T]:
-        """Return the results for references, without those that fail: `check` tells them."""
+        """Return the results for references, without those that fail: `check` reports them."""
         references = list(references)
         results = self._workers.map(
             lambda reference: self.attempt(reference, lambda: (function(reference),)), references
@@ -165,7 +180,7 @@ class Resolver:
         return {reference: result[0] for reference, result in pairs if result is not None}
 
     def attempt(self, reference: Reference, task: Callable[[], _T]) -> _T | None:
-        """Return the result of a task for one image, or ``None`` if it fails: `check` tells it.
+        """Return the result of a task for one image; ``None`` if it fails, which `check` reports.
 
         Raises an error that would concern the other images as well.
         """
@@ -186,7 +201,7 @@ class Resolver:
     def _goes_on_after(self, error: DockerCharonError, reference: Reference) -> bool:
         """Whether other images can be looked at after an error of this one.
 
-        If it is an error of the whole registry, one of several, that is not asked again.
+        If it is an error of a whole registry, and there are others, that one is not asked again.
         """
         if _is_of_one_image(error):
             return True
@@ -204,15 +219,17 @@ class Resolver:
         return self._sources.get_manifest(repository, reference)
 
     def _root(self, reference: Reference) -> Manifest:
+        repository, source = reference.repository, reference.source
         try:
-            manifest = self._get_manifest(reference.repository, reference.source)
+            return self._fetched.of(
+                (repository, source), lambda: self._keep(self._get_manifest(repository, source))
+            )
         except RegistryError as error:
             if isinstance(error, ManifestNotFound):
                 self._missing.add(reference)
             if error.status not in _REFUSED or reference.digest is None or reference.tag is None:
                 raise
-            manifest = self._by_tag(reference, reference.tag, reference.digest, error)
-        return self._keep(manifest)
+            return self._keep(self._by_tag(reference, reference.tag, reference.digest, error))
 
     def _by_tag(
         self, reference: Reference, tag: str, digest: Digest, error: RegistryError
@@ -237,21 +254,30 @@ class Resolver:
         repository = parent.repository
 
         def fetch(descriptor: Descriptor) -> Manifest:
-            known = self._manifests.get(descriptor.digest)
-            if known is not None and known.descriptor.size == descriptor.size:
-                return known
+            manifest = self._manifests.get(descriptor.digest)
+            if manifest is None:
+                manifest = fetch_new(descriptor)
+            if manifest.descriptor.size != descriptor.size:
+                return Manifest.of(descriptor, manifest.content)  # which raises the right error
+            return manifest
+
+        def fetch_new(descriptor: Descriptor) -> Manifest:
+            digest = descriptor.digest
             if descriptor.media_type and descriptor.media_type not in MANIFEST_TYPES:
                 registry, name = self._sources.locate(repository)
                 raise InvalidManifest(
-                    f"{name}@{descriptor.digest} on {registry}: its media type is "
+                    f"{name}@{digest} on {registry}: its media type is "
                     f"{descriptor.media_type[:100]!r}"
                 )
+
+            def ask() -> Manifest:
+                content = self._get_manifest(repository, digest).content
+                return self._keep(Manifest.of(descriptor, content))
+
             try:
-                manifest = known or self._get_manifest(repository, descriptor.digest)
+                return self._fetched.of((repository, digest), ask)
             except ManifestNotFound:
                 raise self._part_not_found(parent, descriptor) from None
-            manifest = Manifest.of(descriptor, manifest.content)
-            return self._keep(manifest)
 
         return fetch
 
@@ -324,7 +350,7 @@ class Resolver:
         chosen = choose(offered, self._platforms, name, skip_missing=skip_missing)
         if not chosen:
             return None
-        if len(self._platforms) == 1:
+        if len(self._platforms) == len(chosen) == 1:
             return child(chosen[0].descriptor)
         for index in filter_index(root, {offer.descriptor.digest for offer in chosen}, child):
             root = self._keep(index)
@@ -333,8 +359,11 @@ class Resolver:
     def _platform_of(self, repository: str, manifest: Manifest) -> Platform | None:
         """Return the platform that the config of an image names; an artifact has none."""
         try:
-            return config_platform(
-                manifest, lambda config: self._sources.read_blob(repository, config)
+            return self._image_platforms.of(
+                manifest.digest,
+                lambda: config_platform(
+                    manifest, lambda config: self._sources.read_blob(repository, config)
+                ),
             )
         except InvalidManifest as error:
             registry, name = self._sources.locate(repository)

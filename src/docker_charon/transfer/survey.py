@@ -13,10 +13,12 @@ from docker_charon.errors import (
     PayloadError,
     RegistryError,
 )
-from docker_charon.messages import argument
+from docker_charon.messages import argument, get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage, SkippedImage
+from docker_charon.oci.manifest import Manifest
+from docker_charon.oci.reference import Reference
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
 from docker_charon.registry.blobs import BlobState
@@ -24,14 +26,19 @@ from docker_charon.registry.client import RegistryClient
 from docker_charon.registry.errors import ends_all
 from docker_charon.transfer.plan import RepositoryBlob, needed_blobs
 from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
+
+_log = get_logger(__name__)
 
 _QUESTIONS = 2000
 """Blobs of repositories that the registry is asked for, whatever the payload.
 
 A larger payload may cause as many questions as its manifests refer to blobs, each manifest once.
 """
+_NOT_FOR_PULLS = 412
+"""The status of a manifest that is there, and that a policy keeps back, as Harbor can do it."""
 _MOST_HOMES = 20
 """Other repositories that are asked for one blob."""
 
@@ -49,19 +56,21 @@ class PresentBlobs:
         self._client = client
         self._workers = workers
         self._most = most
-        self._states: dict[RepositoryBlob, BlobState] = {}
+        self._states: Results[RepositoryBlob, BlobState] = Results()
         self._no_repositories: set[str] = set()
 
     def state(self, needed: RepositoryBlob, *, to_push: bool = False) -> BlobState:
         """Return what a repository has of a blob; ``to_push`` as in `blob_state`."""
-        if needed.repository in self._no_repositories:
-            self._states.setdefault(needed, BlobState.NO_REPOSITORY)
-        if needed not in self._states:
+
+        def ask() -> BlobState:
+            if needed.repository in self._no_repositories:
+                return BlobState.NO_REPOSITORY
             state = self._client.blob_state(needed.repository, needed.blob, to_push=to_push)
             if state is BlobState.NO_REPOSITORY:
                 self._no_repositories.add(needed.repository)
-            self._states[needed] = state
-        return self._states[needed]
+            return state
+
+        return self._states.of(needed, ask)
 
     def has(self, needed: RepositoryBlob) -> bool:
         """Whether a repository has a blob."""
@@ -69,8 +78,8 @@ class PresentBlobs:
 
     def knows(self, needed: RepositoryBlob) -> bool | None:
         """Return whether a repository has a blob; ``None`` if there was no answer yet."""
-        state = self._states.get(needed, BlobState.UNKNOWN)
-        return None if state is BlobState.UNKNOWN else state is BlobState.PRESENT
+        state = self._states.known(needed)
+        return None if state in (None, BlobState.UNKNOWN) else state is BlobState.PRESENT
 
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers.
@@ -149,6 +158,15 @@ class Survey:
             if error is not None
         }
 
+    def has_manifest(self, named: tuple[Reference, Manifest]) -> bool:
+        """Return whether the registry says to have a manifest under a name."""
+        reference, manifest = named
+        try:
+            digest = self._client.head_manifest(reference.repository, reference.target)
+        except RegistryError:
+            return False  # a question that fails is no answer
+        return digest is not None and manifest.has_digest(digest)
+
     def _expected(self, skipped: SkippedImage) -> list[RepositoryBlob]:
         """Return the blobs that the registry must have for a skipped image, as far as known."""
         repository = skipped.reference.repository
@@ -196,10 +214,10 @@ class Survey:
         return holders
 
     def bases(self, digests: Iterable[Digest]) -> dict[Digest, str]:
-        """Return the bases of blobs that the registry has, each with a repository.
+        """Return the bases that blobs need and that the registry has, each with a repository.
 
-        They are those of blobs that come as deltas. A base that the payload carries is not asked
-        for.
+        Blobs that do not come as deltas need none, and bases that the payload carries are not asked
+        for. A base about which the registry gives no answer is taken for present.
         """
         named = self._bases_of(digests)
         self._present.check_number(len(named))
@@ -209,7 +227,7 @@ class Survey:
             present = self._other_repository(blob, named[blob], most)
             if present is not None:
                 return present
-            places = self._places(named[blob], most)  # a question that fails is no answer
+            places = self._places(named[blob], most)
             knows = self._present.knows
             return next((p for p in places if knows(RepositoryBlob(p, blob)) is None), None)
 
@@ -241,7 +259,8 @@ class Survey:
     def _places(self, named: Sequence[str], most: int) -> list[str]:
         """Return where the first ``most`` of some repositories may be, the likely places first."""
         candidates = [self._destinations.candidates(repository) for repository in named[:most]]
-        in_turn = dict.fromkeys((*(names[0] for names in candidates), *sum(candidates, ())))
+        likely = (names[0] for names in candidates if names)
+        in_turn = dict.fromkeys((*likely, *sum(candidates, ())))
         return list(itertools.islice(in_turn, most))
 
     def _check_skipped(self, skipped: SkippedImage) -> RegistryError | None:
@@ -264,6 +283,13 @@ class Survey:
                 f"does not have {skipped.name}, which was given as already transferred when the "
                 "payload was made"
             )
+        except RegistryError as error:
+            if error.status != _NOT_FOR_PULLS:
+                raise
+            _log.warning(
+                "%s is taken to be there, but cannot be looked at: %s", skipped.name, error
+            )
+            return self._without_blobs(skipped)
         if skipped.image is None:
             return None
         expected = skipped.image.root
@@ -275,6 +301,10 @@ class Survey:
         for manifest in skipped.image.manifests[:-1]:
             if client.head_manifest(repository, manifest.digest) is None:
                 return self._not_found(f"has {skipped.name} without its manifest {manifest.digest}")
+        return self._without_blobs(skipped)
+
+    def _without_blobs(self, skipped: SkippedImage) -> RegistryError | None:
+        """Return an error if the registry lacks blobs of a skipped image, as far as known."""
         missing = [
             needed.blob for needed in self._expected(skipped) if not self._present.has(needed)
         ]

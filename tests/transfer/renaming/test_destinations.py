@@ -122,6 +122,8 @@ def test_a_blob_is_looked_for_under_its_new_name_and_the_one_that_it_has() -> No
         "quay.io/team/app",
     )
     assert of().candidates("team/app") == ("team/app",)
+    assert of(team="").candidates("team") == ("team",)  # nothing would be left of the name
+    assert of("p" * 255).candidates("localhost:5001/app") == ()
     assert of().candidates("localhost:5001/app") == ("app",)  # this is no repository anywhere
 
 

@@ -84,6 +84,18 @@ def test_our_own_are_replaced_and_those_of_others_are_not(
     assert (nodes / "registries.conf").read_text() == "# mine\n"
 
 
+def test_what_people_have_added_is_kept_and_told(
+    payload: Path, nodes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    push(payload, nodes, mirrors=["containerd"])
+    hosts = nodes / "quay.io/hosts.toml"
+    edited = hosts.read_text() + '  ca = "/etc/ca.crt"\n'
+    hosts.write_text(edited)
+    push(payload, nodes, mirrors=["containerd"], repository_map={"quay.io": "mirror"})
+    assert hosts.read_text() == edited
+    assert f"{hosts}: the part about quay.io has been edited, and stays as it is" in caplog.text
+
+
 def test_our_own_is_ours_with_the_line_breaks_of_windows(payload: Path, nodes: Path) -> None:
     push(payload, nodes, mirrors="k3s")
     written = (nodes / "registries.yaml").read_bytes()

@@ -21,9 +21,9 @@ from conftest import require
 from docker_charon import push_payload_to_registry, serve
 from docker_charon.errors import DockerCharonError
 from docker_charon.transfer.renaming.destinations import Destinations
+from docker_charon.transfer.renaming.mirror_file import MARK
 from docker_charon.transfer.renaming.mirrors import (
     KINDS,
-    MARK,
     Mirror,
     checked_kinds,
     configuration,
@@ -241,6 +241,57 @@ def test_what_an_earlier_push_wrote_of_other_registries_stays(kind: str) -> None
         else:
             assert asked_by_k3s(texts, old_name) == f"https://registry.lan:5000/v2/{place}"
     assert {file.path: file.text(texts[file.path]) for file in second}.items() <= texts.items()
+
+
+ADDED = {
+    "containerd": ('["pull", "resolve"]\n', '["pull", "resolve"]\n  ca = "/etc/ca.crt"\n'),
+    "registries.conf": ("insecure = true\n", "insecure = true\n\n[[registry]]\nprefix = 'x'\n"),
+    "k3s": ("registry.lan:5000", "10.0.0.5:5000"),
+}
+"""A text in each kind of file, and what somebody makes of it."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_people_have_edited_stays_and_is_named_if_it_would_change(kind: str) -> None:
+    def planned(to: str) -> Any:
+        destinations = Destinations("", {"quay.io": to}, frozenset({"quay.io"}))
+        mirror = PLAIN
+        return configuration(kind, mirror, moved_namespaces(destinations, ["quay.io/app"])).files[0]
+
+    edited = planned("old").text().replace(*ADDED[kind], 1)
+    assert edited != planned("old").text()
+    assert planned("old").text(edited) == edited
+    assert planned("new").text(edited) == edited
+    assert planned("old").edited(edited) == []
+    assert planned("new").edited(edited) == ["quay.io"]
+    assert planned("new").edited(planned("old").text()) == []
+
+
+def test_logins_and_settings_around_the_mirrors_of_k3s_stay() -> None:
+    def planned(registry: str) -> Any:
+        destinations = Destinations("", {}, frozenset({registry}))
+        return configuration(
+            "k3s", MIRROR, moved_namespaces(destinations, [f"{registry}/app"])
+        ).files[0]
+
+    logins = 'configs:\n  "registry.lan:5000":\n    auth:\n      username: me\n'
+    text = planned("quay.io").text() + f"\n{logins}"
+    text = text.replace("mirrors:\n", "# ours\nother: 1\nmirrors:\n")
+    merged = planned("ghcr.io").text(text)
+    assert planned("ghcr.io").text(merged) == merged
+    assert merged.endswith(f"\n{logins}")
+    assert "# ours\nother: 1\nmirrors:\n" in merged
+    assert merged.index('"ghcr.io":') < merged.index('"quay.io":') < merged.index("configs:")
+    assert merged.count("mirrors:\n") == 1
+
+
+def test_a_line_above_the_sections_that_people_have_set_otherwise_stays() -> None:
+    destinations = Destinations("", {"docker.io": "hub"}, REGISTRIES)
+    (file,) = configuration(
+        "registries.conf", MIRROR, moved_namespaces(destinations, ["python"])
+    ).files
+    text = file.text().replace('= ["docker.io"]', '= ["registry.lan", "docker.io"]')
+    assert file.text(text) == text
 
 
 def test_kinds_are_those_that_are_known() -> None:

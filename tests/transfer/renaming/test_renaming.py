@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from conftest import Sent
 from docker_charon import (
     InvalidReference,
     ManifestNotFound,
+    inspect_payload,
     make_inventory,
     make_payload,
     push_payload_to_registry,
@@ -171,6 +173,28 @@ def test_an_inventory_has_the_mapped_names_already(
         destination, payload, True, secure=False, repository_map={"team": "t", "t": "other"}
     )
     assert images.read(destination, "t/app:1") == APP.contents()
+
+
+@pytest.mark.parametrize(
+    "names", [{"repository_map": {"old": ""}}, {"repository_prefix": "p" * 253}]
+)
+def test_a_repository_that_cannot_be_renamed_is_looked_for_under_its_own_name(
+    destination: str, tmp_path: Path, names: dict[str, Any]
+) -> None:
+    (tmp_path / "base.zip").write_bytes(payload_of({"old:1": BASE}))
+    (tmp_path / "delta.zip").write_bytes(payload_of({"a:1": APP}, {"old:1": BASE}))
+    push_payload_to_registry(destination, tmp_path / "base.zip", secure=False)
+    for _ in range(2):  # the second time, the blobs are where the image is
+        pushed = push_payload_to_registry(
+            destination,
+            tmp_path / "delta.zip",
+            strict=True,
+            secure=False,
+            receipt=tmp_path / "receipt.zip",
+            **names,
+        )
+        assert pushed == ["a:1"]
+        assert not inspect_payload(tmp_path / "receipt.zip").missing_blobs
 
 
 def test_referrers_go_where_their_image_goes(source: str, destination: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from docker_charon.payload.contents import Contents
 from docker_charon.payload.continued_blob import Fetch
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format import LocalBlob
+from docker_charon.payload.layer_delta import bases_of
 from docker_charon.payload.reader import open_payload
 from docker_charon.progress import ProgressArgument
 from docker_charon.transfer.layer_deltas.candidates import (
@@ -93,9 +94,7 @@ def with_layer_deltas(
         contents, local = make_deltas(
             contents, candidates, old_content, fetch, directory, comparers, progress
         )
-        repositories = [
-            base.repositories for d in contents.deltas.values() for base in d.bases.values()
-        ]
+        repositories = [base.repositories for _, base in bases_of(contents.deltas)]
         registries = used_registries(destination.registries, (), repositories)
         yield replace(contents, registries=contents.registries | registries), local
 
@@ -117,7 +116,7 @@ def _find_candidates(
     """Return the candidates among the layers that would travel, in their order in the payload.
 
     ``old_images`` are images that the destination has, from old to new. No layer is fetched, only
-    configs of images. One that cannot be had does not count.
+    configs of images; an image whose config cannot be read counts without it.
     """
     manifests = {manifest.digest for manifest in contents.manifests}
     travelling = {

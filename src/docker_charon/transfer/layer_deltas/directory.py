@@ -121,9 +121,9 @@ class DeltaDirectory:
             write_durably(path, json.dumps(record).encode(), path.with_suffix(".new"))
 
     def recorded(self, digest: Digest, candidates: Sequence[Digest]) -> Decision | None:
-        """Return what an earlier run with the same candidates has decided, if there was one.
+        """Return what an earlier run with the same candidates has decided; ``None`` without one.
 
-        A delta that is not as it was written down does not count.
+        A decision for a delta whose file has changed since does not count.
         """
         with contextlib.suppress(OSError, ValueError, DockerCharonError):
             record = json.loads(self._record_path(digest).read_bytes())

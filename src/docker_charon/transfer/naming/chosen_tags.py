@@ -47,7 +47,7 @@ def checked_newest(newest: int | None, wanted: Mapping[str, Reference | ImageCho
 class ChosenTags:
     """Replaces choices by the images that they choose. The tags of a repository are listed once.
 
-    ``resolver`` collects what cannot be listed or chooses nothing: its `Resolver.check` tells it.
+    ``resolver`` collects the errors about choices that fail; `Resolver.check` reports them.
     """
 
     def __init__(self, sources: Sources, resolver: Resolver, workers: Workers) -> None:

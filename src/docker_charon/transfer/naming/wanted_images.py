@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from docker_charon.errors import DockerCharonError
-from docker_charon.oci.host import DOCKER_HUB
+from docker_charon.oci.host import DOCKER_HUB, check_host
 from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
 from docker_charon.transfer.naming.image_choice import ImageChoice
-from docker_charon.transfer.naming.names import NameGroup, hosts_of, source_references
+from docker_charon.transfer.naming.name_groups import NameGroup
+from docker_charon.transfer.naming.references import hosts_of, source_references
 from docker_charon.transfer.sources import Sources
 from docker_charon.value import dataclass
 
@@ -38,8 +39,12 @@ class WantedImages:
         secure: bool,
         insecure: Collection[str],
     ) -> WantedImages:
-        """Parse the names; raises as `source_references` does, and if none is to be transferred."""
-        is_secure = secure and (registry or "").lower() not in insecure
+        """Parse the names; raises as `source_references` and `check_host` do.
+
+        Raises `DockerCharonError` if there is no image to transfer.
+        """
+        name = "" if registry is None else check_host(registry)
+        is_secure = secure and name.lower() not in insecure
         new, old = (
             source_references(names, parameter, registry, secure=is_secure)
             for names, parameter in (

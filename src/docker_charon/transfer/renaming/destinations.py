@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import field, replace
@@ -73,9 +74,14 @@ class Destinations:
     def candidates(self, name: str) -> tuple[str, ...]:
         """Return where the destination may have a repository that is named for a blob.
 
-        An inventory has the destination's own names, so that the name itself is one of them.
+        An inventory has the destination's own names, so the name itself is one of the candidates.
+        There are none if neither the new name nor this one is valid.
         """
-        return tuple(dict.fromkeys((self.repository(name), *self._as_it_is(name))))
+        names: dict[str, None] = {}
+        for rename in (self.repository, check_repository):
+            with contextlib.suppress(InvalidReference):  # a registry with a port, for example
+                names[rename(name)] = None
+        return tuple(names)
 
     def of(self, image: _Image) -> _Image:
         """Return an image with its reference at the destination; its name stays the same."""
@@ -152,13 +158,6 @@ class Destinations:
                         fitting = key, rest
                     break
         return fitting
-
-    @staticmethod
-    def _as_it_is(name: str) -> Iterator[str]:
-        try:
-            yield check_repository(name)
-        except InvalidReference:
-            return  # a registry with a port stands in front
 
 
 def as_repository(name: str) -> str:

@@ -12,11 +12,10 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
 from docker_charon.transfer.renaming.destinations import Destinations, as_repository
+from docker_charon.transfer.renaming.mirror_file import MARK, MirrorFile
 from docker_charon.transfer.renaming.mirrors import (
-    MARK,
     Configuration,
     Mirror,
-    MirrorFile,
     checked_kinds,
     configuration,
 )
@@ -109,6 +108,14 @@ def _content(path: Path, file: MirrorFile) -> bytes:
             f"{path} is there already, and docker-charon has not written it",
             hint=f"name another directory ({argument('--mirrors-dir', 'mirrors_dir=')}), or "
             "move the file away",
+        )
+    for registry in file.edited(earlier):
+        _log.warning(
+            "%s: the part about %s has been edited, and stays as it is; a push with another %s "
+            "shows what it would be now",
+            path,
+            registry,
+            argument("--mirrors-dir", "mirrors_dir="),
         )
     return file.text(earlier).encode()
 

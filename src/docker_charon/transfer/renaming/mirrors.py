@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.reference import checked_names, joined
+from docker_charon.transfer.renaming.mirror_file import MirrorFile
 from docker_charon.transfer.renaming.namespaces import Move, Namespaces, is_below
 from docker_charon.transfer.renaming.repository_map import DOCKER_HUB_NAME
 from docker_charon.value import dataclass
-
-MARK = "# Written by docker-charon (push-payload --mirrors), which changes it at the next push.\n"
-"""The first line of each file."""
-
-_SECTION = re.compile(r"^# Images of (\S+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +32,6 @@ class Mirror:
     def at(self, path: str) -> str:
         """Return a namespace of it, with its own name in front."""
         return joined(self.registry, path)
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorFile:
-    """A file of a configuration, by its path relative to the directory of all of them.
-
-    ``sections`` are texts by the registries whose images they are about, and ``heads`` are lines
-    above them, by the registries that need them.
-    """
-
-    path: str
-    sections: Mapping[str, str]
-    comment: str
-    heads: Mapping[str, str] = field(default_factory=dict)
-
-    def text(self, earlier: str = "") -> str:
-        """Return the content; sections of an ``earlier`` one about other registries stay."""
-        sections = {**dict(_sections(earlier)), **self.sections}
-        heads = dict.fromkeys(
-            line for registry in ("", *sections) if (line := self.heads.get(registry))
-        )
-        body = (f"# Images of {registry}\n{sections[registry]}" for registry in sorted(sections))
-        return "".join((MARK, f"# {self.comment}\n", *heads, *(f"\n{text}" for text in body)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +58,6 @@ def checked_kinds(kinds: str | Iterable[str]) -> list[str]:
 def configuration(kind: str, mirror: Mirror, registries: Sequence[Namespaces]) -> Configuration:
     """Return the configuration for one of ``KINDS``."""
     return _CONFIGURATIONS[kind](mirror, registries)
-
-
-def _sections(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the sections of a file, each with its registry."""
-    _, *parts = _SECTION.split(text)
-    for registry, section in zip(parts[::2], parts[1::2], strict=True):
-        yield registry, f"{section.rstrip()}\n"
 
 
 def _containerd(mirror: Mirror, registries: Sequence[Namespaces]) -> Configuration:
@@ -189,6 +154,7 @@ def _k3s(mirror: Mirror, registries: Sequence[Namespaces]) -> Configuration:
         sections,
         "For K3s and RKE2: copy it to /etc/rancher/k3s or /etc/rancher/rke2, and restart them.",
         {"": "mirrors:\n"},
+        is_indented=True,
     )
     return Configuration((file,), _lost(registries))
 

@@ -1,4 +1,4 @@
-"""The names of images as users give them: with the registry in front, or one that is close."""
+"""The names of images as users give them: with the registry in front, or without it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ import pytest
 
 from docker_charon import InvalidReference
 from docker_charon.oci.reference import Reference
-from docker_charon.registry.access import Access
-from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.naming.names import (
-    NameGroup,
-    checked_hosts,
-    hint_for_missing,
-    hosts_of,
-    source_references,
-    united_registries,
-)
-from images import image, layer
-from loose_registry import LooseRegistry
+from docker_charon.transfer.naming.references import checked_hosts, hosts_of, source_references
 
 DIGEST = f"sha256:{'a' * 64}"
 
@@ -61,35 +50,6 @@ def test_a_name_with_and_without_the_registry_is_one_image() -> None:
 def test_another_registry_with_a_port_is_refused(name: str) -> None:
     with pytest.raises(InvalidReference, match="leave out the registry"):
         source_references([name], "images", "reg.example", secure=True)
-
-
-@pytest.mark.parametrize(
-    ("present", "wanted", "hint"),
-    [
-        ("library/redis:7", "redis:7", "HOST has library/redis:7"),
-        ("redis:7", "library/redis:7", "HOST has redis:7"),
-        ("team/app:1", "ghcr.io/team/app:1", "HOST has team/app:1"),
-        ("library/redis:7", "docker.io/redis:7", "HOST has library/redis:7"),
-        ("redis:7", "docker.io/library/redis:7", "HOST has redis:7"),
-        (
-            "other:1",
-            "ghcr.io/team/app:1",
-            "leave out ghcr.io, or give registry=None to read it from there",
-        ),
-        ("library/redis:6", "redis:7", ""),
-    ],
-)
-def test_a_missing_image_is_looked_for_under_other_names(
-    present: str, wanted: str, hint: str
-) -> None:
-    with LooseRegistry() as registry:
-        registry.put(present, image(layer(1)))
-        references = source_references([wanted], "images", registry.address, secure=False)
-        with RegistryClient(registry.address, Access(secure=False)) as client:
-            missing = references[wanted]
-            assert isinstance(missing, Reference)
-            found = hint_for_missing(client, missing)
-        assert found == hint.replace("HOST", registry.address)
 
 
 @pytest.mark.parametrize(
@@ -160,26 +120,6 @@ def test_the_registries_on_plain_http_are_a_list_of_hosts() -> None:
         checked_hosts(["http://reg.example"], "insecure_registries")
     with pytest.raises(TypeError, match="insecure_registries"):
         checked_hosts("reg.example", "insecure_registries")
-
-
-def test_names_that_are_used_together_mean_the_same_everywhere() -> None:
-    images = NameGroup("the list of images", {"quay.io/app", "app"}, {"quay.io"})
-    earlier = NameGroup("old.zip", {"ghcr.io/app", "quay.io/other"}, {"ghcr.io", "quay.io"})
-    assert united_registries([images, earlier]) == {"quay.io", "ghcr.io"}
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_a_name_that_could_be_relative_or_full_is_refused(order: int) -> None:
-    groups = [
-        NameGroup("the list of images", {"app", "quay.io/app"}, ()),
-        NameGroup("old.zip", {"quay.io/app"}, {"quay.io"}),
-    ]
-    with pytest.raises(InvalidReference) as caught:
-        united_registries(groups[::order])
-    assert caught.value.message == (
-        "quay.io/app in the list of images is a repository of one registry, but quay.io is a "
-        "registry in old.zip"
-    )
 
 
 @pytest.mark.parametrize("registry", [None, "registry.example.com"])

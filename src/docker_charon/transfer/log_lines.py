@@ -1,15 +1,16 @@
-"""Reports: log lines about choices and dry runs, and the line that sums up a transfer."""
+"""Lines for people: the log of choices and dry runs, and what sums up a transfer."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from docker_charon.messages import argument, get_logger
-from docker_charon.oci.image import NamedImage, PayloadImage
+from docker_charon.oci.image import NamedImage, PayloadImage, Referrer
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
 from docker_charon.progress import counted, shown_size
+from docker_charon.transfer.outcome import Part
 from docker_charon.transfer.plan import PushPlan
 from docker_charon.transfer.renaming.destinations import Destinations
 
@@ -23,7 +24,7 @@ def log_choices(contents: Contents, platforms: Sequence[Platform]) -> set[str]:
     """
     logged = set()
     for image in contents.images:
-        if image.is_filtered or (len(platforms) > 1 and image.root.is_index):
+        if image.is_filtered or (platforms and image.root.is_index):
             logged.add(image.name)
             _log.info("%s is carried as %s", image.name, image.root.digest)
     if not platforms:
@@ -93,9 +94,8 @@ def log_make(
         _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
     others = len(contents.at_destination)
     _log.info(
-        "%s and %s would travel, in a payload of %s bytes%s",
-        counted(len(contents.manifests), "manifest"),
-        counted(len(contents.blobs), "blob"),
+        "%s would be carried, in a payload of %s bytes%s",
+        _counts({"manifest": len(contents.manifests), "blob": len(contents.blobs)}),
         f"{size:,}",
         f"; the destination has {counted(others, 'other blob')}" if others else "",
     )
@@ -124,8 +124,8 @@ def log_unused_rules(destinations: Destinations, repositories: Iterable[str]) ->
         )
 
 
-def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
-    """Log what a push would write."""
+def log_push(plan: PushPlan, parts: Mapping[Part, bool]) -> None:
+    """Log what a push would write, of ``parts`` those that are not there yet (``False``)."""
     for upload in plan.uploads:
         _log.info(
             "upload %s to %s, %s bytes", upload.digest, upload.repository, f"{upload.blob.size:,}"
@@ -133,20 +133,38 @@ def log_push(plan: PushPlan, images: Sequence[PayloadImage]) -> None:
     for mount in plan.mounts:
         target = mount.target
         _log.info("mount %s from %s to %s", target.digest, mount.source, target.repository)
-    carried = [image for image in images if isinstance(image, NamedImage)]
-    for image in carried:
-        _log.info("put %s, %s", image.reference, image.root.digest)
-    for subject in images:
-        for referrer in subject.referrers:
-            digest = referrer.manifest.digest
-            _log.info("put %s, which refers to %s", digest, subject.reference)
+    for part, is_there in parts.items():
+        digest, name = part.graph.root.digest, part.image.reference
+        if not is_there and part.referrer is None:
+            _log.info("put %s, %s", name, digest)
+        elif not is_there:
+            _log.info("put %s, which refers to %s", digest, name)
+    absent = [part.referrer for part, is_there in parts.items() if not is_there]
+    present = [part.referrer for part, is_there in parts.items() if is_there]
+    size = sum(upload.blob.size for upload in plan.uploads)
+    actions = []
+    if plan.uploads:
+        actions.append(f"upload {counted(len(plan.uploads), 'blob')} ({size:,} bytes)")
+    if plan.mounts:
+        actions.append(f"mount {counted(len(plan.mounts), 'blob')}")
+    if absent:
+        actions.append(f"put {_kinds(absent)}")
     _log.info(
-        "%s, %s bytes, would be uploaded%s, and %s put",
-        counted(len(plan.uploads), "blob"),
-        f"{sum(upload.blob.size for upload in plan.uploads):,}",
-        f", {len(plan.mounts):,} mounted" if plan.mounts else "",
-        counted(len(carried), "image"),
+        "the push would %s%s",
+        ", ".join(actions) or "write nothing",
+        f"; already there: {_kinds(present)}" if present else "",
     )
+
+
+def _kinds(referrers: Collection[Referrer | None]) -> str:
+    """Return how many parts are images, and how many are referrers."""
+    images = sum(referrer is None for referrer in referrers)
+    return _counts({"image": images, "referrer": len(referrers) - images})
+
+
+def _counts(numbers: Mapping[str, int]) -> str:
+    """Return how many of each thing there are, as text; what there is none of is left out."""
+    return " and ".join(counted(number, thing) for thing, number in numbers.items() if number)
 
 
 def push_summary(images: Sequence[PayloadImage], uploaded: int, already_there: int) -> str:

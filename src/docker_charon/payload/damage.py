@@ -1,0 +1,13 @@
+"""Damage: the error of a payload whose bytes were changed or lost on its way."""
+
+from __future__ import annotations
+
+from docker_charon.errors import PayloadError
+
+COPY_AGAIN = "copy the payload again from where it was made"
+"""What to do about a damaged payload."""
+
+
+def damaged(problem: str) -> PayloadError:
+    """Return the error of a payload with this problem."""
+    return PayloadError(f"the payload is damaged: {problem}", hint=COPY_AGAIN)
