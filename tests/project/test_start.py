@@ -29,12 +29,13 @@ def compiled(name):
     ]
 
 def report(file):
-    names = [*sys.modules]
+    names = sys.modules.keys() - before
     modules = {name: compiled(name) for name in names if name.startswith("docker_charon")}
     with open(file, "w") as stream:
-        json.dump({"modules": modules, "others": names}, stream)
+        json.dump({"modules": modules, "others": [*names]}, stream)
 
 atexit.register(report, sys.argv.pop(1))
+before = {*sys.modules}  # coverage may load modules of its own
 """
 
 
@@ -54,7 +55,7 @@ class Start:
 
 
 def test_the_package_loads_nothing_before_it_is_used(tmp_path: Path) -> None:
-    start = Start(tmp_path, "before = {*sys.modules}; import docker_charon")
+    start = Start(tmp_path, "import docker_charon")
     assert start.own == {""}
     assert not start.packages & {"dataclasses", "pathlib", "requests", "typing", "typer"}
 
@@ -101,7 +102,7 @@ def test_a_payload_of_one_image_loads_no_other_features(making: Start) -> None:
         *("transfer.naming.tag_choice", "transfer.push", "transfer.inventory"),
     }
     assert not making.all & {
-        *("concurrent.futures", "decimal", "pydantic", "rich", "sqlite3", "tqdm", "xml", "yaml"),
+        *("concurrent.futures", "decimal", "pydantic", "rich", "tqdm"),
     }
 
 
