@@ -190,11 +190,13 @@ def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @dataclass
 class Sent:
-    """A request that was sent: its method, its URL and its headers."""
+    """A request that was sent: its method, its URL, its headers, and the status of its answer."""
 
     method: str
     url: str
     headers: dict[str, str]
+    status: int | None = None
+    """``None`` if no answer has come."""
 
     def is_for(self, method: str, part: str) -> bool:
         return self.method == method and part in self.url
@@ -207,8 +209,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
     send = HTTPAdapter.send
 
     def recording(self: HTTPAdapter, request: PreparedRequest, **options: Any) -> Response:
-        requests.append(Sent(request.method or "", request.url or "", dict(request.headers)))
-        return send(self, request, **options)
+        new = Sent(request.method or "", request.url or "", dict(request.headers))
+        requests.append(new)
+        response = send(self, request, **options)
+        new.status = response.status_code
+        return response
 
     monkeypatch.setattr(HTTPAdapter, "send", recording)
     return requests

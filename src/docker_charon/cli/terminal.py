@@ -80,11 +80,11 @@ def print_data(text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             sys.stdout.close()
-        fail(f"cannot write to standard output: {error.strerror}", 1)
+        fail(f"cannot write to standard output: {error.strerror}", FAILED)
 
 
 def columns() -> int | None:
-    """Return the width of the terminal that standard output is, or ``None`` if it is none."""
+    """Return the width of standard output in characters; ``None`` if it is not a terminal."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns
@@ -113,7 +113,7 @@ def fail(message: str, status: int) -> NoReturn:
 
 
 def close() -> None:
-    """Forget a dead standard error: Python would fail to flush it, and exit with status 120."""
+    """Give up a standard error that cannot be written: Python would end with status 120 for it."""
     try:
         if sys.stderr is not None:
             sys.stderr.flush()
