@@ -36,11 +36,14 @@ from pathlib import Path
 from canvas import Canvas, Point
 
 WIDTH, MIDDLE, MARGIN, TOP, BOTTOM = 850, 425, 20, 60, 446
-GAP = 54
+GAP = 62
 """From the middle to either side's area."""
 
-LABEL = 52
+LABEL = 54
 """From the middle of an icon to the line of what is written below it."""
+
+TITLE, COMMAND, TEXT, SMALL = 22, 18, 17, 15.5
+"""Sizes of letters. The README shows two pictures side by side, each at about half its width."""
 
 PAPER, EDGE, HERE, THERE = "#ffffff", "#d0d7de", "#e8f4f6", "#fbf2e6"
 INK, SOFT, LINE = "#1b2a32", "#52646e", "#8a9ba5"
@@ -94,7 +97,7 @@ SAVE_LOAD = Method(
     title="With docker save and docker load",
     here=[
         Step("docker pull", [Work("download", "W"), Work("unpack", "RW")]),
-        Step("docker save", [Work("pack each layer again", "RW"), Work("copy into one tar", "RW")]),
+        Step("docker save", [Work("pack layers again", "RW"), Work("copy into one tar", "RW")]),
     ],
     there=[
         Step("docker load", [Work("copy out of the tar", "RW"), Work("unpack each layer", "RW")]),
@@ -110,7 +113,7 @@ SAVE_LOAD = Method(
 )
 CHARON = Method(
     title="With docker-charon",
-    here=[Step("make-payload", [Work("download what is missing", "W")])],
+    here=[Step("make-payload", [Work("fetch what is missing", "W")])],
     there=[Step("push-payload", [Work("upload", "R")])],
     carried=["only what is", "missing there"],
     unpacked=0,
@@ -123,7 +126,7 @@ def draw(method: Method, path: Path) -> None:
     """Draw a method into a PNG file."""
     canvas = Canvas(WIDTH, BOTTOM + 124)
     canvas.box((0, 0), (WIDTH, BOTTOM + 124), PAPER, radius=14, outline=EDGE, stroke=1.5)
-    canvas.text((MARGIN + 4, 40), method.title, 20, INK, face="DejaVuSans-Bold")
+    canvas.text((MARGIN + 4, 40), method.title, TITLE, INK, face="DejaVuSans-Bold")
     _legend(canvas, 40)
     _areas(canvas, TOP, BOTTOM)
     if len(method.here) > 1:
@@ -137,28 +140,28 @@ def draw(method: Method, path: Path) -> None:
 def _legend(canvas: Canvas, y: float) -> None:
     x: float = WIDTH - MARGIN - 4
     for mark, word in (("W", "written to disk"), ("R", "read from disk")):
-        x -= canvas.width(word, 13)
-        canvas.text((x, y - 2), word, 13, SOFT)
-        _mark(canvas, (x - 26, y - 17), mark)
-        x -= 26 + 18
+        x -= canvas.width(word, SMALL)
+        canvas.text((x, y - 1), word, SMALL, SOFT)
+        _mark(canvas, (x - 28, y - 18), mark)
+        x -= 28 + 16
 
 
 def _mark(canvas: Canvas, at: Point, mark: str) -> None:
     x, y = at
-    canvas.box((x, y), (x + 20, y + 20), READ if mark == "R" else WRITTEN, radius=4)
-    canvas.text((x + 10, y + 10.5), mark, 13, PAPER, face="DejaVuSans-Bold", anchor="mm")
+    canvas.box((x, y), (x + 22, y + 22), READ if mark == "R" else WRITTEN, radius=4)
+    canvas.text((x + 11, y + 11.5), mark, SMALL, PAPER, face="DejaVuSans-Bold", anchor="mm")
 
 
 def _areas(canvas: Canvas, top: float, bottom: float) -> None:
     canvas.box((MARGIN, top), (MIDDLE - GAP, bottom), HERE, radius=10)
     canvas.box((MIDDLE + GAP, top), (WIDTH - MARGIN, bottom), THERE, radius=10)
-    canvas.text((MARGIN + 16, top + 25), "connected side", 13, SOFT)
-    canvas.text((WIDTH - MARGIN - 16, top + 25), "air-gapped side", 13, SOFT, anchor="rs")
-    canvas.text((MIDDLE, top + 25), "air gap", 13, SOFT, face="DejaVuSans-Bold", anchor="ms")
+    canvas.text((MARGIN + 16, top + 25), "connected side", SMALL, SOFT)
+    canvas.text((WIDTH - MARGIN - 16, top + 25), "air-gapped side", SMALL, SOFT, anchor="rs")
+    canvas.text((MIDDLE, top + 25), "air gap", SMALL, SOFT, face="DejaVuSans-Bold", anchor="ms")
 
 
 def _through_engines(canvas: Canvas, method: Method) -> None:
-    upper, lower, column = 146, 322, 92
+    upper, lower, column = 148, 316, 74
     left, right = column, WIDTH - column
     for x in (left, right):
         _registry(canvas, (x, upper))
@@ -170,34 +173,33 @@ def _through_engines(canvas: Canvas, method: Method) -> None:
     _disk(canvas, lower, method.carried, TOP, BOTTOM)
     pull, save = method.here
     load, push = method.there
-    inner = MIDDLE - GAP - 16
-    start = 152
-    _step(canvas, start, inner, 220, pull)
+    inner, start = MIDDLE - GAP - 14, 126
+    _step(canvas, start, inner, 216, pull)
     _step(canvas, start, inner, lower + LABEL, save)
     _step(canvas, WIDTH - inner, WIDTH - start, lower + LABEL, load)
-    _step(canvas, WIDTH - inner, WIDTH - start, 220, push)
+    _step(canvas, WIDTH - inner, WIDTH - start, 216, push)
 
 
 def _directly(canvas: Canvas, method: Method) -> None:
-    row, column = 234, 92
+    row, column = 234, 74
     left, right = column, WIDTH - column
     for x in (left, right):
         _registry(canvas, (x, row))
     canvas.arrow((left + 44, row), (MIDDLE - 30, row), INK)
     canvas.arrow((MIDDLE + 30, row), (right - 44, row), INK)
     _disk(canvas, row, method.carried, TOP, BOTTOM)
-    inner, start = MIDDLE - GAP - 16, 152
+    inner, start = MIDDLE - GAP - 14, 126
     _step(canvas, start, inner, row + LABEL, method.here[0])
     _step(canvas, WIDTH - inner, WIDTH - start, row + LABEL, method.there[0])
 
 
 def _step(canvas: Canvas, left: float, right: float, y: float, step: Step) -> None:
-    canvas.text((left, y), step.command, 15, INK, face="DejaVuSansMono-Bold")
+    canvas.text((left, y), step.command, COMMAND, INK, face="DejaVuSansMono-Bold")
     for n, work in enumerate(step.works):
-        line = y + 26 * (n + 1)
-        canvas.text((left, line), work.what, 13.5, INK)
+        line = y + 29 * (n + 1)
+        canvas.text((left, line), work.what, TEXT, INK)
         for k, mark in enumerate(reversed(work.marks)):
-            _mark(canvas, (right - 20 - 24 * k, line - 15), mark)
+            _mark(canvas, (right - 22 - 26 * k, line - 17), mark)
 
 
 def _registry(canvas: Canvas, centre: Point) -> None:
@@ -208,7 +210,7 @@ def _registry(canvas: Canvas, centre: Point) -> None:
         canvas.disc((x, foot), wide, "#0b7285", flat=flat)
         canvas.box((x - wide, head), (x + wide, foot), "#0b7285")
         canvas.disc((x, head), wide, "#3bc9db" if level == -1 else "#99dbe5", flat=flat)
-    canvas.text((x, y + LABEL), "registry", 13, INK, anchor="ms")
+    canvas.text((x, y + LABEL), "registry", TEXT, INK, anchor="ms")
 
 
 def _engine(canvas: Canvas, centre: Point) -> None:
@@ -219,28 +221,29 @@ def _engine(canvas: Canvas, centre: Point) -> None:
     canvas.shape(top, "#b6c4cc")
     canvas.shape([top[3], top[2], (x, y + 24), (x - a, y + 24 - b)], "#8a9ba5")
     canvas.shape([top[2], top[1], (x + a, y + 24 - b), (x, y + 24)], "#6b7f8a")
-    canvas.text((x, y + LABEL), "Docker engine", 13, INK, anchor="ms")
+    for n, word in enumerate(("Docker", "engine")):
+        canvas.text((x, y + LABEL + 20 * n), word, TEXT, INK, anchor="ms")
 
 
 def _disk(canvas: Canvas, y: float, carried: Sequence[str], top: float, bottom: float) -> None:
     x = MIDDLE
     canvas.dashes((x, top + 36), (x, y - 48), SOFT, 3, 7)
-    canvas.dashes((x, y + LABEL + 13 + 18 * (len(carried) - 1)), (x, bottom - 2), SOFT, 3, 7)
+    canvas.dashes((x, y + LABEL + 13 + 20 * (len(carried) - 1)), (x, bottom - 2), SOFT, 3, 7)
     canvas.box((x - 12, y - 38), (x + 12, y - 14), "#b6c4cc", radius=2)
     for side in (-1, 1):
         canvas.box((x + side * 5.5 - 2.5, y - 31), (x + side * 5.5 + 2.5, y - 25), PAPER)
     canvas.box((x - 20, y - 18), (x + 20, y + 36), INK, radius=6)
     canvas.box((x - 12, y + 2), (x + 12, y + 26), "#f2c57c", radius=2)
     for n, words in enumerate(carried):
-        canvas.text((x, y + LABEL + 18 * n), words, 13, INK, anchor="ms")
+        canvas.text((x, y + LABEL + 20 * n), words, SMALL, INK, anchor="ms")
 
 
 def _totals(canvas: Canvas, method: Method, top: float) -> None:
-    canvas.text((MARGIN + 4, top + 40), "Between registries,", 14, INK)
-    canvas.text((MARGIN + 4, top + 60), "each layer carried is", 14, INK)
-    for n, (count, word) in enumerate(method.totals()):
-        x = 192 + 157 * n
+    canvas.text((MARGIN + 4, top + 38), "Between registries,", SMALL, INK)
+    canvas.text((MARGIN + 4, top + 60), "each layer carried is", SMALL, INK)
+    x: float = 212
+    for count, word in method.totals():
         colour = WRITTEN if word == "written" else READ if word == "read" else INK
-        wide = canvas.text((x, top + 60), f"{count}{TIMES}", 32, colour, face="DejaVuSans-Bold")
-        canvas.text((x + wide + 7, top + 60), word, 14, INK)
-    canvas.text((MARGIN + 4, top + 100), method.remark, 13, SOFT)
+        x += canvas.text((x, top + 60), f"{count}{TIMES}", 32, colour, face="DejaVuSans-Bold") + 6
+        x += canvas.text((x, top + 60), word, SMALL, INK) + 26
+    canvas.text((MARGIN + 4, top + 102), method.remark, SMALL, SOFT)

@@ -57,6 +57,7 @@ def charon(*arguments: object, stdin: str | bytes = "") -> Done:
         mock.patch.object(sys, "argv", ["docker-charon", *map(str, arguments)]),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8")),
         mock.patch("signal.signal"),  # the signal handlers of the tests stay in place
+        mock.patch("docker_charon.cli.garbage.gc"),  # and their garbage is found
     ):
         try:
             program.main()

@@ -76,12 +76,15 @@ def is_possible() -> bool:
     return shutil.which("gcc") is not None
 
 
-def refusing(folder: Path, name: str, **more: str) -> dict[str, str]:
+def compiled(folder: Path) -> Path:
+    """Compile the library in this folder; return its path."""
+    library, source = folder / "refusing.so", folder / "refusing.c"
+    source.write_text("#include <stdio.h>\n" + _SOURCE)
+    command = ["gcc", "-w", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
+def refusing(library: Path, name: str, **more: str) -> dict[str, str]:
     """Return the environment of a program whose file system answers with this error's name."""
-    library = folder / "refusing.so"
-    if not library.exists():
-        source = folder / "refusing.c"
-        source.write_text("#include <stdio.h>\n" + _SOURCE)
-        command = ["gcc", "-w", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
-        subprocess.run(command, check=True)
     return {"LD_PRELOAD": str(library), "REFUSED_ERRNO": str(getattr(errno, name)), **more}

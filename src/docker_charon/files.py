@@ -163,10 +163,13 @@ def write_durably(target: Path, content: bytes, temporary: Path) -> None:
 
     ``temporary`` is the path of a file on the same file system, which is written first.
     """
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        sync(file)
+    with contextlib.ExitStack() as stack:
+        with temporary.open("wb") as file:
+            stack.callback(temporary.unlink, missing_ok=True)
+            file.write(content)
+            file.flush()
+            sync(file)
+        stack.pop_all()
     put_in_place(temporary, target)
 
 

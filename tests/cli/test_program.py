@@ -47,6 +47,16 @@ program.main()
 """The program, which gets a signal while Python runs a finalizer, where exceptions are dropped."""
 
 
+AT_WORK = """
+import gc
+from docker_charon.cli import program
+import docker_charon.transfer.make as make
+make.make_payload = lambda *_, **__: print(gc.isenabled(), gc.get_freeze_count() > 10_000)
+program.main()
+"""
+"""The program, which says whether Python searches for garbage while the library works."""
+
+
 def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
@@ -80,3 +90,8 @@ def test_another_exception_in_a_finalizer_is_shown_as_ever() -> None:
     done = run(program.replace("    time.sleep(60)\n", ""))
     assert done.returncode == 0
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_garbage_is_searched_for_while_the_library_works() -> None:
+    done = run(AT_WORK, "make-payload", "-r", "localhost:1", "-f", "p.zip", "app:1")
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr

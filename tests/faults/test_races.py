@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,23 @@ OLD: TestImage = index(image(layer(30), layer(31)), image(layer(32)))
 NEW: TestImage = index(image(layer(30), layer(33)), image(layer(34)))
 
 
+class Meet(Action):
+    """Hold the first of two requests until the second one is there."""
+
+    def __init__(self) -> None:
+        self._barrier = threading.Barrier(2, timeout=120)
+
+    def request(self, head: Head) -> None:
+        self._barrier.wait()
+
+
 @pytest.mark.parametrize("turn", repeated(range(3)))
 def test_two_pushes_of_one_payload_both_succeed(sides: Sides, tmp_path: Path, turn: int) -> None:
     app = index(*(image(layer(n, 100_000), layer(n + 1, 100_000)) for n in (40, 41, 42)))
     name, payload = f"raced{turn}:1", tmp_path / "p.zip"
     payload.write_bytes(payload_of({name: app, f"other-{name}": app}).getvalue())
-    with Proxy(sides.destination, bytes_per_second=300_000) as proxy:
+    meet = Rule("GET", "^/v2/$", Meet(), times=2)
+    with Proxy(sides.destination, [meet], bytes_per_second=300_000) as proxy:
         racers = [processes.push(proxy.address, payload) for _ in range(2)]
         for pushed in processes.end_well(*racers):
             assert pushed.split() == [name, f"other-{name}"]

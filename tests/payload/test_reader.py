@@ -393,7 +393,8 @@ def test_a_file_that_is_cut_while_it_is_open_is_told(tmp_path: Path) -> None:
     with open_payload(file) as payload:
         os.truncate(file, 100)
         for blob in payload.images[0].blobs:
-            with pytest.raises((PayloadError, DigestMismatch)) as caught:
+            try:
                 b"".join(payload.body(blob))
-            problems.append(str(caught.value))
+            except (PayloadError, DigestMismatch) as error:
+                problems.append(str(error))
     assert any("shorter than it was when it was opened; copy it" in text for text in problems)

@@ -273,7 +273,7 @@ def test_a_file_of_keys_is_not_one_of_allowed_signers(
     file = tmp_path / "signers"
     file.write_text(content.format(public=alice.with_suffix(".pub").read_text()))
     with pytest.raises(PayloadError, match=words):
-        signature.verify(TEXT, file)
+        signature.verify(TEXT, file, "the payload")
 
 
 def test_a_file_of_allowed_signers_in_another_encoding_is_told(
@@ -282,7 +282,7 @@ def test_a_file_of_allowed_signers_in_another_encoding_is_told(
     file = tmp_path / "utf-16"
     file.write_text(allowed.read_text(), encoding="utf-16")
     with pytest.raises(PayloadError, match="it is not text in UTF-8; save it as UTF-8"):
-        Signature.parse(sign(TEXT, alice)).verify(TEXT, file)
+        Signature.parse(sign(TEXT, alice)).verify(TEXT, file, "the payload")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files have no such permissions there")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,18 @@ def test_a_callable_that_fails_ends_nothing(stocked: str, caplog: pytest.LogCapt
 
     make_payload(stocked, io.BytesIO(), ["app:1"], secure=False, progress=broken)
     assert "RuntimeError: no room for events" in caplog.text
+
+
+def test_a_transfer_goes_on_without_a_thread_for_its_progress(
+    stocked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    events: list[ProgressEvent] = []
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    make_payload(stocked, io.BytesIO(), ["app:1"], secure=False, jobs=1, progress=events.append)
+    assert events[-1].images_done == 1
 
 
 @pytest.mark.parametrize("wrong", ["yes", 1, [print]])

@@ -9,7 +9,10 @@ from docker_charon.progress import counted, shown_part, shown_size
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (4.7e9, "4.7 GB"), (2.5e15, "2500.0 TB")],
+    [
+        *((0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (4.7e9, "4.7 GB"), (2.5e15, "2500.0 TB")),
+        *((999_900, "999.9 kB"), (999_949, "999.9 kB"), (999_999, "1.0 MB"), (1e6 - 50, "1.0 MB")),
+    ],
 )
 def test_a_size_has_a_decimal_unit(size: float, text: str) -> None:
     assert shown_size(size) == text

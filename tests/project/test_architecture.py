@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "lists": {"oci"},
     "cli": {"oci", "registry", "payload", "deltas", "transfer", "server", "demo", "lists"},
 }
-TOP = {"errors", "files", "messages", "progress", "value", "workers"}
+TOP = {"errors", "files", "messages", "progress", "value", "version", "workers"}
 """Modules that every package may import; they themselves import only those of LOWEST."""
 LOWEST = {"errors", "messages", "value"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -276,6 +277,33 @@ def test_a_realm_at_an_impossible_address_is_an_error_of_the_registry(
         ask(session, login, PULL)
     assert raised.value.permanent
     assert "secret" not in str(raised.value)
+
+
+def test_a_token_service_that_cannot_be_reached_is_to_be_set_right_at_the_registry(
+    site: Site, session: HTTPSession, login: Login
+) -> None:
+    lost = "https://internal.example/token"
+    site.challenge = f'Bearer realm="{lost}",service="{HOST}"'
+    site.web.get(
+        re.compile(re.escape(lost)), body=requests.ConnectionError(socket.gaierror(-2, "?"))
+    )
+    with pytest.raises(ConnectionFailed) as caught:
+        ask(session, login, PULL)
+    assert "the registry names this address for logins" in caught.value.hint
+
+
+def test_names_that_a_token_service_does_not_take_can_be_mapped(
+    site: Site, session: HTTPSession, login: Login
+) -> None:
+    strict = "https://strict.example/token"
+    site.challenge = f'Bearer realm="{strict}",service="{HOST}"'
+    site.web.get(
+        re.compile(re.escape(strict)), status=400, json={"details": "invalid repository name"}
+    )
+    with pytest.raises(RegistryError) as caught:
+        ask(session, login, PUSH)
+    assert "400 invalid repository name" in caught.value.message
+    assert "push under another name (repository_map=)" in caught.value.hint
 
 
 def test_a_plain_http_registry_may_have_a_plain_http_realm(session: HTTPSession) -> None:

@@ -354,6 +354,6 @@ def test_usual_authorities_that_are_missing_are_one_line(
     missing = str(tmp_path / "missing.pem")
     monkeypatch.setattr(module, "DEFAULT_CA_BUNDLE_PATH", missing)
     with pytest.raises(
-        RegistryError, match=f"{missing} holds no certificates in PEM: No such file"
+        RegistryError, match=f"{missing} holds no certificates in PEM or DER: No such file"
     ):
         tls_context(Certificates())

@@ -64,7 +64,7 @@ class FakeRegistry:
         return self._status
 
 
-@pytest.mark.parametrize("status", [None, 502, 503, 504])
+@pytest.mark.parametrize("status", [None, 502, 503, 504, 522])
 def test_a_registry_that_comes_back_is_waited_for_with_two_lines(
     clock: Clock, caplog: pytest.LogCaptureFixture, status: int | None
 ) -> None:

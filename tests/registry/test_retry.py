@@ -58,6 +58,10 @@ USUAL = RetryPolicy()
     ("policy", "error", "is_allowed"),
     [
         (USUAL, answer(503), True),
+        (USUAL, answer(425), True),
+        (USUAL, answer(520), True),
+        (USUAL, answer(524), True),
+        (USUAL, answer(505), False),
         (USUAL, answer(404), False),
         (USUAL, RegistryError("it names no place"), False),
         (USUAL, answer(400, code="DIGEST_INVALID"), False),

@@ -14,17 +14,23 @@ import images
 from conftest import require
 from docker_charon import verify_payload
 from images import image, layer
-from refusing_file_system import is_possible, refusing
+from refusing_file_system import compiled, is_possible, refusing
 from repetition import repeated
 
 APP = image(layer(1, 400_000), layer(2))
 MORE = image(layer(1, 400_000), layer(3, 900_000))
 
 
-@pytest.fixture(params=repeated(["EPERM", "ENOSYS", "EINVAL", "ENOTSUP", "EACCES"], always=1))
-def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the library that refuses."""
     require(is_possible(), "gcc")
-    return {**os.environ, **refusing(tmp_path, request.param)}
+    return compiled(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(params=repeated(["EPERM", "ENOSYS", "EINVAL", "ENOTSUP", "EACCES"], always=1))
+def environment(request: pytest.FixtureRequest, library: Path) -> dict[str, str]:
+    return {**os.environ, **refusing(library, request.param)}
 
 
 def run(environment: dict[str, str], *arguments: object, stdin: bytes = b"") -> bytes:

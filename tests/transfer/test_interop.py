@@ -39,8 +39,9 @@ print(json.dumps(result))
 
 def install(version: str, folder: Path) -> OldCall:
     """Install a release in its own folder; return a function that calls functions of it."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
     installed = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), version],
+        [*pip, "--target", str(folder), version],
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ import typer
 
 from docker_charon.cli import terminal
 from docker_charon.cli.help import COMMON, SETTINGS, Group, write_rows
+from docker_charon.version import VERSION
 
 # The base classes of the errors that typer raises; typer does not export them.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -67,9 +68,7 @@ app = _typer(_Program)
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from importlib import metadata  # help does not need it
-
-        terminal.print_data(f"docker-charon {metadata.version('docker-charon')}")
+        terminal.print_data(f"docker-charon {VERSION}")
         raise typer.Exit
 
 

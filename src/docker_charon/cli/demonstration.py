@@ -1,7 +1,5 @@
 """The command that shows a delivery: demo."""
 
-from __future__ import annotations
-
 import typer
 
 from docker_charon.cli import terminal

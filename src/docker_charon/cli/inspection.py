@@ -1,7 +1,5 @@
 """The commands that look into a payload, without a network: verify-payload and inspect-payload."""
 
-from __future__ import annotations
-
 import sys
 
 import typer
@@ -53,7 +51,7 @@ def verify_payload_command(
     for finding in findings:
         say(finding)
     if findings:
-        sys.exit(1)
+        sys.exit(terminal.FAILED)
     if not quiet and isinstance(source, VolumePath) and (listed := source.listed_alone()):
         say(f"{path} is complete and undamaged; to check all volumes, verify {listed}")
     elif not quiet:

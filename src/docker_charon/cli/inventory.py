@@ -1,7 +1,5 @@
 """The command that lists what registries have: make-inventory."""
 
-from __future__ import annotations
-
 import typer
 
 from docker_charon.cli import arguments, terminal

@@ -1,7 +1,5 @@
 """The command that makes a payload: make-payload."""
 
-from __future__ import annotations
-
 import typer
 
 from docker_charon.cli import arguments, image_lists, terminal

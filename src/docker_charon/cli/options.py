@@ -1,4 +1,8 @@
-"""The options and arguments of the commands: their names, their help texts and their groups."""
+"""The options and arguments of the commands: their names, their help texts and their groups.
+
+The modules of the commands do without ``from __future__ import annotations``: it makes strings of
+the annotations, and typer would compile each of them when the program starts.
+"""
 
 from __future__ import annotations
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
-from docker_charon.cli import signals, terminal
+from docker_charon.cli import garbage, signals, terminal
 
 
 def main() -> None:
@@ -14,6 +13,7 @@ def main() -> None:
         try:
             signals.prepare()
             terminal.prepare()
+            garbage.pause()  # until a command has loaded its modules, see `exit_on_error`
             from docker_charon.cli.commands import run  # takes a while, with all that it imports
 
             run(sys.argv[1:])
@@ -25,4 +25,4 @@ def main() -> None:
         terminal.fail("interrupted", error.status)
     finally:
         terminal.close()
-        gc.freeze()  # Python would search all loaded modules for garbage before it exits
+        garbage.stop()

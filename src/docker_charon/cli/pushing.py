@@ -1,7 +1,5 @@
 """The command that pushes a payload: push-payload."""
 
-from __future__ import annotations
-
 import sys
 
 import typer

@@ -10,9 +10,9 @@ from docker_charon.errors import InvalidReference
 
 
 def repository_map_of(words: Iterable[str], files: Iterable[str]) -> dict[str, str]:
-    """Return the map in words and in files; raise `InvalidReference` if it is not valid.
+    """Return the map that words and files contain; raise `InvalidReference` if it is not valid.
 
-    Both contain ``FROM=TO``, also several of them, separated by commas.
+    A word, or a line of a file, is ``FROM=TO``, or several of these separated by commas.
     """
     from docker_charon.transfer.renaming.repository_map import joined_rules, parse_rule
 

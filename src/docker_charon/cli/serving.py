@@ -1,7 +1,5 @@
 """The command that serves a registry until it is told to stop: serve."""
 
-from __future__ import annotations
-
 import typer
 
 from docker_charon.cli import arguments, signals, terminal

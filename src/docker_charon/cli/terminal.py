@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NoReturn
 
-from docker_charon.cli import signals
+from docker_charon.cli import garbage, signals
 from docker_charon.errors import DockerCharonError, InvalidPlatform, InvalidReference
 from docker_charon.messages import naming_options, say
 
@@ -39,7 +39,7 @@ def show_info_messages() -> None:
 
 @contextlib.contextmanager
 def exit_on_error(if_interrupted: str = "") -> Iterator[None]:
-    """Turn an error into one line on standard error and an exit status.
+    """Run the library: turn an error into one line on standard error and an exit status.
 
     A name or a platform that is not valid comes from the user: it is wrong usage. Logged warnings
     are shown as lines too. ``if_interrupted`` is what the user can do after an interruption.
@@ -47,6 +47,7 @@ def exit_on_error(if_interrupted: str = "") -> Iterator[None]:
     from docker_charon.cli import log  # help does not need it
 
     log.show_warnings()
+    garbage.resume()
     try:
         with naming_options():
             yield
@@ -79,11 +80,11 @@ def print_data(text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             sys.stdout.close()
-        fail(f"cannot write to standard output: {error.strerror}", 1)
+        fail(f"cannot write to standard output: {error.strerror}", FAILED)
 
 
 def columns() -> int | None:
-    """Return the width of the terminal that standard output is, or ``None`` if it is none."""
+    """Return the width of standard output in characters; ``None`` if it is not a terminal."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns
@@ -112,7 +113,7 @@ def fail(message: str, status: int) -> NoReturn:
 
 
 def close() -> None:
-    """Forget a dead standard error: Python would fail to flush it, and exit with status 120."""
+    """Give up a standard error that cannot be written: Python would end with status 120 for it."""
     try:
         if sys.stderr is not None:
             sys.stderr.flush()

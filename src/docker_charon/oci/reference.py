@@ -177,6 +177,9 @@ def joined(*parts: str) -> str:
 def _hint_for_tag(tag: str) -> str:
     if not tag:
         return "put quotes around a range of versions in a shell: 'my-image:>=1.8,<2'"
+    if "+" in tag:
+        underscored = quoted_name(tag.replace("+", "_"))
+        return f"a tag has no +, and Helm puts _ in its place: {underscored}"
     return "write several names as a list, each on its own" if "," in tag else ""
 
 

@@ -18,7 +18,9 @@ from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PAT
 from docker_charon.payload.random_access import hint_for_large_file
 
 _COPY_AGAIN = "copy it again from where it was made"
-_UNZIP = "unzip the file, and name the directory"
+UNZIP = "unzip the file, and name the directory"
+"""What to do with a zip that is not read as it is."""
+
 _DOCKER_SAVE = ("manifest.json", "repositories")
 _MOST_MEMBERS = 10_000  # of a tar that are looked at
 _LONGEST_END = 66 * 1024  # bytes of the end of a zip in which its last record is
@@ -150,7 +152,7 @@ def what_archive_is(archive: Archive, missing: str) -> PayloadError:
     problem = f"this {archive.kind} is not a payload: it has no {missing}"
     if missing != DESCRIPTOR_PATH:
         return PayloadError(problem)
-    unpack = _UNZIP if archive.kind == "zip" else ""
+    unpack = UNZIP if archive.kind == "zip" else ""
     kind, hint = _what_paths_are(archive.entries, archive.kind, unpack)
     return PayloadError(f"{problem}; {kind}" if kind else problem, hint=hint if kind else "")
 

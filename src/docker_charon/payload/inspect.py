@@ -58,8 +58,9 @@ class DeltaSummary:
 class PayloadSummary:
     """A payload; sizes are in bytes, and content that images share counts once.
 
-    ``size`` is the size of all images. ``carried`` is the size of what is in the payload, and
-    ``saved`` of what is left out because the destination has it. ``foreign`` are the digests of the
+    ``size`` is the size of all images. ``carried`` is the size of what is in the payload. ``saved``
+    is how much smaller the payload is because the destination has blobs: those that are left out,
+    and those to which layers are carried as differences. ``foreign`` are the digests of the
     non-distributable layers that neither has; they are downloaded from the URLs in the manifests.
     ``signing_key`` is the key that the payload claims to be signed with, and ``signer`` the allowed
     signer whose key it is; without a file of allowed signers that is not verified, and ``None``.

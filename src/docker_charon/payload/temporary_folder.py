@@ -83,4 +83,5 @@ def _remove(folder: Path) -> None:
 
 
 def _is_own(folder: Path) -> bool:
-    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+    """Whether a folder is this user's; links, which others can make, are not followed."""
+    return not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()

@@ -15,7 +15,7 @@ from typing import IO, cast
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive, Report, raise_it
 from docker_charon.payload.damage import damaged
-from docker_charon.payload.diagnosis import unusual_compression, what_file_is
+from docker_charon.payload.diagnosis import UNZIP, unusual_compression, what_file_is
 from docker_charon.payload.joined_volumes import JoinedVolumes
 from docker_charon.payload.limits import LONGEST_DIRECTORY, MOST_ENTRIES
 from docker_charon.payload.random_access import (
@@ -237,7 +237,7 @@ def _problems(info: zipfile.ZipInfo) -> Iterator[PayloadError]:
     subject = f"the entry {info.filename!r} of the payload"
     problem = unusual_compression(info)
     if problem is not None:
-        yield PayloadError(f"{subject} {problem}", hint="unzip the file, and name the directory")
+        yield PayloadError(f"{subject} {problem}", hint=UNZIP)
     elif info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
         yield PayloadError(f"{subject} has two different sizes")
     parts = info.filename.split("/")

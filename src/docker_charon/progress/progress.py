@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import sys
@@ -154,7 +155,8 @@ class Progress:
             return self
         if self._form is _Form.EVENTS:
             self._show()
-        threading.Thread(target=self._show_regularly, daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # the system has no more threads
+            threading.Thread(target=self._show_regularly, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -24,9 +24,12 @@ def counted(number: int, thing: str) -> str:
 
 
 def _scaled(size: float) -> tuple[float, int]:
-    """Return a size in the largest unit of which it has at least one, and the unit's place."""
+    """Return a size in the largest unit of which it has at least one, and the unit's place.
+
+    999,999 bytes are one MB, because they are rounded to tenths.
+    """
     unit = 0
-    while size >= 1000 and unit < len(_UNITS) - 1:
+    while round(size, 1) >= 1000 and unit < len(_UNITS) - 1:
         size /= 1000
         unit += 1
     return size, unit

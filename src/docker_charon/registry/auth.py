@@ -18,6 +18,7 @@ from typing import Any
 import requests
 
 from docker_charon.errors import AuthenticationError, RegistryError
+from docker_charon.messages import argument
 from docker_charon.registry.challenge import Challenge, choose, other_scopes
 from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
 from docker_charon.registry.error_body import first_error
@@ -205,13 +206,19 @@ class Login:
             ) as response:
                 content = read_document(response, _LONGEST_ANSWER)
         except NETWORK_ERRORS as error:
-            raise connection_error(
+            no_connection = connection_error(
                 error,
                 service,
                 secure=True,
                 prefix=f"cannot log in to {self._registry}: ",
                 proxy=self._session.proxy_of(realm),
-            ) from error
+            )
+            if no_connection.unreachable:
+                no_connection.hint = (
+                    "the registry names this address for logins: if it is not the right one, "
+                    "change its external address in the configuration of the registry"
+                )
+            raise no_connection from error
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
@@ -233,6 +240,12 @@ class Login:
             refusal.login_refused = status == 401 and has_credentials
             raise refusal
         failure = RegistryError(f"{who} answered {said}", status=status)
+        if status == 400 and scopes:
+            rename = argument("--map", "repository_map=")
+            failure.hint = (
+                "it may not take names of so many parts, or with such signs: push under another "
+                f"name ({rename})"
+            )
         failure.retry_after = retry_after(response.headers)
         raise failure
 

@@ -8,7 +8,6 @@ import os
 import re
 import ssl
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -19,6 +18,7 @@ from docker_charon.errors import RegistryError
 from docker_charon.registry.certificates import Certificates, StrPath, tls_context
 from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
 from docker_charon.registry.response import FinalResponse
+from docker_charon.version import VERSION
 
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
@@ -52,7 +52,7 @@ class HTTPSession(requests.Session):
         super().__init__()
         self.trust_env = False
         self.cookies = _NoCookies()
-        self.headers["User-Agent"] = f"docker-charon/{version('docker-charon')}"
+        self.headers["User-Agent"] = f"docker-charon/{VERSION}"
         self.headers["Accept-Encoding"] = "identity"
         self.max_redirects = MOST_REDIRECTS
         self._origin = origin(url)

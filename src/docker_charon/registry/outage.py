@@ -12,8 +12,11 @@ from docker_charon.messages import get_logger
 _FIRST_PAUSE = 0.5  # seconds between two questions; each pause is longer than the one before
 _LONGEST_PAUSE = 5.0
 _GROWTH = 1.5
-_GATEWAY = frozenset({502, 503, 504})
-"""How a proxy answers for a registry that is away."""
+GATEWAY = frozenset({502, 503, 504, *range(520, 525)})
+"""How a proxy answers for a registry that is away; 520 to 524 are those of Cloudflare.
+
+Docker Hub and other registries are behind Cloudflare.
+"""
 
 _log = get_logger(__name__)
 
@@ -68,7 +71,7 @@ class Outages:
 
     def _answers(self) -> bool:
         try:
-            return self._ask() not in _GATEWAY
+            return self._ask() not in GATEWAY
         except RegistryError as error:
             return not could_be_outage(error)
 
@@ -77,4 +80,4 @@ def could_be_outage(error: DockerCharonError) -> bool:
     """Whether requests fail with such an error while a registry does not answer."""
     if isinstance(error, ConnectionFailed):
         return not error.permanent and not error.elsewhere
-    return isinstance(error, RegistryError) and error.status in _GATEWAY
+    return isinstance(error, RegistryError) and error.status in GATEWAY

@@ -14,10 +14,10 @@ from docker_charon.errors import (
     RegistryError,
 )
 from docker_charon.messages import get_logger
-from docker_charon.registry.outage import Outages
+from docker_charon.registry.outage import GATEWAY, Outages
 from docker_charon.value import dataclass
 
-TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+TRANSIENT = frozenset({408, 425, 429, 500, *GATEWAY})
 """The statuses after which another try may succeed."""
 
 WHEN_ASKING = TRANSIENT - {500}

@@ -84,18 +84,20 @@ class PresentBlobs:
     def ask(self, blobs: Iterable[RepositoryBlob], *, to_push: bool) -> None:
         """Ask for several blobs at the same time, so that `has` knows the answers.
 
-        The first blob of each repository goes before all others, for the answer may be that there
-        is no such repository.
+        The first blob of each repository goes before all others, because the answer may be that
+        there is no such repository.
         """
         unknown = [needed for needed in dict.fromkeys(blobs) if needed not in self._states]
         self._check(unknown)
-        first = {needed.repository: needed for needed in reversed(unknown)}.values()
-        others = [needed for needed in unknown if needed not in set(first)]
-        for questions in (first, others):
+        first = set({needed.repository: needed for needed in reversed(unknown)}.values())
+        for questions in (
+            [needed for needed in unknown if needed in first],
+            [needed for needed in unknown if needed not in first],
+        ):
             self._workers.map(lambda needed: self.state(needed, to_push=to_push), questions)
 
     def _check(self, unknown: Sequence[RepositoryBlob]) -> None:
-        """Refuse a payload that shares its blobs among so many names that nothing would end."""
+        """Refuse a payload that shares its blobs among so many names that this would never end."""
         if self._most is not None and len(unknown) > self._most:
             repositories = {needed.repository for needed in unknown}
             raise PayloadError(
@@ -105,8 +107,8 @@ class PresentBlobs:
                 hint="make several payloads with fewer names each",
             )
 
-    def check_number(self, bases: int) -> None:
-        """Refuse a payload with so many bases of deltas that nothing would end."""
+    def check_bases(self, bases: int) -> None:
+        """Refuse a payload with so many bases of deltas that this would never end."""
         if self._most is not None and bases > self._most:
             raise PayloadError(
                 f"the deltas in the payload need {bases:,} older layers, and at most "
@@ -222,7 +224,7 @@ class Survey:
         for. A base about which the registry gives no answer is taken for present.
         """
         named = self._bases_of(digests)
-        self._present.check_number(len(named))
+        self._present.check_bases(len(named))
         most = min(_MOST_HOMES, max(1, _QUESTIONS // max(1, len(named))))
 
         def repository_of(blob: Descriptor) -> str | None:
