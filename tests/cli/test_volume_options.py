@@ -122,7 +122,7 @@ def test_a_signer_who_is_not_allowed_is_one_line(base: Path, tmp_path: Path, com
     others = allow(tmp_path / "others", make_key(tmp_path, "bob"))
     options = [base] if command == "serve" else ["-f", base]
     line = charon(command, *options, "--allowed-signers", others).line
-    assert f"which is no key of {others}" in line
+    assert f"which is not in {others}" in line
 
 
 @pytest.mark.parametrize(

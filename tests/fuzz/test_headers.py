@@ -142,7 +142,7 @@ def test_a_list_of_tags_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPat
 
     with responses.RequestsMock() as mocked, RegistryClient("r.example") as client:
         mocked.add_callback("GET", re.compile(".*/tags/list"), page)
-        with pytest.raises(RegistryError, match="finds no end of the tags of app"):
+        with pytest.raises(RegistryError, match="sends the tags of app without an end"):
             client.tags("app")
     assert pages == 20
 

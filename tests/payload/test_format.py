@@ -207,7 +207,10 @@ def test_members_that_are_not_known_yet_are_passed_over() -> None:
         (ours(registries=["Quay.io"]), "is not a registry"),
         (ours(layer_deltas=[]), "a part of layer_deltas is not a JSON object"),
         (ours(layer_deltas={L1: {"size": 1, "bases": {}}}), "has no base"),
-        (ours(layer_deltas={L1: {"size": 1, "bases": {L1: base_of("app")}}}), "or is its own"),
+        (
+            ours(layer_deltas={L1: {"size": 1, "bases": {L1: base_of("app")}}}),
+            "is based on itself",
+        ),
         (ours(layer_deltas={L1: {"size": -1, "bases": {L2: base_of("app")}}}), "number of bytes"),
         (ours(layer_deltas={L1: {"size": 1, "bases": {L2: base_of()}}}), "are not a list"),
         (ours(layer_deltas={L1: {"size": 1, "bases": {L2: base_of("../x")}}}), "is malformed"),

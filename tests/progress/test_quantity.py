@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from docker_charon.progress import counted, shown_part, shown_size
+from docker_charon.progress import counted, counts, shown_part, shown_size
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,9 @@ def test_a_noun_fits_its_number() -> None:
     assert [counted(number, "image") for number in (0, 1, 2000)] == [
         *("0 images", "1 image", "2,000 images")
     ]
+
+
+def test_what_there_is_none_of_is_left_out() -> None:
+    assert counts({"image": 2, "blob": 1}) == "2 images and 1 blob"
+    assert counts({"image": 0, "blob": 3}) == "3 blobs"
+    assert counts({"image": 0}) == ""

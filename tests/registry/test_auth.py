@@ -324,7 +324,7 @@ def test_a_challenge_without_a_token_service_is_refused(
     site: Site, session: HTTPSession, login: Login, realm: str
 ) -> None:
     site.challenge = f'Bearer realm="{realm}"'
-    with pytest.raises(RegistryError, match="names no token service"):
+    with pytest.raises(RegistryError, match="does not name the token service"):
         ask(session, login, PULL)
 
 

@@ -152,7 +152,12 @@ def sent(web: RequestsMock) -> list[tuple[str | None, str | None, bool]]:
         (UPLOAD, {"status": 404, **PAGE}, errors.RegistryError, "a project or a repository"),
         (UPLOAD, refusal(405, "UNSUPPORTED", ""), errors.RegistryError, "a pull-through cache"),
         (UPLOAD, {"status": 405, **PAGE}, errors.RegistryError, "a pull-through cache"),
-        (UPLOAD, {"status": 202}, errors.RegistryError, "names no place for the upload"),
+        (
+            UPLOAD,
+            {"status": 202},
+            errors.RegistryError,
+            "a valid address for the upload",
+        ),
         (UPLOAD, at("https://[bad/1", 202), errors.RegistryError, HOST),
         (UPLOAD, at("https://other.example:99999/1", 202), errors.RegistryError, HOST),
         (UPLOAD, refusal(404, "NAME_UNKNOWN", "no"), errors.RegistryError, "N no .*created before"),
@@ -163,10 +168,20 @@ def sent(web: RequestsMock) -> list[tuple[str | None, str | None, bool]]:
         (PUT, {"status": 413, "body": "No space left"}, errors.RegistryError, "there, is full"),
         (PUT, {"status": 507}, errors.RegistryError, "there, is full"),
         (TAGS, {"status": 404, **PAGE}, errors.ManifestNotFound, "has no team/app"),
-        (TAGS, {"body": "nonsense"}, errors.RegistryError, "nonsense for the tags of team/app"),
-        (TAGS, {"body": "[]"}, errors.RegistryError, "nonsense for the tags"),
-        (TAGS, {"body": '{"tags": "latest"}'}, errors.RegistryError, "nonsense for the tags"),
-        (TAGS, {"body": '{"tags": [1]}'}, errors.RegistryError, "nonsense for the tags"),
+        (
+            TAGS,
+            {"body": "nonsense"},
+            errors.RegistryError,
+            "something else than the tags of team/app",
+        ),
+        (TAGS, {"body": "[]"}, errors.RegistryError, "something else than the tags"),
+        (
+            TAGS,
+            {"body": '{"tags": "latest"}'},
+            errors.RegistryError,
+            "something else than the tags",
+        ),
+        (TAGS, {"body": '{"tags": [1]}'}, errors.RegistryError, "something else than the tags"),
     ],
 )
 def test_an_answer_that_will_not_do_is_one_line_that_names_the_registry(

@@ -397,7 +397,7 @@ def test_a_session_without_a_valid_place_is_not_opened_again(
     web: RequestsMock, location: str | None
 ) -> None:
     web.post(UPLOADS, status=202, headers={"Location": location} if location else {})
-    with pytest.raises(RegistryError, match="names no place"):
+    with pytest.raises(RegistryError, match="does not name a valid address"):
         upload()
     assert methods(web) == ["POST"]
 

@@ -165,7 +165,7 @@ def test_somebody_elses_payload_is_refused(
     path = tmp_path / "p.zip"
     make_payload(source, path, ["app:1"], secure=False, sign=make_key(tmp_path, "mallory"))
     sent.clear()
-    with pytest.raises(PayloadError, match=f"which is no key of {allowed}"):
+    with pytest.raises(PayloadError, match=f"which is not in {allowed}"):
         way(path, allowed)
     assert not sent
 

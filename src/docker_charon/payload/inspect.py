@@ -15,7 +15,7 @@ from docker_charon.oci.image import Image, SkippedImage, config_platform
 from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.payload.table import table, wrapped
-from docker_charon.progress import counted, shown_size
+from docker_charon.progress import counted, counts, shown_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class PayloadSummary:
             if image.skipped:
                 expected = "the image itself"
             elif image.lacking:
-                expected = f"{image.lacking} blobs, in {expected}"
+                expected = f"{counted(image.lacking, 'blob')}, in {expected}"
             platforms = ", ".join(image.platforms) or "-"
             sizes = shown_size(image.size) if image.digest else "-", shown_size(image.carried)
             rows.append((image.name, platforms, *sizes, expected or "-"))
@@ -131,11 +131,9 @@ class PayloadSummary:
             yield f"a ledger: what a site has after delivery {self.delivery}"
         elif self.kind == "receipt":
             number = "" if self.delivery is None else f" of delivery {self.delivery}"
-            yield (
-                f"a receipt{number} from {self.registry}, which lacks "
-                f"{counted(len(self.missing_images), 'image')} and "
-                f"{counted(len(self.missing_blobs), 'blob')}"
-            )
+            missing = {"image": len(self.missing_images), "blob": len(self.missing_blobs)}
+            lacking = counts(missing) or "nothing"
+            yield f"a receipt{number} from {self.registry}, which lacks {lacking}"
             yield from (f"missing: {name} ({why})" for name, why in self.missing_images.items())
         elif self.delivery is not None:
             yield f"delivery {self.delivery} of its ledger"

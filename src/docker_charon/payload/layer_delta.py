@@ -84,7 +84,7 @@ def parse_layer_deltas(value: Any, registries: Collection[str]) -> dict[Digest, 
         }
         digest = Digest(name)
         if not bases or digest in bases:
-            raise PayloadError(f"the delta of {digest} has no base, or is its own")
+            raise PayloadError(f"the delta of {digest} has no base, or is based on itself")
         if len(bases) > MOST_BASES:
             raise PayloadError(f"the delta of {digest} has more than {MOST_BASES} bases")
         deltas[digest] = LayerDelta(_size(members), bases)

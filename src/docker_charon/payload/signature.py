@@ -116,7 +116,7 @@ class Signature:
             names = search.stdout.decode("utf-8", "replace").splitlines()
             if search.returncode or not names:
                 raise PayloadError(
-                    f"{payload} is signed with {self.key}, which is no key of {allowed}"
+                    f"{payload} is signed with {self.key}, which is not in {allowed}"
                     f"{_reason(search)}",
                     hint=_NOT_BELIEVED,
                 )

@@ -3,7 +3,7 @@
 from docker_charon.progress.event import ProgressArgument, ProgressEvent, check_progress
 from docker_charon.progress.pause import paused
 from docker_charon.progress.progress import Progress
-from docker_charon.progress.quantity import counted, shown_part, shown_size
+from docker_charon.progress.quantity import counted, counts, shown_part, shown_size
 
 __all__ = [
     "Progress",
@@ -11,6 +11,7 @@ __all__ = [
     "ProgressEvent",
     "check_progress",
     "counted",
+    "counts",
     "paused",
     "shown_part",
     "shown_size",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -21,6 +23,11 @@ def shown_part(done: int, total: int) -> str:
 def counted(number: int, thing: str) -> str:
     """Return a number and its noun, such as ``1 image`` or ``2 images``."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def counts(numbers: Mapping[str, int]) -> str:
+    """Return how many there are of each thing, as text; what there is none of is left out."""
+    return " and ".join(counted(number, thing) for thing, number in numbers.items() if number)
 
 
 def _scaled(size: float) -> tuple[float, int]:

@@ -194,7 +194,7 @@ class Login:
         service = without_login(realm.partition("?")[0])
         scheme = realm.partition("://")[0].lower()
         if scheme not in ("https", "http"):
-            raise RegistryError(f"{self._registry} names no token service to log in at")
+            raise RegistryError(f"{self._registry} does not name the token service to log in at")
         if self._origin[0] == "https" and scheme != "https":
             raise AuthenticationError(
                 f"{self._registry} wants a login sent over plain HTTP, to {service}: refused"

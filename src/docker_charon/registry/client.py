@@ -92,7 +92,7 @@ class RegistryClient:
             if origin(response.url) != origin(self._session.url):
                 scheme, host, port = origin(response.url)
                 raise RegistryError(
-                    f"{self.registry} is not where the registry is: it redirects to "
+                    f"{self.registry} is not the address of the registry: it redirects to "
                     f"{scheme}://{host}:{port}",
                     hint=f"name that host, and leave {argument('--insecure', 'secure=False')} "
                     "out for https",

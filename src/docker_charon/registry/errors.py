@@ -87,6 +87,8 @@ _NO_PROJECT = (
     "some registries, as Harbor and ECR, want a project or a repository to be created before a "
     "first push: create it, or name another one with "
 )
+_NO_ACCESS = (400, 403)
+"""How storage answers to an address that has expired; the registry has a new one."""
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
 _DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
@@ -299,6 +301,8 @@ def answer_error(
         problem = f"refuses the login (it {problem})" if has_credentials else wanted
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
+    if other_host and not is_push and status in _NO_ACCESS:
+        error.elsewhere, error.most_tries = True, FEW_TRIES
     error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))
     return error
 

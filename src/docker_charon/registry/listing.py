@@ -62,7 +62,7 @@ class Listing:
         while page is not None:
             names.update(dict.fromkeys(page.names))
             if len(names) > _MOST_NAMES or len(self._followed) + 1 >= MOST_PAGES:
-                raise RegistryError(f"{self._session.registry} finds no end of {self._doing}")
+                raise RegistryError(f"{self._session.registry} sends {self._doing} without an end")
             page = self._next(page, names)
         return list(names)
 
@@ -112,5 +112,5 @@ class Listing:
         with self._session.page(target, doing=self._doing, **options) as (response, document):
             names = document.get(self._key) or [] if document is not None else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise RegistryError(f"{self._session.registry} answers nonsense for {self._doing}")
+            raise RegistryError(f"{self._session.registry} sends something else than {self._doing}")
         return _Page(names, response, next_link(response))

@@ -56,7 +56,7 @@ def _listed(document: Any, doing: str, registry: str) -> list[Descriptor]:
     """Return the descriptors of one page."""
     listed = document.get("manifests") or [] if document is not None else None
     if not isinstance(listed, list):
-        raise RegistryError(f"{registry} answers nonsense for {doing}")
+        raise RegistryError(f"{registry} sends something else than {doing}")
     try:
         return [Descriptor.parse(value, f"manifests[{n}]") for n, value in enumerate(listed)]
     except InvalidManifest as error:

@@ -199,7 +199,7 @@ class Session:
         while target is not None and target not in seen:
             seen.add(target)
             if len(seen) > MOST_PAGES:
-                raise RegistryError(f"{self.registry} finds no end of {doing}")
+                raise RegistryError(f"{self.registry} sends {doing} without an end")
             with self.page(target, doing=doing, **options) as (response, document):
                 yield response, document
             link = next_link(response)
@@ -249,7 +249,7 @@ class Session:
         except ValueError:
             link = None
         if not link:
-            raise RegistryError(f"{self.registry} names no place for {doing}")
+            raise RegistryError(f"{self.registry} does not name a valid address for {doing}")
         own = urlsplit(self.url)
         if own.scheme == "https" and scheme != "https":
             if host != origin(self.url)[1]:
@@ -332,8 +332,12 @@ class Session:
 
 
 def is_html(response: requests.Response) -> bool:
-    """Whether an answer is a web page."""
-    return response.headers.get("Content-Type", "").lower().startswith("text/html")
+    """Whether an answer is a web page; registry.k8s.io calls its empty first answer one."""
+    headers = response.headers
+    is_of_registry = "Docker-Distribution-Api-Version" in headers
+    is_empty = headers.get("Content-Length") == "0"
+    is_page = headers.get("Content-Type", "").lower().startswith("text/html")
+    return is_page and not is_of_registry and not is_empty
 
 
 def next_link(response: requests.Response) -> str | None:

@@ -25,6 +25,7 @@ from docker_charon.payload.limits import TooLarge
 from docker_charon.payload.partial_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload, open_payload
+from docker_charon.progress import counted
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
 from docker_charon.transfer.plan import repositories_of, used_registries
@@ -143,8 +144,14 @@ class Ledger:
         ]
         lacking = f", and lacks {len(gone)} that the ledger says it has" if gone else ""
         _log.info(
-            "%s: %s has %d blobs of delivery %d%s",
-            *(name, arrival.registry, len({digest for digest, _ in present}), number, lacking),
+            "%s: %s has %s of delivery %d%s",
+            *(
+                name,
+                arrival.registry,
+                counted(len({d for d, _ in present}), "blob"),
+                number,
+                lacking,
+            ),
         )
         return replace(
             self,

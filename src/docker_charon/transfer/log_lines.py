@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage, Referrer
 from docker_charon.oci.platform import Platform
 from docker_charon.payload.contents import Contents
-from docker_charon.progress import counted, shown_size
-from docker_charon.transfer.outcome import Part
+from docker_charon.progress import counted, counts, shown_size
 from docker_charon.transfer.plan import PushPlan
 from docker_charon.transfer.renaming.destinations import Destinations
+
+if TYPE_CHECKING:
+    from docker_charon.transfer.outcome import Part
 
 _log = get_logger(__name__)
 
@@ -95,7 +98,7 @@ def log_make(
     others = len(contents.at_destination)
     _log.info(
         "%s would be carried, in a payload of %s bytes%s",
-        _counts({"manifest": len(contents.manifests), "blob": len(contents.blobs)}),
+        counts({"manifest": len(contents.manifests), "blob": len(contents.blobs)}),
         f"{size:,}",
         f"; the destination has {counted(others, 'other blob')}" if others else "",
     )
@@ -159,12 +162,7 @@ def log_push(plan: PushPlan, parts: Mapping[Part, bool]) -> None:
 def _kinds(referrers: Collection[Referrer | None]) -> str:
     """Return how many parts are images, and how many are referrers."""
     images = sum(referrer is None for referrer in referrers)
-    return _counts({"image": images, "referrer": len(referrers) - images})
-
-
-def _counts(numbers: Mapping[str, int]) -> str:
-    """Return how many of each thing there are, as text; what there is none of is left out."""
-    return " and ".join(counted(number, thing) for thing, number in numbers.items() if number)
+    return counts({"image": images, "referrer": len(referrers) - images})
 
 
 def push_summary(images: Sequence[PayloadImage], uploaded: int, already_there: int) -> str:

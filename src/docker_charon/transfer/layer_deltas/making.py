@@ -171,7 +171,7 @@ class _Making:
             try:
                 is_made = make_delta_in_process(new, olds, target, directory.path, directory.check)
             except DeltaError as error:
-                _log.warning("the layer %s travels whole: %s", layer.digest, error)
+                _log.warning("the layer %s is carried whole: %s", layer.digest, error)
                 return Decision(None)
         decision = Decision(directory.digest_of(target) if is_made else None)
         if len(olds) == len(files):  # otherwise the next run may have more of them
