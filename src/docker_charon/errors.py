@@ -115,11 +115,15 @@ class RegistryError(DockerCharonError):
     ``status`` is the HTTP status of its answer, and ``code`` is the error code in it (OCI
     distribution-spec 1.1, "Error Codes"); both are ``None`` without an answer. ``retry_after`` is
     the number of seconds to wait before another try, if the registry asks for a wait. ``digests``
-    are the digests in its answer.
+    are the digests in its answer. ``elsewhere`` says that the error is about another host, to which
+    the registry redirects. ``most_tries`` is a limit on the number of tries, if it is lower than
+    usual.
     """
 
     retry_after: float | None = None
     digests: frozenset[str] = frozenset()
+    elsewhere = False
+    most_tries: int | None = None
 
     def __init__(
         self, message: str, *, hint: str = "", status: int | None = None, code: str | None = None
@@ -133,15 +137,11 @@ class ConnectionFailed(RegistryError):
     """Nothing answers at the address of the registry, or the connection broke repeatedly.
 
     ``unreachable`` says that no connection could be made, and ``permanent`` that another try would
-    fail in the same way, for example because a certificate is not trusted. ``elsewhere`` says that
-    it is about another host, to which the registry redirects. ``most_tries`` is a limit on the
-    number of tries, if it is lower than usual.
+    fail in the same way, for example because a certificate is not trusted.
     """
 
     unreachable = False
     permanent = False
-    elsewhere = False
-    most_tries: int | None = None
 
 
 class AuthenticationError(RegistryError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from docker_charon import DigestMismatch, PayloadError, RegistryError
+from docker_charon.payload.format import DESCRIPTOR_PATH
 from docker_charon.payload.partial_file import partial_file, partial_path
 from docker_charon.payload.zip_records import Record
 
@@ -60,6 +61,15 @@ def test_the_file_of_another_payload_is_set_aside_and_removed_at_the_end(tmp_pat
         assert names_in(tmp_path) == ["p.zip.partial", "p.zip.partial.old"]
         assert growing.leftover is not None
         assert list(growing.leftover.records) == ["oci-layout"]
+    assert names_in(tmp_path) == ["p.zip"]
+
+
+@pytest.mark.parametrize("size", [2**40, 2**62, 2**63, 2**64 - 1])
+def test_an_old_file_that_claims_impossible_sizes_is_of_no_use(tmp_path: Path, size: int) -> None:
+    header = Record(DESCRIPTOR_PATH, size, 0).local_header(0)
+    (tmp_path / "p.zip.partial.old").write_bytes(header)
+    with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
+        growing.write(b"!", SIZE - 1)
     assert names_in(tmp_path) == ["p.zip"]
 
 

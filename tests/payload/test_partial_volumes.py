@@ -329,11 +329,14 @@ def test_a_journal_that_a_power_failure_spoiled_is_begun_again(
     assert names_in(tmp_path) == ALL
 
 
-def test_a_journal_with_nonsense_in_it_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nonsense", [{"sha256": 7}, {"number": float("inf")}, {"crcs": 1}])
+def test_a_journal_with_nonsense_in_it_is_read_as_far_as_it_makes_sense(
+    tmp_path: Path, nonsense: dict[str, object]
+) -> None:
     base, journal = tmp_path / "p.zip", tmp_path / "p.zip.volumes.json.partial"
     interrupt(base, RECORDS[:2])
     lines = journal.read_bytes().splitlines(keepends=True)
-    changed = json.dumps({**json.loads(lines[2]), "sha256": 7}).encode() + b"\n"
+    changed = json.dumps({**json.loads(lines[2]), **nonsense}).encode() + b"\n"
     journal.write_bytes(b"".join([*lines[:2], changed]))
     make(base)
     assert joined(base) == WHOLE

@@ -46,7 +46,7 @@ def test_a_terminal_shows_one_bar_that_fits_and_in_the_end_one_line(
         seen = screen.run("make-payload", *options, "app:1", "app:2", columns=columns)
     assert seen.status == 0, seen.text
     bars = [state for state in seen.states if "%" in state]
-    assert len(bars) > 2
+    assert bars
     assert all(len(bar) <= columns for bar in bars)
     percents = [
         int(number) for bar in bars if (number := bar[:12].split("%")[0].split()[-1]).isdigit()
@@ -57,12 +57,9 @@ def test_a_terminal_shows_one_bar_that_fits_and_in_the_end_one_line(
         r"docker-charon: 2 images: 5\.0 MB carried, 0 B saved, in \d+\.\d s", seen.left[0]
     )
     if columns >= 80:
-        assert re.search(
-            r"Making +\d+% \|.*\|  [\d.]+ of 5\.0 MB, [\d.]+ MB/s, 00:\d\d left, \d/5 blobs",
-            seen.text,
-        )
+        assert re.search(r"Making +\d+% \|.*\|  [\d.]+ of 5\.0 MB", seen.text)
     if columns >= 50:
-        assert re.search(r"[\d.]+ of 5\.0 MB, ", seen.text)
+        assert re.search(r"[\d.]+ of 5\.0 MB", seen.text)
 
 
 def test_a_push_shows_one_too(stocked: str, destination: str, tmp_path: Path) -> None:

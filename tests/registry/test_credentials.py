@@ -649,3 +649,26 @@ def test_no_representation_shows_a_secret(home: Home) -> None:
         auths={REGISTRY: {**entry("me", "hunter2"), "identitytoken": "hunter2"}},
     )
     assert "hunter2" not in repr(find_login(REGISTRY))
+
+
+def test_a_named_source_without_a_login_for_the_registry_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "auth.json"
+    write(file, auths={f"{REGISTRY}:5000": entry("me", "secret")})
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file))
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", "{}")
+    assert find_login(REGISTRY).problems == (
+        f"{file} has no login for {REGISTRY}",
+        f"DOCKER_AUTH_CONFIG has no login for {REGISTRY}",
+    )
+
+
+def test_a_file_in_the_place_of_dockers_folder_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.docker(auths=auths(REGISTRY="me"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(home.config))
+    found = find_login(REGISTRY)
+    assert found.credentials is None
+    assert found.problems == (f"DOCKER_CONFIG names {home.config}, which is not a directory",)

@@ -168,6 +168,12 @@ def test_an_upload_that_is_lost_may_be_the_work_of_several_servers(code: str) ->
     assert "the same http.secret" in refused(404, body=body)
 
 
+def test_a_name_that_the_registry_does_not_take_can_be_mapped() -> None:
+    """The registry of OpenShift, for example, takes names of two parts only."""
+    body = json.dumps({"errors": [{"code": "NAME_INVALID"}]}).encode()
+    assert "push under another one (repository_map=)" in refused(400, body=body)
+
+
 @pytest.mark.parametrize(("status", "code"), [(415, ""), (400, "MANIFEST_INVALID")])
 def test_a_manifest_that_a_registry_does_not_know_is_named_by_its_type(
     status: int, code: str

@@ -13,7 +13,8 @@ import images
 from docker_charon import RegistryError, make_payload, push_payload_to_registry
 from docker_charon.registry import access
 from docker_charon.registry.retry import RetryPolicy
-from images import image, layer
+from images import digest_of, image, layer
+from loose_registry import Asked, LooseRegistry, Reply
 from proxy import Answer, Close, Proxy, Rule
 
 TAG = "/v2/app/manifests/1$"
@@ -54,6 +55,33 @@ def test_what_may_pass_is_tried_again(source: str, tmp_path: Path, status: int) 
     with Proxy(source, [Rule("GET", "/blobs/", Answer(status), times=2)]) as proxy:
         make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False, jobs=1)
         assert len(proxy.matching("GET", "/blobs/")) == 4
+
+
+@pytest.mark.usefixtures("slept")
+@pytest.mark.parametrize(("status", "most_lost", "most"), [(400, 1, 2), (403, 1, 2), (403, 9, 2)])
+def test_the_registry_is_asked_for_another_address_if_its_storage_refuses_one(
+    tmp_path: Path, status: int, most_lost: int, most: int
+) -> None:
+    blob = image(layer(1)).blobs[0]
+    with LooseRegistry() as registry:
+        registry.put("app:1", image(layer(1)))
+        storage = registry.address.replace("127.0.0.1", "localhost")
+        addresses: list[str] = []
+
+        def answer(asked: Asked) -> Reply | None:
+            if asked.path == f"/v2/app/blobs/{digest_of(blob)}":
+                addresses.append(f"http://{storage}/v2/{len(addresses)}/blobs/{digest_of(blob)}")
+                return Reply(307, {"Location": addresses[-1]})
+            refused = [f"/v2/{number}/" for number in range(most_lost)]
+            return Reply(status) if asked.path.startswith(tuple(refused)) else None
+
+        registry.rules.append(answer)
+        if most_lost < most:
+            make_payload(registry.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        else:
+            with pytest.raises(RegistryError, match=rf"{storage}, where .* answers {status}"):
+                make_payload(registry.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert len(addresses) == most
 
 
 @pytest.mark.usefixtures("app", "slept")

@@ -119,6 +119,16 @@ def test_of_thirty_images_all_arrive_that_can_and_a_second_run_says_the_same(
         )
 
 
+def test_a_tag_that_is_not_replaced_is_told_with_what_it_is_there() -> None:
+    not_replaced = answering(refusal(400, "UNKNOWN", "no updates"), "PUT", "/manifests/1")
+    with OddRegistry() as registry:
+        images.put(registry.address, "app:1", OTHER)
+        registry.rules.append(not_replaced)
+        with pytest.raises(RegistryError, match=f"{OTHER.digest} has this tag there") as caught:
+            push(registry, {"app:1": APP})
+        assert "no updates" in caught.value.message
+
+
 def test_an_image_that_a_policy_keeps_back_counts_as_there_if_its_blobs_are(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -70,6 +70,15 @@ def test_a_registry_that_refuses_only_the_check_is_pulled_from(
     assert carried(make(registry, "app:1")) == APP.contents()
 
 
+@pytest.mark.parametrize("headers", [{}, {"Docker-Distribution-Api-Version": "registry/2.0"}])
+def test_an_image_may_be_missing_where_the_first_answer_is_an_empty_page(
+    registry: LooseRegistry, headers: dict[str, str]
+) -> None:
+    registry.answer("GET", "/v2/$", Reply(200, {"Content-Type": "text/html", **headers}))
+    with pytest.raises(ManifestNotFound, match="has no app:1; is the name spelled right"):
+        make(registry, "app:1")
+
+
 def test_a_wrong_password_is_told_at_once(registry: LooseRegistry) -> None:
     registry.put("app:1", APP)
     registry.answer("GET", "/v2/$", BASIC)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import images
-from docker_charon import BlobNotFound, make_payload, serve
+from docker_charon import BlobNotFound, DigestMismatch, make_payload, serve
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import Reference
@@ -112,6 +112,17 @@ def test_a_blob_that_nobody_can_deliver_ends_the_run_with_the_last_error(
     names = [f"{quay.address}/app:1", f"{ghcr.address}/app:2"]
     with pytest.raises(BlobNotFound, match="has no blob"):
         make_payload(None, tmp_path / "p.zip", names, secure=False)
+
+
+def test_a_blob_that_is_damaged_everywhere_is_named_with_its_registry(tmp_path: Path) -> None:
+    with LooseRegistry() as registry:
+        registry.put("app:1", ONE)
+        spoil_base(registry)
+        message = (
+            rf"^{registry.address} has a damaged blob in app, .*{digest_of(BASE)}.* again there"
+        )
+        with pytest.raises(DigestMismatch, match=message):
+            make_payload(registry.address, tmp_path / "p.zip", ["app:1"], secure=False)
 
 
 def test_a_registry_that_does_not_answer_is_asked_last_for_the_next_blobs(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
-"""Lists of images for other tools of this kind: hauler, zarf, imgpkg and oc-mirror."""
+"""Lists of images for other tools of this kind: hauler, zarf, imgpkg, oc-mirror and others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from docker_charon.lists.image_list import Selection
+from docker_charon.lists.synchronisation import (
+    is_for_regsync,
+    is_for_skopeo,
+    select_for_regsync,
+    select_for_skopeo,
+)
 from docker_charon.lists.tree import Mapping, Node, Scalar, Sequence
 from docker_charon.oci.host import host_in_front
 from docker_charon.oci.reference import joined
@@ -14,7 +20,7 @@ def selector_of(root: Mapping) -> tuple[str, Callable[[Mapping, Selection], None
     """Return the name of a tool and what selects from its list; ``None`` for all other documents.
 
     The documents are hauler's ``Images``, zarf's package definition, imgpkg's ``ImagesLock`` and
-    oc-mirror's ``ImageSetConfiguration``.
+    oc-mirror's ``ImageSetConfiguration``, and the lists of ``skopeo sync`` and regsync.
     """
     kind, group = root.text("kind"), root.text("apiVersion").partition("/")[0]
     if group == "content.hauler.cattle.io":
@@ -25,6 +31,10 @@ def selector_of(root: Mapping) -> tuple[str, Callable[[Mapping, Selection], None
         return "imgpkg", _select_lock
     if kind == "ImageSetConfiguration":
         return "oc-mirror", _select_image_set
+    if is_for_skopeo(root):
+        return "skopeo sync", select_for_skopeo
+    if is_for_regsync(root):
+        return "regsync", select_for_regsync
     return None
 
 

@@ -10,8 +10,12 @@ from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.payload.arrival_mark import arrived
 from docker_charon.payload.format import DESCRIPTOR_PATH, PayloadDescriptor, blob_path
 from docker_charon.payload.layer_delta import delta_path
+from docker_charon.payload.limits import LONGEST_DOCUMENT
 from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
+
+_UNUSABLE = (DockerCharonError, LookupError, OSError, OverflowError, ValueError)
+"""What the content of a damaged file leads to; offsets may be larger than a file can have."""
 
 
 class Leftover:
@@ -20,7 +24,7 @@ class Leftover:
     def __init__(self, file: IO[bytes]) -> None:
         self.file = RandomAccess(file)
         self.records: dict[str, Record] = {}
-        with contextlib.suppress(DockerCharonError, LookupError, OSError):
+        with contextlib.suppress(*_UNUSABLE):
             self._find_records()
 
     def _find_records(self) -> None:
@@ -32,7 +36,7 @@ class Leftover:
             record, _ = header
             self.records[record.path] = record
             offset = record.end
-            if record.path == DESCRIPTOR_PATH:
+            if record.path == DESCRIPTOR_PATH and record.size <= LONGEST_DOCUMENT:
                 content = self.file.read(record.size, record.data_offset)
                 descriptor = PayloadDescriptor.parse(content)
                 sizes = {delta_path(digest): d.size for digest, d in descriptor.deltas.items()}

@@ -100,5 +100,5 @@ def _finished(values: list[Any]) -> Iterator[FinishedVolume]:
     for value in values:
         try:
             yield FinishedVolume(int(value["number"]), Volume.parse(value), dict(value["crcs"]))
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, OverflowError):
             return

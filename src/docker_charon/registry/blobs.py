@@ -210,7 +210,7 @@ class BlobStream:
         self._blob = blob
         self._position = start  # of the caller in the blob
         self._offset = 0  # of the answer in the blob; before the position if it has no range
-        self._tries = session.tries(replace(session.retry, when_damaged=True))
+        self._tries = session.tries(replace(session.retry, when_damaged=True, when_redirected=True))
         self._response: requests.Response | None = self._tries.run(self._open)
 
     def readinto(self, buffer: memoryview) -> int:

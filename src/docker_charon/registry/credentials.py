@@ -143,6 +143,8 @@ class Keychain:
                 elif credentials is not None:
                     _log.debug("the login to %s is from %s", self._registry, source)
                     return FoundLogin(credentials, source, tuple(problems))
+            if config.is_named:
+                problems.append(one_line(f"{config.source} has no login for {self._registry}"))
         return FoundLogin(problems=tuple(dict.fromkeys(problems)))
 
     def _logins(
@@ -215,10 +217,14 @@ class _Broken:
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """The content of a file, or of ``DOCKER_AUTH_CONFIG``."""
+    """The content of a file, or of ``DOCKER_AUTH_CONFIG``.
+
+    ``is_named`` says that the user has named it for its logins.
+    """
 
     source: str
     content: dict[str, Any] = field(repr=False)
+    is_named: bool = False
 
     def section(self, name: str) -> dict[str, Any]:
         """Return an object of the config; one that is missing or malformed holds nothing."""
@@ -230,10 +236,13 @@ def _configs() -> Iterator[_Config | _Broken]:
     """Read every place where logins are kept, in the order in which they are searched."""
     named = os.environ.get("REGISTRY_AUTH_FILE")
     if named:
-        config = _read_file(Path(named))
+        config = _read_file(Path(named), is_named=True)
         yield config or _Broken(f"REGISTRY_AUTH_FILE names {named}, which does not exist")
     if value := os.environ.get("DOCKER_AUTH_CONFIG"):
-        yield _parse("DOCKER_AUTH_CONFIG", value.encode("utf-8", "surrogateescape"))
+        yield _parse("DOCKER_AUTH_CONFIG", value.encode("utf-8", "surrogateescape"), is_named=True)
+    docker = os.environ.get("DOCKER_CONFIG")
+    if docker and not os.path.isdir(docker):  # noqa: PTH112  # Path.is_dir() may raise
+        yield _Broken(f"DOCKER_CONFIG names {docker}, which is not a directory")
     for path in dict.fromkeys(_files()):
         config = None if named and path == Path(named) else _read_file(path)
         if config is not None:
@@ -254,7 +263,7 @@ def _files() -> Iterator[Path]:
         yield home / ".docker/config.json"
 
 
-def _read_file(path: Path) -> _Config | _Broken | None:
+def _read_file(path: Path, *, is_named: bool = False) -> _Config | _Broken | None:
     """Read a config; ``None`` where there is no file."""
     try:
         content = path.read_bytes()
@@ -262,17 +271,17 @@ def _read_file(path: Path) -> _Config | _Broken | None:
         return None
     except (OSError, ValueError) as error:  # a ValueError for a path that no file can have
         return _Broken(f"cannot read {path}: {getattr(error, 'strerror', None) or 'bad path'}")
-    return _parse(str(path), content)
+    return _parse(str(path), content, is_named=is_named)
 
 
-def _parse(source: str, content: bytes) -> _Config | _Broken:
+def _parse(source: str, content: bytes, *, is_named: bool) -> _Config | _Broken:
     try:
         config = json.loads(content) if content.strip() else {}
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
         return _Broken(f"{source} does not hold a JSON object")
-    return _Config(source, config)
+    return _Config(source, config, is_named)
 
 
 def _read_entry(entry: Any, source: str, registry: str) -> Credentials | _Broken | None:

@@ -87,6 +87,8 @@ _NO_PROJECT = (
     "some registries, as Harbor and ECR, want a project or a repository to be created before a "
     "first push: create it, or name another one with "
 )
+_NO_ACCESS = (400, 403)
+"""How storage answers to an address that has expired; the registry has a new one."""
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
 _DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
@@ -278,6 +280,9 @@ def answer_error(
         hint = _NO_PUSHES
     elif (is_push and status == 404 and code in _NOT_FOUND) or code == "NAME_UNKNOWN":
         hint = _NO_PROJECT + argument("--repository-prefix", "repository_prefix=")
+    elif code == "NAME_INVALID":
+        map_option = argument("--map", "repository_map=")
+        hint = f"the registry takes no such names: push under another one ({map_option})"
     elif code in _HINTS:
         hint = _HINTS[code]
     elif status == 400 and not secure and b"HTTPS" in body:
@@ -296,6 +301,8 @@ def answer_error(
         problem = f"refuses the login (it {problem})" if has_credentials else wanted
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
     error.retry_after = retry_after(answer.headers)
+    if other_host and not is_push and status in _NO_ACCESS:
+        error.elsewhere, error.most_tries = True, FEW_TRIES
     error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))
     return error
 
@@ -332,7 +339,7 @@ def explaining_refusal(manifest: Manifest) -> Iterator[None]:
     """Set the hint of an error that may be due to what a manifest is.
 
     distribution answers 400 or 500 to layers with ``urls`` unless its configuration allows them.
-    Older registries do not know all types of manifests.
+    Not every registry takes all types of manifests.
     """
     try:
         yield
@@ -344,7 +351,8 @@ def explaining_refusal(manifest: Manifest) -> Iterator[None]:
             )
         elif error.status == 415 or error.code == "MANIFEST_INVALID":
             error.hint = (
-                f"an older registry may not take manifests of the type {manifest.media_type}: "
-                "look for a newer version of it"
+                f"the registry may not take manifests of the type {manifest.media_type}: zot takes "
+                "those of Docker with docker2s2 in http.compat, and Quay more types with "
+                "FEATURE_GENERAL_OCI_SUPPORT; old registries need a newer version"
             )
         raise

@@ -40,8 +40,9 @@ class RetryPolicy:
     a wait (``Retry-After``) or does not answer. ``statuses`` and ``codes`` are those of the answers
     after which there is another try. ``when_unreachable`` says whether there is one if no
     connection can be made, ``when_damaged`` if content does not have its digest
-    (`DigestMismatch`). ``when_away`` says whether to wait for a registry that does not answer at
-    all (see `Outages`).
+    (`DigestMismatch`), ``when_redirected`` if the storage, to which the registry redirects, refuses
+    the address that the registry has given. ``when_away`` says whether to wait for a registry that
+    does not answer at all (see `Outages`).
     """
 
     tries: int = 5
@@ -51,6 +52,7 @@ class RetryPolicy:
     codes: frozenset[str] = frozenset()
     when_unreachable: bool = True
     when_damaged: bool = False
+    when_redirected: bool = False
     when_away: bool = True
 
     def allows(self, error: DockerCharonError) -> bool:
@@ -58,7 +60,8 @@ class RetryPolicy:
         if isinstance(error, ConnectionFailed):
             return not error.permanent and (self.when_unreachable or not error.unreachable)
         if isinstance(error, RegistryError):
-            return error.status in self.statuses or error.code in self.codes
+            is_expected = error.status in self.statuses or error.code in self.codes
+            return is_expected or (self.when_redirected and error.elsewhere)
         return self.when_damaged and isinstance(error, DigestMismatch)
 
     def pause(self, failures: int) -> float:
@@ -115,7 +118,7 @@ class Tries:
                 self.failures = 0
                 self._waited += seconds_away
                 return
-        most_tries = error.most_tries if isinstance(error, ConnectionFailed) else None
+        most_tries = error.most_tries if isinstance(error, RegistryError) else None
         tries = min(self._policy.tries, most_tries or self._policy.tries)
         if self.failures >= tries:
             raise error

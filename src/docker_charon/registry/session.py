@@ -332,8 +332,12 @@ class Session:
 
 
 def is_html(response: requests.Response) -> bool:
-    """Whether an answer is a web page."""
-    return response.headers.get("Content-Type", "").lower().startswith("text/html")
+    """Whether an answer is a web page; registry.k8s.io calls its empty first answer one."""
+    headers = response.headers
+    is_of_registry = "Docker-Distribution-Api-Version" in headers
+    is_empty = headers.get("Content-Length") == "0"
+    is_page = headers.get("Content-Type", "").lower().startswith("text/html")
+    return is_page and not is_of_registry and not is_empty
 
 
 def next_link(response: requests.Response) -> str | None:

@@ -160,15 +160,19 @@ class ManifestSender:
 
     def _is_right(self, reference: Reference, manifest: Manifest) -> bool:
         """Whether the registry has this manifest under this tag or digest."""
+        present = self._present(reference)
+        return present is not None and present.content == manifest.content
+
+    def _present(self, reference: Reference) -> Manifest | None:
+        """Return the manifest under a tag or digest; ``None`` if there is none, or no answer."""
         try:
-            present = self._client.get_manifest(
+            return self._client.get_manifest(
                 reference.repository, reference.target, to_push=True, statuses=WHEN_ASKING
             )
         except DockerCharonError as error:
             if ends_all(error):
                 raise
-            return False
-        return present.content == manifest.content
+            return None
 
     def _put(self, reference: Reference, manifest: Manifest) -> None:
         """Put a manifest by tag or digest, and first the parts that the registry says it lacks."""
@@ -184,7 +188,13 @@ class ManifestSender:
                 is_listed = self._client.put_manifest(repository, target, manifest)
         except RegistryError as error:
             # Another client may have put it first, which some registries answer with an error.
-            if ends_all(error) or not self._is_right(reference, manifest):
+            present = None if ends_all(error) else self._present(reference)
+            if present is None or present.content != manifest.content:
+                if present is not None and reference.tag is not None and not error.hint:
+                    error.hint = (
+                        f"{present.digest} has this tag there, and the registry may not let it be "
+                        "replaced: remove it there, or transfer this image under another tag"
+                    )
                 raise
             self._lists.check(repository, manifest)
         else:

@@ -101,8 +101,17 @@ class SharedBlob:
     def __enter__(self) -> SharedBlob:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        """Close the stream; name the repository in the error of a check that the content failed."""
+        is_unnamed = self._stream is not None and isinstance(error, DigestMismatch)
         self._close()
+        if is_unnamed:
+            registry, repository = self._sources.locate(self._repositories[0])
+            raise DigestMismatch(
+                f"{registry} has a damaged blob in {repository}, or something on the way changes "
+                f"it: {error}",
+                hint="push the image again there, or have a look at the proxies on the way",
+            ) from error
 
     def _open(self) -> BlobStream:
         """Return the open stream, or that of the first repository that can be read."""
