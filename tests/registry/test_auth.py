@@ -19,6 +19,7 @@ import requests
 from requests.utils import get_netrc_auth
 from responses import RequestsMock
 
+from conftest import set_home
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.registry.access import Access
 from docker_charon.registry.auth import Login
@@ -412,7 +413,7 @@ def test_netrc_is_not_used(
     site: Site, session: HTTPSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NETRC", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    set_home(monkeypatch, tmp_path)
     hosts = (HOST, "auth.example", "storage.example")
     netrc = tmp_path / ".netrc"
     netrc.write_text("".join(f"machine {host} login user password pw\n" for host in hosts))
