@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -85,6 +86,14 @@ def test_a_long_text_without_a_login_is_answered_at_once(separator: str) -> None
 def test_a_long_name_is_cut_after_its_login_has_been_hidden() -> None:
     assert quoted_name(f"me:{'secret' * 100}@example.com/app") == "'***@example.com/app'"
     assert len(quoted_name("a" * 1000)) == 120
+
+
+def test_a_message_is_shown_while_the_package_of_the_bars_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", ModuleType("tqdm"))
+    say("hello")
+    assert capsys.readouterr().err == "docker-charon: hello\n"
 
 
 def test_every_logger_of_the_package_cleans_its_messages() -> None:

@@ -78,10 +78,12 @@ def get_logger(name: str) -> logging.Logger:
 def say(text: str) -> None:
     """Write a line to standard error, above the progress bars there."""
     line = f"docker-charon: {one_line(text)}"
-    if "tqdm" in sys.modules:
-        sys.modules["tqdm"].tqdm.write(line, file=STANDARD_ERROR)
-    else:
+    # Another thread may be importing it for the first bar at this moment.
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if bars is None:
         STANDARD_ERROR.write(f"{line}\n")
+    else:
+        bars.write(line, file=STANDARD_ERROR)
 
 
 class StandardError:
