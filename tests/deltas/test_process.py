@@ -57,6 +57,7 @@ def test_an_error_of_the_process_is_the_error_of_the_caller(tmp_path: Path) -> N
         apply_delta_in_process(delta, {}, target, tmp_path, never)
 
 
+@pytest.mark.posix
 def test_a_process_that_is_killed_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_process_that_breaks_says_its_last_line(
         make_delta_in_process(tmp_path, [], tmp_path / "delta", tmp_path, never)
 
 
+@pytest.mark.posix
 def test_a_caller_that_stops_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
