@@ -134,6 +134,17 @@ def test_waits_that_a_registry_asks_for_are_no_tries(slept: list[float]) -> None
     assert slept == [1] * 20
 
 
+def test_an_operation_within_another_does_not_make_its_waits_endless(slept: list[float]) -> None:
+    policy = RetryPolicy(tries=3, longest_wait=4, backoff=0.001)
+
+    def attempt() -> None:
+        Tries(policy).run(Operation(*[answer(429, retry_after=1.0) for _ in range(100)]))
+
+    with pytest.raises(RegistryError):
+        Tries(policy).run(attempt)
+    assert sum(slept) < 20
+
+
 @pytest.mark.usefixtures("slept")
 def test_a_long_wait_is_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     waits = [answer(429, retry_after=1.0) for _ in range(60)]

@@ -126,6 +126,8 @@ class Tries:
             raise error
         seconds = wanted or self._policy.pause(self.failures)
         if wanted and self._waited + seconds > self._policy.longest_wait:
+            if isinstance(error, RegistryError):
+                error.retry_after = None  # what contains this operation does not wait once more
             raise error
         self._waited += seconds
         if self._waited >= self._silent_until:
