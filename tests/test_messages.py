@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -97,6 +98,14 @@ def test_every_logger_of_the_package_cleans_its_messages() -> None:
 def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     say(f"it says {TITLE}\ndocker-charon: forged")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_line_is_shown_while_a_thread_imports_the_bars(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", ModuleType("tqdm"))  # as it is at first
+    say("a question")
+    assert capsys.readouterr().err == "docker-charon: a question\n"
 
 
 @pytest.mark.parametrize("problem", ["missing", "closed", "broken"])
