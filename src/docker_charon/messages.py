@@ -83,8 +83,6 @@ def say(text: str) -> None:
         bar.write(line, file=STANDARD_ERROR)
     else:
         STANDARD_ERROR.write(f"{line}\n")
-    else:
-        bars.write(line, file=STANDARD_ERROR)
 
 
 class StandardError:
