@@ -179,6 +179,17 @@ def test_a_push_says_which_delivery_is_missing(site: Site, lost: Path) -> None:
         push_payload_to_registry(site.registry, lost, strict=True, secure=False)
 
 
+def test_a_push_names_several_deliveries_that_are_missing(site: Site) -> None:
+    for version, layers in ((1, [1]), (2, [1, 2]), (3, [1, 2, 3])):
+        images.put(site.source, f"app:{version}", image(*map(layer, layers)))
+        site.make(f"{version}.zip", f"app:{version}")
+    images.put(site.source, "app:4", image(*map(layer, [1, 2, 3, 4])))
+    payload = site.make("4.zip", "app:4")
+    lost = "deliveries 1, 2 and 3 have not arrived there, or their content is gone: push them first"
+    with pytest.warns(UserWarning, match=lost):
+        push_payload_to_registry(site.registry, payload, secure=False)
+
+
 def test_a_receipt_lists_what_is_there_and_what_is_missing(site: Site, lost: Path) -> None:
     site.push(lost)
     receipt = site.receipts[-1]

@@ -1,16 +1,17 @@
 """The signature of a payload: it says who made the payload, with an SSH key and ``ssh-keygen``.
 
-The signed text is what ``sha256sum`` prints for all entries outside of ``blobs/`` except the
-signature itself, sorted by name::
+The signed text is what ``sha256sum`` prints for all entries outside of ``blobs/`` and ``deltas/``
+except the signature itself, sorted by name::
 
     <hexadecimal SHA-256>  index.json
     <hexadecimal SHA-256>  oci-layout
     <hexadecimal SHA-256>  payload_descriptor.json
 
-These entries contain the digests of all manifests, and the manifests those of all blobs, so
-nothing else has to be signed. The entry ``signature`` is the output of ``ssh-keygen -Y sign`` with
-the namespace ``docker-charon`` (OpenSSH, PROTOCOL.sshsig). An Ed25519 key always makes the same
-signature of the same payload; an ECDSA key or a security token does not.
+These entries contain the digests of all manifests, and the manifests those of all blobs, also of
+those that are rebuilt from deltas. So nothing else has to be signed. The entry ``signature`` is the
+output of ``ssh-keygen -Y sign`` with the namespace ``docker-charon`` (OpenSSH, PROTOCOL.sshsig). An
+Ed25519 key always makes the same signature of the same payload; an ECDSA key or a security token
+does not.
 
 The key may be in a file, in an agent or on a security token, and may have a passphrase;
 ``ssh-keygen`` handles this.
@@ -39,6 +40,9 @@ SIGNATURE_PATH = "signature"
 
 LONGEST_SIGNATURE = 64 * 1024
 """Bytes; a signature of the longest RSA key has 6,000, and it may include a certificate."""
+
+UNSIGNED_FOLDERS = ("blobs/", "deltas/")
+"""Where the entries are whose content is compared with digests in the signed ones."""
 
 NAMESPACE = "docker-charon"
 

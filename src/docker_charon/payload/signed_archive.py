@@ -11,12 +11,13 @@ from docker_charon.payload.limits import LONGEST_DOCUMENT
 from docker_charon.payload.signature import (
     LONGEST_SIGNATURE,
     SIGNATURE_PATH,
+    UNSIGNED_FOLDERS,
     Signature,
     readable_signers,
     signed_text,
 )
 
-_MOST_DOCUMENTS = 16  # entries outside of blobs/; a payload has four of them
+_MOST_DOCUMENTS = 16  # entries that are signed; a payload has three of them
 
 _log = get_logger(__name__)
 
@@ -50,10 +51,12 @@ def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) 
     documents = [
         info
         for path, info in archive.entries.items()
-        if not path.startswith("blobs/") and path != SIGNATURE_PATH
+        if not path.startswith(UNSIGNED_FOLDERS) and path != SIGNATURE_PATH
     ]
     if len(documents) > _MOST_DOCUMENTS:
-        raise PayloadError(f"the payload has {len(documents)} entries outside of blobs/")
+        raise PayloadError(
+            f"the payload has {len(documents)} entries outside of blobs/ and deltas/"
+        )
     for info in documents:
         if info.file_size > LONGEST_DOCUMENT:
             raise PayloadError(f"{info.filename} is too large: {info.file_size} bytes")

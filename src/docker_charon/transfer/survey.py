@@ -322,11 +322,17 @@ class Survey:
         numbers = {delivery.brought[digest] for digest in missing if digest in delivery.brought}
         if not numbers:
             return _hint()
-        lost = " and ".join(f"delivery {number}" for number in sorted(numbers))
+        *others, last = map(str, sorted(numbers))
+        if others:
+            lost = (
+                f"deliveries {', '.join(others)} and {last} have not arrived there, or their "
+                "content is gone: push them first"
+            )
+        else:
+            lost = f"delivery {last} has not arrived there, or its content is gone: push it first"
         return (
-            f"this is delivery {delivery.number}, and {lost} has not arrived there: push it first, "
-            f"or take the receipt of this push ({argument('--receipt', 'receipt=')}) back to "
-            "where payloads are made"
+            f"this is delivery {delivery.number}, and {lost}, or take the receipt of this push "
+            f"({argument('--receipt', 'receipt=')}) back to where payloads are made"
         )
 
     def _not_found(self, problem: str) -> ManifestNotFound:

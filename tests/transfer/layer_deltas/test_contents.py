@@ -14,6 +14,7 @@ import pytest
 
 import images
 from command_line import charon
+from conftest import require
 from deltas.layers import noise, tar
 from docker_charon import (
     DockerCharonError,
@@ -22,6 +23,7 @@ from docker_charon import (
     make_inventory,
     make_payload,
     push_payload_to_registry,
+    verify_payload,
 )
 from docker_charon.deltas import extra, process
 from docker_charon.transfer import make as make_module
@@ -32,7 +34,7 @@ from images import TestImage, digest_of
 from layered_images import SIZE, app_layer, deltas_in, image_of, rebuilt, release
 from payloads import carried, described
 from proxy import Answer, Proxy, Rule
-from signers import make_key
+from signers import allow, make_key
 
 WITH_BOTH_REGISTRIES = True
 
@@ -347,6 +349,27 @@ def test_volumes_and_signatures_go_together_with_deltas(
     volumes = sorted(tmp_path.glob("v.zip.0*"))
     assert b"".join(volume.read_bytes() for volume in volumes) == signed.read_bytes()
     assert deltas_in(signed).keys() == {digest_of(NEW)}
+
+
+@pytest.mark.parametrize("volume_size", [None, 5000])
+def test_a_signed_payload_with_deltas_is_accepted_wherever_signers_are_given(
+    source: str, destination: str, app: TestImage, tmp_path: Path, volume_size: int | None
+) -> None:
+    require(shutil.which("ssh-keygen") is not None, "ssh-keygen")
+    key = make_key(tmp_path, "maker")
+    signers = allow(tmp_path / "signers", key)
+    signed: dict[str, Any] = {"sign": key, "volume_size": volume_size}
+    old = make(source, tmp_path / "1.zip", "app:1", **signed)
+    new = update(source, tmp_path / "2.zip", **signed)
+    assert verify_payload(new, payloads_already_transferred=[old], allowed_signers=signers) == []
+    assert inspect_payload(new, allowed_signers=signers).signer == "maker@example.com"
+    for payload in (old, new):
+        push_payload_to_registry(destination, payload, secure=False, allowed_signers=signers)
+    assert images.read(destination, "app:2") == app.contents()
+    later: dict[str, Any] = {"payloads_already_transferred": [old, new], "layer_deltas": True}
+    images.put(source, "app:3", release(3))
+    make(source, tmp_path / "3.zip", "app:3", allowed_signers=signers, **later)
+    assert deltas_in(tmp_path / "3.zip").keys() == {digest_of(app_layer(3))}
 
 
 def test_what_a_ledger_says_is_enough_and_a_delta_counts_as_brought(
