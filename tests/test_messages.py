@@ -88,14 +88,6 @@ def test_a_long_name_is_cut_after_its_login_has_been_hidden() -> None:
     assert len(quoted_name("a" * 1000)) == 120
 
 
-def test_a_message_is_shown_while_the_package_of_the_bars_is_imported(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "tqdm", ModuleType("tqdm"))
-    say("hello")
-    assert capsys.readouterr().err == "docker-charon: hello\n"
-
-
 def test_every_logger_of_the_package_cleans_its_messages() -> None:
     package = Path(sys.modules[get_logger.__module__].__file__ or "").parent
     for path in package.rglob("*.py"):
