@@ -100,12 +100,12 @@ def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_line_is_shown_while_a_thread_imports_the_bars(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_line_is_written_while_another_thread_loads_the_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tqdm", ModuleType("tqdm"))  # as it is at first
-    say("a question")
-    assert capsys.readouterr().err == "docker-charon: a question\n"
+    monkeypatch.setitem(sys.modules, "tqdm", ModuleType("tqdm"))
+    say("still here")
+    assert capsys.readouterr().err == "docker-charon: still here\n"
 
 
 @pytest.mark.parametrize("problem", ["missing", "closed", "broken"])

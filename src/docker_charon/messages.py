@@ -78,9 +78,9 @@ def get_logger(name: str) -> logging.Logger:
 def say(text: str) -> None:
     """Write a line to standard error, above the progress bars there."""
     line = f"docker-charon: {one_line(text)}"
-    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)  # a thread may be importing the module
-    if bars is not None:
-        bars.write(line, file=STANDARD_ERROR)
+    bar = getattr(sys.modules.get("tqdm"), "tqdm", None)  # another thread may be loading it
+    if bar is not None:
+        bar.write(line, file=STANDARD_ERROR)
     else:
         STANDARD_ERROR.write(f"{line}\n")
 

@@ -487,8 +487,9 @@ def test_a_helper_is_asked_again_when_its_password_has_expired(
     assert len(helper.asked) == 2
 
 
+@pytest.mark.parametrize("status", [400, 401])
 def test_the_token_service_gets_the_password_that_a_helper_has_now(
-    site: Site, session: HTTPSession
+    site: Site, session: HTTPSession, status: int
 ) -> None:
     helper = Helper("first", "second")
     login = Login(session, URL, HOST, helper)
@@ -497,7 +498,7 @@ def test_the_token_service_gets_the_password_that_a_helper_has_now(
     def token_service(request: requests.PreparedRequest) -> Reply:
         if request.headers.get("Authorization") == basic(good):
             return site._token_service(request)
-        return 401, {}, "{}"
+        return status, {}, "{}"
 
     site.web.remove("GET", re.compile(re.escape(REALM)))
     site.web.add_callback("GET", re.compile(re.escape(REALM)), token_service)
@@ -532,6 +533,17 @@ def test_a_token_service_that_gives_nobody_a_token_is_told_as_an_image_without_a
     message = rf"refuses the login for team/app \(its token service at .* answered {status}"
     with pytest.raises(AuthenticationError, match=message):
         ask(session, login, PULL)
+
+
+@pytest.mark.parametrize(
+    ("scope", "hint"), [(PULL, "check the username and the password"), (PUSH, "repository_map=")]
+)
+def test_a_bad_request_to_the_token_service_may_be_about_the_login_or_the_new_name(
+    site: Site, session: HTTPSession, login: Login, scope: str, hint: str
+) -> None:
+    site.web.replace("GET", re.compile(re.escape(REALM)), status=400, json={})
+    with pytest.raises(RegistryError, match=f"answered 400; .*{hint}"):
+        ask(session, login, scope)
 
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])
