@@ -24,18 +24,22 @@ from docker_charon.registry.retry import ONCE, RetryPolicy
 from docker_charon.server import server
 from registries import SharedRegistries
 
-if sys.platform == "win32":  # these need a terminal, signals, pipes or limits of POSIX
-    collect_ignore = [
-        "cli/test_arguments.py",
-        "cli/test_commands.py",
-        "cli/test_program.py",
-        "cli/test_volume_options.py",
-        "faults",
-        "fuzz",
-        "payload/test_source.py",
-        "progress/test_progress.py",
-        "server/test_server.py",
-    ]
+NEEDS_POSIX = [
+    "cli/test_arguments.py",
+    "cli/test_commands.py",
+    "cli/test_program.py",
+    "cli/test_volume_options.py",
+    "faults",
+    "fuzz",
+    "payload/test_source.py",
+    "progress/test_progress.py",
+    "project/test_readme.py",
+    "server/test_server.py",
+    "transfer/test_resume.py",
+]
+"""Tests that need a terminal, a shell, signals, pipes or limits of POSIX."""
+if sys.platform == "win32":
+    collect_ignore = NEEDS_POSIX
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -54,10 +58,24 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip on Windows the tests that are marked ``posix``."""
+    if sys.platform == "win32":
+        for item in items:
+            if item.get_closest_marker("posix"):
+                item.add_marker(pytest.mark.skip(reason="Windows has nothing of the kind"))
+
+
+def set_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make ``folder`` the home of the user, on Windows too."""
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(folder))
+
+
 @pytest.fixture(autouse=True)
 def _nobodys_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide the logins of the person who runs the tests."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    set_home(monkeypatch, tmp_path / "home")
     for variable in (
         "DOCKER_AUTH_CONFIG",
         "DOCKER_CONFIG",

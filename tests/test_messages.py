@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -97,6 +98,14 @@ def test_every_logger_of_the_package_cleans_its_messages() -> None:
 def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     say(f"it says {TITLE}\ndocker-charon: forged")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_line_is_written_while_another_thread_loads_the_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", ModuleType("tqdm"))
+    say("still here")
+    assert capsys.readouterr().err == "docker-charon: still here\n"
 
 
 @pytest.mark.parametrize("problem", ["missing", "closed", "broken"])

@@ -78,8 +78,9 @@ def get_logger(name: str) -> logging.Logger:
 def say(text: str) -> None:
     """Write a line to standard error, above the progress bars there."""
     line = f"docker-charon: {one_line(text)}"
-    if "tqdm" in sys.modules:
-        sys.modules["tqdm"].tqdm.write(line, file=STANDARD_ERROR)
+    bar = getattr(sys.modules.get("tqdm"), "tqdm", None)  # another thread may be loading it
+    if bar is not None:
+        bar.write(line, file=STANDARD_ERROR)
     else:
         STANDARD_ERROR.write(f"{line}\n")
 

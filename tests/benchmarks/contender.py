@@ -70,6 +70,12 @@ def make_inventory(registry: str, file: Path) -> Command:
     return _docker_charon("make-inventory", registry, JOBS, "-f", str(file))
 
 
+def copy(file: Path, folder: Path) -> Command:
+    """Copy a file into ``folder`` with `dd`, until the disk has it."""
+    copied = folder / file.name
+    return Command(["dd", f"if={file}", f"of={copied}", "bs=1M", "conv=fsync", "status=none"])
+
+
 class OlderRelease(Contender):
     """A docker-charon from PyPI, installed in a folder of its own, through its Python API."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -138,30 +139,44 @@ def test_wrong_usage_is_told(options: list[str], words: str) -> None:
     assert words in done.stderr
 
 
+class Terminal:
+    """A terminal in which ``docker-charon`` runs; ``shown`` is all that has been read of it."""
+
+    def __init__(self, *arguments: object) -> None:
+        # The program's end stays open here too: some systems drop what is unread when it is closed.
+        self.ours, self.theirs = pty.openpty()
+        self.shown = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "docker_charon", *map(str, arguments)],
+            stdin=self.theirs,
+            stdout=subprocess.PIPE,
+            stderr=self.theirs,
+        )
+
+    def read_until(self, text: bytes, count: int = 1) -> None:
+        """Read until a text has been shown so many times."""
+        while self.shown.count(text) < count:
+            has_ended = self.process.poll() is not None
+            if select.select([self.ours], [], [], 0 if has_ended else 0.1)[0]:
+                self.shown += os.read(self.ours, 1000)
+            else:
+                assert not has_ended, self.shown
+
+    def type(self, text: bytes) -> None:
+        os.write(self.ours, text)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        os.close(self.ours)
+        os.close(self.theirs)
+
+
 @contextlib.contextmanager
-def in_a_terminal(*arguments: object) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run ``docker-charon`` in a terminal; yield the process and our end of the terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "docker_charon", *map(str, arguments)],
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.communicate()
-        os.close(ours)
-
-
-def read_until(terminal: int, end: bytes) -> bytes:
-    shown = b""
-    while end not in shown:
-        shown += os.read(terminal, 1000)
-    return shown
+def in_a_terminal(*arguments: object) -> Iterator[Terminal]:
+    """Run ``docker-charon`` in a terminal."""
+    with contextlib.closing(Terminal(*arguments)) as terminal:
+        yield terminal
 
 
 def test_the_next_medium_is_asked_for_on_a_terminal(
@@ -172,21 +187,20 @@ def test_the_next_medium_is_asked_for_on_a_terminal(
     listing = shutil.copy(base.with_name("p.zip.volumes.json"), tmp_path)
     with in_a_terminal(
         *["push-payload", "-r", destination, "-i", "-f", listing, "--volume-dir", drive]
-    ) as (process, terminal):
+    ) as terminal:
         asked: list[str] = []
-        shown = b""
         for n in range(1, 6):
-            while shown.count(QUESTION) < n:
-                shown += os.read(terminal, 1000)
-            asked.append(shown.split(b" is missing: insert")[n - 1][-9:].decode())
+            terminal.read_until(QUESTION, n)
+            asked.append(terminal.shown.split(b" is missing: insert")[n - 1][-9:].decode())
             for path in drive.iterdir():
                 path.unlink()
             shutil.copy(base.parent / asked[-1], drive)
-            os.write(terminal, b"\n")  # the terminal shows it before the program reads it
-        assert process.stdout is not None
-        assert process.stdout.read() == b"app:1\n"
-        assert process.wait(60) == 0
-    below = [text.partition(b"\r\n")[0] for text in shown.split(QUESTION)[1:]]
+            terminal.type(b"\n")  # the terminal shows it before the program reads it
+        terminal.read_until(b" uploaded, ")
+        assert terminal.process.stdout is not None
+        assert terminal.process.stdout.read() == b"app:1\n"
+        assert terminal.process.wait(60) == 0
+    below = [text.partition(b"\r\n")[0] for text in terminal.shown.split(QUESTION)[1:]]
     assert below == [b""] * 5, "a bar was drawn below the question"
     assert asked == [f"p.zip.{n:03}" for n in (4, 1, 2, 3, 4)]
     assert images.read(destination, "app:1") == app.contents()
@@ -196,18 +210,18 @@ def test_the_next_medium_is_asked_for_on_a_terminal(
 def test_who_has_no_more_media_can_end_it(destination: str, base: Path, n: int) -> None:
     """While the payload is opened, or while a worker reads it."""
     base.with_name(f"p.zip.{n:03}").unlink()
-    with in_a_terminal("push-payload", "-r", destination, "-i", "-f", base) as (process, terminal):
-        read_until(terminal, f"p.zip.{n:03} is missing: insert its medium".encode())
-        process.send_signal(signal.SIGINT)
-        read_until(terminal, b"docker-charon: interrupted; run the same command again: ")
-        assert process.wait(60) == 130
+    with in_a_terminal("push-payload", "-r", destination, "-i", "-f", base) as terminal:
+        terminal.read_until(f"p.zip.{n:03} is missing: insert its medium".encode())
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.read_until(b"docker-charon: interrupted; run the same command again: ")
+        assert terminal.process.wait(60) == 130
     assert images.read(destination, "app:1") is None
 
 
 def test_the_end_of_input_is_an_answer(destination: str, base: Path) -> None:
     base.with_name("p.zip.002").unlink()
-    with in_a_terminal("push-payload", "-r", destination, "-i", "-f", base) as (process, terminal):
-        read_until(terminal, b"p.zip.002 is missing: insert its medium and press Enter")
-        os.write(terminal, b"\x04")  # Ctrl-D
-        read_until(terminal, b"p.zip.002 is missing; copy it beside the others")
-        assert process.wait(60) == 1
+    with in_a_terminal("push-payload", "-r", destination, "-i", "-f", base) as terminal:
+        terminal.read_until(QUESTION)
+        terminal.type(b"\x04")  # Ctrl-D
+        terminal.read_until(b"p.zip.002 is missing; copy it beside the others")
+        assert terminal.process.wait(60) == 1

@@ -57,6 +57,7 @@ def test_an_error_of_the_process_is_the_error_of_the_caller(tmp_path: Path) -> N
         apply_delta_in_process(delta, {}, target, tmp_path, never)
 
 
+@pytest.mark.posix
 def test_a_process_that_is_killed_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +89,7 @@ def test_packages_that_cannot_be_imported_are_named_with_what_installs_them(
         make_delta_in_process(new, [old], tmp_path / "delta", tmp_path, never)
 
 
+@pytest.mark.posix
 def test_a_caller_that_stops_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,7 @@ TOLD_AND_THERE = "clear error, yet all is there"
 """The registry did what it was asked for, and only its answer was lost."""
 STOPPED = "stopped, and the next run finishes"
 """By a signal: with its exit status and one line, and without a payload or an incomplete tag."""
-QUICK = retry.RetryPolicy(tries=3, backoff=0.001, when_away=False)
+QUICK = retry.RetryPolicy(tries=3, backoff=0.001, longest_wait=2.5, when_away=False)
 NAME = "registry.test"
 """The registry behind a proxy: what is on this machine is never asked of a proxy."""
 HANG = 60.0

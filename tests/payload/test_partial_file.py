@@ -155,6 +155,7 @@ def test_without_reservation_the_file_is_only_made_long(
 
 
 @pytest.mark.parametrize("kind", ["a link", "a link to nothing", "a pipe"])
+@pytest.mark.posix
 def test_what_is_no_regular_file_is_not_written_to(tmp_path: Path, kind: str) -> None:
     precious, partial = tmp_path / "precious", partial_path(tmp_path / "p.zip")
     if kind == "a pipe":

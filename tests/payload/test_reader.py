@@ -308,6 +308,7 @@ def test_a_machine_without_a_place_for_temporary_files_is_reported(
         pass
 
 
+@pytest.mark.posix
 def test_a_pipe_is_read_by_its_path(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

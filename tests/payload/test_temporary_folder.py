@@ -30,6 +30,7 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.posix
 def test_a_folder_is_private_and_removed_at_the_end(parent: Path) -> None:
     with temporary_folder() as folder:
         assert folder.parent == parent
@@ -38,6 +39,7 @@ def test_a_folder_is_private_and_removed_at_the_end(parent: Path) -> None:
     assert [*parent.iterdir()] == []
 
 
+@pytest.mark.posix
 def test_a_folder_of_a_killed_program_is_removed_and_that_of_a_running_one_is_not(
     parent: Path,
 ) -> None:

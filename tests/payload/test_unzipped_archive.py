@@ -84,6 +84,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
             list(payload.body(payload.images[0].image.manifests[0].blobs[1]))
 
 
+@pytest.mark.posix
 def test_links_are_not_followed_and_devices_not_opened(tmp_path: Path) -> None:
     folder = unzip(PAYLOAD, tmp_path / "p")
     secret = tmp_path / "secret"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
 from collections.abc import Iterator
@@ -10,12 +11,42 @@ from pathlib import Path
 import pytest
 
 import images
+from conftest import NEEDS_POSIX
 from docker_charon import make_payload, push_payload_to_registry, serve, verify_payload
 from docker_charon.cli import terminal
 from docker_charon.messages import say
 from images import image, layer
 
+TESTS = Path(__file__).parents[1]
+POSIX = {
+    *("fcntl", "pty", "termios", "resource", "screen"),
+    *("mkfifo", "getuid", "SIGKILL", "SIGHUP", "SIGSTOP"),
+}
+"""Modules and names that Windows lacks, and the tests' own module of a terminal."""
 OPEN_FILES = Path("/proc/self/fd")
+
+
+def uses_posix(node: ast.AST) -> bool:
+    """Return whether code names something that Windows lacks, in a function or outside of any."""
+    for part in ast.walk(node):
+        names = [part.attr] if isinstance(part, ast.Attribute) else []
+        if isinstance(part, ast.Import):
+            names = [alias.name for alias in part.names]
+        if not POSIX.isdisjoint(names):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.name)
+def test_what_needs_more_than_windows_has_is_left_out_there(path: Path) -> None:
+    name = path.relative_to(TESTS).as_posix()
+    if any(name == left_out or name.startswith(f"{left_out}/") for left_out in NEEDS_POSIX):
+        return
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        marks = map(ast.unparse, getattr(node, "decorator_list", ()))
+        is_guarded = "pytest.mark.posix" in marks or "hasattr(os" in ast.unparse(node)
+        is_helper = isinstance(node, ast.FunctionDef) and not node.name.startswith("test_")
+        assert is_guarded or is_helper or not uses_posix(node), f"line {node.lineno} of {name}"
 
 
 @pytest.fixture

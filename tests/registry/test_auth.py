@@ -19,6 +19,7 @@ import requests
 from requests.utils import get_netrc_auth
 from responses import RequestsMock
 
+from conftest import set_home
 from docker_charon.errors import AuthenticationError, ConnectionFailed, RegistryError
 from docker_charon.registry.access import Access
 from docker_charon.registry.auth import Login
@@ -412,7 +413,7 @@ def test_netrc_is_not_used(
     site: Site, session: HTTPSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NETRC", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    set_home(monkeypatch, tmp_path)
     hosts = (HOST, "auth.example", "storage.example")
     netrc = tmp_path / ".netrc"
     netrc.write_text("".join(f"machine {host} login user password pw\n" for host in hosts))
@@ -486,8 +487,9 @@ def test_a_helper_is_asked_again_when_its_password_has_expired(
     assert len(helper.asked) == 2
 
 
+@pytest.mark.parametrize("status", [400, 401])
 def test_the_token_service_gets_the_password_that_a_helper_has_now(
-    site: Site, session: HTTPSession
+    site: Site, session: HTTPSession, status: int
 ) -> None:
     helper = Helper("first", "second")
     login = Login(session, URL, HOST, helper)
@@ -496,7 +498,7 @@ def test_the_token_service_gets_the_password_that_a_helper_has_now(
     def token_service(request: requests.PreparedRequest) -> Reply:
         if request.headers.get("Authorization") == basic(good):
             return site._token_service(request)
-        return 401, {}, "{}"
+        return status, {}, "{}"
 
     site.web.remove("GET", re.compile(re.escape(REALM)))
     site.web.add_callback("GET", re.compile(re.escape(REALM)), token_service)
@@ -531,6 +533,17 @@ def test_a_token_service_that_gives_nobody_a_token_is_told_as_an_image_without_a
     message = rf"refuses the login for team/app \(its token service at .* answered {status}"
     with pytest.raises(AuthenticationError, match=message):
         ask(session, login, PULL)
+
+
+@pytest.mark.parametrize(
+    ("scope", "hint"), [(PULL, "check the username and the password"), (PUSH, "repository_map=")]
+)
+def test_a_bad_request_to_the_token_service_may_be_about_the_login_or_the_new_name(
+    site: Site, session: HTTPSession, login: Login, scope: str, hint: str
+) -> None:
+    site.web.replace("GET", re.compile(re.escape(REALM)), status=400, json={})
+    with pytest.raises(RegistryError, match=f"answered 400; .*{hint}"):
+        ask(session, login, scope)
 
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])

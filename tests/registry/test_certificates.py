@@ -14,7 +14,7 @@ import pytest
 
 import certificates as openssl
 from certificates import Certificate
-from conftest import require
+from conftest import require, set_home
 from docker_charon import RegistryError
 from docker_charon.registry import certificates as module
 from docker_charon.registry.certificates import (
@@ -37,7 +37,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     for variable in module.BUNDLE_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    set_home(monkeypatch, tmp_path / "home")
     return folder
 
 

@@ -15,7 +15,7 @@ import certificates
 import images
 import registries
 from command_line import charon
-from conftest import require, require_registry
+from conftest import require, require_registry, set_home
 from docker_charon import AuthenticationError, make_payload
 from docker_charon.registry import credential_helper
 from docker_charon.registry.credentials import (
@@ -134,11 +134,12 @@ def auths(**users: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.posix
 def test_the_places_are_searched_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    monkeypatch.setenv("HOME", str(home))
+    set_home(monkeypatch, home)
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "named.json"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
@@ -161,7 +162,7 @@ def test_the_places_are_searched_in_their_order(
 def test_docker_config_stands_in_place_of_the_folder_at_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    set_home(monkeypatch, tmp_path)
     write(tmp_path / ".docker/config.json", auths={REGISTRY: entry("at-home", "secret")})
     assert user(find_login(REGISTRY)) == "at-home"
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "elsewhere"))

@@ -128,6 +128,36 @@ def test_all_waits_of_an_operation_together_have_a_limit(slept: list[float]) -> 
     assert slept == [20, 20]
 
 
+def test_waits_that_a_registry_asks_for_are_no_tries(slept: list[float]) -> None:
+    waits = [answer(429, retry_after=1.0) for _ in range(20)]
+    assert Tries(RetryPolicy(tries=3)).run(Operation(*waits)) == "done"
+    assert slept == [1] * 20
+
+
+def test_an_operation_within_another_does_not_make_its_waits_endless(slept: list[float]) -> None:
+    policy = RetryPolicy(tries=3, longest_wait=4, backoff=0.001)
+
+    def attempt() -> None:
+        Tries(policy).run(Operation(*[answer(429, retry_after=1.0) for _ in range(100)]))
+
+    with pytest.raises(RegistryError):
+        Tries(policy).run(attempt)
+    assert sum(slept) < 20
+
+
+@pytest.mark.usefixtures("slept")
+def test_a_long_wait_is_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    waits = [answer(429, retry_after=1.0) for _ in range(60)]
+    Tries(USUAL).run(Operation(*waits))
+    assert len(caplog.records) == 5  # after 2, 4, 8, 16 and 32 seconds
+
+
+def test_a_single_request_does_not_wait_for_what_a_registry_asks_for(slept: list[float]) -> None:
+    with pytest.raises(RegistryError):
+        Tries(ONCE).run(Operation(answer(429, retry_after=1.0)))
+    assert not slept
+
+
 def test_parts_of_an_operation_share_its_tries(slept: list[float]) -> None:
     tries = Tries(RetryPolicy(tries=4))
 

@@ -13,7 +13,7 @@ import images
 import registries
 from certificates import Certificate
 from command_line import charon
-from conftest import require
+from conftest import require, set_home
 from docker_charon import (
     AuthenticationError,
     RegistryError,
@@ -368,7 +368,7 @@ def test_what_docker_and_podman_have_in_certs_d_is_used(
     monkeypatch: pytest.MonkeyPatch,
     folder: str,
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    set_home(monkeypatch, tmp_path)
     own = tmp_path / folder / "certs.d" / mutual
     own.mkdir(parents=True)
     for name, file in (

@@ -44,8 +44,7 @@ def test_retry_after_is_obeyed_and_a_longer_wait_is_said(
     assert [wait for wait in slept if wait >= 1] == [1, 1, 1]
     said = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert [record.getMessage() for record in said] == [
-        f"waiting 1 s: {proxy.address} answers 429 to the manifest of app:1",
-        f"waiting 1 s: {proxy.address} answers 429 to the manifest of app:1",
+        f"waiting 1 s: {proxy.address} answers 429 to the manifest of app:1"
     ]
 
 

@@ -126,6 +126,7 @@ def test_a_payload_that_cannot_be_written_is_refused_before_a_registry_is_asked(
         make_inventory("localhost:1", tmp_path / target, secure=False)
 
 
+@pytest.mark.posix
 def test_a_pipe_is_written_to_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,12 @@ IMAGES = {
     "copy:plain": PLAIN,
     **{f"family-{number % 2}:{number}": member for number, member in enumerate(FAMILY)},
 }
-NAMES = [*IMAGES, f"app:plain@{PLAIN.digest}", f"app:plain-too@{PLAIN.digest}"]
+NAMES = [
+    *IMAGES,
+    f"app:plain@{PLAIN.digest}",
+    f"app:plain-too@{PLAIN.digest}",
+    f"app@{MULTI.digest}",
+]
 ATTESTED = ["app:multi", "app:same", "copy:multi"]
 
 Reason = Callable[[Sent, Sequence[Sent], Sent], bool]
@@ -171,6 +176,20 @@ def test_a_push_asks_for_nothing_twice(destination: str, made: Path, sent: list[
         assert push(destination, made, **options) == NAMES
         assert len(sent) > len(NAMES)
         assert not needless(sent)
+
+
+def test_every_image_is_looked_at_after_it_was_put(
+    destination: str, made: Path, sent: list[Sent]
+) -> None:
+    sent.clear()
+    push(destination, made)
+    for name in NAMES:
+        repository, _, digest = name.partition("@")
+        repository, _, tag = repository.partition(":")
+        part = f"/v2/{repository}/manifests/{tag or digest}"
+        requests = [request.method for request in sent if request.url.endswith(part)]
+        assert requests.index("PUT") < len(requests) - 1
+        assert requests[-1] == "GET"
 
 
 def test_a_second_push_sends_nothing(destination: str, made: Path, sent: list[Sent]) -> None:

@@ -24,7 +24,7 @@ _NARROW = 70
 """Columns of a terminal in which a text stands below the name that it explains."""
 _LONGEST_NAME = 30
 """Characters of a name that has its text beside it."""
-_OPTION_AND_VALUE = re.compile(r"( --?[a-z][a-z-]*) (?=[^-\\\s])")
+_OPTION_AND_VALUE = r"( --?[a-z][a-z-]*) (?=[^-\\\s])"
 _GLUE = "\N{NO-BREAK SPACE}"
 
 COMMON = """\
@@ -153,7 +153,7 @@ def _wrapped_line(line: str) -> list[str]:
     if not indent:
         return _wrapped(line, "")
     # An option stays with its value where there is room for both.
-    glued = _OPTION_AND_VALUE.sub(f"\\1{_GLUE}", line.strip())
+    glued = re.sub(_OPTION_AND_VALUE, f"\\1{_GLUE}", line.strip())
     for text in (glued, line.strip()):
         parts = _wrapped(text, indent, f"{indent}    ", room=len(" \\"))
         if max(map(len, parts)) <= _columns():

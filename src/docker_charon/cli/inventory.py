@@ -47,8 +47,6 @@ def make_inventory_command(
     --already-transferred-payload: the payload then leaves out what the registry already has. An
     inventory is a payload without layers; it needs a few kilobytes for each image.
     """
-    from docker_charon.transfer.inventory import make_inventory
-
     registries = arguments.names_of(registry or (DOCKER_HUB,))
     access = arguments.access_of(context)
     if len(registries) > 1 and access["username"] is not None:
@@ -56,6 +54,8 @@ def make_inventory_command(
             "--username and the password are those of one registry: log in with docker login"
         )
     target = arguments.target_of(file)
+    from docker_charon.transfer.inventory import make_inventory  # wrong usage does not need it
+
     with terminal.exit_on_error():
         listed = make_inventory(
             registries,

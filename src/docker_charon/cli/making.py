@@ -78,8 +78,6 @@ def make_payload_command(
     is interrupted, run it again: it checks PATH.partial and fetches only what is missing. To start
     again from the beginning, delete PATH.partial.
     """
-    from docker_charon.transfer.make import make_payload
-
     lists = images_from or []
     arguments.only_one_stdin(
         {"the list of images": "-" in lists, "the password": password_stdin},
@@ -97,6 +95,8 @@ def make_payload_command(
     arguments.not_replaced(lists, "the list of images", {"payload": target, "report": report})
     named = arguments.images_of(images or ())
     transferred = arguments.images_of(already_transferred or ())
+    from docker_charon.transfer.make import make_payload  # wrong usage does not need it
+
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()

@@ -86,9 +86,6 @@ def push_payload_command(
     If the registry refuses an image, the others are pushed, and the exit status is 1. If it lacks
     what an image needs beside the payload, that image is left out, and the exit status is 3.
     """
-    from docker_charon.registry.access import Access, waiting_for
-    from docker_charon.transfer.push import push_payload
-
     path = arguments.file_of(payload, file)
     arguments.only_one_stdin(
         {
@@ -107,6 +104,9 @@ def push_payload_command(
     arguments.not_replaced(map_file or (), "the repository map", written)
     ask = terminal.ask_for_medium if terminal.can_ask() else None
     source = arguments.source_of(path, volume_dir, ask)
+    from docker_charon.registry.access import Access, waiting_for  # wrong usage does not need it
+    from docker_charon.transfer.push import push_payload
+
     with terminal.exit_on_error("" if dry_run else _IF_INTERRUPTED):
         if dry_run or not quiet:
             terminal.show_info_messages()

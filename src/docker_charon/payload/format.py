@@ -339,12 +339,8 @@ def _manifest_paths(value: dict[str, Any]) -> dict[str, str | None]:
 
 def _parse_registries(value: Any) -> frozenset[str]:
     for host in _list(_REGISTRIES, value):
-        if (
-            not isinstance(host, str)
-            or not is_host(host)
-            or host_in_front(f"{host}/") != host
-            or host != host.lower()
-        ):
+        is_valid = isinstance(host, str) and is_host(host) and host == host.lower()
+        if not is_valid or host_in_front(f"{host}/") != host:
             raise PayloadError(f"a name in its {_REGISTRIES} is not a registry")
     return frozenset(value)
 

@@ -38,6 +38,8 @@ _DEFAULT_LIFETIME = 60  # seconds, where the token service names none
 _LONGEST_LIFETIME = 3600
 _USED = 0.8  # the part of its lifetime for which a token is used
 
+_REFUSALS = (400, 401)
+"""How token services answer to a password that has expired (RFC 6749, section 5.2, has 400)."""
 _SEARCH_PAUSE = 60.0
 """Seconds between two searches for a login in the place of one that was refused."""
 
@@ -222,7 +224,8 @@ class Login:
         status, who = response.status_code, f"the token service of {self._registry} at {service}"
         if status == 200 and len(content) <= _LONGEST_ANSWER:
             return _granted(content, who)
-        if status == 401 and credentials is not None and self._find_another(scopes, credentials):
+        is_refused = status in _REFUSALS and credentials is not None
+        if is_refused and credentials is not None and self._find_another(scopes, credentials):
             return self._fetch_token(challenge, scopes)
         login = self.found(scopes)
         code, words = first_error(content, _secrets(response, login))
@@ -239,8 +242,9 @@ class Login:
             )
             refusal.login_refused = status == 401 and has_credentials
             raise refusal
-        failure = RegistryError(f"{who} answered {said}", status=status)
-        if status == 400 and scopes:
+        hint = login_hint(login) if is_refused else ""
+        failure = RegistryError(f"{who} answered {said}", hint=hint, status=status)
+        if status == 400 and any(scope.endswith("push") for scope in scopes):
             rename = argument("--map", "repository_map=")
             failure.hint = (
                 "it may not take names of so many parts, or with such signs: push under another "

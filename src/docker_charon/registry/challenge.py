@@ -10,14 +10,11 @@ from docker_charon.value import dataclass
 
 _MOST_SCOPES = 10  # of a challenge that are asked for besides those that a request needs
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_CHALLENGE_PART = re.compile(
-    rf"""[\s,]*(?:
+_CHALLENGE_PART = rf"""(?x)[\s,]*(?:
         (?P<name>{_WORD})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))
       | (?P<scheme>{_WORD})(?=\s|,|$)
       | [A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))  # what some schemes have instead of parameters
-    )""",
-    re.VERBOSE,
-)
+    )"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,8 @@ def parse_challenges(header: str) -> list[Challenge]:
     """Return the challenges of a ``WWW-Authenticate`` header, up to the first malformed part."""
     challenges: list[Challenge] = []
     position = 0
-    while match := _CHALLENGE_PART.match(header, position):
+    part = re.compile(_CHALLENGE_PART)
+    while match := part.match(header, position):
         position = match.end()
         if match["scheme"]:
             challenges.append(Challenge(match["scheme"].lower(), {}))

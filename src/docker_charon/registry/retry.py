@@ -24,7 +24,7 @@ WHEN_ASKING = TRANSIENT - {500}
 """Those of a question that only saves work: 500 may be about one damaged blob or manifest."""
 
 _LONGEST_SILENCE = 2.0
-"""Seconds of waiting, in one operation, after which each wait is logged."""
+"""Seconds of waiting, in one operation, after which it is logged; again each time they double."""
 
 _T = TypeVar("_T")
 _log = get_logger(__name__)
@@ -85,6 +85,7 @@ class Tries:
         self._policy = policy
         self._outages = outages
         self._waited = 0.0
+        self._silent_until = _LONGEST_SILENCE
         self._furthest = 0
 
     def run(self, attempt: Callable[[], _T]) -> _T:
@@ -106,7 +107,7 @@ class Tries:
     def wait(self, error: DockerCharonError) -> None:
         """Wait before the next try, as long as the registry wants; raise ``error`` if none is left.
 
-        Waits are logged if they take `_LONGEST_SILENCE` or more in all.
+        Waits are logged if they take `_LONGEST_SILENCE` or more in all, and whenever that doubles.
         """
         self.failures += 1
         if not self._policy.allows(error):
@@ -120,13 +121,16 @@ class Tries:
                 return
         most_tries = error.most_tries if isinstance(error, RegistryError) else None
         tries = min(self._policy.tries, most_tries or self._policy.tries)
-        if self.failures >= tries:
-            raise error
         wanted = error.retry_after if isinstance(error, RegistryError) else None
+        if self.failures >= tries and not (wanted and tries > 1):
+            raise error
         seconds = wanted or self._policy.pause(self.failures)
         if wanted and self._waited + seconds > self._policy.longest_wait:
+            if isinstance(error, RegistryError):
+                error.retry_after = None  # what contains this operation does not wait once more
             raise error
         self._waited += seconds
-        if self._waited >= _LONGEST_SILENCE:
+        if self._waited >= self._silent_until:
+            self._silent_until = 2 * self._waited
             _log.warning("waiting %.0f s: %s", max(seconds, 1), error.message)
         time.sleep(seconds)

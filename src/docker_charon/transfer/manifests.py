@@ -20,6 +20,9 @@ from docker_charon.transfer.referrer_lists import ReferrerLists
 from docker_charon.transfer.results import Results
 from docker_charon.workers import Workers
 
+_Place = tuple[str, str, Digest]
+"""A repository, a tag or digest in it, and the digest of the manifest that is put there."""
+
 
 class ManifestSender:
     """Puts manifests; their blobs must be there. Nothing is put that is there already.
@@ -44,8 +47,10 @@ class ManifestSender:
         self._blobs = blobs
         self._arrived = arrived
         self._lists = ReferrerLists(client)
-        self._arrivals: Results[tuple[str, str, Digest], bool] = Results()
-        """Whether a manifest had to be put; images may share referrers, and even a tag."""
+        # Images may share referrers, and even a tag: each step is done once.
+        self._ensured: Results[_Place, bool] = Results()
+        self._replaced: Results[_Place, None] = Results()
+        self._tagged: Results[_Place, bool] = Results()
         self._manifests = {
             _by_digest(part, manifest): manifest
             for part in outcome.parts
@@ -103,51 +108,46 @@ class ManifestSender:
 
     def _put_referrer(self, part: Part) -> None:
         """Put a referrer by digest or, as cosign does, by tag."""
-        root = part.graph.root
-        reference = part.reference
+        reference, root = part.reference, part.graph.root
 
-        def replace() -> bool:
-            may_replace = self._may_replace(reference, root)
-            if may_replace:
+        def replace() -> None:
+            if self._may_replace(reference, root):
                 self._put(reference, root)
-            return may_replace
 
         if reference.tag is None:
             self._ensure(reference, root)
         else:
-            self._once(reference, root, replace)
+            self._replaced.of(_place(reference, root), replace)
 
     def _set_tag(self, part: Part) -> None:
         """Put an image under its tag, and check that the registry has it there."""
         reference, root = part.reference, part.graph.root
+        place = _place(reference, root)
 
         def put() -> bool:
+            was_put = self._ensured.known(place)  # an image without a tag that has referrers
             # A tag that is right may be immutable. If blobs were missing, it can hardly be there.
             has_sent_blobs = any(map(self._blobs.has_stored, part.blobs))
-            is_new = has_sent_blobs or not self._is_right(reference, root)
+            is_new = was_put or has_sent_blobs or not self._is_right(reference, root)
             if is_new:
-                self._put(reference, root)
+                if not was_put:
+                    self._put(reference, root)
                 self._client.check_manifest(reference.repository, reference.target, root)
             return is_new
 
-        self._arrived(part.image.name, self._once(reference, root, put))
+        self._arrived(part.image.name, self._tagged.of(place, put))
 
     def _ensure(self, reference: Reference, manifest: Manifest) -> None:
-        """Put a manifest by its digest unless it is there."""
+        """Put a manifest by its digest unless it is there; remember whether it was put."""
 
-        def put() -> bool:
-            is_there = self._is_there(reference)
-            if is_there:
+        def ensure() -> bool:
+            if self._is_there(reference):
                 self._lists.check(reference.repository, manifest)
-            else:
-                self._put(reference, manifest)
-            return not is_there
+                return False
+            self._put(reference, manifest)
+            return True
 
-        self._once(reference, manifest, put)
-
-    def _once(self, reference: Reference, manifest: Manifest, put: Callable[[], bool]) -> bool:
-        """Return what ``put`` returns for a manifest under a tag or digest; do that once."""
-        return self._arrivals.of((reference.repository, reference.target, manifest.digest), put)
+        self._ensured.of(_place(reference, manifest), ensure)
 
     def _is_there(self, reference: Reference) -> bool:
         try:
@@ -271,6 +271,11 @@ def _levels(referrers: Sequence[Part]) -> list[list[Part]]:
             levels.append([])
         levels[level].append(part)
     return levels
+
+
+def _place(reference: Reference, manifest: Manifest) -> _Place:
+    """Return where a manifest is put, and its digest."""
+    return reference.repository, reference.target, manifest.digest
 
 
 def _by_digest(part: Part, manifest: Manifest) -> Reference:

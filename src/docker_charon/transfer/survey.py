@@ -139,6 +139,7 @@ class Survey:
         }
         references = sum(len(manifest.blobs) for manifest in manifests.values())
         self._present = PresentBlobs(client, workers, max(_QUESTIONS, references))
+        self._digests: Results[tuple[str, str], Digest | None] = Results()
         self.doubtful: frozenset[RepositoryBlob] = frozenset()
         """Blobs that the registry has damaged, or about which it gave no answer."""
         self.unknown: frozenset[RepositoryBlob] = frozenset()
@@ -163,8 +164,9 @@ class Survey:
     def has_manifest(self, named: tuple[Reference, Manifest]) -> bool:
         """Return whether the registry says to have a manifest under a name."""
         reference, manifest = named
+        place = reference.repository, reference.target  # which several images may share
         try:
-            digest = self._client.head_manifest(reference.repository, reference.target)
+            digest = self._digests.of(place, lambda: self._client.head_manifest(*place))
         except RegistryError:
             return False  # a question that fails is no answer
         return digest is not None and manifest.has_digest(digest)

@@ -389,19 +389,19 @@ def test_what_a_ledger_says_is_enough_and_a_delta_counts_as_brought(
 
 
 def test_what_could_not_be_rebuilt_at_an_emptied_registry_travels_whole_the_next_time(
-    source: str, destination: str, app: TestImage, tmp_path: Path
+    source: str, destination: str, tmp_path: Path
 ) -> None:
     ledger, receipt = tmp_path / "ledger.zip", tmp_path / "receipt.zip"
-    for week in (1, 2):
-        make(source, tmp_path / f"{week}.zip", f"app:{week}", ledger=ledger)
-    third = images.put(source, "app:3", release(3))
-    payload = make(source, tmp_path / "3.zip", "app:3", ledger=ledger)
+    for week in (1, 2, 3):
+        newest = images.put(source, f"app:{week}", image_of(app_layer(week), steps=["COPY app"]))
+        payload = make(source, tmp_path / f"{week}.zip", f"app:{week}", ledger=ledger)
+    assert [*deltas_in(payload)] == [digest_of(app_layer(3))]
     with pytest.warns(UserWarning, match="left out: app:3 needs"):
         push_payload_to_registry(destination, payload, secure=False, receipt=receipt)
     payload = make(source, tmp_path / "4.zip", "app:3", ledger=ledger, receipts=[receipt])
     assert deltas_in(payload) == {}
     assert push_payload_to_registry(destination, payload, secure=False) == ["app:3"]
-    assert images.read(destination, "app:3") == third.contents()
+    assert images.read(destination, "app:3") == newest.contents()
 
 
 @pytest.mark.slow

@@ -145,6 +145,7 @@ def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
         pytest.fail("it was used")
 
 
+@pytest.mark.posix
 def test_a_pipe_has_a_temporary_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with delta_directory(tmp_path / "fifo", lambda: None) as made:

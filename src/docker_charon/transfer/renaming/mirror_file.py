@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from docker_charon.value import dataclass
 
 MARK = "# Written by docker-charon (push-payload --mirrors), which changes it at the next push.\n"
 """The first line of each file."""
