@@ -55,10 +55,15 @@ def locked_files(monkeypatch: pytest.MonkeyPatch) -> None:
     if not OPEN_FILES.is_dir():
         pytest.skip("only Linux lists the open files of a process there")
 
+    def is_same(link: Path, path: Path) -> bool:
+        try:
+            return link.samefile(path)
+        except FileNotFoundError:
+            return False  # the path is new, or another thread has closed that file
+
     def check(path: Path) -> None:
-        for link in OPEN_FILES.iterdir():
-            if link.exists() and path.exists() and link.samefile(path):
-                raise PermissionError(13, "The process cannot access the file", str(path))
+        if any(is_same(link, path) for link in OPEN_FILES.iterdir()):
+            raise PermissionError(13, "The process cannot access the file", str(path))
 
     replace, unlink = Path.replace, Path.unlink
 
