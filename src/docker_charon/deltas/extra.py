@@ -25,7 +25,7 @@ def unusable(error: ImportError) -> DeltaError:
     """Return the error for packages that are installed and cannot be imported."""
     return DeltaError(
         f"the packages for differences inside layers cannot be used: {error}",
-        hint="pip install --upgrade --force-reinstall 'docker-charon[deltas]'",
+        hint="install the packages of docker-charon[deltas] again",
     )
 
 
