@@ -131,6 +131,7 @@ def test_a_write_that_fails_is_told_and_leaves_no_payload(
 
 LIMITED = """
 import resource, runpy, sys
+sys.dont_write_bytecode = True  # it would be cut short, unnoticed
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 sys.argv[:2] = ["docker-charon"]
 runpy.run_module("docker_charon", run_name="__main__")

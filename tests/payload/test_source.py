@@ -12,7 +12,7 @@ from payloads import payload_of
 
 def test_a_pipe_whose_copy_is_too_large_for_a_file_leads_to_another_directory() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "docker_charon", "inspect-payload"],
+        [sys.executable, "-B", "-m", "docker_charon", "inspect-payload"],
         input=payload_of({"app:1": image(layer(1, 900_000))}),
         capture_output=True,
         check=False,
