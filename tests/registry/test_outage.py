@@ -88,6 +88,14 @@ def test_a_registry_that_stays_away_is_given_up_after_the_time(clock: Clock) -> 
     assert 1050 < clock.now <= 1060
 
 
+def test_a_registry_that_stays_away_is_waited_for_once(clock: Clock) -> None:
+    outages = Outages("r.example", FakeRegistry(clock, 1_000_000).ask)
+    for _ in range(3):
+        with pytest.raises(ConnectionFailed):
+            outages.wait(broken(), 60)
+    assert clock.now <= 1060
+
+
 @pytest.mark.parametrize(
     "error",
     [

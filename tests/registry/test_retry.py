@@ -14,6 +14,7 @@ from docker_charon.errors import (
     InvalidManifest,
     RegistryError,
 )
+from docker_charon.registry.outage import Outages
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 
 
@@ -187,3 +188,58 @@ def test_an_operation_that_comes_as_far_as_before_has_not(slept: list[float]) ->
     with pytest.raises(RegistryError):
         tries.wait(answer(503))
     assert len(slept) == 2
+
+
+def no_answer() -> int:
+    raise no_connection()
+
+
+def test_a_registry_that_was_waited_for_in_vain_is_not_waited_for_again(
+    slept: list[float],
+) -> None:
+    outages = Outages("r.example", no_answer)
+    policy = RetryPolicy(longest_wait=30)
+    for _ in range(3):
+        refusals = [answer(429, retry_after=1.0) for _ in range(100)]
+        with pytest.raises(RegistryError):
+            Tries(policy, outages).run(Operation(*refusals))
+    assert slept == [1] * 30
+
+
+@pytest.mark.parametrize("comes_further", ["success", "progress"])
+def test_a_registry_that_goes_on_is_waited_for_again(
+    slept: list[float], comes_further: str
+) -> None:
+    outages = Outages("r.example", no_answer)
+    outages.was_in_vain = True
+    if comes_further == "success":
+        assert Tries(USUAL, outages).run(Operation()) == "done"
+    else:
+        Tries(USUAL, outages).progress(1)
+    assert Tries(USUAL, outages).run(Operation(answer(429, retry_after=1.0))) == "done"
+    assert slept == [1]
+
+
+def test_a_single_request_does_not_tell_that_a_registry_goes_on() -> None:
+    outages = Outages("r.example", no_answer)
+    outages.was_in_vain = True
+    assert Tries(ONCE, outages).run(Operation()) == "done"
+    assert outages.was_in_vain
+
+
+def test_a_wait_that_is_not_begun_is_not_in_vain(slept: list[float]) -> None:
+    outages = Outages("r.example", no_answer)
+    with pytest.raises(RegistryError):
+        Tries(USUAL, outages).run(Operation(answer(429, retry_after=21_600.0)))
+    assert Tries(USUAL, outages).run(Operation(answer(429, retry_after=1.0))) == "done"
+    assert slept == [1]
+
+
+@pytest.mark.usefixtures("slept")
+def test_waits_after_progress_are_told_as_those_before(caplog: pytest.LogCaptureFixture) -> None:
+    tries = Tries(USUAL)
+    for position in (1, 2, 3):
+        for _ in range(3):
+            tries.wait(answer(429, retry_after=1.0))
+        tries.progress(position)
+    assert len(caplog.records) == 3

@@ -100,7 +100,9 @@ class BlobStates:
                     status=404,
                 )
 
-        self._session.tries(replace(self._session.retry, statuses=frozenset({404}))).run(attempt)
+        # The questions themselves wait for a registry that is away.
+        retry = replace(self._session.retry, statuses=frozenset({404}), when_away=False)
+        self._session.tries(retry).run(attempt)
 
     def _read(self, repository: Repository, blob: Descriptor, options: Any) -> BlobState | None:
         """Read the last byte of a blob; ``None`` if the answer does not tell its state."""

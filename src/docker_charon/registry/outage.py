@@ -25,12 +25,14 @@ class Outages:
     """The outages of one registry, whose name is ``registry``.
 
     ``ask`` sends a request that every registry answers, and returns the HTTP status of the answer.
-    It raises `RegistryError`.
+    It raises `RegistryError`. ``was_in_vain`` says that an operation has waited for the registry as
+    long as it may, and that none has come further since: it is not waited for again.
     """
 
     def __init__(self, registry: str, ask: Callable[[], int]) -> None:
         self._registry = registry
         self._ask = ask
+        self.was_in_vain = False
         self._count = 0  # of those that have ended
         self._lock = threading.Lock()
 
@@ -50,7 +52,7 @@ class Outages:
                 return time.monotonic() - started  # it ended while this worker waited
             if self._answers():
                 return None
-            if time.monotonic() - started + _FIRST_PAUSE > longest:
+            if self.was_in_vain or time.monotonic() - started + _FIRST_PAUSE > longest:
                 raise error  # another worker has waited in vain
             _log.warning(
                 "waiting up to %.0f s for %s to answer again: %s",
@@ -67,6 +69,7 @@ class Outages:
                     _log.warning("%s answers again, after %.0f s", self._registry, seconds)
                     return seconds
                 pause = min(_LONGEST_PAUSE, pause * _GROWTH)
+            self.was_in_vain = True
         raise error
 
     def _answers(self) -> bool:

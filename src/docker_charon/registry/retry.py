@@ -34,7 +34,8 @@ _log = get_logger(__name__)
 class RetryPolicy:
     """How an operation is tried again: one request, or several that belong together.
 
-    ``tries`` includes the first one. ``backoff`` is the first pause in seconds; each pause is
+    ``tries`` includes the first one; waits that a registry asks for are limited by ``longest_wait``
+    only. ``backoff`` is the first pause in seconds; each pause is
     twice as long as the one before, and up to a quarter shorter or longer by chance.
     ``longest_wait`` is the number of seconds that one operation waits for a registry that asks for
     a wait (``Retry-After``) or does not answer. ``statuses`` and ``codes`` are those of the answers
@@ -96,16 +97,20 @@ class Tries:
             except DockerCharonError as error:
                 self.wait(error)
             else:
-                self.failures, self._waited = 0, 0.0
+                self._start_again()
                 return result
 
     def progress(self, position: int) -> None:
         """Start to count again if the operation has reached a new ``position``, in bytes."""
         if position > self._furthest:
-            self.failures, self._waited, self._furthest = 0, 0.0, position
+            self._furthest = position
+            self._start_again()
 
     def wait(self, error: DockerCharonError) -> None:
         """Wait before the next try, as long as the registry wants; raise ``error`` if none is left.
+
+        No wait that the registry asks for is begun after another operation has waited for it in
+        vain, until an operation succeeds or comes further again.
 
         Waits are logged if they take `_LONGEST_SILENCE` or more in all, and whenever that doubles.
         """
@@ -125,7 +130,10 @@ class Tries:
         if self.failures >= tries and not (wanted and tries > 1):
             raise error
         seconds = wanted or self._policy.pause(self.failures)
-        if wanted and self._waited + seconds > self._policy.longest_wait:
+        was_in_vain = self._outages is not None and self._outages.was_in_vain
+        if wanted and (was_in_vain or self._waited + seconds > self._policy.longest_wait):
+            if self._outages is not None and self._waited:
+                self._outages.was_in_vain = True
             if isinstance(error, RegistryError):
                 error.retry_after = None  # what contains this operation does not wait once more
             raise error
@@ -134,3 +142,9 @@ class Tries:
             self._silent_until = 2 * self._waited
             _log.warning("waiting %.0f s: %s", max(seconds, 1), error.message)
         time.sleep(seconds)
+
+    def _start_again(self) -> None:
+        """Forget the failures and the waits, because the operation has come further."""
+        self.failures, self._waited, self._silent_until = 0, 0.0, _LONGEST_SILENCE
+        if self._policy.when_away and self._outages is not None:
+            self._outages.was_in_vain = False
