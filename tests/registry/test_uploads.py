@@ -370,6 +370,67 @@ def test_an_upload_that_breaks_again_and_again_is_sent_in_shorter_requests(
     assert methods(web).count("PATCH") == 3
 
 
+WHOLE = header_matcher({"Content-Length": str(BLOB.size)})
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests that a line cuts be shorter than the blob."""
+    monkeypatch.setattr(uploads, "SHORT_REQUEST", 1_000_000)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(("status", "chunks"), [(504, 3), (408, 3), (524, 3), (429, 0), (500, 0)])
+def test_only_requests_that_are_cut_are_made_shorter(
+    web: RequestsMock, status: int, chunks: int
+) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    for _ in range(3):
+        web.put(f"{UPLOADS}1", status=status, match=[WHOLE])
+    web.put(f"{UPLOADS}1", status=201)
+    web.patch(f"{UPLOADS}1", status=202)
+    upload()
+    assert methods(web).count("PATCH") == chunks
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("refusal", [404, 405, 415, 501])
+def test_a_blob_is_sent_in_one_request_again_if_chunks_are_refused(
+    web: RequestsMock, refusal: int
+) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    for _ in range(2):
+        web.put(f"{UPLOADS}1", status=504, match=[WHOLE])
+    web.put(f"{UPLOADS}1", status=201, match=[WHOLE])
+    web.patch(f"{UPLOADS}1", status=refusal)
+    upload()
+    assert methods(web).count("PUT") == 3
+    assert methods(web).count("PATCH") == 1
+
+
+@pytest.mark.usefixtures("short")
+def test_a_registry_that_wants_very_large_chunks_gets_one_request(
+    web: RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_LARGEST_CHUNK", 1_500_000)
+    headers = {"Location": "1", "OCI-Chunk-Min-Length": "2000000"}
+    web.post(UPLOADS, status=202, headers=headers)
+    for _ in range(3):
+        web.put(f"{UPLOADS}1", status=504)
+    web.put(f"{UPLOADS}1", status=201)
+    upload()
+    assert methods(web).count("PUT") == 4
+
+
+def test_a_registry_that_takes_neither_chunks_nor_the_whole_is_an_error(web: RequestsMock) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=413)
+    web.patch(f"{UPLOADS}1", status=405)
+    with pytest.raises(RegistryError, match="405"):
+        upload()
+    assert methods(web).count("PATCH") == 1
+
+
 def test_a_registry_that_is_full_says_so_to_the_last_request_of_an_upload(
     web: RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

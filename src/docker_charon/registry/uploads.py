@@ -19,6 +19,7 @@ from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.registry.blobs import blob_size
 from docker_charon.registry.http import parse_number
+from docker_charon.registry.outage import GATEWAY
 from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
 from docker_charon.registry.session import Repository, Session
 from docker_charon.value import dataclass
@@ -29,7 +30,7 @@ SMALLEST_CHUNK = 64 * 1024
 SHORT_REQUEST = 8 * 1024 * 1024
 """Bytes of a request that a slow line sends within a minute."""
 _LARGEST_CHUNK = 64 * 1024 * 1024  # that a registry can ask for: a chunk is kept in memory
-_BREAKS = 2  # failures of one upload after which its requests are made shorter
+_CUTS = 2  # requests of one upload that were cut, after which its requests are made shorter
 _SHORT_TIMEOUT = 2.0  # seconds for a request that an interrupted program still sends
 _LONGEST_CANCELLING = 5.0  # seconds for all of them
 _PIECE = 64 * 1024  # bytes sent at a time, so that a slow line is not taken for a dead one
@@ -39,6 +40,10 @@ _QUICK = 0.5  # seconds
 _UNKNOWN_UPLOAD = "BLOB_UPLOAD_UNKNOWN"
 _TOO_LARGE = 413  # the status of a proxy that limits requests, and of some registries that are full
 _STUCK = 202  # the status of an answer after which an upload cannot go on
+_CUT = frozenset({408, *GATEWAY}) - {503}
+"""How a proxy answers if a request takes too long; 503 is of a registry that is away or busy."""
+_NO_CHUNKS = frozenset({404, 405, 415, 501})
+"""How a registry answers the first chunk if it takes none."""
 _STATUSES = TRANSIENT | {_STUCK, 416}
 _CODES = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", _UNKNOWN_UPLOAD})
 """The codes of an upload that may succeed in another session."""
@@ -60,21 +65,19 @@ class BlobUploads:
         session. All of this is one operation with one count of tries. Raises `RegistryError`, and
         the errors of ``body``.
 
-        After several failures a large blob is sent in chunks: a proxy may cut each request that
-        takes longer than a minute.
+        After its request was cut several times, a large blob is sent in chunks: a proxy may cut
+        each request that takes longer than a minute. If the registry takes no chunks, it is sent in
+        one request nevertheless.
         """
         tries = self._session.tries(replace(self._session.retry, statuses=_STATUSES, codes=_CODES))
-        limit: int | None = None
+        line = _Line()
 
         def attempt() -> None:
-            nonlocal limit
             if tries.failures:
                 size = blob_size(self._session, repository, blob.digest, to_push=True, retry=ONCE)
                 if size == blob.size:
                     return
-            if tries.failures >= _BREAKS:
-                limit = SHORT_REQUEST
-            self._send(repository, blob, body, tries, limit)
+            self._send(repository, blob, body, tries, line)
 
         tries.run(attempt)
 
@@ -117,29 +120,41 @@ class BlobUploads:
         blob: Descriptor,
         body: Body,
         tries: Tries,
-        limit: int | None,
+        line: _Line,
     ) -> None:
-        """Send a blob once, in requests as large as they may be, and no larger than ``limit``."""
+        """Send a blob once, in requests as large as they may be, and as ``line`` lets through."""
         while True:
             with self._open(repository, blob) as upload:
-                limits = [size for size in (self._largest, limit) if size is not None]
-                largest = max(min(limits), upload.smallest_chunk) if limits else None
+                largest = self._largest_request(upload, line)
                 if largest is None or blob.size <= largest:
-                    too_large = upload.put(blob, _Pieces(body) if len(body) else b"")
+                    with line.counting_cuts():
+                        refusal = upload.put(blob, _Pieces(body) if len(body) else b"")
                 else:
-                    too_large = upload.send_chunks(blob, body, largest, tries)
-                if too_large is None:
+                    refusal = upload.send_chunks(blob, body, largest, tries)
+                if refusal is None:
                     return
-                if largest is None:
+                if refusal.status in _NO_CHUNKS:
+                    if self._largest is not None:
+                        raise refusal
+                    line.takes_chunks = False
+                elif largest is None:
                     self._largest = FIRST_CHUNK
                 elif largest // 2 >= max(SMALLEST_CHUNK, upload.smallest_chunk):
                     self._largest = largest // 2
                 else:
                     raise RegistryError(
-                        f"{too_large.message}, even in chunks of {largest:,} bytes",
-                        hint=too_large.hint,
+                        f"{refusal.message}, even in chunks of {largest:,} bytes",
+                        hint=refusal.hint,
                         status=_TOO_LARGE,
                     )
+
+    def _largest_request(self, upload: _UploadSession, line: _Line) -> int | None:
+        """Return how many bytes a request may have; ``None`` if the blob is sent in one."""
+        limits = [size for size in (self._largest, line.limit) if size is not None]
+        largest = max(min(limits), upload.smallest_chunk) if limits else None
+        if self._largest is None and largest is not None and largest > _LARGEST_CHUNK:
+            return None
+        return largest
 
     def _open(self, repository: Repository, blob: Descriptor) -> _UploadSession:
         """Open an upload session (end-4a)."""
@@ -158,6 +173,29 @@ class BlobUploads:
         self, repository: Repository, doing: str, response: requests.Response
     ) -> _UploadSession:
         return _UploadSession(self._session, repository, doing, response, self._open_sessions)
+
+
+class _Line:
+    """What the tries of one upload have shown of the line to the registry."""
+
+    def __init__(self) -> None:
+        self.takes_chunks = True
+        self._cuts = 0  # of requests with the whole blob
+
+    @property
+    def limit(self) -> int | None:
+        """The largest number of bytes of a request, if there is a limit."""
+        return SHORT_REQUEST if self.takes_chunks and self._cuts >= _CUTS else None
+
+    @contextlib.contextmanager
+    def counting_cuts(self) -> Iterator[None]:
+        """Count a request that is cut on its way."""
+        try:
+            yield
+        except RegistryError as error:
+            is_broken = isinstance(error, ConnectionFailed) and not error.unreachable
+            self._cuts += is_broken or error.status in _CUT
+            raise
 
 
 class _UploadSession:
@@ -222,7 +260,10 @@ class _UploadSession:
     def send_chunks(
         self, blob: Descriptor, body: Body, size: int, tries: Tries
     ) -> RegistryError | None:
-        """Send a blob in chunks of ``size`` bytes; return the error if those are too large."""
+        """Send a blob in chunks of ``size`` bytes; return the error if they are refused.
+
+        That is if they are too large (413), or if the registry does not take the first one.
+        """
         if size > _LARGEST_CHUNK:
             raise RegistryError(f"the registry wants chunks of {size:,} bytes for {self.doing}")
         pending = bytearray()  # what has been read and has not arrived
@@ -230,16 +271,16 @@ class _UploadSession:
         while (start := self._received) < blob.size:
             while len(pending) < min(size, blob.size - start):
                 pending += next(pieces)
-            too_large = self._patch(bytes(pending[:size]), tries)
-            if too_large is not None:
-                return too_large
+            refusal = self._patch(bytes(pending[:size]), tries)
+            if refusal is not None:
+                return refusal
             del pending[: self._received - start]
         for _ in pieces:  # so that the body checks its own end
             pass
         return self.put(blob, b"")
 
     def _patch(self, chunk: bytes, tries: Tries) -> RegistryError | None:
-        """Send a chunk (end-5); return the error if it is too large (413).
+        """Send a chunk (end-5); return the error if it is refused (see `send_chunks`).
 
         Where it is not clear how much of it has arrived, the registry is asked (end-13).
         """
@@ -257,7 +298,7 @@ class _UploadSession:
             ) as response:
                 self._move(response, start + 1, end, received=end)
         except RegistryError as error:
-            if error.status == _TOO_LARGE:
+            if error.status == _TOO_LARGE or (error.status in _NO_CHUNKS and not start):
                 return error
             tries.wait(error)
             with self._request("GET", expect=(200, 202, 204)) as response:
