@@ -522,6 +522,62 @@ def test_helpers_are_asked_once_a_minute_at_most_for_a_login_that_is_refused(
     assert len(helper.asked) == 3
 
 
+class FailingHelper(Helper):
+    """Has its password once, and then only a problem, until it is ``mended``."""
+
+    is_mended = False
+
+    def find(self, repository: str | None = None) -> FoundLogin:
+        if self.asked and self.found is None and not self.is_mended:
+            return FoundLogin(problems=("docker-credential-fake failed",))
+        return super().find(repository)
+
+
+def test_a_login_stays_if_the_helper_fails_when_one_request_is_refused(
+    site: Site, session: HTTPSession
+) -> None:
+    helper = FailingHelper("only")
+    login = Login(session, URL, HOST, helper)
+    site.challenge, site.accepts = "Basic realm=x", {basic("only")}
+    assert ask(session, login, PULL) == 200
+    site.accepts = set()
+    assert ask(session, login, PULL) == 401
+    assert login.found([PULL]) == FoundLogin(
+        Credentials("user", "only"), "docker-credential-fake", ("docker-credential-fake failed",)
+    )
+    site.accepts = {basic("only")}
+    assert ask(session, login, PULL) == 200
+    helper.is_mended = True
+    assert ask(session, login, "repository:other/app:pull") == 200
+
+
+def test_no_login_is_not_another_login(site: Site, session: HTTPSession) -> None:
+    login = Login(session, URL, HOST, NOBODY)
+    assert not login._find_another([PULL], Credentials("user", "of another thread"))
+
+
+def test_a_403_to_a_login_is_not_told_as_one_without_a_login(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = FailingHelper("only")
+    monkeypatch.setattr(Keychain, "find", lambda _, repository: helper.find(repository))
+    monkeypatch.setattr(Keychain, "forget", lambda _: helper.forget())
+    site.challenge = "Basic realm=x"
+
+    def forbidden(request: requests.PreparedRequest) -> Reply:
+        status = 401 if "Authorization" not in request.headers else 403
+        return status, {"WWW-Authenticate": site.challenge}, "{}"
+
+    site.web.remove("GET", re.compile(re.escape(URL)))
+    site.web.add_callback("GET", re.compile(re.escape(URL)), forbidden)
+    with RegistryClient(HOST) as client:
+        for _ in range(2):  # the first request is sent without a login at first
+            with pytest.raises(AuthenticationError) as caught:
+                client.get_manifest("team/app", "1")
+    assert "without a login" not in str(caught.value)
+    assert "docker-credential-fake failed" in caught.value.hint
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_service_that_gives_nobody_a_token_is_told_as_an_image_without_access(
     site: Site, session: HTTPSession, login: Login, status: int

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 import requests
@@ -102,17 +102,26 @@ class Login:
     def _find_another(self, scopes: Sequence[str], refused: Credentials) -> bool:
         """Search for a login again, because ``refused`` may have expired.
 
-        Return whether there is another one now. There is at most one search in `_SEARCH_PAUSE`.
+        Return whether there is another one now. There is at most one search in `_SEARCH_PAUSE`. All
+        logins stay as they are if it finds none: a registry may refuse one request only, and a
+        helper may fail once.
         """
+        repository = _repository(scopes)
         with self._lock:
-            if self._find_login(scopes).credentials != refused:
-                return True  # another request has searched
+            login = self._find_login(scopes)
+            if login.credentials != refused:
+                return login.credentials is not None  # another request has searched
             if time.monotonic() < self._next_search:
                 return False
             self._next_search = time.monotonic() + _SEARCH_PAUSE
             self._logins.forget()
-            self._found.clear()
-            return self._find_login(scopes).credentials not in (None, refused)
+            other = self._logins.find(repository)
+            if other.credentials is None:
+                self._logins.forget()  # for the next repository, it may be found again
+                self._found[repository] = replace(login, problems=other.problems)
+                return False
+            self._found = {repository: other}
+            return other.credentials != refused
 
     def needs_scopes(self, response: requests.Response) -> bool:
         """Whether a 401 wants a token, which only requests with scopes have.
