@@ -602,6 +602,32 @@ def test_a_bad_request_to_the_token_service_may_be_about_the_login_or_the_new_na
         ask(session, login, scope)
 
 
+IDENTITY = Credentials("<token>", "", identity_token="identity-of-this-user")
+
+
+def test_an_identity_token_that_has_expired_is_not_told_as_a_name_that_is_refused(
+    site: Site, session: HTTPSession
+) -> None:
+    login = Login(session, URL, HOST, GivenLogin(FoundLogin(IDENTITY)))
+    site.web.post(REALM, status=400, json={"error": "invalid_grant"})
+    with pytest.raises(RegistryError, match="check the username and the password") as caught:
+        ask(session, login, PUSH)
+    assert "repository_map=" not in caught.value.hint
+
+
+def test_a_token_service_that_repeats_the_token_that_was_sent_tells_no_secret(
+    site: Site, session: HTTPSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = Login(session, URL, HOST, GivenLogin(FoundLogin(IDENTITY)))
+    words = {"error": "invalid_grant", "error_description": f"bad {IDENTITY.identity_token}"}
+    site.web.post(REALM, status=400, json=words)
+    # Another thread has found another login in the meantime.
+    monkeypatch.setattr(login, "found", lambda _: FoundLogin(Credentials("user", PASSWORD)))
+    with pytest.raises(RegistryError, match="invalid_grant") as caught:
+        ask(session, login, PULL)
+    assert "identity-of-this-user" not in str(caught.value)
+
+
 @pytest.mark.parametrize("bug", [ValueError("a bug"), TypeError("a bug")], ids=["value", "type"])
 def test_a_bug_in_the_login_is_not_told_as_a_broken_connection(
     site: Site, monkeypatch: pytest.MonkeyPatch, bug: Exception

@@ -40,6 +40,8 @@ _USED = 0.8  # the part of its lifetime for which a token is used
 
 _REFUSALS = (400, 401)
 """How token services answer to a password that has expired (RFC 6749, section 5.2, has 400)."""
+_EXPIRED = "invalid_grant"
+"""The code for an identity token that has expired (RFC 6749, section 5.2)."""
 _SEARCH_PAUSE = 60.0
 """Seconds between two searches for a login in the place of one that was refused."""
 
@@ -237,7 +239,7 @@ class Login:
         if is_refused and credentials is not None and self._find_another(scopes, credentials):
             return self._fetch_token(challenge, scopes)
         login = self.found(scopes)
-        code, words = first_error(content, _secrets(response, login))
+        code, words = first_error(content, _secrets(response, credentials))
         said = " ".join(part for part in (str(status), code, words) if part)
         if status in (401, 403):
             has_credentials = login is not None and login.credentials is not None
@@ -253,7 +255,8 @@ class Login:
             raise refusal
         hint = login_hint(login) if is_refused else ""
         failure = RegistryError(f"{who} answered {said}", hint=hint, status=status)
-        if status == 400 and any(scope.endswith("push") for scope in scopes):
+        is_old = is_refused and code == _EXPIRED
+        if status == 400 and not is_old and any(scope.endswith("push") for scope in scopes):
             rename = argument("--map", "repository_map=")
             failure.hint = (
                 "it may not take names of so many parts, or with such signs: push under another "
@@ -361,9 +364,8 @@ def _repository(scopes: Sequence[str]) -> str | None:
     return rest.rpartition(":")[0] if kind == "repository" else None
 
 
-def _secrets(response: requests.Response, login: FoundLogin | None) -> list[str]:
-    """Return what a token service may repeat of the request for a token."""
-    credentials = login.credentials if login is not None else None
+def _secrets(response: requests.Response, credentials: Credentials | None) -> list[str]:
+    """Return what a token service may repeat of the request for a token with ``credentials``."""
     token = credentials.identity_token if credentials is not None else None
     return [*sent_secrets(response), *([token] if token else [])]
 
