@@ -16,6 +16,7 @@ from docker_charon.messages import (
     STANDARD_ERROR,
     get_logger,
     hide_login,
+    name_without_login,
     one_line,
     quoted_name,
     say,
@@ -78,9 +79,27 @@ def test_a_login_in_a_name_or_a_url_is_hidden(text: str, shown: str) -> None:
     assert hide_login(text) == shown
 
 
-@pytest.mark.parametrize("separator", ["@", "x@", "@ ", "a://", "x"])
+@pytest.mark.parametrize("separator", ["@", "x@", "@ ", "a://", "x", "@sha", " "])
 def test_a_long_text_without_a_login_is_answered_at_once(separator: str) -> None:
     assert hide_login(separator * 200_000 + " ")
+    assert name_without_login(separator * 200_000 + " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("me:sec ret@reg.lan", "'***@reg.lan'"),
+        ("me:sec\nret @ reg.lan/app", "'***@ reg.lan/app'"),
+        ("https://me:sec ret@reg.lan", "'https://***@reg.lan'"),
+        ("me:sec ret@reg.lan/app@sha256:0", "'***@reg.lan/app@sha256:0'"),
+        ("me:se@sha256:0 cret@reg.lan", "'***@reg.lan'"),
+        ("two words@sha256:0", "'two words@sha256:0'"),
+        ("two words", "'two words'"),
+        ("app@", "'app@'"),
+    ],
+)
+def test_a_password_with_spaces_in_a_name_is_hidden(name: str, shown: str) -> None:
+    assert quoted_name(name) == shown
 
 
 def test_a_long_name_is_cut_after_its_login_has_been_hidden() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LOGIN = r"(?<!\S)([a-z][a-z0-9+.-]*://)?\S+@(?!(?:sha\w*(?::\w*)?)?(?:\s|$))"
+_LOGIN_OF_NAME = r"\A([a-z][a-z0-9+.-]*://)?.*@(?!(?:sha\w*(?::\w*)?)?\s*\Z)"
 _LONGEST_NAME = 120  # characters
 
 _names_options = False
@@ -60,9 +61,17 @@ def hide_login(text: str) -> str:
     return re.sub(_LOGIN, r"\1***@", text, flags=re.IGNORECASE)
 
 
+def name_without_login(name: str) -> str:
+    """Return what should be one name, as `hide_login` does a text with several words.
+
+    A password may have spaces in it, so everything before the last ``@`` is hidden.
+    """
+    return re.sub(_LOGIN_OF_NAME, r"\1***@", name, flags=re.IGNORECASE | re.DOTALL)
+
+
 def quoted_name(name: object) -> str:
     """Return in quotes what should be a name, without a login and not too long."""
-    shown = repr(hide_login(name) if isinstance(name, str) else name)
+    shown = repr(name_without_login(name) if isinstance(name, str) else name)
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 3]}..."
 
 

@@ -77,3 +77,9 @@ def test_a_path_after_the_host_belongs_to_the_names(scheme: str) -> None:
 def test_a_registry_is_a_string(registry: object) -> None:
     with pytest.raises(TypeError, match="a registry is a str"):
         check_host(registry)  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_password_with_a_space_and_a_slash_is_not_shown() -> None:
+    with pytest.raises(InvalidReference) as raised:
+        check_host("me:12/sec ret@registry.lan/app")
+    assert "sec" not in str(raised.value)

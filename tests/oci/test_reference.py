@@ -140,7 +140,7 @@ def test_the_message_names_what_the_user_wrote_and_the_part_that_is_wrong() -> N
 def test_a_name_with_a_login_is_refused_and_the_login_is_not_shown(
     parse: Callable[[str], Reference], tail: str
 ) -> None:
-    for login in ("me:secret", "https://me:secret", "me:se/cret", "me:se@cret"):
+    for login in ("me:secret", "https://me:secret", "me:se/cret", "me:se@cret", "me:cret cret"):
         with pytest.raises(InvalidReference, match="without a login") as raised:
             parse(f"{login}@example.com/app{tail}")
         assert "cret" not in str(raised.value)

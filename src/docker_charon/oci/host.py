@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from docker_charon.errors import InvalidReference
-from docker_charon.messages import argument, hide_login, quoted_name
+from docker_charon.messages import argument, name_without_login, quoted_name
 
 DOCKER_HUB = "registry-1.docker.io"
 """The registry of names without a registry."""
@@ -41,7 +41,7 @@ def check_host(registry: str) -> str:
         raise TypeError(f"a registry is a str, not {type(registry).__name__}")
     if not is_host(registry):
         hint = "write host or host:port, without https://, without a path and without a login"
-        address = hide_login(registry).removeprefix("https://").removeprefix("http://")
+        address = name_without_login(registry).removeprefix("https://").removeprefix("http://")
         host, slash, path = address.removeprefix("***@").partition("/")
         if slash and path.strip("/") not in ("", "v1", "v2") and is_host(host):
             hint = (
