@@ -79,9 +79,7 @@ def test_a_text_with_too_many_values_is_refused(text: str, monkeypatch: pytest.M
 
 
 def test_an_unknown_file_with_a_line_that_cannot_be_read_names_that_line() -> None:
-    with pytest.raises(
-        InvalidReference, match=r"line 2 \('c: d'\) .*: its indentation does not fit"
-    ):
+    with pytest.raises(InvalidReference, match=r"line 2 \('c:'\) .*: its indentation does not fit"):
         read_images("a: b\n  c: d\n", "FILE")
 
 
@@ -92,7 +90,17 @@ def test_an_unknown_file_names_its_first_line_and_what_can_be_read() -> None:
     assert "Compose files, manifests for Kubernetes" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["{} a word", "{}\n- a\n b"])
+@pytest.mark.parametrize(
+    "text", ['password: "hunter2" x', "a: b\n  password: hunter2", "a: b\n  hunter2\n  c: d"]
+)
+def test_a_line_that_cannot_be_read_is_shown_without_its_value(text: str) -> None:
+    with pytest.raises(InvalidReference, match=r"line \d") as raised:
+        read_images(text, "FILE")
+    assert "hunter2" not in str(raised.value)
+    assert "''" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["a: b\n  image: {}", "server: {}"])
 def test_the_line_that_is_shown_of_an_unknown_file_has_no_login(text: str) -> None:
     with pytest.raises(InvalidReference, match=r"\*\*\*@example.com/app:1") as raised:
         read_images(text.format(f"me:{'secret' * 100}@example.com/app:1"), "FILE")

@@ -97,8 +97,7 @@ def _first_unread(documents: list[Document], lines: list[str]) -> PassedOver:
     """Return the line to show of a file whose format is not recognised, and why it is shown."""
     unread = [unread for document in documents for unread in document.unread]
     if unread:
-        text = lines[unread[0].line - 1].strip()
-        return PassedOver(unread[0].line, text, unread[0].reason)
+        return PassedOver(unread[0].line, unread[0].text, unread[0].reason)
     shown = ((n, line) for n, line in enumerate(lines, 1) if line.partition("#")[0].strip(" -"))
     number, line = next(shown, (1, ""))
     return PassedOver(number, line.strip(), "nothing in the file says that it names images")
@@ -114,7 +113,9 @@ def _failure(file: str, reason: str) -> DockerCharonError:
 
 
 def _unrecognised(file: str, unread: PassedOver) -> InvalidReference:
-    line = f"line {unread.line} ({shown(unread.value, _LONGEST_SHOWN)!r})"
+    line = f"line {unread.line}"
+    if unread.value:
+        line += f" ({shown(unread.value, _LONGEST_SHOWN)!r})"
     return InvalidReference(
         f"cannot read the images from {file}: {line} is not the name of an image: {unread.reason}",
         hint=_HINT,
