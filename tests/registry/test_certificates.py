@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import ssl
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -210,6 +212,25 @@ def test_the_authorities_of_the_machine_are_trusted_although_python_does_not_kno
     else:
         with pytest.raises(ssl.SSLCertVerificationError):
             server_side.greet(tls_context(Certificates()))
+
+
+def test_a_folder_of_authorities_that_this_user_may_not_search_is_passed_over(
+    authority: Certificate,
+    server: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    hidden, stat = tmp_path / "hidden.pem", os.stat
+
+    def stat_of_this_user(path: Any, **options: Any) -> os.stat_result:
+        if os.fspath(path) == str(hidden):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(module, "SYSTEM_BUNDLES", (hidden, authority.file))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile=None))
+    monkeypatch.setattr(os, "stat", stat_of_this_user)
+    Handshakes(server, None).greet(tls_context(Certificates()))
 
 
 @pytest.mark.parametrize("variable", module.BUNDLE_VARIABLES)

@@ -2,7 +2,7 @@
 
 Docker and Podman read them from a folder for each registry, ``certs.d/HOST[:PORT]``: files
 ``*.crt`` are authorities to trust besides the usual ones, and ``NAME.cert`` with ``NAME.key`` are a
-client certificate and its key. All files are in PEM.
+client certificate and its key. All files are in PEM; an authority may be in DER.
 """
 
 from __future__ import annotations
@@ -99,8 +99,9 @@ def find_certificates(registry: str) -> Certificates:
 def tls_context(certificates: Certificates, cacert: StrPath | None = None) -> ssl.SSLContext:
     """Return settings of TLS that trust the usual authorities, ``cacert`` and ``certificates``.
 
-    Raises `RegistryError` for a file that cannot be read or is not in PEM, and for a key that is
-    encrypted: no password is asked for.
+    Raises `RegistryError` for a file that cannot be read or is in neither PEM nor DER, for a client
+    certificate or a key that is not in PEM, and for a key that is encrypted: no password is asked
+    for.
     """
     context = create_urllib3_context()
     # As Docker does, trust an authority in the middle of a chain, and take certificates that lack
@@ -170,10 +171,12 @@ def _is_readable(path: Path) -> bool:
 def _trust_system(context: ssl.SSLContext) -> None:
     """Trust the authorities of the machine, as Docker and Podman do, if it has any.
 
-    Companies install their own authority there.
+    Companies install their own authority there. A file in a folder that this user may not search is
+    passed over.
     """
     context.load_default_certs()
-    bundle = next((path for path in SYSTEM_BUNDLES if path.is_file()), None)
+    # Path.is_file() raises PermissionError before Python 3.14.
+    bundle = next((path for path in SYSTEM_BUNDLES if os.path.isfile(path)), None)  # noqa: PTH113
     if ssl.get_default_verify_paths().cafile is None and bundle is not None:
         with contextlib.suppress(OSError):  # an SSLError is an OSError
             context.load_verify_locations(bundle)
