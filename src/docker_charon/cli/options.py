@@ -67,8 +67,8 @@ CACert = Annotated[
     typer.Option(
         "--cacert",
         metavar="FILE",
-        help="A PEM file with certificates to trust, for example of a private authority, in "
-        "addition to the usual ones.",
+        help="A file with certificates to trust (PEM, or one in DER), for example of a private "
+        "authority, in addition to the usual ones.",
         rich_help_panel=REGISTRY,
     ),
 ]

@@ -76,7 +76,7 @@ def make_inventory(
         secure: ``False`` for registries on plain HTTP.
         username: The user of a registry that requires a login, if there is only one.
         password: The password of that user. Without both, the logins of Docker or Podman are used.
-        cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cacert: A file of certificates (PEM, or one in DER) to trust besides the usual ones.
         cert: A client certificate: one PEM file that also holds its key, or a pair of the
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.

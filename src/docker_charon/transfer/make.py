@@ -135,14 +135,14 @@ def make_payload(
             key has one. The ledger is signed with it too.
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The ledger, the
             receipts and the earlier payloads must each be signed by one of them.
-        cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cacert: A file of certificates (PEM, or one in DER) to trust besides the usual ones.
         cert: A client certificate: one PEM file that also holds its key, or a pair of the
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         insecure_registries: The registries on plain HTTP, if the others use HTTPS.
         retry_for: How many seconds an operation waits for a registry that is away or asks for a
-            wait. With 0, it is tried again a few times within seconds only.
+            wait. With 0, it is tried again within seconds, or not at all if it asks for a wait.
         report: The path of a JSON file to write about what happened, also after a failure: images,
             digests, bytes, seconds. The same is logged at level ``INFO``.
         lock: The path of a list to write when the payload is complete: the full names of the

@@ -96,13 +96,13 @@ def push_payload_to_registry(
         skip_referrers: Leave out the signatures, SBOMs and other referrers in the payload.
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them, who is logged at level ``INFO``. This is checked first.
-        cacert: A PEM file of certificates to trust in addition to the usual ones.
+        cacert: A file of certificates (PEM, or one in DER) to trust besides the usual ones.
         cert: A client certificate: one PEM file that also holds its key, or a pair of the
             certificate's file and the key's. Without it, the one in Docker's or Podman's
             ``certs.d`` folder of the registry is used.
         anonymous: ``True`` does not log in, even if Docker or Podman have stored a login.
         retry_for: How many seconds an operation waits for a registry that is away or asks for a
-            wait. With 0, it is tried again a few times within seconds only.
+            wait. With 0, it is tried again within seconds, or not at all if it asks for a wait.
         receipt: The path of a file to write about what the registry has of this payload and what it
             lacks, also after a failure. `make_payload` corrects a ledger by it.
         sign: Sign the receipt with this SSH key, as `make_payload` signs a payload.
