@@ -220,6 +220,19 @@ def test_a_registry_that_goes_on_is_waited_for_again(
     assert slept == [1]
 
 
+def test_an_operation_waits_on_while_others_come_further(slept: list[float]) -> None:
+    outages = Outages("r.example", no_answer)
+    policy = RetryPolicy(longest_wait=5)
+    waiting = Tries(policy, outages)
+    for _ in range(20):
+        waiting.wait(answer(429, retry_after=4.0))
+        assert Tries(policy, outages).run(Operation()) == "done"
+    waiting.wait(answer(429, retry_after=4.0))
+    with pytest.raises(RegistryError):
+        waiting.wait(answer(429, retry_after=4.0))
+    assert slept == [4] * 21
+
+
 def test_a_single_request_does_not_tell_that_a_registry_goes_on() -> None:
     outages = Outages("r.example", no_answer)
     outages.was_in_vain = True

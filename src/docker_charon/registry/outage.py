@@ -26,15 +26,22 @@ class Outages:
 
     ``ask`` sends a request that every registry answers, and returns the HTTP status of the answer.
     It raises `RegistryError`. ``was_in_vain`` says that an operation has waited for the registry as
-    long as it may, and that none has come further since: it is not waited for again.
+    long as it may, and that none has come further since: it is not waited for again. ``advances``
+    counts how often an operation has come further.
     """
 
     def __init__(self, registry: str, ask: Callable[[], int]) -> None:
         self._registry = registry
         self._ask = ask
         self.was_in_vain = False
+        self.advances = 0
         self._count = 0  # of those that have ended
         self._lock = threading.Lock()
+
+    def advance(self) -> None:
+        """Note that an operation has come further."""
+        self.was_in_vain = False
+        self.advances += 1  # all that counts is that it changes
 
     def wait(self, error: DockerCharonError, longest: float) -> float | None:
         """Wait until the registry answers again, for at most ``longest`` seconds.

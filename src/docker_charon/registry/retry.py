@@ -88,6 +88,7 @@ class Tries:
         self._waited = 0.0
         self._silent_until = _LONGEST_SILENCE
         self._furthest = 0
+        self._advances = 0  # of all operations, when this one last waited
 
     def run(self, attempt: Callable[[], _T]) -> _T:
         """Call ``attempt`` until it returns; raise its error if the policy has no other try."""
@@ -109,8 +110,9 @@ class Tries:
     def wait(self, error: DockerCharonError) -> None:
         """Wait before the next try, as long as the registry wants; raise ``error`` if none is left.
 
-        No wait that the registry asks for is begun after another operation has waited for it in
-        vain, until an operation succeeds or comes further again.
+        Waits that the registry asks for are counted from the last time that any operation has come
+        further: a registry with a limit of requests serves the others meanwhile. None is begun
+        after another operation has waited in vain, until an operation comes further again.
 
         Waits are logged if they take `_LONGEST_SILENCE` or more in all, and whenever that doubles.
         """
@@ -127,6 +129,8 @@ class Tries:
         most_tries = error.most_tries if isinstance(error, RegistryError) else None
         tries = min(self._policy.tries, most_tries or self._policy.tries)
         wanted = error.retry_after if isinstance(error, RegistryError) else None
+        if wanted and self._outages is not None and self._outages.advances != self._advances:
+            self._advances, self._waited = self._outages.advances, 0.0
         if self.failures >= tries and not (wanted and tries > 1):
             raise error
         seconds = wanted or self._policy.pause(self.failures)
@@ -147,4 +151,4 @@ class Tries:
         """Forget the failures and the waits, because the operation has come further."""
         self.failures, self._waited, self._silent_until = 0, 0.0, _LONGEST_SILENCE
         if self._policy.when_away and self._outages is not None:
-            self._outages.was_in_vain = False
+            self._outages.advance()
