@@ -122,6 +122,15 @@ def _status(file: Any) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) and status.st_ino else None
 
 
+def is_device_or_pipe(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path leads to what takes bytes and must stay: a device, a pipe, a socket."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def copy_mode(source: Path, target: Path) -> None:
     """Give ``target`` the permissions of ``source``, if it exists and the file system allows it."""
     with contextlib.suppress(OSError):

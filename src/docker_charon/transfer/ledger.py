@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.files import copy_mode, put_in_place, sync
+from docker_charon.files import copy_mode, is_device_or_pipe, put_in_place, sync
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
@@ -281,7 +281,7 @@ class LedgerFile:
         Somebody may have run the same command again before the delivery was on its way.
         """
         is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
-        if is_safe or not isinstance(target, (str, os.PathLike)):
+        if is_safe or not isinstance(target, (str, os.PathLike)) or is_device_or_pipe(target):
             return
         with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
             last = payload.delivery
