@@ -170,16 +170,32 @@ def _replace(temporary: Path, target: Path) -> None:
 def write_durably(target: Path, content: bytes, temporary: Path) -> None:
     """Write ``target`` completely or not at all; raise ``OSError`` if it cannot be written.
 
-    ``temporary`` is the path of a file on the same file system, which is written first.
+    ``temporary`` is the path of a file on the same file system, which is written first. It is
+    removed after a failure, unless the old target is gone already. A device or a pipe is written to
+    and stays.
     """
-    with contextlib.ExitStack() as stack:
+    if is_device_or_pipe(target):
+        with target.open("wb") as file:
+            file.write(content)
+        return
+    is_there = target.exists()
+    try:
         with temporary.open("wb") as file:
-            stack.callback(temporary.unlink, missing_ok=True)
             file.write(content)
             file.flush()
             sync(file)
-        stack.pop_all()
-    put_in_place(temporary, target)
+        put_in_place(temporary, target)
+    except BaseException:
+        if target.exists() or not is_there:
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_beside(target: Path, content: bytes) -> None:
+    """Write ``target``, or what it links to, as `write_durably` does: ``TARGET.new`` is first."""
+    if target.is_symlink() and not is_device_or_pipe(target):
+        target = Path(os.path.realpath(target))  # the link stays
+    write_durably(target, content, target.with_name(f"{target.name}.new"))
 
 
 def size_limit(device: int) -> int | None:
