@@ -51,7 +51,10 @@ class Origin:
 
 
 def write_lock(target: Path, content: bytes) -> None:
-    """Write a lock completely, or raise `PayloadError` and leave the file as it was."""
+    """Write a lock completely, or raise `PayloadError` and leave the file as it was.
+
+    The target of a link is replaced; a device or a pipe is written to.
+    """
     with file_errors(f"cannot write the lock {target}"):
         write_beside(target, content)
 
