@@ -14,7 +14,7 @@ import images
 from conftest import Sent
 from distribution import Api
 from docker_charon import PayloadError, files, make_payload, serve
-from docker_charon.files import set_size, size_limit, write_durably
+from docker_charon.files import set_size, size_limit, write_beside, write_durably
 from docker_charon.payload import partial_file
 from images import image, index, layer
 
@@ -67,6 +67,50 @@ def test_a_document_is_written_durably(disk: Disk, tmp_path: Path) -> None:
     assert len(disk.named) == 2
     assert not disk.unsafe
     assert not disk.forgotten
+
+
+def test_a_link_stays_and_the_document_that_it_leads_to_is_replaced(
+    disk: Disk, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "document").write_bytes(b"first")
+    (tmp_path / "link").symlink_to(Path("folder", "document"))
+    write_beside(tmp_path / "link", b"second")
+    assert (tmp_path / "link").is_symlink()
+    assert disk.named == [tmp_path / "folder" / "document"]
+    assert disk.named[0].read_bytes() == b"second"
+
+
+@pytest.mark.posix
+def test_a_pipe_and_a_device_are_written_to_and_stay(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for name in ("pipe", "stdout"):
+            write_beside(tmp_path / name, b"content")
+            assert os.read(reader, 100) == b"content"
+        write_beside(tmp_path / "null", b"content")
+        assert (tmp_path / "pipe").is_fifo()
+        assert {path.name for path in tmp_path.iterdir()} == {"pipe", "stdout", "null"}
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_document_that_cannot_get_its_name_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    def failing(path: Path, target: Path) -> Path:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    if exists:
+        (tmp_path / "document").write_bytes(b"first")
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OSError, match="the disk is broken"):
+        write_beside(tmp_path / "document", b"second")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"] * exists
 
 
 def test_a_pushed_image_is_on_the_disk_and_the_list_comes_last(disk: Disk, tmp_path: Path) -> None:

@@ -122,6 +122,15 @@ def _status(file: Any) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) and status.st_ino else None
 
 
+def is_device_or_pipe(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path leads to what takes bytes and must stay: a device, a pipe, a socket."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def copy_mode(source: Path, target: Path) -> None:
     """Give ``target`` the permissions of ``source``, if it exists and the file system allows it."""
     with contextlib.suppress(OSError):
@@ -161,16 +170,32 @@ def _replace(temporary: Path, target: Path) -> None:
 def write_durably(target: Path, content: bytes, temporary: Path) -> None:
     """Write ``target`` completely or not at all; raise ``OSError`` if it cannot be written.
 
-    ``temporary`` is the path of a file on the same file system, which is written first.
+    ``temporary`` is the path of a file on the same file system, which is written first. It is
+    removed after a failure, unless the old target is gone already. A device or a pipe is written to
+    and stays.
     """
-    with contextlib.ExitStack() as stack:
+    if is_device_or_pipe(target):
+        with target.open("wb") as file:
+            file.write(content)
+        return
+    is_there = target.exists()
+    try:
         with temporary.open("wb") as file:
-            stack.callback(temporary.unlink, missing_ok=True)
             file.write(content)
             file.flush()
             sync(file)
-        stack.pop_all()
-    put_in_place(temporary, target)
+        put_in_place(temporary, target)
+    except BaseException:
+        if target.exists() or not is_there:
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_beside(target: Path, content: bytes) -> None:
+    """Write ``target``, or what it links to, as `write_durably` does: ``TARGET.new`` is first."""
+    if target.is_symlink() and not is_device_or_pipe(target):
+        target = Path(os.path.realpath(target))  # the link stays
+    write_durably(target, content, target.with_name(f"{target.name}.new"))
 
 
 def size_limit(device: int) -> int | None:

@@ -212,6 +212,7 @@ def test_members_that_are_not_known_yet_are_passed_over() -> None:
             "is based on itself",
         ),
         (ours(layer_deltas={L1: {"size": -1, "bases": {L2: base_of("app")}}}), "number of bytes"),
+        (ours(layer_deltas={L1: {"size": 2**63, "bases": {L2: base_of("app")}}}), "number of byte"),
         (ours(layer_deltas={L1: {"size": 1, "bases": {L2: base_of()}}}), "are not a list"),
         (ours(layer_deltas={L1: {"size": 1, "bases": {L2: base_of("../x")}}}), "is malformed"),
     ],

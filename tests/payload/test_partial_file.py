@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from docker_charon import DigestMismatch, PayloadError, RegistryError
+from docker_charon.payload.arrival_mark import arrived
 from docker_charon.payload.format import DESCRIPTOR_PATH
 from docker_charon.payload.partial_file import partial_file, partial_path
 from docker_charon.payload.zip_records import Record
+from images import image, layer
+from payloads import path_of, payload_of, unzipped
 
 FRONT = Record("oci-layout", 2, 0).local_header(7) + b"{}"
 SIZE = 10_000
@@ -71,6 +75,29 @@ def test_an_old_file_that_claims_impossible_sizes_is_of_no_use(tmp_path: Path, s
     with partial_file(tmp_path / "p.zip", FRONT, SIZE) as growing:
         growing.write(b"!", SIZE - 1)
     assert names_in(tmp_path) == ["p.zip"]
+
+
+def test_an_old_file_whose_sizes_add_up_to_too_much_is_of_no_use(tmp_path: Path) -> None:
+    (tmp_path / "p.zip.partial.old").write_bytes(claiming(2**63 - 1))
+    interrupt(tmp_path / "p.zip")
+    with partial_file(tmp_path / "p.zip", FRONT + b"other", SIZE) as growing:
+        assert growing.leftover is not None
+        records = growing.leftover.records.values()
+        assert all(arrived(growing.leftover.file, r) <= r.size for r in records)
+    assert names_in(tmp_path) == ["p.zip"]
+
+
+def claiming(size: int) -> bytes:
+    """Return the beginning of a payload whose blobs have this size, as its manifest says."""
+    app = image(layer(1), layer(2), layer(3))
+    manifest = re.sub(rb'"size": ?[0-9]+', b'"size":%d' % size, app.manifest)
+    content = bytearray()
+    for path, old_content in unzipped(payload_of({"app:1": app})).items():
+        if path in (path_of(blob) for blob in app.blobs):
+            break
+        entry = manifest if path == path_of(app.manifest) else old_content
+        content += Record(path, len(entry), len(content)).local_header(0) + entry
+    return bytes(content)
 
 
 def test_the_error_names_the_partial_file(tmp_path: Path) -> None:

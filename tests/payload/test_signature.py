@@ -276,6 +276,13 @@ def test_a_file_of_keys_is_not_one_of_allowed_signers(
         signature.verify(TEXT, file, "the payload")
 
 
+@pytest.mark.parametrize("name", ["ssh-release@example.com", "ecdsa-team", "sk-ssh-desk"])
+def test_a_name_may_begin_as_the_type_of_a_key_does(tmp_path: Path, alice: Path, name: str) -> None:
+    file = tmp_path / "signers"
+    file.write_text(f"{name} {alice.with_suffix('.pub').read_text()}")
+    assert verify(sign(TEXT, alice), file) == name
+
+
 def test_a_file_of_allowed_signers_in_another_encoding_is_told(
     tmp_path: Path, alice: Path, allowed: Path
 ) -> None:

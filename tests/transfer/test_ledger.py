@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from docker_charon import (
     verify_payload,
 )
 from docker_charon.payload.random_access import RandomAccess
+from docker_charon.payload.reader import open_payload
 from docker_charon.transfer.ledger import open_ledger
 from images import TestImage, digest_of, image, index, layer
 from payloads import carried, described
@@ -76,6 +78,27 @@ def test_the_same_command_again_says_that_a_delivery_is_replaced(
     (warning,) = caplog.messages
     assert warning.startswith(f"{payload} is delivery 1, and is replaced by a payload that carries")
     assert "give the receipt of its next push (receipts=)" in warning
+
+
+@pytest.mark.posix
+def test_a_pipe_that_a_delivery_goes_to_is_not_read(
+    source: str, app: TestImage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(source, ledger, "app:1")
+    os.mkfifo(ledger.with_name("pipe"))
+    monkeypatch.setattr("docker_charon.transfer.ledger.open_payload", refuse_pipes)
+    pipe = os.open(ledger.with_name("pipe"), os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        make_payload(source, ledger.with_name("pipe"), ["app:1"], secure=False, ledger=ledger)
+        assert os.read(pipe, 2) == b"PK"
+    finally:
+        os.close(pipe)
+
+
+def refuse_pipes(file: Any, **options: Any) -> Any:
+    """Open a payload, which would wait for ever if it were a pipe."""
+    assert not (isinstance(file, Path) and file.is_fifo())
+    return open_payload(file, **options)
 
 
 def test_a_delivery_that_is_replaced_by_new_layers_or_has_arrived_needs_no_warning(

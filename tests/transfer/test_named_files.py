@@ -138,6 +138,23 @@ def test_a_pipe_is_written_to_wherever_it_is(
         check_payload_target(tmp_path / "p.zip", "payload")
 
 
+@pytest.mark.posix
+def test_what_is_written_at_the_end_is_no_link_and_may_be_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(Path("folder", "report"))
+    (tmp_path / "lost").symlink_to(Path("none", "report"))
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("pipe")
+    assert checked_target(tmp_path / "link", "report") == tmp_path / "folder" / "report"
+    with pytest.raises(PayloadError, match="name a file in a directory that exists"):
+        checked_target(tmp_path / "lost", "report")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    for name in ("pipe", "stdout"):
+        assert checked_target(tmp_path / name, "report") == tmp_path / name
+
+
 def test_a_file_that_is_written_at_the_end_needs_a_directory_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,6 +234,26 @@ def test_a_receipt_that_is_given_again_does_not_undo_a_later_delivery(
     assert "app:3" in [one.name for one in inspect_payload(site.ledger).images]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_receipt_of_the_later_delivery_counts_wherever_it_is_given(
+    tmp_path: Path, order: tuple[int, int]
+) -> None:
+    with OddRegistry() as source, OddRegistry() as old, OddRegistry() as reinstalled:
+        for version in (1, 2, 3):
+            content = image(*map(layer, range(version)))
+            images.put(source.address, f"app:{version}", content)
+        site = Site(tmp_path, old.address, source.address)
+        site.push(site.make("first.zip", "app:1"))
+        site.registry = reinstalled.address
+        receipts = [*site.receipts]
+        site.receipts = []
+        site.push(site.make("second.zip", "app:2"))
+        receipts += site.receipts
+        site.receipts = [receipts[place] for place in order]
+        third = site.make("third.zip", "app:3")
+        assert {digest_of(layer(n)) for n in range(3)} <= carried(third).keys()
+
+
 def test_a_lost_delivery_that_arrives_late_needs_no_repair(site: Site, lost: Path) -> None:
     site.push(site.folder / "second.zip")
     assert site.push(lost) == ["app:3", "other:1"]

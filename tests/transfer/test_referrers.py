@@ -34,6 +34,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.referrers import cosign_tags
 from docker_charon.registry.client import RegistryClient
 from images import TestImage, artifact, image, index_of, layer, refer, signature, tag_of
+from odd_registry import Answer, Call, OddRegistry, refusal
 from payloads import carried, changed, with_json
 
 WITH_BOTH_REGISTRIES = True
@@ -154,6 +155,27 @@ def test_a_tag_that_is_no_list_is_not_overwritten(
     assert raised.value.pushed == ["app:1"]
     assert list(raised.value.failed_referrers) == [f"app@{SBOM.digest}"]
     assert images.read(destination, "app:1") == APP.contents()
+
+
+def test_a_list_that_cannot_be_updated_is_a_failure_for_each_image_of_its_referrer() -> None:
+    """The signature is a direct referrer of one image, whose tag fails, and also of a referrer."""
+    refused = (f"/manifests/{tag_of(SBOM)}", "/manifests/2")
+
+    def no_list(call: Call) -> Answer | None:
+        is_refused = call.method == "PUT" and call.url.endswith(refused)
+        return refusal(400, "DENIED") if is_refused else None
+
+    with OddRegistry() as source, OddRegistry(no_list) as registry:
+        images.put(source.address, "app:1", APP)
+        refer(source.address, "app", APP, SBOM)
+        refer(source.address, "app", SBOM, SIGNED_SBOM)
+        images.put(source.address, "app:2", SBOM)
+        with pytest.raises(PushIncomplete) as raised:
+            push_payload_to_registry(
+                registry.address, make(source.address, "app:1", "app:2"), True, secure=False
+            )
+    assert list(raised.value.failed) == ["app:2"]
+    assert list(raised.value.failed_referrers) == [f"app@{SIGNED_SBOM.digest}"]
 
 
 def test_what_else_the_destinations_list_says_stays(

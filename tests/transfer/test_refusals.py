@@ -60,6 +60,24 @@ def deceiving(digest: str, states: Mapping[str, Answer]) -> Rule:
 IMMUTABLE = refusal(412, "PRECONDITION", "configured as immutable")
 
 
+@pytest.mark.parametrize("digest", [None, digest_of(b"something else")])
+def test_a_wrong_answer_about_a_tag_stops_neither_a_push_nor_its_dry_run(
+    digest: str | None,
+) -> None:
+    headers = {} if digest is None else {"Docker-Content-Digest": digest}
+    wrong = Answer(200, b"this is no manifest", headers)
+
+    def before_the_push(call: Call) -> Answer | None:
+        is_question = call.kind == "manifests" and call.method in ("HEAD", "GET")
+        if is_question and not registry.count("PUT", "/manifests/"):
+            return Answer(405) if call.method == "HEAD" else wrong
+        return None
+
+    with OddRegistry(before_the_push) as registry:
+        assert push(registry, {"app:1": APP}, dry_run=True) == ["app:1"]
+        assert push(registry, {"app:1": APP}) == ["app:1"]
+
+
 # --- One refusal stops nobody ---------------------------------------------------------------------
 
 

@@ -12,7 +12,8 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.platform import Platform
 from docker_charon.value import dataclass
 
-_LARGEST = 2**63 - 1  # what a signed 64-bit integer holds, as in every other implementation
+LARGEST_SIZE = 2**63 - 1
+"""Bytes: what a signed 64-bit integer holds, as in every other implementation."""
 
 
 class Body(Protocol):
@@ -59,7 +60,7 @@ class Descriptor:
         except InvalidDigest as error:
             raise InvalidManifest(f"{where}: {error}") from None
         size = value.get("size")
-        if type(size) is not int or not 0 <= size <= _LARGEST:
+        if type(size) is not int or not 0 <= size <= LARGEST_SIZE:
             raise InvalidManifest(f"{where}: the size is not a number of bytes")
         return cls(
             # Few different values, in many descriptors.

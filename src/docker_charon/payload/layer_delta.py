@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from docker_charon.errors import PayloadError
+from docker_charon.oci.descriptor import LARGEST_SIZE
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import check_named_repository
 from docker_charon.value import dataclass
@@ -99,7 +100,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _size(value: Any) -> int:
     size = _object(value).get(_SIZE)
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size <= LARGEST_SIZE:
         raise PayloadError(f"a size in its {LAYER_DELTAS} is not a number of bytes")
     return size
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import IO
 
 from docker_charon.errors import DockerCharonError
@@ -23,6 +24,7 @@ class Leftover:
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = RandomAccess(file)
+        self._size = file.seek(0, os.SEEK_END)
         self.records: dict[str, Record] = {}
         with contextlib.suppress(*_UNUSABLE):
             self._find_records()
@@ -47,6 +49,8 @@ class Leftover:
                     for blob in Manifest.parse(content).blobs:
                         sizes[blob_path(blob.digest)] = blob.size
         for path in paths:
+            if offset >= self._size:
+                return  # nothing of the others has arrived, and their sizes may be wrong
             if path not in self.records:
                 self.records[path] = Record(path, sizes[path], offset)
                 offset = self.records[path].end

@@ -53,8 +53,9 @@ class Payload:
     ``deltas`` are the blobs that it carries as their difference to older ones. ``signer`` is the
     allowed signer who signed the payload, or ``None`` if this was not verified.
 
-    A problem of one image goes to ``report``, and that image is left out. A problem of the whole
-    payload is raised as a `PayloadError`.
+    A problem of one image goes to ``report``. The image is left out if its name or a manifest is
+    the problem, and stays if a blob is. A problem of the whole payload is raised as a
+    `PayloadError`.
     """
 
     names: tuple[str, ...]

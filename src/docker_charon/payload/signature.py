@@ -68,8 +68,8 @@ def signed_text(documents: Mapping[str, bytes]) -> bytes:
     ).encode()
 
 
-_KEYS = (b"ssh-", b"ecdsa-", b"sk-ssh-", b"sk-ecdsa-", b"-----BEGIN ")
-"""What lines of public keys and of private keys begin with."""
+_KEY_LINE = re.compile(rb"\s*(?:(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+\s+AAAA|-----BEGIN )")
+"""How lines of public keys (a type and base64) and of private keys begin."""
 _FRAME = "@"
 """What the lines around a warning of ssh-keygen begin with."""
 
@@ -198,7 +198,7 @@ def readable_signers(allowed_signers: str | os.PathLike[str]) -> Path:
             f"{path} is not a file of allowed signers: it is not text in UTF-8",
             hint="save it as UTF-8",
         )
-    if any(line.lstrip().startswith(_KEYS) for line in content.splitlines()):
+    if any(_KEY_LINE.match(line) for line in content.splitlines()):
         raise PayloadError(
             f"{path} is not a file of allowed signers: it has keys without names",
             hint="write the name of the signer before each public key: me@example.com ssh-ed25519 "

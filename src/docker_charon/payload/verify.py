@@ -44,8 +44,9 @@ def verify_payload(
         zip_file: A path, or a file object opened for bytes, which stays open; one that cannot
             seek is first copied to a temporary file. If it is one volume of several, for example
             ``payload.zip.003``, then only this volume is checked.
-        payloads_already_transferred: Earlier payloads, with the older layers. A layer whose older
-            layers are not all there is not rebuilt, and a warning is logged.
+        payloads_already_transferred: Earlier payloads, with the older layers. Without any, no layer
+            is rebuilt. A layer whose older layers are not all in them is not rebuilt either, and a
+            warning is logged.
         allowed_signers: A file of allowed signers, as ssh-keygen(1) describes it. The payload must
             be signed by one of them.
         jobs: The number of entries that are read in parallel.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.files import copy_mode, put_in_place, sync
+from docker_charon.files import copy_mode, is_device_or_pipe, put_in_place, sync
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
@@ -29,6 +29,7 @@ from docker_charon.progress import counted
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
 from docker_charon.transfer.plan import repositories_of, used_registries
+from docker_charon.transfer.receipt import receipts_by_delivery
 from docker_charon.value import dataclass
 
 _CHUNK = 1024 * 1024  # bytes
@@ -281,7 +282,7 @@ class LedgerFile:
         Somebody may have run the same command again before the delivery was on its way.
         """
         is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
-        if is_safe or not isinstance(target, (str, os.PathLike)):
+        if is_safe or not isinstance(target, (str, os.PathLike)) or is_device_or_pipe(target):
             return
         with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
             last = payload.delivery
@@ -323,6 +324,7 @@ def open_ledger(
 ) -> Iterator[LedgerFile]:
     """Open a ledger that may not exist yet, and correct what it says by receipts.
 
+    Receipts count in the order of their deliveries; those of payloads without a ledger come last.
     It is locked until the block ends, unless it is only read. The lock is on ``PATH.new``, the file
     that takes its place, so that reading it needs no lock.
 
@@ -338,12 +340,9 @@ def open_ledger(
         locked = None if read_only else stack.enter_context(_locked(path))
         ledger = _read(path, allowed_signers)
         is_confirmed = False
-        for receipt in receipts:
-            name = str(getattr(receipt, "name", receipt))
-            with open_payload(receipt, allowed_signers=allowed_signers) as payload:
-                ledger = ledger.corrected(payload, name)
-                delivery = payload.delivery
-                is_confirmed |= delivery is not None and delivery.number == ledger.number
+        for number, receipt, name in receipts_by_delivery(receipts, allowed_signers):
+            ledger = ledger.corrected(receipt, name)
+            is_confirmed |= number == ledger.number
         yield LedgerFile(path, ledger, locked, is_confirmed=is_confirmed)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from docker_charon.files import write_durably
+from docker_charon.files import write_beside
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import host_in_front, is_docker_hub, split_registry
 from docker_charon.oci.platform import Platform
@@ -51,9 +51,12 @@ class Origin:
 
 
 def write_lock(target: Path, content: bytes) -> None:
-    """Write a lock completely, or raise `PayloadError` and leave the file as it was."""
+    """Write a lock completely, or raise `PayloadError` and leave the file as it was.
+
+    The target of a link is replaced; a device or a pipe is written to.
+    """
     with file_errors(f"cannot write the lock {target}"):
-        write_durably(target, content, target.with_name(f"{target.name}.new"))
+        write_beside(target, content)
 
 
 def lock_content(

@@ -110,8 +110,9 @@ def make_payload(
             that also lists what the payload brings. The first time it does not need to exist. An
             inventory of the registry may take its place at any time.
         receipts: What `push_payload_to_registry` wrote as ``receipt`` for earlier payloads of this
-            ledger: paths, or file objects that can seek. What is missing according to them counts
-            as not delivered.
+            ledger: paths, or file objects that can seek, in any order. What is missing according to
+            them counts as not delivered. Give the receipts of this site only: those of another site
+            with the same deliveries cannot be told from them.
         platforms: The platforms to carry, each ``os/architecture[/variant]``. One platform is
             carried as its own image, several as a new index of these platforms. ``None`` carries
             every platform. Of Windows, every version is carried, unless ``:version`` follows:

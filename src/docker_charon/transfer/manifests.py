@@ -67,9 +67,9 @@ class ManifestSender:
         self._each(self._put_root, [part for part in images if part.image.name in subjects])
         for level in _levels(referrers):
             self._each(self._put_referrer, level)
-            self._add_to_lists(level)
+            self._add_to_lists()
         self._each(self._set_tag, images)
-        self._add_to_lists(images)
+        self._add_to_lists()
 
     def _each(self, put: Callable[[Part], None], parts: Sequence[Part]) -> None:
         """Call ``put`` for the parts that have not failed; its errors are failures of the part."""
@@ -240,10 +240,13 @@ class ManifestSender:
             )
         return not lost
 
-    def _add_to_lists(self, parts: Sequence[Part]) -> None:
-        """Add referrers to the lists that the registry does not keep itself."""
+    def _add_to_lists(self) -> None:
+        """Add referrers to the lists that the registry does not keep itself.
+
+        A referrer of several images is listed once, and if that fails, it fails for all of them.
+        """
         by_root: dict[tuple[str, Digest], list[Part]] = {}
-        for part in parts:
+        for part in self._outcome.parts:
             by_root.setdefault((part.repository, part.graph.root.digest), []).append(part)
 
         def update(item: tuple[Reference, Mapping[Digest, Manifest]]) -> None:

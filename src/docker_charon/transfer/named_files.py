@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
-from docker_charon.files import is_same_file
+from docker_charon.files import is_device_or_pipe, is_same_file
 from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.value import dataclass
@@ -44,13 +44,20 @@ def refuse_replacing(
 def checked_target(path: str | os.PathLike[str], what: str) -> Path:
     """Return the path of a file that is written at the end of a run; ``what`` is in it.
 
+    Of a symbolic link, it is the path of the target, which is replaced. Devices and pipes are
+    written to and not replaced, so that their directory does not matter.
+
     Raises `PayloadError` if its directory does not exist or is read-only now, and ``TypeError`` if
     ``path`` is not a path.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"a {what} must be a path")
     target = Path(path)
+    if is_device_or_pipe(target):
+        return target
     with file_errors(f"cannot write the {what} {target}"):
+        if target.is_symlink():
+            target = Path(os.path.realpath(target))
         is_possible = target.parent.is_dir() and not target.is_dir()
     if not is_possible:
         raise PayloadError(
@@ -67,14 +74,10 @@ def checked_target(path: str | os.PathLike[str], what: str) -> Path:
 def check_payload_target(zip_file: PayloadTarget, what: str) -> None:
     """Raise as `checked_target` does, before a run, if a payload cannot be written to a path.
 
-    File objects, pipes and devices are not checked.
+    File objects are not checked.
     """
     if isinstance(zip_file, (str, os.PathLike)):
-        with file_errors(f"cannot write the {what} {os.fspath(zip_file)}"):
-            path = Path(os.path.realpath(zip_file))  # the target of a link is replaced
-            is_replaced = path.is_file() or path.is_dir() or not path.exists()
-        if is_replaced:
-            checked_target(path, what)
+        checked_target(zip_file, what)
 
 
 @dataclass(frozen=True, slots=True)

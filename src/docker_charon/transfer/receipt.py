@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from docker_charon.errors import DockerCharonError, PayloadError
@@ -14,9 +15,10 @@ from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.contents import Contents
 from docker_charon.payload.delivery import Arrival, Delivery, MissingImage
+from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.format import payload_entries
 from docker_charon.payload.layer_delta import bases_of
-from docker_charon.payload.reader import Payload
+from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
@@ -187,3 +189,18 @@ def writing_receipt(
             write_inventory(target, payload_entries(receipt.contents(), sign))
         raise
     write_inventory(target, payload_entries(receipt.contents(), sign))
+
+
+def receipts_by_delivery(
+    receipts: Iterable[PayloadSource], allowed_signers: str | os.PathLike[str] | None
+) -> list[tuple[int, Payload, str]]:
+    """Read receipts; return each with the number of its delivery before it and its name after it.
+
+    They are ordered by these numbers. A receipt of a payload without a ledger comes last.
+    """
+    read = []
+    for receipt in receipts:
+        with open_payload(receipt, allowed_signers=allowed_signers) as payload:
+            number = payload.delivery.number if payload.delivery is not None else sys.maxsize
+            read.append((number, payload, str(getattr(receipt, "name", receipt))))
+    return sorted(read, key=lambda numbered: numbered[0])

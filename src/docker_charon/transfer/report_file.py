@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.files import write_durably
+from docker_charon.files import write_beside
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage
@@ -274,4 +274,4 @@ def _publish(report: TransferReport, target: Path | None) -> None:
     if target is not None:
         content = json.dumps(report.as_json(), indent=2).encode() + b"\n"
         with file_errors(f"cannot write the report {target}"):
-            write_durably(target, content, target.with_name(f"{target.name}.new"))
+            write_beside(target, content)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from docker_charon.errors import (
     BlobNotFound,
     DigestMismatch,
+    DockerCharonError,
     InvalidManifest,
     ManifestNotFound,
     PayloadError,
@@ -167,8 +168,8 @@ class Survey:
         place = reference.repository, reference.target  # which several images may share
         try:
             digest = self._digests.of(place, lambda: self._client.head_manifest(*place))
-        except RegistryError:
-            return False  # a question that fails is no answer
+        except DockerCharonError:
+            return False  # a question that fails, or a wrong answer, does not say that it is there
         return digest is not None and manifest.has_digest(digest)
 
     def _expected(self, skipped: SkippedImage) -> list[RepositoryBlob]:

@@ -138,6 +138,14 @@ def test_other_platforms_are_not_compared() -> None:
     assert chosen(new, old) != {}
 
 
+def test_layers_of_another_build_of_windows_are_compared() -> None:
+    old, new = (
+        replace(built("app", layer(f"app-{n}")), platform=Platform("windows", "amd64", None, build))
+        for n, build in enumerate(("10.0.20348.2000", "10.0.20348.2113"))
+    )
+    assert chosen(new, old) == {layer("app-1").digest: [layer("app-0").digest]}
+
+
 def test_only_what_the_destination_has_is_a_candidate() -> None:
     new, old = built("app", layer("app-2")), built("app", layer("app-1"))
     assert choose_candidates([new], [old], {layer("app-2").digest}, set()) == {}

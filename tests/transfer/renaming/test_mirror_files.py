@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,19 @@ def test_our_own_are_replaced_and_those_of_others_are_not(
         assert "new" in (nodes / name).read_text()
         assert "old" not in (nodes / name).read_text()
     assert (nodes / "registries.conf").read_text() == "# mine\n"
+
+
+@pytest.mark.posix
+def test_a_link_to_one_of_our_own_stays_and_a_pipe_is_of_others(
+    payload: Path, nodes: Path, tmp_path: Path
+) -> None:
+    (nodes / "registries.conf").symlink_to(tmp_path / "shared.conf")
+    push(payload, nodes, mirrors=["registries.conf"])
+    assert (nodes / "registries.conf").is_symlink()
+    assert "quay.io" in (tmp_path / "shared.conf").read_text()
+    os.mkfifo(nodes / "registries.yaml")
+    with pytest.raises(DockerCharonError, match="docker-charon has not written it; name another"):
+        push(payload, nodes, mirrors=["k3s"])
 
 
 def test_what_people_have_added_is_kept_and_told(

@@ -294,6 +294,23 @@ def test_a_line_above_the_sections_that_people_have_set_otherwise_stays() -> Non
     assert file.text(text) == text
 
 
+def test_a_key_of_ours_is_above_the_tables_that_people_have_added() -> None:
+    def planned(*names: str) -> Any:
+        destinations = Destinations("", {"docker.io": "hub"}, REGISTRIES)
+        return configuration(
+            "registries.conf", MIRROR, moved_namespaces(destinations, names)
+        ).files[0]
+
+    added = '# ours\n[aliases]\n"app" = "quay.io/team/app"\n'
+    text = planned("quay.io/team/app").text().replace("\n# Images", f"\n{added}\n# Images", 1)
+    merged = planned("quay.io/team/app", "python").text(text)
+    assert added in merged
+    assert planned("quay.io/team/app", "python").text(merged) == merged
+    parsed = parse_toml(merged)
+    assert parsed["unqualified-search-registries"] == ["docker.io"]
+    assert parsed["aliases"] == {"app": "quay.io/team/app"}
+
+
 def test_kinds_are_those_that_are_known() -> None:
     assert checked_kinds("k3s") == ["k3s"]
     assert checked_kinds(["k3s", "containerd", "k3s"]) == ["k3s", "containerd"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from docker_charon.oci.config import ImageConfig
@@ -58,9 +58,12 @@ class LayeredImage:
         return digest in self._features
 
     def fits(self, other: LayeredImage) -> bool:
-        """Whether two images are for the same platform, as far as that is known."""
+        """Whether two images are for the same platform, as far as that is known.
+
+        They may be for different builds of Windows.
+        """
         own, others = (i.platform or i.config.platform for i in (self, other))
-        return own is None or others is None or own.distance(others) == 0
+        return own is None or others is None or replace(own, os_version=None).distance(others) == 0
 
     def in_common(self, other: LayeredImage) -> int:
         """Return how many layers and commands two images have in common."""

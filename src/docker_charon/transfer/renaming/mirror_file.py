@@ -23,7 +23,7 @@ class MirrorFile:
 
     ``sections`` are texts by the registries whose images they are about, and ``heads`` are lines
     above them, by the registries that need them. ``is_indented`` says that the sections belong to a
-    key above them: they end where a line is not indented.
+    head right above them: they end where a line is not indented. Other heads are at the top.
     """
 
     path: str
@@ -50,7 +50,9 @@ class MirrorFile:
             if (line := self.heads.get(registry)) and _KEY.findall(line)[0] not in keys
         )
         body = (f"\n{sections[registry].as_text}" for registry in sorted(sections))
-        return "".join((*self._own_lines, *before, *heads, *body, after))
+        # In TOML, a key below a table would belong to it.
+        above = (*before, *heads) if self.is_indented else (*heads, *before)
+        return "".join((*self._own_lines, *above, *body, after))
 
     def edited(self, earlier: str) -> list[str]:
         """Return the registries whose sections people have edited and this file would change."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from docker_charon.errors import DockerCharonError, PushIncomplete
-from docker_charon.files import write_durably
+from docker_charon.files import is_device_or_pipe, write_beside
 from docker_charon.messages import argument, get_logger
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
@@ -89,7 +89,7 @@ class MirrorFiles:
         for path, content in self._contents.items():
             with file_errors(f"cannot write {path}"):
                 path.parent.mkdir(exist_ok=True)
-                write_durably(path, content, path.with_name(f"{path.name}.new"))
+                write_beside(path, content)
             _log.info("%s is written for the nodes", path)
         if self._contents and left_out:
             _log.warning(
@@ -102,7 +102,10 @@ class MirrorFiles:
 def _content(path: Path, file: MirrorFile) -> bytes:
     """Return what to write; raise `DockerCharonError` if somebody else's file would be lost."""
     with file_errors(f"cannot read {path}"):
-        earlier = path.read_text("utf-8", errors="replace") if path.exists() else MARK
+        if is_device_or_pipe(path):
+            earlier = ""  # somebody has put it there, and reading it may take for ever
+        else:
+            earlier = path.read_text("utf-8", errors="replace") if path.exists() else MARK
     if not earlier.startswith(MARK):
         raise DockerCharonError(
             f"{path} is there already, and docker-charon has not written it",
