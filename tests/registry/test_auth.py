@@ -267,7 +267,7 @@ def test_a_plain_http_realm_of_an_https_registry_is_refused(
     "realm",
     [
         *("https://auth.example:99999/t", "https://auth.example:-1/t", "https://me:secret@h:x/t"),
-        *("https://[::1/t", "https://", "https:///t", "https://.example/t", "https://a b/t"),
+        *("https://[::1/t", "https://", "https:///t", "https://.example/t"),
     ],
 )
 def test_a_realm_at_an_impossible_address_is_an_error_of_the_registry(
