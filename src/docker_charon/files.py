@@ -191,10 +191,18 @@ def write_durably(target: Path, content: bytes, temporary: Path) -> None:
         raise
 
 
+def without_link(path: Path) -> Path:
+    """Return the path that a symbolic link leads to, so that a new file leaves the link in place.
+
+    Other paths, and links to devices and pipes, stay as they are.
+    """
+    is_link = path.is_symlink() and not is_device_or_pipe(path)
+    return Path(os.path.realpath(path)) if is_link else path
+
+
 def write_beside(target: Path, content: bytes) -> None:
     """Write ``target``, or what it links to, as `write_durably` does: ``TARGET.new`` is first."""
-    if target.is_symlink() and not is_device_or_pipe(target):
-        target = Path(os.path.realpath(target))  # the link stays
+    target = without_link(target)
     write_durably(target, content, target.with_name(f"{target.name}.new"))
 
 

@@ -6,6 +6,8 @@ from docker_charon.errors import PayloadError
 
 COPY_AGAIN = "copy the payload again from where it was made"
 """What to do about a damaged payload."""
+COPY_IT_AGAIN = "copy it again from where it was made"
+"""The same, after a message about the file."""
 
 
 def damaged(problem: str) -> PayloadError:

@@ -14,10 +14,10 @@ from typing import IO
 
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive
+from docker_charon.payload.damage import COPY_IT_AGAIN
 from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH
 from docker_charon.payload.random_access import hint_for_large_file
 
-_COPY_AGAIN = "copy it again from where it was made"
 UNZIP = "unzip the file, and name the directory"
 """What to do with a zip that is not read as it is."""
 
@@ -81,7 +81,7 @@ def what_file_is(file: IO[bytes], name: str, problem: str) -> PayloadError:
                 f"{damaged}: it is empty", hint="look for an error where it was made"
             )
     if not start[:512].strip(b"\0"):
-        return PayloadError(f"{damaged}: it begins with zeros", hint=_COPY_AGAIN)
+        return PayloadError(f"{damaged}: it begins with zeros", hint=COPY_IT_AGAIN)
     changed = _changed_line_breaks(start) if start.startswith(b"PK\3\4") else ""
     if changed:
         return PayloadError(
@@ -92,7 +92,7 @@ def what_file_is(file: IO[bytes], name: str, problem: str) -> PayloadError:
     if _END_OF_ZIP in end and not start.startswith(b"PK"):
         return PayloadError(
             f"{name} is the end of a zip: it was cut, and its beginning is missing",
-            hint=_COPY_AGAIN,
+            hint=COPY_IT_AGAIN,
         )
     for magic, kind in _STARTS.items():
         if start.startswith(magic):
@@ -108,7 +108,7 @@ def what_file_is(file: IO[bytes], name: str, problem: str) -> PayloadError:
         )
     if not start.startswith(b"PK") and _END_OF_ZIP not in end:
         problem = "it does not look like a zip"
-    return PayloadError(f"{damaged}: {problem}", hint=_COPY_AGAIN)
+    return PayloadError(f"{damaged}: {problem}", hint=COPY_IT_AGAIN)
 
 
 def _changed_line_breaks(sample: bytes) -> str:
@@ -124,7 +124,7 @@ def _changed_line_breaks(sample: bytes) -> str:
 
 def _without_end(damaged: str, name: str, size: int, end: bytes) -> PayloadError:
     """Return an error about a zip that begins well and has no end."""
-    hint = f"{_COPY_AGAIN}, or make it again if that was interrupted"
+    hint = f"{COPY_IT_AGAIN}, or make it again if that was interrupted"
     if not end.strip(b"\0"):
         return PayloadError(f"{damaged}: it ends with zeros", hint=hint)
     if size == _FAT_LIMIT:

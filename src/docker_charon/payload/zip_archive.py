@@ -14,7 +14,7 @@ from typing import IO, cast
 
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archive import Archive, Report, raise_it
-from docker_charon.payload.damage import damaged
+from docker_charon.payload.damage import COPY_AGAIN, COPY_IT_AGAIN, damaged
 from docker_charon.payload.diagnosis import UNZIP, unusual_compression, what_file_is
 from docker_charon.payload.joined_volumes import JoinedVolumes
 from docker_charon.payload.limits import LONGEST_DIRECTORY, MOST_ENTRIES
@@ -169,7 +169,7 @@ class ZipArchive(Archive):
         if len(header) < _LOCAL_HEADER.size:
             raise PayloadError(
                 f"cannot read {info.filename}: the file is shorter than it was when it was opened",
-                hint="copy it again from where it was made",
+                hint=COPY_IT_AGAIN,
             )
         signature, flags, method, crc, packed, size, path_length, extra_length = (
             _LOCAL_HEADER.unpack(header)
@@ -187,8 +187,7 @@ class ZipArchive(Archive):
             raise PayloadError(
                 f"cannot read {info.filename}: its local header does not match the central "
                 "directory",
-                hint="copy the payload again from where it was made; volumes that are joined by "
-                "hand are joined in their order",
+                hint=f"{COPY_AGAIN}; volumes that are joined by hand are joined in their order",
             )
         return int(info.header_offset + _LOCAL_HEADER.size + path_length + extra_length)
 

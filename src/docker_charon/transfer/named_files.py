@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
-from docker_charon.files import is_device_or_pipe, is_same_file
+from docker_charon.files import is_device_or_pipe, is_same_file, without_link
 from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.random_access import file_errors
 from docker_charon.value import dataclass
@@ -56,8 +56,7 @@ def checked_target(path: str | os.PathLike[str], what: str) -> Path:
     if is_device_or_pipe(target):
         return target
     with file_errors(f"cannot write the {what} {target}"):
-        if target.is_symlink():
-            target = Path(os.path.realpath(target))
+        target = without_link(target)
         is_possible = target.parent.is_dir() and not target.is_dir()
     if not is_possible:
         raise PayloadError(
