@@ -1,6 +1,6 @@
 """``python -m docker_charon``."""
 
-from docker_charon.cli.program import main
+from docker_charon.cli.program import start
 
 if __name__ == "__main__":
-    main()
+    start()

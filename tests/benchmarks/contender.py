@@ -18,17 +18,13 @@ JOBS = 4
 
 
 class Contender(ABC):
-    """A program that makes one file of an image, and pushes it."""
+    """A program that makes one file of an image, or a folder of files, and pushes it."""
 
     name: str
 
     @abstractmethod
     def make(self, registry: str, image: Image, folder: Path) -> Command:
         """Bring an image from a registry into ``folder``."""
-
-    def prepare(self, registry: str, image: Image, folder: Path) -> Command:
-        """Bring it there in the form that `push` starts from; this is not timed."""
-        return self.make(registry, image, folder)
 
     @abstractmethod
     def push(self, registry: str, image: Image, folder: Path) -> Command:
@@ -103,31 +99,30 @@ class OlderRelease(Contender):
 
 
 class Skopeo(Contender):
-    """Two forms: one file to make, a folder to push from."""
-
     name = "skopeo copy"
+    _form = "oci-archive:{}/image.tar:{}"
     _COPY = ("skopeo", "--insecure-policy", "copy", "--quiet")
 
     def make(self, registry: str, image: Image, folder: Path) -> Command:
-        return self._pull(registry, image, f"oci-archive:{folder}/image.tar:{image.tag}")
-
-    def prepare(self, registry: str, image: Image, folder: Path) -> Command:
-        return self._pull(registry, image, f"oci:{folder}/layout:{image.tag}")
+        source = f"docker://{registry}/{image.name}"
+        target = self._form.format(folder, image.tag)
+        return Command([*self._COPY, "--src-tls-verify=false", source, target])
 
     def push(self, registry: str, image: Image, folder: Path) -> Command:
-        source = f"oci:{folder}/layout:{image.tag}"
+        source = self._form.format(folder, image.tag)
         target = f"docker://{registry}/{image.name}"
         return Command([*self._COPY, "--dest-tls-verify=false", source, target])
 
-    def _pull(self, registry: str, image: Image, target: str) -> Command:
-        source = f"docker://{registry}/{image.name}"
-        return Command([*self._COPY, "--src-tls-verify=false", source, target])
+
+class SkopeoFolder(Skopeo):
+    name = "skopeo copy, folder"
+    _form = "oci:{}/layout:{}"
 
 
 class Curl(Contender):
     """Nothing checked, one blob after the other: what the network and the disk can do."""
 
-    name = "curl"
+    name = "curl, folder"
     _PUSH = """
         set -eo pipefail
         folder=$1 base=$2 manifest=$3
@@ -159,20 +154,23 @@ class Crane(Contender):
     """Its own number of transfers side by side is 4."""
 
     name = "crane"
+    _form = "tarball"
+    _path = "image.tar"
 
     def make(self, registry: str, image: Image, folder: Path) -> Command:
-        return self._pull(registry, image, "tarball", folder / "image.tar")
-
-    def prepare(self, registry: str, image: Image, folder: Path) -> Command:
-        return self._pull(registry, image, "oci", folder / "layout")
+        options = ["--insecure", "--format", self._form]
+        target = str(folder / self._path)
+        return Command(["crane", "pull", *options, f"{registry}/{image.name}", target])
 
     def push(self, registry: str, image: Image, folder: Path) -> Command:
         target = f"{registry}/{image.name}"
-        return Command(["crane", "push", "--insecure", str(folder / "layout"), target])
+        return Command(["crane", "push", "--insecure", str(folder / self._path), target])
 
-    def _pull(self, registry: str, image: Image, form: str, target: Path) -> Command:
-        options = ["--insecure", "--format", form]
-        return Command(["crane", "pull", *options, f"{registry}/{image.name}", str(target)])
+
+class CraneFolder(Crane):
+    name = "crane, folder"
+    _form = "oci"
+    _path = "layout"
 
 
 class Regctl(Contender):
@@ -196,14 +194,14 @@ def contenders(folder: Path) -> Iterator[Contender]:
     """Return those that are installed here; of older releases, what ``folder`` gets."""
     yield DockerCharon()
     yield OlderRelease("0.4.3", folder)
-    optional: dict[str, Callable[[], Contender]] = {
-        "skopeo": Skopeo,
-        "crane": Crane,
-        "regctl": Regctl,
-        "curl": Curl,
+    optional: dict[str, tuple[Callable[[], Contender], ...]] = {
+        "skopeo": (Skopeo, SkopeoFolder),
+        "crane": (Crane, CraneFolder),
+        "regctl": (Regctl,),
+        "curl": (Curl,),
     }
-    for program, contender in optional.items():
+    for program, forms in optional.items():
         if shutil.which(program):
-            yield contender()
+            yield from (form() for form in forms)
         else:
             print(f"{program} is not installed: left out", file=sys.stderr)

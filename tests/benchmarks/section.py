@@ -104,7 +104,7 @@ class Bench:
 
 
 def making(bench: Bench) -> Result:
-    """Bring an image out of a registry into one file; curl's is one a blob.
+    """Bring an image out of a registry into one file, or a folder with one for each blob.
 
     What `dd` takes to copy such a file is the measure of what the disk can do.
     """
@@ -147,7 +147,7 @@ def making(bench: Bench) -> Result:
         f"bytes from memory; {names[0]}, flushed, takes {ours:.2f} times as long."
     )
     headers = ["", "into memory, s", "flushed to disk, s", "CPU, s"]
-    title = "Making one file"
+    title = "Making"
     return Result(
         Table(f"{title} from a registry", headers, rows, note),
         Bars(title, bench.image.size, {name: seconds[name] for name in names}),
@@ -208,11 +208,14 @@ def inventory(bench: Bench) -> Result:
 
 
 def pushing(bench: Bench) -> Result:
-    """Bring an image into an empty registry; each contender starts from what it made itself."""
+    """Bring an image into an empty registry; each contender starts from what it made itself.
+
+    That is one file, or a folder with one for each blob, which is less work.
+    """
     with contextlib.ExitStack() as stack:
         made = {each: stack.enter_context(bench.room()) for each in bench.contenders}
         for contender, folder in made.items():
-            measure(contender.prepare(bench.source, bench.image, folder))
+            measure(contender.make(bench.source, bench.image, folder))
 
         def once(contender: Contender) -> Measurement:
             with bench.empty_registry() as address:
@@ -233,7 +236,7 @@ def pushing(bench: Bench) -> Result:
     ]
     headers = ["", "s", "MB/s", "CPU, s"]
     note = f"{_size(bench.image)} Most of the time is the work of the registry."
-    title = "Pushing it"
+    title = "Pushing"
     seconds = {name: each.seconds for name, each in found.items()}
     return Result(
         Table(f"{title} into an empty registry", headers, rows, note),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contender import Contender, Crane, Regctl, copy
+from benchmarks.contender import Contender, Crane, CraneFolder, Regctl, copy
 from benchmarks.measurement import Command
 from benchmarks.workload import Image
 
@@ -56,17 +56,13 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
         ),
         (
             Regctl(),
-            "prepare",
-            f"regctl --host reg={REGISTRY},tls=disabled image export {NAME} FOLDER/image.tar",
-        ),
-        (
-            Regctl(),
             "push",
             f"regctl --host reg={REGISTRY},tls=disabled image import {NAME} FOLDER/image.tar",
         ),
         (Crane(), "make", f"crane pull --insecure --format tarball {NAME} FOLDER/image.tar"),
-        (Crane(), "prepare", f"crane pull --insecure --format oci {NAME} FOLDER/layout"),
-        (Crane(), "push", f"crane push --insecure FOLDER/layout {NAME}"),
+        (Crane(), "push", f"crane push --insecure FOLDER/image.tar {NAME}"),
+        (CraneFolder(), "make", f"crane pull --insecure --format oci {NAME} FOLDER/layout"),
+        (CraneFolder(), "push", f"crane push --insecure FOLDER/layout {NAME}"),
     ],
     ids=lambda value: value.name if isinstance(value, Contender) else None,
 )

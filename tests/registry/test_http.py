@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urljoin
 
 import pytest
+import requests
 import responses
 
 from docker_charon.errors import RegistryError
@@ -54,6 +55,7 @@ def listening(serve: Callable[[socket.socket], object] | None = None) -> Iterato
                         serve(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
@@ -163,6 +165,19 @@ def test_a_server_that_says_nothing_is_told(monkeypatch: pytest.MonkeyPatch, sec
     monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.1)
     with listening() as address:
         assert "does not answer in time" in failure(address, secure=secure)
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system cannot limit what waits"
+)
+def test_what_waits_in_the_system_does_not_count_as_sent(
+    session: HTTPSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.5)
+    pieces = iter([bytes(64 * 1024)] * 200)
+    with listening() as address, pytest.raises(requests.ConnectionError):
+        session.put(f"http://{address}/", data=pieces)
+    assert len([*pieces]) > 200 - 16  # it is two megabytes without a limit
 
 
 @pytest.mark.parametrize("proxy", ["http://proxy.invalid:3128", "http://{closed_port}"])

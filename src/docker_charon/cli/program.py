@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
+from typing import NoReturn
 
 from docker_charon.cli import garbage, signals, terminal
+
+
+def start() -> NoReturn:
+    """Run the command line as a process, and leave without taking apart what is in memory.
+
+    Python would take as long for that as for a few requests. Its functions for the end are called.
+    """
+    try:
+        main()
+    except SystemExit as error:
+        if not isinstance(error.code, int):
+            raise
+        status = error.code
+    else:
+        status = 0
+    atexit._run_exitfuncs()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        sys.exit(status)  # and Python says what is wrong with it
+    os._exit(status)
 
 
 def main() -> None:
