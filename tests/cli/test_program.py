@@ -112,7 +112,7 @@ never = Never()
 def run(_):
     print("the result")
     atexit.register(print, "the end")
-    sys.exit(int(sys.argv[1]))
+    sys.exit(int(sys.argv[1]) or None)
 commands.run = run
 program.start()
 """

@@ -18,9 +18,9 @@ def start() -> NoReturn:
     try:
         main()
     except SystemExit as error:
-        if not isinstance(error.code, int):
-            raise
-        status = error.code
+        if isinstance(error.code, str):
+            raise  # Python writes it to standard error
+        status = error.code or 0
     else:
         status = 0
     atexit._run_exitfuncs()
