@@ -98,6 +98,32 @@ def test_a_pipe_and_a_device_are_written_to_and_stay(tmp_path: Path) -> None:
         os.close(reader)
 
 
+@pytest.mark.posix
+def test_a_document_keeps_its_owner_and_its_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: list[tuple[Path, int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda *arguments: owners.append(arguments))
+    document = tmp_path / "document"
+    document.write_bytes(b"first")
+    document.chmod(0o600)
+    write_beside(document, b"second")
+    assert document.read_bytes() == b"second"
+    assert document.stat().st_mode & 0o777 == 0o600
+    status = document.stat()
+    assert owners == [(tmp_path / "document.new", status.st_uid, status.st_gid)]
+
+
+@pytest.mark.posix
+def test_no_document_is_written_through_a_link_that_somebody_has_put_there(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"content")
+    (tmp_path / "document.new").symlink_to("victim")
+    with pytest.raises(OSError, match="symbolic links"):
+        write_beside(tmp_path / "document", b"second")
+    assert (tmp_path / "victim").read_bytes() == b"content"
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_document_that_cannot_get_its_name_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 from pathlib import Path
 from typing import IO, Any
+
+from docker_charon.special_file import is_stream, open_to_write
 
 if sys.platform == "win32":
     import msvcrt
@@ -104,7 +105,10 @@ def set_size(file: IO[bytes], size: int) -> None:
 
 
 def is_same_file(file: Any, other_file: Any) -> bool:
-    """Return whether two files, each a path or an open file, are the same regular file."""
+    """Return whether two files, each a path or an open file, are the same file, or the same pipe.
+
+    A device is never the same: a terminal, and ``/dev/null``, may be named several times.
+    """
     status, other_status = _status(file), _status(other_file)
     if status is None or other_status is None:
         return False
@@ -112,29 +116,29 @@ def is_same_file(file: Any, other_file: Any) -> bool:
 
 
 def _status(file: Any) -> os.stat_result | None:
-    """Return the status of a regular file; ``None`` for a device, a pipe, or a file in memory."""
+    """Return the status of a regular file or a pipe; ``None`` for others and files in memory."""
     try:
         path = file if isinstance(file, (str, os.PathLike)) else file.fileno()
         status = os.stat(path)  # noqa: PTH116  # of a descriptor, too
     except (AttributeError, OSError, ValueError, TypeError):
         return None
     # Some network shares give every file the number 0.
-    return status if stat.S_ISREG(status.st_mode) and status.st_ino else None
-
-
-def is_device_or_pipe(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path leads to what takes bytes and must stay: a device, a pipe, a socket."""
-    try:
-        mode = Path(path).stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    has_content = stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode)
+    return status if has_content and status.st_ino else None
 
 
 def copy_mode(source: Path, target: Path) -> None:
-    """Give ``target`` the permissions of ``source``, if it exists and the file system allows it."""
+    """Give ``target`` the owner and the permissions of ``source``, as far as that is possible.
+
+    Nothing happens if there is no ``source``. Only the administrator may give a file to somebody
+    else.
+    """
     with contextlib.suppress(OSError):
-        shutil.copymode(source, target)
+        status = source.stat()
+        if hasattr(os, "chown") and os.geteuid() == 0:
+            with contextlib.suppress(OSError):
+                os.chown(target, status.st_uid, status.st_gid)
+        target.chmod(stat.S_IMODE(status.st_mode))
 
 
 def put_in_place(temporary: Path, target: Path, file: IO[bytes] | None = None) -> None:
@@ -171,16 +175,17 @@ def write_durably(target: Path, content: bytes, temporary: Path) -> None:
     """Write ``target`` completely or not at all; raise ``OSError`` if it cannot be written.
 
     ``temporary`` is the path of a file on the same file system, which is written first. It is
-    removed after a failure, unless the old target is gone already. A device or a pipe is written to
-    and stays.
+    removed after a failure, unless the old target is gone already. The owner and the permissions
+    of the old target are kept. A stream (see `is_stream`) is written to and stays.
     """
-    if is_device_or_pipe(target):
-        with target.open("wb") as file:
+    if is_stream(target):
+        with open_to_write(target) as file:
             file.write(content)
         return
     is_there = target.exists()
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_without_following) as file:
+            copy_mode(target, temporary)
             file.write(content)
             file.flush()
             sync(file)
@@ -191,13 +196,26 @@ def write_durably(target: Path, content: bytes, temporary: Path) -> None:
         raise
 
 
+def _without_following(path: str, flags: int) -> int:
+    """Open a file, but not through a link: whoever may write to its directory could have made it.
+
+    ``flags`` are those of `os.open`.
+    """
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 def without_link(path: Path) -> Path:
     """Return the path that a symbolic link leads to, so that a new file leaves the link in place.
 
-    Other paths, and links to devices and pipes, stay as they are.
+    Other paths, and links to streams (see `is_stream`), stay as they are. Raises ``OSError`` for
+    links that lead in a circle.
     """
-    is_link = path.is_symlink() and not is_device_or_pipe(path)
-    return Path(os.path.realpath(path)) if is_link else path
+    if not path.is_symlink() or is_stream(path):
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
 
 
 def write_beside(target: Path, content: bytes) -> None:

@@ -11,11 +11,12 @@ import typer
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.files import is_same_file
+from docker_charon.special_file import descriptor_of
 
 if TYPE_CHECKING:
     from docker_charon.payload.joined_volumes import Ask, VolumePath
 
-_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
+_STDOUT = 1  # its descriptor
 
 
 def names_of(words: Iterable[str]) -> list[str]:
@@ -165,7 +166,7 @@ def source_of(
 
 def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> str | IO[bytes]:
     """Return the file to write a payload to: a path, or standard output."""
-    if file not in _STDOUT:
+    if file != "-" and descriptor_of(file) != _STDOUT:
         return file
     if in_volumes:
         raise typer.BadParameter("volumes cannot be written to standard output: use -f PATH")

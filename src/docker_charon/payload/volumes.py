@@ -29,7 +29,9 @@ from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.oci.document import parse_json
 from docker_charon.payload.random_access import RandomAccess, file_errors
 from docker_charon.progress import Progress, ProgressArgument
+from docker_charon.special_file import read_all
 from docker_charon.value import dataclass
+from docker_charon.written_text import decoded
 
 LIST_SUFFIX = ".volumes.json"
 FORMAT_VERSION = 1
@@ -193,14 +195,13 @@ def volume_sizes(size: int, volume_size: int) -> list[int]:
 
 def read_list(path: Path) -> VolumeList:
     """Read a list of volumes; raise `PayloadError` when it cannot be read."""
-    with file_errors(f"cannot read {path}"), path.open("rb") as file:
-        content = file.read(_LONGEST_LIST + 1)
-    try:
-        if len(content) > _LONGEST_LIST:
-            raise ValueError("it is too large")
-        return VolumeList.parse(content)
-    except ValueError as error:
-        raise PayloadError(f"{path} is not a list of volumes: {error}", hint=COPY_AGAIN) from error
+    with file_errors(f"cannot read {path}"):
+        try:
+            return VolumeList.parse(decoded(read_all(path, _LONGEST_LIST)).encode())
+        except ValueError as error:
+            raise PayloadError(
+                f"{path} is not a list of volumes: {error}", hint=COPY_AGAIN
+            ) from error
 
 
 def sample(file: RandomAccess, size: int) -> str:

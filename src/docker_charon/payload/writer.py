@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import stat
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from docker_charon.errors import DigestMismatch, PayloadError
+from docker_charon.files import without_link
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.arrival_mark import MARK_EVERY, arrived
 from docker_charon.payload.continued_blob import ContinuedBlob, Fetch, Readable
-from docker_charon.payload.file_object import PayloadTarget, WritableFile
+from docker_charon.payload.file_object import PayloadTarget, WritableFile, is_seekable
 from docker_charon.payload.format import Entry
 from docker_charon.payload.partial_file import check_limit, partial_file
 from docker_charon.payload.partial_payload import PartialPayload
@@ -30,15 +29,12 @@ from docker_charon.payload.random_access import (
 )
 from docker_charon.payload.zip_records import Record, end_of_central_directory, parse_local_header
 from docker_charon.progress import Progress
+from docker_charon.special_file import is_stream, open_to_write
 from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
-if sys.platform != "win32":
-    import fcntl
-
 _BUFFER = 1024 * 1024  # bytes; it takes an eighth less CPU time than 128 KiB
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
-_SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +79,7 @@ def write_payload(
         raise _needs_path("a file object")
     else:
         with file_errors("cannot write the payload"):
-            if _is_seekable(zip_file):
-                task.to_seekable_file(cast(IO[bytes], zip_file), entries)
-            else:
-                task.to_stream(zip_file, entries)
+            task.to_file(zip_file, entries)
 
 
 def payload_size(entries: Iterable[Entry]) -> int:
@@ -141,15 +134,14 @@ class _Writing:
 
     def to_path(self, path: Path, entries: Iterable[Entry], volume_size: int | None) -> None:
         with file_errors(f"cannot write {path}"):
-            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            if is_stream(path) or path.is_dir():
                 if volume_size is not None:
                     raise _needs_path(path)
-                with path.open("wb") as file:  # a pipe or a device; a directory is an error
-                    self.to_stream(file, entries)
+                with open_to_write(path) as file:  # a directory is an error
+                    self.to_file(file, entries)
                 return
             layout = _Layout(entries)
-            # The target of a symbolic link is replaced, not the link.
-            path = Path(os.path.realpath(path))
+            path = Path(os.path.realpath(without_link(path)))
             with (
                 self._partial(path, layout, volume_size) as partial,
                 file_errors(f"cannot write {path}"),
@@ -164,6 +156,12 @@ class _Writing:
         from docker_charon.payload.partial_volumes import partial_volumes  # few payloads need it
 
         return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
+
+    def to_file(self, file: WritableFile, entries: Iterable[Entry]) -> None:
+        if is_seekable(file):
+            self.to_seekable_file(cast(IO[bytes], file), entries)
+        else:
+            self.to_stream(file, entries)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         layout = _Layout(entries)
@@ -374,25 +372,3 @@ def _needs_path(target: object) -> PayloadError:
 
 def _content(file: PositionalFile, record: Record) -> StoredContent:
     return StoredContent(file, record.data_offset, record.size)
-
-
-def _is_seekable(file: Any) -> bool:
-    """Whether a file can be written at any offset, unlike a device or a file opened to append."""
-    if not getattr(file, "seekable", lambda: False)() or not hasattr(file, "truncate"):
-        return False
-    if "a" in str(getattr(file, "mode", "")):
-        return False
-    if isinstance(file, io.BufferedIOBase) and not isinstance(file, _SEEKABLE):
-        return False  # compressed files seek only forwards
-    try:
-        handle = file.fileno()
-    except (AttributeError, OSError):
-        return True  # a file object in memory
-    return stat.S_ISREG(os.fstat(handle).st_mode) and not _is_appending(handle)
-
-
-def _is_appending(handle: int) -> bool:
-    """Whether a shell opened this file with ``>>``."""
-    if sys.platform == "win32":
-        return False
-    return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.files import copy_mode, is_device_or_pipe, put_in_place, sync
+from docker_charon.files import copy_mode, put_in_place, sync, without_link
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
@@ -26,7 +26,9 @@ from docker_charon.payload.partial_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import counted
+from docker_charon.special_file import is_stream
 from docker_charon.transfer.inventory import write_inventory
+from docker_charon.transfer.named_files import checked_target, refuse_stream
 from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
 from docker_charon.transfer.plan import repositories_of, used_registries
 from docker_charon.transfer.receipt import receipts_by_delivery
@@ -282,7 +284,7 @@ class LedgerFile:
         Somebody may have run the same command again before the delivery was on its way.
         """
         is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
-        if is_safe or not isinstance(target, (str, os.PathLike)) or is_device_or_pipe(target):
+        if is_safe or not isinstance(target, (str, os.PathLike)) or is_stream(target):
             return
         with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
             last = payload.delivery
@@ -328,14 +330,14 @@ def open_ledger(
     It is locked until the block ends, unless it is only read. The lock is on ``PATH.new``, the file
     that takes its place, so that reading it needs no lock.
 
-    Raises `PayloadError` if another process is making a payload with it, if it carries layers, if
-    a receipt is not one of its deliveries, or if one of the files is not signed by a person in
-    ``allowed_signers``, where that is given.
+    Raises `PayloadError` if it is a pipe or another stream, if its directory does not exist, if
+    another process is making a payload with it, if it carries layers, if a receipt is not one of
+    its deliveries, or if one of the files is not signed by a person in ``allowed_signers``, where
+    that is given.
     """
     if not isinstance(file, (str, os.PathLike)):
         raise TypeError("a ledger must be a path")
-    with file_errors(f"cannot use the ledger {os.fspath(file)}"):
-        path = Path(os.path.realpath(file))  # a symbolic link stays, and its target is replaced
+    path = Path(os.path.realpath(_checked(file, read_only=read_only)))
     with contextlib.ExitStack() as stack:
         locked = None if read_only else stack.enter_context(_locked(path))
         ledger = _read(path, allowed_signers)
@@ -344,6 +346,13 @@ def open_ledger(
             ledger = ledger.corrected(receipt, name)
             is_confirmed |= number == ledger.number
         yield LedgerFile(path, ledger, locked, is_confirmed=is_confirmed)
+
+
+def _checked(file: str | os.PathLike[str], *, read_only: bool) -> Path:
+    """Return the path of a ledger; of a symbolic link, which stays, that of its target."""
+    refuse_stream(file, "the ledger")
+    with file_errors(f"cannot use the ledger {os.fspath(file)}"):
+        return without_link(Path(file)) if read_only else checked_target(file, "ledger")
 
 
 def _new_path(path: Path) -> Path:
