@@ -63,6 +63,15 @@ def is_socket(path: StrPath) -> bool:
     return descriptor_of(path) is None and mode is not None and stat.S_ISSOCK(mode)
 
 
+def require_file(path: StrPath) -> None:
+    """Raise ``OSError`` for a stream (see `is_stream`): what is here is read again, or replaced.
+
+    A descriptor of a file is accepted, and so is a directory, and a path that leads nowhere.
+    """
+    if is_stream(path) and (kind := kind_of(path)) is not None:
+        raise OSError(errno.EINVAL, f"it is {kind}; write its content to a file first")
+
+
 def is_character_device(file: Any) -> bool:
     """Return whether a path or an open file is a terminal, a tape, ``/dev/null`` or the like.
 

@@ -245,7 +245,7 @@ def test_bytes_that_ssh_keygen_ignores_are_refused(alice: Path) -> None:
 
 
 def test_a_key_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PayloadError, match=rf"cannot sign with {tmp_path}/none \(.*No such file"):
+    with pytest.raises(PayloadError, match=f"cannot read the key {tmp_path}/none: No such file"):
         sign(TEXT, tmp_path / "none")
 
 
@@ -286,10 +286,25 @@ def test_a_name_may_begin_as_the_type_of_a_key_does(tmp_path: Path, alice: Path,
 def test_a_file_of_allowed_signers_in_another_encoding_is_told(
     tmp_path: Path, alice: Path, allowed: Path
 ) -> None:
-    file = tmp_path / "utf-16"
-    file.write_text(allowed.read_text(), encoding="utf-16")
-    with pytest.raises(PayloadError, match="it is not text in UTF-8; save it as UTF-8"):
-        Signature.parse(sign(TEXT, alice)).verify(TEXT, file, "the payload")
+    signature = Signature.parse(sign(TEXT, alice))
+    for encoding in ("utf-16", "utf-8-sig"):
+        file = tmp_path / encoding
+        file.write_text(allowed.read_text(), encoding=encoding)
+        with pytest.raises(PayloadError, match="it is not plain text in UTF-8; save it as UTF-8"):
+            signature.verify(TEXT, file, "the payload")
+
+
+@pytest.mark.posix
+def test_keys_and_allowed_signers_are_files(tmp_path: Path, alice: Path, allowed: Path) -> None:
+    signature = sign(TEXT, alice)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PayloadError, match=r"cannot read the key .*: it is a pipe"):
+        sign(TEXT, tmp_path / "pipe")
+    with pytest.raises(PayloadError, match=r"cannot read the allowed signers in .*: it is a pipe"):
+        verify(signature, tmp_path / "pipe")
+    with alice.open("rb") as key, allowed.open("rb") as signers:
+        assert sign(TEXT, f"/dev/fd/{key.fileno()}") == signature
+        assert verify(signature, Path(f"/dev/fd/{signers.fileno()}")) == "alice@example.com"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files have no such permissions there")

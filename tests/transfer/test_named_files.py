@@ -174,7 +174,7 @@ def test_a_file_that_is_written_at_the_end_needs_a_directory_at_the_start(
 def test_a_pipe_is_no_ledger(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, kind in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device")):
-        with pytest.raises(PayloadError, match=f"is {kind}, and must be a file"):
+        with pytest.raises(PayloadError, match=f"cannot use the ledger {path}: it is {kind}"):
             make_payload("localhost:1", tmp_path / "p.zip", ["a"], secure=False, ledger=path)
 
 

@@ -12,6 +12,7 @@ import typer
 from docker_charon.errors import DockerCharonError
 from docker_charon.files import is_same_file
 from docker_charon.special_file import descriptor_of
+from docker_charon.written_text import decoded, is_marked
 
 if TYPE_CHECKING:
     from docker_charon.payload.joined_volumes import Ask, VolumePath
@@ -113,8 +114,10 @@ def _standard_input() -> str:
     """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
     if sys.stdin.isatty():
         return sys.stdin.readline()
-    # Windows marks text with a BOM, through pipes as well.
-    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    content = sys.stdin.buffer.read()
+    if is_marked(content):  # Windows marks text with a BOM, through pipes as well
+        return decoded(content, "surrogateescape")
+    return content.decode("utf-8", "surrogateescape")
 
 
 def volume_size_of(text: str | None) -> int | None:
@@ -159,8 +162,17 @@ def source_of(
     """Return the file to read a payload from: a path (see `path_of`), or standard input."""
     if file != "-":
         return path_of(file, volume_dirs, ask)
+    return _piped_payload()
+
+
+def sources_of(files: Iterable[str] | None) -> list[str | IO[bytes]]:
+    """Return the files to read earlier payloads from: paths, or standard input for ``-``."""
+    return [_piped_payload() if file == "-" else file for file in files or ()]
+
+
+def _piped_payload() -> IO[bytes]:
     if sys.stdin is None or sys.stdin.isatty():
-        raise typer.BadParameter("a payload cannot be read from a terminal: use -f PATH or a pipe")
+        raise typer.BadParameter("a payload cannot be read from a terminal: name a file, or a pipe")
     return sys.stdin.buffer
 
 

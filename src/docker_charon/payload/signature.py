@@ -33,7 +33,9 @@ from pathlib import Path
 from docker_charon.errors import PayloadError
 from docker_charon.messages import one_line
 from docker_charon.payload.random_access import file_errors
+from docker_charon.special_file import descriptor_of, read_all, require_file
 from docker_charon.value import dataclass
+from docker_charon.written_text import is_marked
 
 SIGNATURE_PATH = "signature"
 """The name of the entry."""
@@ -45,6 +47,9 @@ UNSIGNED_FOLDERS = ("blobs/", "deltas/")
 """Where the entries are whose content is compared with digests in the signed ones."""
 
 NAMESPACE = "docker-charon"
+
+_LONGEST_SIGNERS = 16 * 1024 * 1024  # bytes
+_LONGEST_KEY = 1024 * 1024  # bytes; the longest RSA key has 13,000
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _LINE = 70  # characters of base64, as ssh-keygen writes them
@@ -143,6 +148,13 @@ def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
     Raises `PayloadError` if ``ssh-keygen`` is missing, or cannot sign with the key.
     """
     path = Path(key)
+    with file_errors(f"cannot read the key {path}"):
+        require_file(path)
+        if descriptor_of(path) is not None:
+            path = Path(os.path.realpath(path))
+        # Of a key that an agent has, there may be only this other file.
+        if path.is_file() or not path.with_name(f"{path.name}.pub").is_file():
+            read_all(path, _LONGEST_KEY)
     with _temporary_file(text, "sign the payload") as file:
         # The text is in a file, so that ssh-keygen can ask for a passphrase on standard input.
         done = _ssh_keygen(["-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(path), str(file)])
@@ -192,11 +204,14 @@ def readable_signers(allowed_signers: str | os.PathLike[str]) -> Path:
     """
     path = Path(allowed_signers)
     with file_errors(f"cannot read the allowed signers in {path}"):
-        content = path.read_bytes()
-    if b"\0" in content:
+        require_file(path)
+        content = read_all(path, _LONGEST_SIGNERS)
+        if descriptor_of(path) is not None:  # ssh-keygen does not have this descriptor
+            path = Path(os.path.realpath(path))
+    if b"\0" in content or is_marked(content):
         raise PayloadError(
-            f"{path} is not a file of allowed signers: it is not text in UTF-8",
-            hint="save it as UTF-8",
+            f"{path} is not a file of allowed signers: it is not plain text in UTF-8",
+            hint="save it as UTF-8 without a byte order mark (BOM)",
         )
     if any(_KEY_LINE.match(line) for line in content.splitlines()):
         raise PayloadError(

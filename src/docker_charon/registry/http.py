@@ -17,9 +17,10 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from docker_charon.errors import RegistryError
-from docker_charon.registry.certificates import Certificates, StrPath, tls_context
+from docker_charon.registry.certificates import Certificates, tls_context
 from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
 from docker_charon.registry.response import FinalResponse
+from docker_charon.special_file import StrPath
 from docker_charon.version import VERSION
 
 CONNECT_TIMEOUT = 15.0

@@ -26,9 +26,9 @@ from docker_charon.payload.partial_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import counted
-from docker_charon.special_file import is_stream
+from docker_charon.special_file import is_stream, require_file
 from docker_charon.transfer.inventory import write_inventory
-from docker_charon.transfer.named_files import checked_target, refuse_stream
+from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
 from docker_charon.transfer.plan import repositories_of, used_registries
 from docker_charon.transfer.receipt import receipts_by_delivery
@@ -350,8 +350,8 @@ def open_ledger(
 
 def _checked(file: str | os.PathLike[str], *, read_only: bool) -> Path:
     """Return the path of a ledger; of a symbolic link, which stays, that of its target."""
-    refuse_stream(file, "the ledger")
     with file_errors(f"cannot use the ledger {os.fspath(file)}"):
+        require_file(file)
         return without_link(Path(file)) if read_only else checked_target(file, "ledger")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Collection, Mapping
@@ -16,10 +17,10 @@ from docker_charon.special_file import (
     is_character_device,
     is_socket,
     is_stream,
-    kind_of,
 )
 from docker_charon.value import dataclass
 
+_LONGEST_SUFFIX = ".partial"  # of the file that is written first
 _SEPARATORS = tuple(separator for separator in (os.sep, os.altsep) if separator)
 
 
@@ -73,6 +74,8 @@ def checked_target(path: str | os.PathLike[str], what: str) -> Path:
         return target
     with file_errors(f"cannot write the {what} {target}"):
         target = without_link(target)
+        with contextlib.suppress(FileNotFoundError):
+            target.with_name(f"{target.name}{_LONGEST_SUFFIX}").lstat()  # the name may be too long
         is_possible = target.parent.is_dir() and not target.is_dir()
     if not is_possible or os.fspath(path).endswith(_SEPARATORS):
         raise PayloadError(
@@ -84,15 +87,6 @@ def checked_target(path: str | os.PathLike[str], what: str) -> Path:
             hint="name a file in another directory",
         )
     return target
-
-
-def refuse_stream(path: str | os.PathLike[str], what: str) -> None:
-    """Raise `PayloadError` if a path leads to a stream; ``what`` is read twice, or replaced."""
-    if is_stream(path) and (kind := kind_of(path)) is not None:
-        raise PayloadError(
-            f"{what} {os.fspath(path)} is {kind}, and must be a file",
-            hint="write its content to a file first",
-        )
 
 
 def check_payload_target(zip_file: PayloadTarget, what: str) -> None:
