@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import images
-from docker_charon import PayloadError, inspect_payload, make_payload
+from docker_charon import PayloadError, inspect_payload, make_payload, verify_payload
+from docker_charon.payload.random_access import RandomAccess, file_errors
 from images import image, layer
 from payloads import payload_of
 
@@ -57,3 +59,39 @@ def test_a_payload_is_written_to_a_descriptor_after_what_is_there(
     content = (tmp_path / "output").read_bytes()
     assert content == b"before" + payload_of({"app:1": image(layer(1, 2000))})
     assert {path.name for path in tmp_path.iterdir()} == {"output", "source"}
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.EIO, "the medium may be damaged"),
+        (errno.ESTALE, "the network share was connected again"),
+        (errno.EDQUOT, "free some space"),
+        (errno.ENOSPC, "free some space"),
+        (errno.EFBIG, "write it in volumes"),
+        (errno.EACCES, ""),
+    ],
+)
+def test_an_error_of_the_system_comes_with_what_to_do(number: int, hint: str) -> None:
+    with pytest.raises(PayloadError) as raised, file_errors("cannot write the report"):
+        raise OSError(number, os.strerror(number))
+    assert raised.value.message == f"cannot write the report: {os.strerror(number)}"
+    assert raised.value.hint.startswith(hint)
+    assert bool(raised.value.hint) == bool(hint)
+
+
+def test_a_medium_that_cannot_be_read_is_named_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: RandomAccess, buffer: memoryview, offset: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = tmp_path / "p.zip"
+    path.write_bytes(payload_of({"app:1": image(layer(1, 2000))}))
+    monkeypatch.setattr(RandomAccess, "readinto", failing)
+    place = f"cannot read payload_descriptor.json in {path}: Input/output error"
+    with pytest.raises(PayloadError, match=place):
+        inspect_payload(path)
+    findings = verify_payload(path)
+    assert findings
+    assert all(f" in {path}: Input/output error; the medium may" in line for line in findings)

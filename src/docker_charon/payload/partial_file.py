@@ -26,6 +26,7 @@ from docker_charon.payload.format import LAYOUT_PATH
 from docker_charon.payload.leftover import Leftover
 from docker_charon.payload.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
+    MAKE_SPACE,
     RandomAccess,
     file_errors,
     hint_for_large_file,
@@ -34,7 +35,6 @@ from docker_charon.payload.random_access import (
 from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
 
 _TRIES = 100  # to open the file while other runs rename it
-_MAKE_SPACE = "free some space, or write to another disk"
 PERMANENT = (BlobNotFound, DigestMismatch)
 """Errors that the next run would meet again, so the partial file is not kept."""
 
@@ -200,9 +200,9 @@ def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None
     if needed > free:
         raise PayloadError(
             f"{path} needs {needed:,} more bytes, and {path.parent} has {free:,} bytes free",
-            hint=f"{_MAKE_SPACE} ({partial_path(path).name}* has blobs of other images)"
+            hint=f"{MAKE_SPACE} ({partial_path(path).name}* has blobs of other images)"
             if beside
-            else _MAKE_SPACE,
+            else MAKE_SPACE,
         )
 
 
@@ -218,7 +218,7 @@ def reserve(file: IO[bytes], size: int, path: Path) -> None:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise PayloadError(
                     f"{path} needs {size:,} bytes: {error.strerror}",
-                    hint=_MAKE_SPACE,
+                    hint=MAKE_SPACE,
                 ) from error
     if os.fstat(file.fileno()).st_size < size:
         with file_errors(f"cannot write {path}"):
