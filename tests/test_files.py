@@ -116,12 +116,25 @@ def test_a_document_keeps_its_owner_and_its_permissions(
 
 
 @pytest.mark.posix
-def test_no_document_is_written_through_a_link_that_somebody_has_put_there(tmp_path: Path) -> None:
+def test_nothing_of_somebody_else_is_taken_for_the_document_that_is_not_complete(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "victim").write_bytes(b"content")
     (tmp_path / "document.new").symlink_to("victim")
-    with pytest.raises(OSError, match="symbolic links"):
-        write_beside(tmp_path / "document", b"second")
+    (tmp_path / "document.new2").mkdir()
+    (tmp_path / "document.new3").write_bytes(b"notes")
+    os.mkfifo(tmp_path / "document.new4")
+    for name in ("", "2", "4"):
+        with pytest.raises(OSError, match=f"document.new{name}"):
+            write_durably(tmp_path / "document", b"second", tmp_path / f"document.new{name}")
+        assert not (tmp_path / "document").exists()
+    (tmp_path / "document.new").symlink_to("victim")
+    os.mkfifo(tmp_path / "document.new4")
+    write_beside(tmp_path / "document", b"second")
+    assert (tmp_path / "document").read_bytes() == b"second"
     assert (tmp_path / "victim").read_bytes() == b"content"
+    assert (tmp_path / "document.new3").read_bytes() == b"notes"
+    assert len([*tmp_path.iterdir()]) == 6
 
 
 @pytest.mark.parametrize("exists", [True, False])

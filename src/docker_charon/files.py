@@ -39,6 +39,8 @@ _MOUNTS = Path("/proc/self/mountinfo")
 _FAT = ("msdos", "vfat")
 _FAT_LIMIT = 2**32 - 1  # bytes of a file
 
+_MOST_NEW = 1000  # files beside a document that have the name of one that is not complete
+
 _LOCK_OFFSET = 2**62  # Windows locks the byte there, which is never read or written
 
 
@@ -183,25 +185,25 @@ def write_durably(target: Path, content: bytes, temporary: Path) -> None:
             file.write(content)
         return
     is_there = target.exists()
+
+    def open_new(path: str, flags: int) -> int:
+        # Others who may write to the directory may have made a link or a pipe there, and must not
+        # read more than they could read before.
+        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        return os.open(path, flags, 0o600 if is_there else 0o666)
+
     try:
-        with open(temporary, "wb", opener=_without_following) as file:
-            copy_mode(target, temporary)
+        with open(temporary, "wb", opener=open_new) as file:
             file.write(content)
             file.flush()
             sync(file)
+        copy_mode(target, temporary)
         put_in_place(temporary, target)
     except BaseException:
         if target.exists() or not is_there:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise
-
-
-def _without_following(path: str, flags: int) -> int:
-    """Open a file, but not through a link: whoever may write to its directory could have made it.
-
-    ``flags`` are those of `os.open`.
-    """
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def without_link(path: Path) -> Path:
@@ -219,9 +221,16 @@ def without_link(path: Path) -> Path:
 
 
 def write_beside(target: Path, content: bytes) -> None:
-    """Write ``target``, or what it links to, as `write_durably` does: ``TARGET.new`` is first."""
+    """Write ``target``, or what it links to, as `write_durably` does.
+
+    ``TARGET.new`` is written first, or, if there is such a file of somebody, ``TARGET.new2`` and so
+    on.
+    """
     target = without_link(target)
-    write_durably(target, content, target.with_name(f"{target.name}.new"))
+    names = (f"{target.name}.new{number}" for number in ("", *range(2, _MOST_NEW)))
+    paths = (target.with_name(name) for name in names)
+    temporary = next(path for path in paths if not os.path.lexists(path))
+    write_durably(target, content, temporary)
 
 
 def size_limit(device: int) -> int | None:

@@ -35,6 +35,9 @@ from docker_charon.payload.random_access import (
 from docker_charon.payload.zip_records import LONGEST_HEADER, Record, parse_local_header
 
 _TRIES = 100  # to open the file while other runs rename it
+MOVE_AWAY = "move it to another place"
+"""What to do about a file of somebody that has the name of a partial file."""
+_MAGIC = b"PK"  # what a zip begins with
 PERMANENT = (BlobNotFound, DigestMismatch)
 """Errors that the next run would meet again, so the partial file is not kept."""
 
@@ -81,7 +84,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
         if not _is_payload(start, front):
             raise PayloadError(
                 f"{partial} exists, and is not the partial file of a payload",
-                hint="move it to another place",
+                hint=MOVE_AWAY,
             )
         if start.strip(b"\0") and start != front:
             _check_room(file, size, path, beside=True)
@@ -119,7 +122,8 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 f"cannot rename {partial} to {path}: {error.strerror or error}",
                 hint=f"the payload is complete in {partial}: rename that file",
             ) from error
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is somebody else's directory
+            old.unlink(missing_ok=True)
     finally:
         file.close()
 
@@ -176,6 +180,19 @@ def open_locked(partial: Path, path: Path) -> IO[bytes]:
                 return file
         file.close()
     raise PayloadError(f"cannot lock {partial}: another process keeps renaming it")
+
+
+def open_locked_zip(new: Path, path: Path) -> IO[bytes]:
+    """Open the file that will replace the zip ``path``, as `open_locked` does.
+
+    Raises `PayloadError` if it is not empty, and cannot be what a run that was killed has left.
+    """
+    file = open_locked(new, path)
+    start = file.read(len(_MAGIC)).strip(b"\0")  # there may be zeros after a power failure
+    if start and start != _MAGIC:
+        file.close()
+        raise PayloadError(f"{new} exists, and is not half of {path}", hint=MOVE_AWAY)
+    return file
 
 
 def _is_file(path: Path) -> bool:

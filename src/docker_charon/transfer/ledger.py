@@ -22,7 +22,7 @@ from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format import Entry, payload_entries
 from docker_charon.payload.limits import TooLarge
-from docker_charon.payload.partial_file import open_locked
+from docker_charon.payload.partial_file import open_locked_zip
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import counted
@@ -364,7 +364,7 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
     """Yield the locked file that may take the place of ``path``; remove it if it does not."""
     new = _new_path(path)
     with file_errors(f"cannot write the ledger {path}"):
-        file = open_locked(new, path)
+        file = open_locked_zip(new, path)
     try:
         yield file
     finally:

@@ -103,13 +103,18 @@ class MirrorFiles:
 
 def _content(path: Path, file: MirrorFile) -> bytes:
     """Return what to write; raise `DockerCharonError` if somebody else's file would be lost."""
+    folder = path.parent
+    if os.path.lexists(folder) and not os.path.isdir(folder):  # noqa: PTH112
+        raise DockerCharonError(
+            f"cannot write {path}: {folder} is there already, and is not a directory",
+            hint=_elsewhere(),
+        )
     with file_errors(f"cannot read {path}"):
         earlier = _text_in(path) if is_stream(path) or path.exists() else MARK
     if not earlier.startswith(MARK):
         raise DockerCharonError(
             f"{path} is there already, and docker-charon has not written it",
-            hint=f"name another directory ({argument('--mirrors-dir', 'mirrors_dir=')}), or "
-            "move the file away",
+            hint=_elsewhere(),
         )
     for registry in file.edited(earlier):
         _log.warning(
@@ -120,6 +125,12 @@ def _content(path: Path, file: MirrorFile) -> bytes:
             argument("--mirrors-dir", "mirrors_dir="),
         )
     return file.text(earlier).encode()
+
+
+def _elsewhere() -> str:
+    """Return what to do if somebody else's file has the name of one of these."""
+    option = argument("--mirrors-dir", "mirrors_dir=")
+    return f"name another directory ({option}), or move the file away"
 
 
 def _text_in(path: Path) -> str:
