@@ -48,7 +48,7 @@ from docker_charon.payload.layer_delta import (
     parse_layer_deltas,
 )
 from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES, SPLIT, Memory, TooLarge
-from docker_charon.payload.signature import SIGNATURE_PATH, signed_text
+from docker_charon.payload.signed_text import SIGNATURE_PATH, signed_text
 from docker_charon.value import dataclass
 
 LAYOUT_PATH = "oci-layout"

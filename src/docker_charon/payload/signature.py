@@ -1,17 +1,8 @@
 """The signature of a payload: it says who made the payload, with an SSH key and ``ssh-keygen``.
 
-The signed text is what ``sha256sum`` prints for all entries outside of ``blobs/`` and ``deltas/``
-except the signature itself, sorted by name::
-
-    <hexadecimal SHA-256>  index.json
-    <hexadecimal SHA-256>  oci-layout
-    <hexadecimal SHA-256>  payload_descriptor.json
-
-These entries contain the digests of all manifests, and the manifests those of all blobs, also of
-those that are rebuilt from deltas. So nothing else has to be signed. The entry ``signature`` is the
-output of ``ssh-keygen -Y sign`` with the namespace ``docker-charon`` (OpenSSH, PROTOCOL.sshsig). An
-Ed25519 key always makes the same signature of the same payload; an ECDSA key or a security token
-does not.
+The entry ``signature`` is the output of ``ssh-keygen -Y sign`` for the signed text, with the
+namespace ``docker-charon`` (OpenSSH, PROTOCOL.sshsig). An Ed25519 key always makes the same
+signature of the same payload; an ECDSA key or a security token does not.
 
 The key may be in a file, in an agent or on a security token, and may have a passphrase;
 ``ssh-keygen`` handles this.
@@ -27,47 +18,25 @@ import re
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.messages import one_line
 from docker_charon.payload.random_access import file_errors
+from docker_charon.payload.signed_text import SIGNATURE_PATH
 from docker_charon.value import dataclass
-
-SIGNATURE_PATH = "signature"
-"""The name of the entry."""
 
 LONGEST_SIGNATURE = 64 * 1024
 """Bytes; a signature of the longest RSA key has 6,000, and it may include a certificate."""
-
-UNSIGNED_FOLDERS = ("blobs/", "deltas/")
-"""Where the entries are whose content is compared with digests in the signed ones."""
 
 NAMESPACE = "docker-charon"
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _LINE = 70  # characters of base64, as ssh-keygen writes them
 _MAGIC = b"SSHSIG"
-_NAME = r"[A-Za-z0-9_./-]+"
 _INSTALL = "install OpenSSH 8.2 or newer (the package openssh-client)"
 _NOT_BELIEVED = "ask the sender, and do not use the payload"
-
-
-def signed_text(documents: Mapping[str, bytes]) -> bytes:
-    """Return the text to sign for these entries, whose content is given by name.
-
-    Raises `PayloadError` if a name has characters that would make the text ambiguous.
-    """
-    for path in documents:
-        if not re.fullmatch(_NAME, path):
-            raise PayloadError(f"the payload has an entry {path!r}, which cannot be signed")
-    return "".join(
-        f"{hashlib.sha256(content).hexdigest()}  {path}\n"
-        for path, content in sorted(documents.items())
-    ).encode()
-
-
 _KEY_LINE = re.compile(rb"\s*(?:(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+\s+AAAA|-----BEGIN )")
 """How lines of public keys (a type and base64) and of private keys begin."""
 _FRAME = "@"

@@ -8,14 +8,8 @@ from docker_charon.errors import PayloadError
 from docker_charon.messages import argument, get_logger
 from docker_charon.payload.archive import Archive
 from docker_charon.payload.limits import LONGEST_DOCUMENT
-from docker_charon.payload.signature import (
-    LONGEST_SIGNATURE,
-    SIGNATURE_PATH,
-    UNSIGNED_FOLDERS,
-    Signature,
-    readable_signers,
-    signed_text,
-)
+from docker_charon.payload.signature import LONGEST_SIGNATURE, Signature, readable_signers
+from docker_charon.payload.signed_text import SIGNATURE_PATH, UNSIGNED_FOLDERS, signed_text
 
 _MOST_DOCUMENTS = 16  # entries that are signed; a payload has three of them
 
