@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, REF_NAME
+from docker_charon.payload.format.payload_descriptor import DESCRIPTOR_PATH, INDEX_PATH, REF_NAME
 from fuzz.examination import examine
 from fuzz.json_values import digests, manifests, members, mostly, scalars, values, whole, written
 from fuzz.mutation import APP, BASE, BOTH

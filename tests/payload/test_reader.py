@@ -20,7 +20,7 @@ import pytest
 from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.format import (
+from docker_charon.payload.format.payload_descriptor import (
     DESCRIPTOR_PATH,
     INDEX_PATH,
 )
