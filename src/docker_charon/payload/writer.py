@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 from docker_charon.errors import DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.payload.file_object import PayloadTarget, WritableFile
-from docker_charon.payload.format.payload_descriptor import Entry
+from docker_charon.payload.format.entries import Entry
 from docker_charon.payload.format.zip_records import (
     Record,
     end_of_central_directory,

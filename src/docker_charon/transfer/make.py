@@ -17,13 +17,8 @@ from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import checked_names
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.format.contents import Contents
-from docker_charon.payload.format.layer_delta import delta_path
-from docker_charon.payload.format.payload_descriptor import (
-    Entry,
-    LocalBlob,
-    blob_path,
-    payload_entries,
-)
+from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
+from docker_charon.payload.format.paths import blob_path, delta_path
 from docker_charon.payload.partial_files.partial_file import deltas_path
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress

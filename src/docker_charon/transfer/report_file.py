@@ -43,11 +43,11 @@ from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
 from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
-from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.value import dataclass
 
 if TYPE_CHECKING:
     from docker_charon.payload.reader import Payload
+    from docker_charon.transfer.renaming.destinations import Destinations
 
 VERSION = 1
 

@@ -16,7 +16,7 @@ from docker_charon import PayloadError, inspect_payload, verify_payload
 from docker_charon.deltas import extra
 from docker_charon.errors import DeltaError
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.format.layer_delta import delta_path
+from docker_charon.payload.format.paths import delta_path
 from images import digest_of, image
 from payloads import changed, payload_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from docker_charon import DigestMismatch, PayloadError, RegistryError
-from docker_charon.payload.format.payload_descriptor import DESCRIPTOR_PATH
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH
 from docker_charon.payload.format.zip_records import Record
 from docker_charon.payload.partial_files.arrival_mark import arrived
 from docker_charon.payload.partial_files.partial_file import partial_file, partial_path

@@ -15,7 +15,7 @@ from typing import IO
 from docker_charon.errors import PayloadError
 from docker_charon.payload.archives.archive import Archive
 from docker_charon.payload.archives.damage import COPY_IT_AGAIN
-from docker_charon.payload.format.payload_descriptor import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH
 from docker_charon.payload.random_access import hint_for_large_file
 
 UNZIP = "unzip the file, and name the directory"

@@ -54,11 +54,6 @@ class LayerDelta:
         }
 
 
-def delta_path(digest: Digest) -> str:
-    """Return the path of the delta of the blob with this digest."""
-    return f"deltas/{digest.algorithm}/{digest.encoded}"
-
-
 def bases_of(deltas: Mapping[Digest, LayerDelta]) -> Iterator[tuple[Digest, Base]]:
     """Yield the bases of all deltas with their digests, a base of several ones several times."""
     for delta in deltas.values():

@@ -1,7 +1,7 @@
-"""The payload format: the entries of the zip, and the documents that describe the others.
+"""The descriptor of a payload: ``payload_descriptor.json``, which says where each blob is.
 
-A payload is an OCI image layout (image-spec 1.1, image-layout) in a zip. Beside the files of the
-layout it has ``payload_descriptor.json``, in the form that docker-charon 0.4 reads::
+A payload is an OCI image layout (image-spec 1.1, image-layout) in a zip. The descriptor is beside
+the files of the layout, in the form that docker-charon 0.4 reads::
 
     {"format_version": 1,
      "manifests_paths": {IMAGE: ZIP PATH, or null for an image that was already transferred},
@@ -13,60 +13,34 @@ layout it has ``payload_descriptor.json``, in the form that docker-charon 0.4 re
      "narrowed": [IMAGE that was filtered by platform, so its digest is not the one in its name],
      "registries": [HOST that stands in front of names of images and repositories, ...]}
 
-A signed payload also has the entry ``signature`` (see the module of that name). Payloads that are
-made with a ledger, ledgers and receipts have more keys (see `delivery`). Blobs may also be carried
-as their difference to older ones (see `layer_delta`). The format version is 2 if there are
-``registries`` or such deltas, which older releases do not understand.
-
-The last four keys are present only if they have content. ``index.json`` lists the referrers too,
-so that other tools find them: by their subjects, or those under a cosign tag by that name.
+The last four keys are present only if they have content. Payloads that are made with a ledger,
+ledgers and receipts have more keys (see `delivery`). Blobs may also be carried as their difference
+to older ones (see `layer_delta`). The format version is 2 if there are ``registries`` or such
+deltas, which older releases do not understand.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import field
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
+from docker_charon.oci.document import parse_json_object
 from docker_charon.oci.host import host_in_front, is_host
-from docker_charon.oci.manifest import Manifest, encode_index
-from docker_charon.oci.reference import Reference, check_named_repository, check_tag
+from docker_charon.oci.reference import check_named_repository, check_tag
 from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.delivery import LEDGER, RECEIPT, Arrival, Delivery
-from docker_charon.payload.format.layer_delta import (
-    LAYER_DELTAS,
-    LayerDelta,
-    count_bases,
-    delta_path,
-    parse_layer_deltas,
-)
-from docker_charon.payload.format.limits import (
-    LONGEST_DOCUMENT,
-    MOST_ENTRIES,
-    SPLIT,
-    Memory,
-    TooLarge,
-)
-from docker_charon.payload.format.signed_text import SIGNATURE_PATH, signed_text
+from docker_charon.payload.format.layer_delta import LAYER_DELTAS, LayerDelta, parse_layer_deltas
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, blob_path
 from docker_charon.value import dataclass
 
-LAYOUT_PATH = "oci-layout"
-INDEX_PATH = "index.json"
-DESCRIPTOR_PATH = "payload_descriptor.json"
 FORMAT_VERSION = 2
 """The newest version that is read. A payload says the oldest one that has all its keys."""
 
-REF_NAME = "org.opencontainers.image.ref.name"
-"""The annotation with an image's name in ``index.json`` (image-spec 1.1, annotations)."""
-
-# The keys of payload_descriptor.json, and those of the objects in it.
+# The keys of the document, and those of the objects in it.
 _VERSION = "format_version"
 _MANIFESTS = "manifests_paths"
 _BLOBS = "blobs_paths"
@@ -78,133 +52,8 @@ _FILTERED = "narrowed"
 _REGISTRIES = "registries"
 
 
-def blob_path(digest: Digest) -> str:
-    """Return the path of the content with this digest in an image layout."""
-    return f"blobs/{digest.algorithm}/{digest.encoded}"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of a payload that is to be written; ``size`` is in bytes.
-
-    Documents and manifests have ``content``. A blob has a descriptor, ``blob``, instead, and is
-    fetched from ``repository`` when it is written, or read from ``file``. The descriptor of a delta
-    is that of its own bytes.
-    """
-
-    path: str
-    size: int
-    content: bytes = b""
-    blob: Descriptor | None = None
-    repository: str = ""
-    file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LocalBlob:
-    """Bytes that are in a local file already, complete and verified: a blob, or a delta."""
-
-    blob: Descriptor
-    file: Path
-
-
-def payload_entries(
-    contents: Contents,
-    sign: Callable[[bytes], bytes] | None = None,
-    local: Mapping[str, LocalBlob] = MappingProxyType({}),
-) -> Iterator[Entry]:
-    """Yield the entries of a payload in their order: documents, manifests, deltas, blobs.
-
-    ``sign`` returns the signature of a text; with it, the documents are signed (see `signature`).
-    ``local`` has, by the paths of their entries, all deltas, and blobs that need not be fetched.
-
-    Raises `TooLarge` if the payload would be too large to be opened again.
-    """
-    _check_limits(contents)
-    documents = [
-        _document(LAYOUT_PATH, _encode({"imageLayoutVersion": "1.0.0"})),
-        _document(INDEX_PATH, _encode_index(contents)),
-        _document(DESCRIPTOR_PATH, _encode_descriptor(contents)),
-    ]
-    yield from documents
-    if sign is not None:
-        signature = sign(signed_text({entry.path: entry.content for entry in documents}))
-        yield Entry(SIGNATURE_PATH, len(signature), signature)
-    for manifest in contents.manifests:
-        yield Entry(blob_path(manifest.digest), len(manifest.content), manifest.content)
-    for path in map(delta_path, contents.deltas):
-        delta = local[path]
-        yield Entry(path, delta.blob.size, blob=delta.blob, file=delta.file)
-    manifest_digests = {manifest.digest for manifest in contents.manifests}
-    for blob, repository in contents.blobs.items():
-        if blob.digest not in manifest_digests:  # an image may use a manifest as a layer
-            path = blob_path(blob.digest)
-            file = local[path].file if path in local else None
-            yield Entry(path, blob.size, blob=blob, repository=repository, file=file)
-
-
-def _check_limits(contents: Contents) -> None:
-    count = 4 + len(contents.manifests) + len(contents.blobs) + len(contents.deltas)
-    if count > MOST_ENTRIES:
-        raise TooLarge(f"the payload is too large: it has {count:,} entries", hint=SPLIT)
-    memory = Memory()
-    memory.take_entries(count)
-    locations = len(contents.blobs) + len(contents.at_destination) + count_bases(contents.deltas)
-    memory.take_names(len(contents.images), locations)
-    for manifest in contents.manifests:
-        memory.take_manifest(manifest)
-    for named in contents.images:
-        for manifest in named.manifests:
-            memory.take_use(manifest)
-
-
-def _document(path: str, content: bytes) -> Entry:
-    if len(content) > LONGEST_DOCUMENT or count_values(content) > MOST_VALUES:
-        raise TooLarge(f"the payload is too large: there is too much in its {path}", hint=SPLIT)
-    return Entry(path, len(content), content)
-
-
-def _encode(document: object) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _encode_index(contents: Contents) -> bytes:
-    images = [
-        named.image.root.descriptor.as_json(annotations={REF_NAME: named.name})
-        for named in contents.images
-    ]
-    image_names = {named.name for named in contents.images}
-    referrers: dict[Digest, dict[str | None, Manifest]] = {}
-    for named in contents.images:
-        for referrer in named.referrers:
-            name = cosign_name(named.reference, referrer.tag) if referrer.tag else None
-            by_name = referrers.setdefault(referrer.manifest.digest, {})
-            by_name[None if name in image_names else name] = referrer.manifest
-    entries = [
-        _referrer_entry(manifest, name)
-        for by_name in referrers.values()
-        for name, manifest in by_name.items()
-        if name is not None or len(by_name) == 1
-    ]
-    return encode_index([*images, *entries])
-
-
-def _referrer_entry(manifest: Manifest, name: str | None) -> dict[str, Any]:
-    """Return the entry of a referrer in ``index.json``, with its own annotations."""
-    entry = manifest.as_referrer()
-    annotations = entry.get("annotations", {})
-    annotations.pop(REF_NAME, None)  # here it would be the name of an image
-    if name is not None:
-        entry["annotations"] = {**annotations, REF_NAME: name}
-    return entry
-
-
-def cosign_name(image: Reference, tag: str) -> str:
-    """Return the name in ``index.json`` of what refers to ``image`` under one of cosign's tags."""
-    return f"{image.repository}:{tag}"
-
-
-def _encode_descriptor(contents: Contents) -> bytes:
+def descriptor_document(contents: Contents) -> bytes:
+    """Return ``payload_descriptor.json`` of a payload with these contents."""
     blobs: dict[str, Any] = {
         blob.digest: {_ZIP_PATH: blob_path(blob.digest)} for blob in contents.blobs
     }
@@ -228,19 +77,18 @@ def _encode_descriptor(contents: Contents) -> bytes:
         _REGISTRIES: sorted(contents.registries),
         LAYER_DELTAS: {digest: delta.as_json() for digest, delta in contents.deltas.items()},
     }
-    return _encode(
-        {
-            _VERSION: FORMAT_VERSION if contents.registries or contents.deltas else 1,
-            _MANIFESTS: {
-                named.name: None
-                if named.name in contents.skipped
-                else blob_path(named.image.root.digest)
-                for named in contents.images
-            },
-            _BLOBS: blobs,
-            **{key: value for key, value in optional.items() if value},
-        }
-    )
+    document = {
+        _VERSION: FORMAT_VERSION if contents.registries or contents.deltas else 1,
+        _MANIFESTS: {
+            named.name: None
+            if named.name in contents.skipped
+            else blob_path(named.image.root.digest)
+            for named in contents.images
+        },
+        _BLOBS: blobs,
+        **{key: value for key, value in optional.items() if value},
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +120,10 @@ class PayloadDescriptor:
     @classmethod
     def parse(cls, content: bytes) -> PayloadDescriptor:
         """Parse the document; raise `PayloadError` if it is not valid."""
-        document = _parse_object(DESCRIPTOR_PATH, content)
+        try:
+            document = parse_json_object(content)
+        except ValueError as error:
+            raise PayloadError(f"{DESCRIPTOR_PATH} is {error}") from None
         version = document.get(_VERSION)
         if version is not None and type(version) is not int:
             # The keys of docker-charon 0.1 are image names, and this may be one of them.
@@ -310,31 +161,6 @@ class PayloadDescriptor:
             )
         except DockerCharonError as error:
             raise PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}") from None
-
-
-def parse_index(content: bytes) -> list[tuple[str | None, Descriptor]]:
-    """Return the descriptors in ``index.json``, each with its image name or ``None``.
-
-    Raises `PayloadError` if the document is not a valid index.
-    """
-    entries = _parse_object(INDEX_PATH, content).get("manifests")
-    if not isinstance(entries, list):
-        raise PayloadError(f"{INDEX_PATH} has no manifests")
-    try:
-        descriptors = [Descriptor.parse(v, f"manifests[{n}]") for n, v in enumerate(entries)]
-    except DockerCharonError as error:
-        raise PayloadError(f"{INDEX_PATH} is malformed: {error}") from None
-    return [(descriptor.annotations.get(REF_NAME), descriptor) for descriptor in descriptors]
-
-
-def _parse_object(path: str, content: bytes) -> dict[str, Any]:
-    try:
-        document = parse_json(content)
-    except ValueError as error:
-        raise PayloadError(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise PayloadError(f"{path} is not a JSON object")
-    return document
 
 
 def _manifest_paths(value: dict[str, Any]) -> dict[str, str | None]:

@@ -19,9 +19,6 @@ from collections.abc import Mapping
 
 from docker_charon.errors import PayloadError
 
-SIGNATURE_PATH = "signature"
-"""The path of the entry with the signature."""
-
 UNSIGNED_FOLDERS = ("blobs/", "deltas/")
 """Where the entries are whose content is compared with digests in the signed ones."""
 

@@ -8,13 +8,9 @@ from typing import IO
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
-from docker_charon.payload.format.layer_delta import delta_path
 from docker_charon.payload.format.limits import LONGEST_DOCUMENT
-from docker_charon.payload.format.payload_descriptor import (
-    DESCRIPTOR_PATH,
-    PayloadDescriptor,
-    blob_path,
-)
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, blob_path, delta_path
+from docker_charon.payload.format.payload_descriptor import PayloadDescriptor
 from docker_charon.payload.format.zip_records import LONGEST_HEADER, Record, parse_local_header
 from docker_charon.payload.partial_files.arrival_mark import arrived
 from docker_charon.payload.random_access import RandomAccess

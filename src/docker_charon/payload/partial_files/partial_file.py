@@ -22,7 +22,7 @@ from typing import IO
 
 from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError, note_partial
 from docker_charon.files import copy_mode, lock, put_in_place, set_size, size_limit, sync
-from docker_charon.payload.format.payload_descriptor import LAYOUT_PATH
+from docker_charon.payload.format.paths import LAYOUT_PATH
 from docker_charon.payload.format.zip_records import LONGEST_HEADER, Record, parse_local_header
 from docker_charon.payload.partial_files.leftover import Leftover
 from docker_charon.payload.partial_files.partial_payload import PartialPayload

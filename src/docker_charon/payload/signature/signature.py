@@ -23,7 +23,7 @@ from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.messages import one_line
-from docker_charon.payload.format.signed_text import SIGNATURE_PATH
+from docker_charon.payload.format.paths import SIGNATURE_PATH
 from docker_charon.payload.random_access import file_errors
 from docker_charon.value import dataclass
 
