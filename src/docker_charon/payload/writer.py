@@ -24,7 +24,8 @@ from docker_charon.payload.format.zip_records import (
 )
 from docker_charon.payload.partial_files.arrival_mark import MARK_EVERY, arrived
 from docker_charon.payload.partial_files.continued_blob import ContinuedBlob, Fetch, Readable
-from docker_charon.payload.partial_files.partial_file import check_limit, partial_file
+from docker_charon.payload.partial_files.disk_space import check_limit
+from docker_charon.payload.partial_files.partial_file import partial_file
 from docker_charon.payload.partial_files.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
     PositionalFile,
@@ -165,9 +166,8 @@ class _Writing:
     ) -> AbstractContextManager[PartialPayload]:
         if volume_size is None:
             return partial_file(path, layout.front, layout.size)
-        from docker_charon.payload.volumes.partial_volumes import (
-            partial_volumes,  # few payloads need it
-        )
+        # Few payloads need it.
+        from docker_charon.payload.volumes.partial_volumes import partial_volumes
 
         return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
 
