@@ -365,7 +365,7 @@ def _parse_volume_size(size: int | str | None) -> int | None:
     """Return the size of volumes in bytes; ``None`` for a single file."""
     if size is None:
         return None
-    from docker_charon.payload.volumes.volume_list import checked_size, parse_size
+    from docker_charon.payload.volumes.volume_size import checked_size, parse_size
 
     if isinstance(size, str):
         return parse_size(size)
