@@ -202,7 +202,9 @@ def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         digests.append(f"sha256:{target.name}")
         apply_delta_in_process(delta, olds, target, folder, check)
 
-    monkeypatch.setattr("docker_charon.payload.rebuild.apply_delta_in_process", recording)
+    monkeypatch.setattr(
+        "docker_charon.payload.layer_deltas.rebuilt_blobs.apply_delta_in_process", recording
+    )
     return digests
 
 
