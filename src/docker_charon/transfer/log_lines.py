@@ -106,12 +106,13 @@ def log_make(
         _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
 
 
-def make_summary(contents: Contents) -> str:
-    """Return what a payload carries, as text."""
+def make_summary(contents: Contents, left_out: int) -> str:
+    """Return what a payload carries, and how many images are left out, as text."""
+    others = f", {counted(left_out, 'image')} left out" if left_out else ""
     deltas = f", {counted(len(contents.deltas), 'layer')} as deltas" if contents.deltas else ""
     return (
         f"{counted(len(contents.images), 'image')}: {shown_size(contents.carried_size)} carried, "
-        f"{shown_size(contents.saved_size)} saved{deltas}"
+        f"{shown_size(contents.saved_size)} saved{deltas}{others}"
     )
 
 
