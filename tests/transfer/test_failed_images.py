@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("_one_try")
 
 APP = image(layer(1), layer(2))
 OTHER = image(layer(1), layer(3))
-BROKEN = layer(4)
+BROKEN = layer(4, 1000)  # smaller than the others, so that they are fetched first
 BAD = image(layer(1), BROKEN)
 
 
