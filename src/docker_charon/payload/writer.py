@@ -217,7 +217,7 @@ class _Writing:
             try:
                 return write(place)
             except DockerCharonError as error:
-                if not goes_on_after or not goes_on_after(error, place.repository):
+                if place.file or not goes_on_after or not goes_on_after(error, place.repository):
                     raise
                 unreadable[place.blob.digest] = error
                 return 0

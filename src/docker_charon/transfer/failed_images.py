@@ -136,13 +136,15 @@ class FailedImages:
 
         Raises as `check` does.
         """
-        remaining = []
+        images, remaining = list(images), []
         for image in images:
             errors = [unreadable[blob.digest] for blob in image.blobs if blob.digest in unreadable]
             if errors:
                 self._errors.setdefault(image.reference, errors[0])
             else:
                 remaining.append(image)
+        if len(remaining) == len(images):
+            raise AssertionError(f"no image needs {', '.join(unreadable)}")
         self.check()
         return remaining
 
