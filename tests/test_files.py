@@ -15,7 +15,7 @@ from conftest import Sent
 from distribution import Api
 from docker_charon import PayloadError, files, make_payload, serve
 from docker_charon.files import set_size, size_limit, write_beside, write_durably
-from docker_charon.payload import partial_file
+from docker_charon.payload.partial_files import partial_file
 from images import image, index, layer
 
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from docker_charon.payload.random_access import RandomAccess
-from docker_charon.payload.volumes import (
+from docker_charon.payload.volumes.volume_list import (
     Volume,
     VolumeList,
     list_path,

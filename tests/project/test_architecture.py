@@ -29,6 +29,17 @@ TOP = {"errors", "files", "messages", "progress", "value", "version", "workers"}
 """Modules that every package may import; they themselves import only those of LOWEST."""
 LOWEST = {"errors", "messages", "value"}
 
+# Each folder of the payload package, and what its modules may import of that package besides the
+# modules of the same folder. The writer, the reader, and what uses them may import all folders.
+PAYLOAD_FOLDERS = {
+    "format": set(),
+    "partial_files": {"format", "random_access"},
+    "volumes": {"format", "partial_files", "random_access"},
+    "archives": {"format", "volumes", "file_object", "random_access"},
+    "signature": {"format", "archives", "random_access"},
+    "layer_deltas": {"format", "archives", "reader", "file_object", "temporary_folder"},
+}
+
 
 def imports() -> dict[str, set[str]]:
     """Return, for each of our modules, which of our modules it imports."""
@@ -72,6 +83,19 @@ def test_a_package_imports_only_what_the_table_allows() -> None:
 def test_the_packages_have_an_order() -> None:
     for package, below in MAY_IMPORT.items():
         assert not any(package in MAY_IMPORT[other] for other in below)
+
+
+def test_a_folder_of_the_payload_imports_only_what_its_table_allows() -> None:
+    assert {path.parent.name for path in PACKAGE.glob("payload/*/__init__.py")} == (
+        PAYLOAD_FOLDERS.keys()
+    )
+    for module, names in imports().items():
+        package, _, below = module.partition(".")
+        folder = below.rpartition(".")[0]
+        if package == "payload" and folder:
+            inside = {name.split(".")[1] for name in names if package_of(name) == package}
+            allowed = PAYLOAD_FOLDERS[folder] | {folder}
+            assert inside <= allowed, f"{module} imports {names}"
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

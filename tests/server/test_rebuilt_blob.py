@@ -159,7 +159,9 @@ def test_the_end_of_the_server_does_not_wait_for_what_is_being_rebuilt(
         while True:
             check()
 
-    monkeypatch.setattr("docker_charon.payload.rebuild.apply_delta_in_process", never)
+    monkeypatch.setattr(
+        "docker_charon.payload.layer_deltas.rebuilt_blobs.apply_delta_in_process", never
+    )
     with ThreadPoolExecutor(1) as pool:
         with serve(stack(2)) as server:
             asked = pool.submit(images.read_blob, server.address, "app", digest_of(V2))

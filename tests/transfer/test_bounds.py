@@ -22,7 +22,7 @@ from docker_charon.oci.image import Image, PayloadImage
 from docker_charon.oci.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import DESCRIPTOR_PATH
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH
 from docker_charon.registry.blobs import BlobState
 from docker_charon.transfer import push
 from docker_charon.transfer.plan import RepositoryBlob

@@ -25,8 +25,9 @@ from docker_charon import (
     serve,
     verify_payload,
 )
+from docker_charon.payload.format.signed_text import signed_text
 from docker_charon.payload.reader import open_payload
-from docker_charon.payload.signature import Signature, sign, signed_text
+from docker_charon.payload.signature.signature import Signature, sign
 from images import TestImage, image, layer
 from payloads import unzipped, zipped
 from signers import allow, make_key

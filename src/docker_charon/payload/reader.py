@@ -20,25 +20,20 @@ from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, S
 from docker_charon.oci.manifest import MAX_SIZE, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags
-from docker_charon.payload.archive import Archive, Report, raise_it
-from docker_charon.payload.carried_body import CarriedBody
-from docker_charon.payload.damage import damaged
-from docker_charon.payload.delivery import Arrival, Delivery
-from docker_charon.payload.diagnosis import what_archive_is
+from docker_charon.payload.archives.archive import Archive, Report, raise_it
+from docker_charon.payload.archives.carried_body import CarriedBody
+from docker_charon.payload.archives.damage import damaged
+from docker_charon.payload.archives.diagnosis import what_archive_is
+from docker_charon.payload.archives.source import open_archive
 from docker_charon.payload.file_object import PayloadSource
-from docker_charon.payload.format import (
-    DESCRIPTOR_PATH,
-    INDEX_PATH,
-    PayloadDescriptor,
-    blob_path,
-    cosign_name,
-    parse_index,
-)
-from docker_charon.payload.layer_delta import LayerDelta, bases_of, count_bases, delta_path
-from docker_charon.payload.limits import LONGEST_DOCUMENT, Memory, TooLarge
+from docker_charon.payload.format.delivery import Arrival, Delivery
+from docker_charon.payload.format.index import cosign_name, parse_index
+from docker_charon.payload.format.layer_delta import LayerDelta, bases_of, count_bases
+from docker_charon.payload.format.limits import LONGEST_DOCUMENT, Memory, TooLarge
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, blob_path, delta_path
+from docker_charon.payload.format.payload_descriptor import PayloadDescriptor
 from docker_charon.payload.random_access import Extent
-from docker_charon.payload.signed_archive import read_signature, verify_signature
-from docker_charon.payload.source import open_archive
+from docker_charon.payload.signature.signed_archive import read_signature, verify_signature
 
 
 class Payload:

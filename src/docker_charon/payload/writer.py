@@ -15,12 +15,17 @@ from typing import IO, cast
 from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.arrival_mark import MARK_EVERY, arrived
-from docker_charon.payload.continued_blob import ContinuedBlob, Fetch, Readable
 from docker_charon.payload.file_object import PayloadTarget, WritableFile, is_seekable
-from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import check_limit, partial_file
-from docker_charon.payload.partial_payload import PartialPayload
+from docker_charon.payload.format.entries import Entry
+from docker_charon.payload.format.zip_records import (
+    Record,
+    end_of_central_directory,
+    parse_local_header,
+)
+from docker_charon.payload.partial_files.arrival_mark import MARK_EVERY, arrived
+from docker_charon.payload.partial_files.continued_blob import ContinuedBlob, Fetch, Readable
+from docker_charon.payload.partial_files.partial_file import check_limit, partial_file
+from docker_charon.payload.partial_files.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
     PositionalFile,
     RandomAccess,
@@ -29,7 +34,6 @@ from docker_charon.payload.random_access import (
     write_all,
 )
 from docker_charon.payload.unreadable_blobs import GoesOnAfter, UnreadableBlobs
-from docker_charon.payload.zip_records import Record, end_of_central_directory, parse_local_header
 from docker_charon.progress import Progress
 from docker_charon.value import dataclass
 from docker_charon.workers import Workers
@@ -164,7 +168,9 @@ class _Writing:
     ) -> AbstractContextManager[PartialPayload]:
         if volume_size is None:
             return partial_file(path, layout.front, layout.size)
-        from docker_charon.payload.partial_volumes import partial_volumes  # few payloads need it
+        from docker_charon.payload.volumes.partial_volumes import (
+            partial_volumes,  # few payloads need it
+        )
 
         return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
 

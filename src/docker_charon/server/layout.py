@@ -30,14 +30,9 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
 from docker_charon.oci.manifest import MAX_SIZE
-from docker_charon.payload.format import (
-    DESCRIPTOR_PATH,
-    INDEX_PATH,
-    LAYOUT_PATH,
-    PayloadDescriptor,
-    blob_path,
-)
-from docker_charon.payload.limits import LONGEST_DOCUMENT
+from docker_charon.payload.format.limits import LONGEST_DOCUMENT
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH, blob_path
+from docker_charon.payload.format.payload_descriptor import PayloadDescriptor
 from docker_charon.payload.random_access import Extent, read_into
 from docker_charon.server.directory import (
     check_file,

@@ -14,7 +14,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.document import parse_json
 from docker_charon.oci.manifest import encode_index
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import REF_NAME
+from docker_charon.payload.format.index import REF_NAME
 from docker_charon.server.manifest import StoredManifest
 
 _log = get_logger(__name__)

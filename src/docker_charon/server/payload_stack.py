@@ -15,9 +15,9 @@ from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import Image, NamedImage, SkippedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
+from docker_charon.payload.layer_deltas.recipe import Recipes
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.reader import Payload, open_payload
-from docker_charon.payload.recipe import Recipes
 from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.rebuilt_blob import RebuiltBlob, RebuiltBlobs, open_rebuilt_blobs
 from docker_charon.server.store import Catalog

@@ -15,9 +15,9 @@ from docker_charon.errors import DeltaError, ServerError
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.payload.layer_deltas.rebuilt_blobs import BlobFiles
+from docker_charon.payload.layer_deltas.recipe import Recipes
 from docker_charon.payload.random_access import Extent, file_errors
-from docker_charon.payload.rebuild import BlobFiles
-from docker_charon.payload.recipe import Recipes
 from docker_charon.payload.temporary_folder import temporary_folder
 from docker_charon.progress import counted, shown_size
 

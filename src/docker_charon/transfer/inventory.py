@@ -21,7 +21,7 @@ from docker_charon.oci.host import DOCKER_HUB, check_host, is_docker_hub
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, check_repository, checked_names, joined
 from docker_charon.payload.file_object import PayloadTarget
-from docker_charon.payload.format import Entry, payload_entries
+from docker_charon.payload.format.entries import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access

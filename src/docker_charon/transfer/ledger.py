@@ -17,12 +17,12 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.contents import Contents
-from docker_charon.payload.delivery import Arrival, Delivery
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
-from docker_charon.payload.format import Entry, payload_entries
-from docker_charon.payload.limits import TooLarge
-from docker_charon.payload.partial_file import open_locked
+from docker_charon.payload.format.contents import Contents
+from docker_charon.payload.format.delivery import Arrival, Delivery
+from docker_charon.payload.format.entries import Entry, payload_entries
+from docker_charon.payload.format.limits import TooLarge
+from docker_charon.payload.partial_files.partial_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.progress import counted

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage, Referrer
 from docker_charon.oci.platform import Platform
-from docker_charon.payload.contents import Contents
+from docker_charon.payload.format.contents import Contents
 from docker_charon.progress import counted, counts, shown_size
 from docker_charon.transfer.plan import PushPlan
-from docker_charon.transfer.renaming.destinations import Destinations
 
 if TYPE_CHECKING:
     from docker_charon.transfer.outcome import Part
+    from docker_charon.transfer.renaming.destinations import Destinations
 
 _log = get_logger(__name__)
 

@@ -14,11 +14,11 @@ from docker_charon.errors import AuthenticationError, DockerCharonError
 from docker_charon.messages import argument
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import checked_names
-from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
-from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
-from docker_charon.payload.layer_delta import delta_path
-from docker_charon.payload.partial_file import deltas_path
+from docker_charon.payload.format.contents import Contents
+from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
+from docker_charon.payload.format.paths import blob_path, delta_path
+from docker_charon.payload.partial_files.partial_file import deltas_path
 from docker_charon.payload.unreadable_blobs import UnreadableBlobs
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
@@ -346,7 +346,7 @@ def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | No
     """Return what signs a text with a key, if there is one."""
     if key is None:
         return None
-    from docker_charon.payload.signature import sign
+    from docker_charon.payload.signature.signature import sign
 
     return partial(sign, key=key)
 
@@ -377,7 +377,7 @@ def _parse_volume_size(size: int | str | None) -> int | None:
     """Return the size of volumes in bytes; ``None`` for a single file."""
     if size is None:
         return None
-    from docker_charon.payload.volumes import checked_size, parse_size
+    from docker_charon.payload.volumes.volume_list import checked_size, parse_size
 
     if isinstance(size, str):
         return parse_size(size)

@@ -15,7 +15,7 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import PayloadImage, SkippedImage
 from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.reader import Payload, open_payload
-from docker_charon.payload.signature import sign as sign_text
+from docker_charon.payload.signature.signature import sign as sign_text
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument

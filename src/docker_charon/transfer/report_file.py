@@ -37,17 +37,17 @@ from docker_charon.files import write_beside
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage
-from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
+from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
 from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
-from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.value import dataclass
 
 if TYPE_CHECKING:
     from docker_charon.payload.reader import Payload
+    from docker_charon.transfer.renaming.destinations import Destinations
 
 VERSION = 1
 

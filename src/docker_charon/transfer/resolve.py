@@ -19,7 +19,7 @@ from docker_charon.oci.image import Image, NamedImage, config_platform
 from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.limits import Memory
+from docker_charon.payload.format.limits import Memory
 from docker_charon.transfer.failed_images import FailedImages
 from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources

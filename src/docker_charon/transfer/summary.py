@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from docker_charon.payload.contents import Contents
+from docker_charon.payload.format.contents import Contents
 
 
 @dataclass(frozen=True, slots=True)

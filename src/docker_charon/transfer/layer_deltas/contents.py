@@ -12,11 +12,11 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.config import ImageConfig
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import MAX_CONFIG_SIZE, NamedImage, PayloadImage
-from docker_charon.payload.contents import Contents
-from docker_charon.payload.continued_blob import Fetch
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
-from docker_charon.payload.format import LocalBlob
-from docker_charon.payload.layer_delta import bases_of
+from docker_charon.payload.format.contents import Contents
+from docker_charon.payload.format.entries import LocalBlob
+from docker_charon.payload.format.layer_delta import bases_of
+from docker_charon.payload.partial_files.continued_blob import Fetch
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.unreadable_blobs import GoesOnAfter
 from docker_charon.progress import ProgressArgument

@@ -14,11 +14,12 @@ from docker_charon.errors import DeltaError, DockerCharonError
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.contents import Contents
-from docker_charon.payload.continued_blob import Fetch
-from docker_charon.payload.format import LocalBlob, blob_path
-from docker_charon.payload.layer_delta import Base, LayerDelta, delta_path
-from docker_charon.payload.rebuild import BlobFiles
+from docker_charon.payload.format.contents import Contents
+from docker_charon.payload.format.entries import LocalBlob
+from docker_charon.payload.format.layer_delta import Base, LayerDelta
+from docker_charon.payload.format.paths import blob_path, delta_path
+from docker_charon.payload.layer_deltas.rebuilt_blobs import BlobFiles
+from docker_charon.payload.partial_files.continued_blob import Fetch
 from docker_charon.payload.unreadable_blobs import GoesOnAfter, UnreadableBlobs
 from docker_charon.progress import Progress, ProgressArgument, counted, shown_size
 from docker_charon.transfer.layer_deltas.directory import Decision, DeltaDirectory
