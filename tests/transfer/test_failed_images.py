@@ -219,6 +219,7 @@ def test_a_dry_run_says_the_same_and_fetches_nothing(
     assert run.status == 3
     assert "left out: bad:1: " in run.stderr
     assert "bad:1, sha256" not in run.stderr
+    assert run.stderr.splitlines()[-1].endswith(", 1 image left out")
     assert not list(tmp_path.iterdir())
 
 

@@ -296,7 +296,7 @@ def make_payload(
             written_report.made(contents, size, left_out)
             summary = Summary.of(contents, size, left_out, dry_run=dry_run)
             if dry_run:
-                log_make(contents, size, checked_volume_size, logged)
+                log_make(contents, size, checked_volume_size, logged, len(left_out))
                 return summary
             locked = lock_content(
                 {image.reference: resolver.source_digest(image.reference) for image in images},
