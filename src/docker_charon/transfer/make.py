@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from docker_charon.errors import AuthenticationError, DockerCharonError
 from docker_charon.messages import argument
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.platform import Platform
-from docker_charon.oci.reference import checked_names
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
@@ -37,6 +35,7 @@ from docker_charon.transfer.naming.name_groups import NameGroup, united_registri
 from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
+from docker_charon.transfer.platforms import parse_platforms
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
@@ -44,7 +43,7 @@ from docker_charon.transfer.summary import Summary
 from docker_charon.workers import Workers
 
 if TYPE_CHECKING:
-    from docker_charon.transfer.ledger import LedgerFile
+    from docker_charon.transfer.ledger_file import LedgerFile
 
 # Modules that only some payloads need are imported there, so that the others start quickly.
 
@@ -189,7 +188,7 @@ def make_payload(
             "docker login",
         )
     newest = checked_newest(newest, wanted.to_transfer)
-    chosen_platforms = _parse_platforms(platforms)
+    chosen_platforms = parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     earlier_payloads = checked_sources(payloads_already_transferred, "payloads_already_transferred")
@@ -242,6 +241,9 @@ def make_payload(
                 images = resolver.with_referrers(images)
             absent = absent_layers(sources, workers, [*images, *skipped])
         contents = plan_make(images, skipped, delivered, absent, registries)
+        if site is not None and site.takes_back_last(zip_file, contents):
+            delivered = _delivered_blobs(earlier_payloads, site, allowed_signers, [])
+            contents = plan_make(images, skipped, delivered, absent, registries)
         shared_blobs = SharedBlobs(sources, contents.images, absent)
         local: Mapping[str, LocalBlob] = {}
         if layer_deltas:
@@ -264,7 +266,6 @@ def make_payload(
         logged = log_choices(contents, chosen_platforms)
         ledger_entries: list[Entry] = []
         if site is not None:
-            site.check_target(zip_file, contents)
             ledger_entries = site.entries_after(contents, None if dry_run else signer)
             contents = replace(contents, delivery=site.ledger.next_delivery(contents))
         entries = list(payload_entries(contents, signer, local))
@@ -312,7 +313,7 @@ def _opened_ledger(
             )
         yield None
         return
-    from docker_charon.transfer.ledger import open_ledger
+    from docker_charon.transfer.ledger_file import open_ledger
 
     with open_ledger(
         ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
@@ -349,16 +350,6 @@ def _writing_progress(
         for image in contents.images
     }
     return Progress("making", sizes, needed, progress)
-
-
-def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
-    """Parse platforms, each once; none for ``None``."""
-    if platforms is None:
-        return []
-    names = checked_names(platforms, "platforms")
-    if not names:
-        raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
-    return list(dict.fromkeys(map(Platform.parse, names)))
 
 
 def _parse_volume_size(size: int | str | None) -> int | None:
