@@ -10,10 +10,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from docker_charon.errors import AuthenticationError, DockerCharonError
+from docker_charon.errors import AuthenticationError
 from docker_charon.messages import argument
-from docker_charon.oci.platform import Platform
-from docker_charon.oci.reference import checked_names
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
@@ -38,6 +36,7 @@ from docker_charon.transfer.naming.name_groups import united_registries
 from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
+from docker_charon.transfer.platforms import parse_platforms
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
@@ -194,7 +193,7 @@ def make_payload(
             "docker login",
         )
     newest = checked_newest(newest, wanted.to_transfer)
-    chosen_platforms = _parse_platforms(platforms)
+    chosen_platforms = parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     earlier_payloads = checked_sources(payloads_already_transferred, "payloads_already_transferred")
@@ -249,6 +248,10 @@ def make_payload(
                 images = resolver.with_referrers(images)
                 failed.check()
             absent = absent_layers(sources, workers, [*images, *skipped])
+        if site is not None:
+            contents = plan_make(images, skipped, delivered, absent, registries)
+            if site.takes_back_last(zip_file, contents):
+                delivered = delivered_blobs(earlier_payloads, site, allowed_signers, [])
         goes_on_after = lost_blobs = None
         if keep_going:
             from docker_charon.transfer.lost_blobs import LostBlobs
@@ -287,7 +290,6 @@ def make_payload(
             logged = log_choices(contents, chosen_platforms)
             ledger_entries: list[Entry] = []
             if site is not None:
-                site.check_target(zip_file, contents)
                 ledger_entries = site.entries_after(contents, None if dry_run else signer)
                 contents = replace(contents, delivery=site.ledger.next_delivery(contents))
             entries = list(payload_entries(contents, signer, local))
@@ -361,16 +363,6 @@ def _writing_progress(
         for image in contents.images
     }
     return Progress("making", sizes, needed, progress)
-
-
-def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
-    """Parse platforms, each once; none for ``None``."""
-    if platforms is None:
-        return []
-    names = checked_names(platforms, "platforms")
-    if not names:
-        raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
-    return list(dict.fromkeys(map(Platform.parse, names)))
 
 
 def _parse_volume_size(size: int | str | None) -> int | None:

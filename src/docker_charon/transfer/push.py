@@ -252,8 +252,8 @@ def push_payload(
                 warnings.warn(f"left out: {error}", UserWarning, stacklevel=warning_level)
             incomplete = None
             if dry_run:
-                log_push(push.plan, push.present_parts())
                 push.rebuilding.log(push.plan)
+                log_push(push.plan, push.present_parts())
             else:
                 incomplete = push.write(progress)
             mirror_files.end(push.errors, incomplete, dry_run=dry_run)
@@ -376,7 +376,7 @@ class _Push:
             incomplete = outcome.incomplete(names)
             if incomplete is None:
                 sizes_done = self._report.transferred, self._report.already_there
-                shown_progress.sum_up(push_summary(images, *sizes_done))
+                shown_progress.sum_up(push_summary(images, len(self.errors), *sizes_done))
             else:
                 self._record(State.FAILED, incomplete.failed)
         return incomplete
