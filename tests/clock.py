@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +23,6 @@ class Clock:
 
     def replace_time(self, monkeypatch: pytest.MonkeyPatch, *modules: Any) -> Clock:
         """Let these modules use this clock."""
-        time = SimpleNamespace(sleep=self.sleep, monotonic=self.monotonic)
         for module in modules:
-            monkeypatch.setattr(module, "time", time)
+            monkeypatch.setattr(module, "time", self)
         return self
