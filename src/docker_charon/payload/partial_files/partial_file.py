@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError, note_partial
-from docker_charon.files import copy_mode, lock, put_in_place, set_size, size_limit, sync
+from docker_charon.files import (
+    DISK_IS_FULL,
+    copy_mode,
+    lock,
+    put_in_place,
+    set_size,
+    size_limit,
+    sync,
+)
 from docker_charon.payload.format.paths import LAYOUT_PATH
 from docker_charon.payload.format.zip_records import LONGEST_HEADER, Record, parse_local_header
 from docker_charon.payload.partial_files.leftover import Leftover
@@ -215,7 +223,7 @@ def reserve(file: IO[bytes], size: int, path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
             return
         except OSError as error:  # not every file system supports it, and it is not required
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in DISK_IS_FULL:
                 raise PayloadError(
                     f"{path} needs {size:,} bytes: {error.strerror}",
                     hint=_MAKE_SPACE,
