@@ -22,7 +22,7 @@ from docker_charon import (
 )
 from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.reader import open_payload
-from docker_charon.transfer.ledger import open_ledger
+from docker_charon.transfer.ledger_file import open_ledger
 from images import TestImage, digest_of, image, index, layer
 from payloads import carried, described
 
@@ -65,19 +65,39 @@ def test_the_first_delivery_carries_everything_and_the_next_only_what_is_new(
 
 
 @pytest.mark.parametrize("volume_size", [None, 5000])
-def test_the_same_command_again_says_that_a_delivery_is_replaced(
-    source: str,
-    app: TestImage,
-    ledger: Path,
-    caplog: pytest.LogCaptureFixture,
-    volume_size: int | None,
+def test_the_same_command_again_makes_the_same_delivery_again(
+    source: str, app: TestImage, ledger: Path, tmp_path: Path, volume_size: int | None
 ) -> None:
-    make(source, ledger, "app:1", volume_size=volume_size)
-    assert not caplog.records
-    payload = make(source, ledger, "app:1", volume_size=volume_size)
+    images.put(source, "app:0", image(layer(1)))
+    make(source, ledger, "app:0")
+    contents = []
+    for _ in range(3):
+        make(source, ledger, "app:1", volume_size=volume_size)
+        contents.append({path.name: path.read_bytes() for path in tmp_path.glob("*.zip*")})
+    assert contents[0] == contents[1] == contents[2]
+    assert inspect_payload(ledger).delivery == 2
+
+
+def test_a_delivery_is_made_again_with_what_was_forgotten(
+    source: str, app: TestImage, ledger: Path
+) -> None:
+    make(source, ledger, "app:1")
+    signature = images.put(source, f"app:{images.tag_of(app, '.sig')}", images.signature(app))
+    payload = make(source, ledger, "app:1", include_referrers=True)
+    assert carried(payload).keys() == app.contents().keys() | signature.contents().keys()
+
+
+def test_a_delivery_that_is_replaced_by_another_without_layers_is_named(
+    source: str, app: TestImage, ledger: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    payload = make(source, ledger, "app:1")
+    other = images.put(source, "app:2", image(layer(1)))
+    make(source, ledger, "app:2")
+    make_payload(source, payload.with_name("app-2.zip"), ["app:1"], secure=False, ledger=ledger)
     (warning,) = caplog.messages
-    assert warning.startswith(f"{payload} is delivery 1, and is replaced by a payload that carries")
+    assert warning.startswith(f"{payload.with_name('app-2.zip')} is delivery 2, and is replaced by")
     assert "give the receipt of its next push (receipts=)" in warning
+    assert other.digest not in carried(payload.with_name("app-2.zip"))
 
 
 @pytest.mark.posix
@@ -86,7 +106,7 @@ def test_a_pipe_that_a_delivery_goes_to_is_not_read(
 ) -> None:
     make(source, ledger, "app:1")
     os.mkfifo(ledger.with_name("pipe"))
-    monkeypatch.setattr("docker_charon.transfer.ledger.open_payload", refuse_pipes)
+    monkeypatch.setattr("docker_charon.transfer.ledger_file.open_payload", refuse_pipes)
     pipe = os.open(ledger.with_name("pipe"), os.O_RDONLY | os.O_NONBLOCK)
     try:
         make_payload(source, ledger.with_name("pipe"), ["app:1"], secure=False, ledger=ledger)

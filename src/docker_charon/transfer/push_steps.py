@@ -103,8 +103,8 @@ class PushSteps:
 
     def log(self) -> None:
         """Log what `write` would do."""
-        log_push(self._plan, self._present_parts())
         self._rebuilding.log(self._plan)
+        log_push(self._plan, self._present_parts())
 
     def _present_parts(self) -> dict[Part, bool]:
         """Return for each image and referrer whether it is there already under its name."""
@@ -149,7 +149,7 @@ class PushSteps:
             incomplete = outcome.incomplete(names)
             if incomplete is None:
                 sizes_done = self._report.transferred, self._report.already_there
-                shown_progress.sum_up(push_summary(images, *sizes_done))
+                shown_progress.sum_up(push_summary(images, len(self.errors), *sizes_done))
             else:
                 self._record(State.FAILED, incomplete.failed)
         return incomplete

@@ -40,7 +40,7 @@ def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) 
     if signature is None:
         raise PayloadError(
             f"{archive.name} is not signed, and only signers in {signers} are allowed",
-            hint=f"get a payload that was made with {argument('--sign', 'sign=')}",
+            hint=f"get one that was written with {argument('--sign', 'sign=')}",
         )
     documents = [
         info
@@ -54,5 +54,5 @@ def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) 
     for info in documents:
         archive.verified[info.filename] = archive.read(info, LONGEST_DOCUMENT)
     signer = signature.verify(signed_text(archive.verified), signers, archive.name)
-    _log.info("the payload is signed by %s, with the key %s", signer, signature.key)
+    _log.info("%s is signed by %s, with the key %s", archive.name, signer, signature.key)
     return signer
