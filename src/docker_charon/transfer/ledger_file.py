@@ -62,32 +62,17 @@ class LedgerFile:
                 hint="put an inventory of the destination (make-inventory) in its place",
             ) from error
 
-    def takes_back_last(self, target: PayloadTarget, contents: Contents) -> bool:
-        """Take the last delivery out of the ledger if ``target`` is it; return whether it was.
+    def check_target(self, target: PayloadTarget, contents: Contents) -> None:
+        """Warn if ``target`` is the last delivery and a payload without blobs replaces it.
 
-        That is what the same command finds when it is run again: a delivery of the same images, of
-        which no receipt has come back. A payload that counts on it must not replace it. If the
-        delivery is of other images, and a payload without blobs replaces it, somebody may have run
-        another command before the delivery was on its way: a warning says so.
+        Somebody may have run the same command again before the delivery was on its way.
         """
-        if self._is_confirmed or not isinstance(target, (str, os.PathLike)):
-            return False
-        if is_device_or_pipe(target):
-            return False
+        is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
+        if is_safe or not isinstance(target, (str, os.PathLike)) or is_device_or_pipe(target):
+            return
         with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
             last = payload.delivery
-            if last is None or payload.arrival is not None or not self._is_last(last):
-                return False
-            images = {image.image and image.image.root.digest for image in payload.all_images}
-            if images == {image.root.digest for image in contents.images}:
-                _log.info(
-                    "%s is delivery %d, and no receipt of it is given: it is made again, with "
-                    "everything that it carries",
-                    *(os.fspath(target), last.number),
-                )
-                self.ledger = self.ledger.without_last()
-                return True
-            if not contents.blobs:
+            if last is not None and payload.arrival is None and self._is_last(last):
                 _log.warning(
                     "%s is delivery %d, and is replaced by a payload that carries no layers, "
                     "because the ledger counts on delivery %d: if the site does not get that, give "
@@ -95,7 +80,6 @@ class LedgerFile:
                     *(os.fspath(target), last.number, last.number),
                     argument("--receipt", "receipts="),
                 )
-        return False
 
     def _is_last(self, delivery: Delivery) -> bool:
         number, history = self.ledger.number, self.ledger.history

@@ -249,10 +249,6 @@ def make_payload(
                 images = resolver.with_referrers(images)
                 failed.check()
             absent = absent_layers(sources, workers, [*images, *skipped])
-        if site is not None:
-            contents = plan_make(images, skipped, delivered, absent, registries)
-            if site.takes_back_last(zip_file, contents):
-                delivered = delivered_blobs(earlier_payloads, site, allowed_signers, [])
         goes_on_after = lost_blobs = None
         if keep_going:
             from docker_charon.transfer.lost_blobs import LostBlobs
@@ -291,6 +287,7 @@ def make_payload(
             logged = log_choices(contents, chosen_platforms)
             ledger_entries: list[Entry] = []
             if site is not None:
+                site.check_target(zip_file, contents)
                 ledger_entries = site.entries_after(contents, None if dry_run else signer)
                 contents = replace(contents, delivery=site.ledger.next_delivery(contents))
             entries = list(payload_entries(contents, signer, local))
