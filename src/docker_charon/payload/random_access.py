@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import IO, cast
 
 from docker_charon.errors import PayloadError
+from docker_charon.files import DISK_IS_FULL
 from docker_charon.messages import argument
 from docker_charon.payload.file_object import WritableFile
 from docker_charon.value import dataclass
@@ -20,8 +21,7 @@ MAKE_SPACE = "free some space, or write to another disk"
 """What to do if a disk is full."""
 
 _HINTS = {
-    errno.ENOSPC: MAKE_SPACE,
-    errno.EDQUOT: MAKE_SPACE,
+    **dict.fromkeys(DISK_IS_FULL, MAKE_SPACE),
     errno.EIO: "the medium may be damaged: try it once more, and then use another one",
     errno.ESTALE: "the network share was connected again: run the same command again",
 }
