@@ -74,7 +74,7 @@ def test_a_signed_payload_is_pushed_and_its_signer_is_told(
     assert pushed == ["app:1"]
     assert images.read(destination, "app:1") == app.contents()
     assert (
-        "the payload is signed by alice@example.com, with the key ssh-ed25519 SHA256:"
+        f"{payload} is signed by alice@example.com, with the key ssh-ed25519 SHA256:"
         in (caplog.messages[0])
     )
 

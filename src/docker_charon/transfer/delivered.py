@@ -13,7 +13,7 @@ from docker_charon.payload.file_object import PayloadSource
 from docker_charon.transfer.naming.name_groups import NameGroup
 
 if TYPE_CHECKING:
-    from docker_charon.transfer.ledger import LedgerFile
+    from docker_charon.transfer.ledger_file import LedgerFile
 
 # Modules that only some payloads need are imported there, so that the others start quickly.
 
@@ -35,7 +35,7 @@ def opened_ledger(
             )
         yield None
         return
-    from docker_charon.transfer.ledger import open_ledger
+    from docker_charon.transfer.ledger_file import open_ledger
 
     with open_ledger(
         ledger, receipts, read_only=read_only, allowed_signers=allowed_signers

@@ -175,9 +175,12 @@ def _kinds(referrers: Collection[Referrer | None]) -> str:
     return counts({"image": images, "referrer": len(referrers) - images})
 
 
-def push_summary(images: Sequence[PayloadImage], uploaded: int, already_there: int) -> str:
-    """Return what a push has done, as text; sizes in bytes."""
+def push_summary(
+    images: Sequence[PayloadImage], left_out: int, uploaded: int, already_there: int
+) -> str:
+    """Return what a push has done, as text; sizes in bytes, ``left_out`` is a number of images."""
+    of_images = counted(len(images) + left_out, "image")
     return (
-        f"{counted(len(images), 'image')}: {shown_size(uploaded)} uploaded, "
+        f"{f'{len(images)} of ' if left_out else ''}{of_images}: {shown_size(uploaded)} uploaded, "
         f"{shown_size(already_there)} there already"
     )

@@ -10,17 +10,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from docker_charon.errors import AuthenticationError, DockerCharonError
+from docker_charon.errors import AuthenticationError
 from docker_charon.messages import argument
-from docker_charon.oci.platform import Platform
-from docker_charon.oci.reference import checked_names
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
 from docker_charon.payload.format.paths import blob_path, delta_path
+from docker_charon.payload.format.places import Places
 from docker_charon.payload.partial_files.partial_file import deltas_path
 from docker_charon.payload.unreadable_blobs import UnreadableBlobs
-from docker_charon.payload.writer import payload_size, write_payload
+from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
@@ -38,6 +37,7 @@ from docker_charon.transfer.naming.name_groups import united_registries
 from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
+from docker_charon.transfer.platforms import parse_platforms
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
@@ -194,7 +194,7 @@ def make_payload(
             "docker login",
         )
     newest = checked_newest(newest, wanted.to_transfer)
-    chosen_platforms = _parse_platforms(platforms)
+    chosen_platforms = parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     earlier_payloads = checked_sources(payloads_already_transferred, "payloads_already_transferred")
@@ -291,7 +291,7 @@ def make_payload(
                 ledger_entries = site.entries_after(contents, None if dry_run else signer)
                 contents = replace(contents, delivery=site.ledger.next_delivery(contents))
             entries = list(payload_entries(contents, signer, local))
-            size = payload_size(entries)
+            size = Places(entries).size
             left_out = {name: str(error) for name, error in failed.by_name().items()}
             written_report.made(contents, size, left_out)
             summary = Summary.of(contents, size, left_out, dry_run=dry_run)
@@ -361,16 +361,6 @@ def _writing_progress(
         for image in contents.images
     }
     return Progress("making", sizes, needed, progress)
-
-
-def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
-    """Parse platforms, each once; none for ``None``."""
-    if platforms is None:
-        return []
-    names = checked_names(platforms, "platforms")
-    if not names:
-        raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
-    return list(dict.fromkeys(map(Platform.parse, names)))
 
 
 def _parse_volume_size(size: int | str | None) -> int | None:
