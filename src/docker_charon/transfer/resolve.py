@@ -44,7 +44,7 @@ class Resolver:
         workers: Workers,
         platforms: Sequence[Platform] = (),
         *,
-        keep_going: bool = False,
+        keep_going: bool | None = None,
     ) -> None:
         self.failed = FailedImages(sources, keep_going=keep_going)
         self._keep_going = keep_going
