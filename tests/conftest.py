@@ -31,7 +31,7 @@ NEEDS_POSIX = [
     "cli/test_volume_options.py",
     "faults",
     "fuzz",
-    "payload/test_source.py",
+    "payload/archives/test_source.py",
     "progress/test_progress.py",
     "project/test_readme.py",
     "server/test_server.py",
@@ -202,7 +202,9 @@ def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         digests.append(f"sha256:{target.name}")
         apply_delta_in_process(delta, olds, target, folder, check)
 
-    monkeypatch.setattr("docker_charon.payload.rebuild.apply_delta_in_process", recording)
+    monkeypatch.setattr(
+        "docker_charon.payload.layer_deltas.rebuilt_blobs.apply_delta_in_process", recording
+    )
     return digests
 
 

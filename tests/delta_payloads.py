@@ -16,8 +16,9 @@ from deltas.layers import tar, text, written
 from docker_charon.deltas import make_delta
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.format import Entry, payload_entries
-from docker_charon.payload.layer_delta import Base, LayerDelta, delta_path
+from docker_charon.payload.format.entries import Entry, payload_entries
+from docker_charon.payload.format.layer_delta import Base, LayerDelta
+from docker_charon.payload.format.paths import delta_path
 from docker_charon.payload.writer import write_payload
 from docker_charon.transfer.plan import plan_make
 from images import TestImage, image

@@ -16,7 +16,8 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import DESCRIPTOR_PATH, blob_path, payload_entries
+from docker_charon.payload.format.entries import payload_entries
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, blob_path
 from docker_charon.payload.writer import write_payload
 from docker_charon.transfer.plan import plan_make
 from images import TestImage, digest_of

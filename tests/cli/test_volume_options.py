@@ -74,7 +74,7 @@ def test_volumes_on_several_drives_are_pushed(
         *["--allowed-signers", allowed],
     )
     assert (pushed.status, pushed.stdout) == (0, "app:1\n")
-    assert "the payload is signed by alice@example.com, with the key ssh-ed25519" in pushed.stderr
+    assert f"{base}.001 is signed by alice@example.com, with the key ssh-ed25519" in pushed.stderr
     assert images.read(destination, "app:1") == app.contents()
 
 

@@ -26,7 +26,7 @@ from docker_charon import DockerCharonError, make_payload, push_payload_to_regis
 from docker_charon.oci.image import Image, NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import payload_entries
+from docker_charon.payload.format.entries import payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.registry import access, rate_limit, response, retry
 from docker_charon.registry import http as transport

@@ -15,8 +15,8 @@ import pytest
 
 import images
 from docker_charon import PayloadError, make_payload
-from docker_charon.payload import partial_file
-from docker_charon.payload.partial_file import PartialFile
+from docker_charon.payload.partial_files import partial_file
+from docker_charon.payload.partial_files.partial_file import PartialFile
 from faults.cells import Sides
 from images import image, layer
 from proxy import Action, Head, Proxy, Rule

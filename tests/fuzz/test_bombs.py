@@ -14,9 +14,11 @@ import pytest
 
 from docker_charon import verify_payload
 from docker_charon.errors import PayloadError
-from docker_charon.payload import archive, limits
-from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, payload_entries
-from docker_charon.payload.limits import LONGEST_DOCUMENT, MOST_ENTRIES
+from docker_charon.payload.archives import archive
+from docker_charon.payload.format import limits
+from docker_charon.payload.format.entries import payload_entries
+from docker_charon.payload.format.limits import LONGEST_DOCUMENT, MOST_ENTRIES
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH
 from docker_charon.payload.reader import open_payload
 from docker_charon.transfer.plan import plan_make
 from fuzz.process import MOST_MEMORY, run
@@ -225,7 +227,7 @@ def test_what_could_not_be_opened_again_is_not_made(monkeypatch: pytest.MonkeyPa
     assert len(list(payload_entries(plan))) == 6
     for limit in ("MOST_ENTRIES", "LONGEST_DOCUMENT", "MOST_VALUES"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"docker_charon.payload.format.{limit}", 4)
+            patched.setattr(f"docker_charon.payload.format.entries.{limit}", 4)
             with pytest.raises(PayloadError, match=r"too large.*; make several payloads"):
                 list(payload_entries(plan))
     monkeypatch.setattr(limits, "_MEMORY", 6000)
@@ -239,9 +241,9 @@ def test_a_manifest_is_read_once_for_all_its_names(monkeypatch: pytest.MonkeyPat
     read: list[str] = []
     real = archive.Archive.read
 
-    def counting(self: archive.Archive, info: zipfile.ZipInfo) -> bytes:
+    def counting(self: archive.Archive, info: zipfile.ZipInfo, longest: int) -> bytes:
         read.append(info.filename)
-        return real(self, info)
+        return real(self, info, longest)
 
     monkeypatch.setattr(archive.Archive, "read", counting)
     path_of_manifest = f"blobs/{digest_of(image(layer(1)).manifest).replace(':', '/')}"

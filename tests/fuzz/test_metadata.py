@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_charon.payload.format import DESCRIPTOR_PATH, INDEX_PATH, REF_NAME
+from docker_charon.payload.format.index import REF_NAME
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH
 from fuzz.examination import examine
 from fuzz.json_values import digests, manifests, members, mostly, scalars, values, whole, written
 from fuzz.mutation import APP, BASE, BOTH

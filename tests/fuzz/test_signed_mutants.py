@@ -20,7 +20,7 @@ import pytest
 from conftest import require
 from docker_charon import PayloadError
 from docker_charon.payload.reader import Payload, open_payload
-from docker_charon.payload.signature import sign
+from docker_charon.payload.signature.signature import sign
 from images import OCI, artifact, image, index, layer
 from payloads import payload_of, unzipped, zipped
 from signers import allow, make_key

@@ -12,6 +12,7 @@ from docker_charon.lists.plain import is_plain, read_plain
     [
         *("app:1", "app:1,app:2", "# image: a", "app:1  # image: a", "quay.io:443/a:1", "", "   "),
         *("not a name", "app:>=1.8,<2", "app@sha256:0", "a # - b", "*", "---x"[3:]),
+        *("[::1]:5000/a:1", "[2001:db8::1]/team/a:1", "[::ffff:10.0.0.1]:5000/a@sha256:0"),
     ],
 )
 def test_a_line_of_a_plain_list_is_not_like_yaml(line: str) -> None:
@@ -22,6 +23,7 @@ def test_a_line_of_a_plain_list_is_not_like_yaml(line: str) -> None:
     "line",
     [
         *("image: a", "services:", "  - a", "- a", "-", "---", "--- # c", '{"a": 1}', "[a]"),
+        *("[::1]", "[1]", "[x:y]/c"),
         *("{{ x }}", '"key": b', "some key: b", "apiVersion:\tv1"),
     ],
 )

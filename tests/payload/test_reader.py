@@ -20,10 +20,7 @@ import pytest
 from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Body
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.format import (
-    DESCRIPTOR_PATH,
-    INDEX_PATH,
-)
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.verify import verify_payload
 from images import TestImage, digest_of, image, index, layer

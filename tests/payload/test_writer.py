@@ -20,8 +20,9 @@ import pytest
 from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.continued_blob import Fetch
-from docker_charon.payload.format import Entry, blob_path
+from docker_charon.payload.format.entries import Entry
+from docker_charon.payload.format.paths import blob_path
+from docker_charon.payload.partial_files.continued_blob import Fetch
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Progress
 from images import layer

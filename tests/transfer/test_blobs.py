@@ -22,7 +22,7 @@ from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import Image, SkippedImage
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.layer_delta import LayerDelta
+from docker_charon.payload.format.layer_delta import LayerDelta
 from docker_charon.payload.reader import Payload
 from docker_charon.progress import Progress
 from docker_charon.registry.client import RegistryClient

@@ -22,14 +22,15 @@ from docker_charon.oci.image import Image, PayloadImage
 from docker_charon.oci.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import DESCRIPTOR_PATH
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH
 from docker_charon.registry.blobs import BlobState
 from docker_charon.transfer import push
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.platforms import DEEPEST, filter_index, offers
+from docker_charon.transfer.present_blobs import PresentBlobs
 from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.resolve import Resolver
-from docker_charon.transfer.survey import PresentBlobs, Survey
+from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
 from fuzz.destination import Destination
 from payloads import zipped

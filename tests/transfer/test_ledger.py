@@ -22,7 +22,7 @@ from docker_charon import (
 )
 from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.reader import open_payload
-from docker_charon.transfer.ledger import open_ledger
+from docker_charon.transfer.ledger_file import open_ledger
 from images import TestImage, digest_of, image, index, layer
 from payloads import carried, described
 
@@ -86,7 +86,7 @@ def test_a_pipe_that_a_delivery_goes_to_is_not_read(
 ) -> None:
     make(source, ledger, "app:1")
     os.mkfifo(ledger.with_name("pipe"))
-    monkeypatch.setattr("docker_charon.transfer.ledger.open_payload", refuse_pipes)
+    monkeypatch.setattr("docker_charon.transfer.ledger_file.open_payload", refuse_pipes)
     pipe = os.open(ledger.with_name("pipe"), os.O_RDONLY | os.O_NONBLOCK)
     try:
         make_payload(source, ledger.with_name("pipe"), ["app:1"], secure=False, ledger=ledger)

@@ -21,7 +21,7 @@ from docker_charon.cli.image_lists import names_in
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.format import DESCRIPTOR_PATH
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH
 from docker_charon.transfer.lock import Origin, lock_content
 from images import image, index_of, layer
 from payloads import unzipped

@@ -78,3 +78,10 @@ def test_referrers_are_counted_apart(
     assert last_line(lines) == (
         "the push would write nothing; already there: 1 image and 1 referrer"
     )
+
+
+@pytest.mark.parametrize(
+    ("left_out", "start"), [(0, "0 images: 5 B"), (1, "0 of 1 image: 5 B"), (4, "0 of 4 images:")]
+)
+def test_a_push_says_of_how_many_images_it_pushed_some(left_out: int, start: str) -> None:
+    assert log_lines.push_summary((), left_out, 5, 0).startswith(start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -219,6 +220,36 @@ def test_a_receipt_corrects_the_ledger(site: Site, lost: Path) -> None:
         "app:3",
         "other:1",
     ]
+
+
+def test_everything_in_a_lost_delivery_counts_as_not_delivered(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    for version in (1, 2, 3):
+        images.put(site.source, f"app:{version}", image(*map(layer, range(version))))
+    images.put(site.source, "other:2", image(layer(12)))
+    images.put(site.source, "other:4", image(layer(12), layer(14)))
+    site.push(site.make("first.zip", "app:1"))
+    site.make("second.zip", "app:2", "other:2")  # it is lost
+    site.push(site.make("third.zip", "app:3"))  # needs a layer of app:2, and nothing of other:2
+    with caplog.at_level(logging.INFO):
+        fourth = site.make("fourth.zip", "app:3", "other:4")
+    assert f"delivery 2 has not arrived at {site.registry}: everything in it" in caplog.text
+    assert {digest_of(layer(n)) for n in (1, 2, 12, 14)} <= carried(fourth).keys()
+    assert digest_of(layer(0)) not in carried(fourth)
+    assert site.push(fourth) == ["app:3", "other:4"]
+
+
+def test_a_delivery_of_which_something_has_arrived_is_not_lost(site: Site) -> None:
+    images.put(site.source, "app:1", image(layer(1)))
+    images.put(site.source, "other:1", image(layer(11)))
+    images.put(site.source, "app:2", image(layer(1), layer(11), layer(2)))
+    site.make("first.zip", "app:1", "other:1")
+    images.put(site.registry, "other:1", image(layer(11)))  # only this image of it has arrived
+    site.push(site.make("second.zip", "app:2"))
+    third = site.make("third.zip", "app:2")
+    assert digest_of(layer(11)) not in carried(third)
+    assert digest_of(layer(1)) in carried(third)
 
 
 def test_a_receipt_that_is_given_again_does_not_undo_a_later_delivery(

@@ -25,8 +25,9 @@ from docker_charon import (
     serve,
     verify_payload,
 )
+from docker_charon.payload.format.signed_text import signed_text
 from docker_charon.payload.reader import open_payload
-from docker_charon.payload.signature import Signature, sign, signed_text
+from docker_charon.payload.signature.signature import Signature, sign
 from images import TestImage, image, layer
 from payloads import unzipped, zipped
 from signers import allow, make_key
@@ -73,7 +74,7 @@ def test_a_signed_payload_is_pushed_and_its_signer_is_told(
     assert pushed == ["app:1"]
     assert images.read(destination, "app:1") == app.contents()
     assert (
-        "the payload is signed by alice@example.com, with the key ssh-ed25519 SHA256:"
+        f"{payload} is signed by alice@example.com, with the key ssh-ed25519 SHA256:"
         in (caplog.messages[0])
     )
 

@@ -22,8 +22,9 @@ from docker_charon import (
     serve,
     verify_payload,
 )
-from docker_charon.payload.joined_volumes import VolumePath
-from docker_charon.payload.volumes import read_list, volume_path
+from docker_charon.payload.volumes.joined_volumes import VolumePath
+from docker_charon.payload.volumes.volume_list import read_list
+from docker_charon.payload.volumes.volume_names import volume_path
 from images import TestImage, image, layer
 from proxy import Answer, Proxy, Rule
 from volumes import Drive, names_in

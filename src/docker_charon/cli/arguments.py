@@ -13,7 +13,7 @@ from docker_charon.errors import DockerCharonError
 from docker_charon.files import is_same_file
 
 if TYPE_CHECKING:
-    from docker_charon.payload.joined_volumes import Ask, VolumePath
+    from docker_charon.payload.volumes.joined_volumes import Ask, VolumePath
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
 
@@ -120,7 +120,7 @@ def volume_size_of(text: str | None) -> int | None:
     """Return the size of volumes in bytes."""
     if text is None:
         return None
-    from docker_charon.payload.volumes import parse_size  # help does not need it
+    from docker_charon.payload.volumes.volume_size import parse_size  # help does not need it
 
     try:
         return parse_size(text)
@@ -140,7 +140,7 @@ def mirror_kinds_of(words: Iterable[str]) -> list[str]:
 
 def path_of(file: str, volume_dirs: Iterable[Path] | None, ask: Ask | None = None) -> VolumePath:
     """Return the path of a payload, which may have volumes; ``ask`` asks for missing ones."""
-    from docker_charon.payload.joined_volumes import VolumePath  # help does not need it
+    from docker_charon.payload.volumes.joined_volumes import VolumePath  # help does not need it
 
     return VolumePath(Path(file), tuple(volume_dirs or ()), ask)
 

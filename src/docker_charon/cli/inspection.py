@@ -33,8 +33,8 @@ def verify_payload_command(
     If PATH is one volume, for example payload.zip.003, only this volume is checked. Each problem is
     one line on standard error, and the exit status is 1 if there are any.
     """
-    from docker_charon.payload.joined_volumes import VolumePath
     from docker_charon.payload.verify import verify_payload
+    from docker_charon.payload.volumes.joined_volumes import VolumePath
 
     path = arguments.file_of(payload, file)
     source = arguments.source_of(path, volume_dir)

@@ -13,6 +13,9 @@ from docker_charon.oci.reference import OPERATORS
 # The start of a line that no plain list has, and that each YAML text has.
 _YAML = re.compile(r"""-\s|---|\{\{|["']?[A-Za-z0-9_./ -]*["']?:(?:\s|$)""")
 
+# The start of a name whose registry is an IPv6 address: JSON begins with a bracket, too.
+_IPV6_REGISTRY = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?/")
+
 _QUOTED = re.compile(r"""^(["'])(.*)\1$""")  # as jq prints names
 
 
@@ -20,7 +23,9 @@ def is_plain(lines: Iterable[str]) -> bool:
     """Return whether no line looks like YAML or JSON."""
     texts = (line.strip() for line in lines)
     return not any(
-        text[:1] in ("{", "[") or text == "-" or _YAML.match(text) for text in texts if text
+        text[:1] in ("{", "[") or text == "-" or _YAML.match(text)
+        for text in texts
+        if text and not _IPV6_REGISTRY.match(text)
     )
 
 

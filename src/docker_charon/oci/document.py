@@ -29,3 +29,18 @@ def parse_json(content: bytes, most_values: int = MOST_VALUES) -> Any:
         return json.loads(content.decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def parse_json_object(content: bytes) -> dict[str, Any]:
+    """Return the JSON object that a text in UTF-8 is.
+
+    Raises ``ValueError`` with what it is instead: ``not a JSON object``, or ``not valid JSON`` with
+    the reason.
+    """
+    try:
+        document = parse_json(content)
+    except ValueError as error:
+        raise ValueError(f"not valid JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document

@@ -9,7 +9,7 @@ from typing import Any
 from docker_charon.errors import DigestMismatch, InvalidManifest
 from docker_charon.oci.descriptor import Descriptor, annotations_of
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import parse_json
+from docker_charon.oci.document import parse_json_object
 from docker_charon.value import dataclass
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -207,11 +207,9 @@ def parse_object(content: bytes) -> dict[str, Any]:
             "it is compressed", hint="something on the way to the registry compresses its answers"
         )
     try:
-        document = parse_json(content)
+        document = parse_json_object(content)
     except ValueError as error:
-        raise InvalidManifest(f"it is not valid JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise InvalidManifest("it is not a JSON object")
+        raise InvalidManifest(f"it is {error}") from None
     if document.get("schemaVersion") == 1:
         raise InvalidManifest(
             "it is a Docker schema 1 manifest, which registries no longer support",

@@ -117,7 +117,7 @@ class PayloadSummary:
         ]
         if self.foreign:
             layers = counted(len(self.foreign), "non-distributable layer")
-            lines.append(f"{layers} left out, to be downloaded from their own URLs")
+            lines.append(f"{layers} left out, to be downloaded from the URLs in the manifests")
         if self.signer is not None:
             lines.append(f"signed by {self.signer} with {self.signing_key}")
         elif self.signing_key is not None:

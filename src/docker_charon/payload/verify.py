@@ -10,15 +10,15 @@ from pathlib import Path
 from docker_charon.errors import DockerCharonError, InvalidDigest, PayloadError
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.archive import Archive
-from docker_charon.payload.damage import damaged
-from docker_charon.payload.delta_check import check_deltas, rebuild_deltas
+from docker_charon.payload.archives.archive import Archive
+from docker_charon.payload.archives.damage import damaged
+from docker_charon.payload.archives.source import open_archive
 from docker_charon.payload.file_object import PayloadSource, checked_sources
-from docker_charon.payload.joined_volumes import VolumePath
+from docker_charon.payload.layer_deltas.delta_check import check_deltas, rebuild_deltas
 from docker_charon.payload.reader import Payload
-from docker_charon.payload.signed_archive import verify_signature
-from docker_charon.payload.source import open_archive
-from docker_charon.payload.volumes import verify_volume
+from docker_charon.payload.signature.signed_archive import verify_signature
+from docker_charon.payload.volumes.joined_volumes import VolumePath
+from docker_charon.payload.volumes.volume_content import verify_volume
 from docker_charon.progress import Progress, ProgressArgument, check_progress, counted
 from docker_charon.workers import Workers
 

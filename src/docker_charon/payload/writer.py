@@ -6,21 +6,24 @@ import contextlib
 import io
 import os
 import stat
-import sys
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
-from docker_charon.errors import DigestMismatch, PayloadError
+from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
-from docker_charon.payload.arrival_mark import MARK_EVERY, arrived
-from docker_charon.payload.continued_blob import ContinuedBlob, Fetch, Readable
-from docker_charon.payload.file_object import PayloadTarget, WritableFile
-from docker_charon.payload.format import Entry
-from docker_charon.payload.partial_file import check_limit, partial_file
-from docker_charon.payload.partial_payload import PartialPayload
+from docker_charon.oci.digest import Digest
+from docker_charon.payload.file_object import PayloadTarget, WritableFile, is_seekable
+from docker_charon.payload.format.entries import Entry
+from docker_charon.payload.format.places import Place, Places
+from docker_charon.payload.format.zip_records import Record, parse_local_header
+from docker_charon.payload.partial_files.arrival_mark import MARK_EVERY, arrived
+from docker_charon.payload.partial_files.continued_blob import ContinuedBlob, Fetch, Readable
+from docker_charon.payload.partial_files.disk_space import check_limit
+from docker_charon.payload.partial_files.partial_file import partial_file
+from docker_charon.payload.partial_files.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
     PositionalFile,
     RandomAccess,
@@ -28,27 +31,13 @@ from docker_charon.payload.random_access import (
     file_errors,
     write_all,
 )
-from docker_charon.payload.zip_records import Record, end_of_central_directory, parse_local_header
+from docker_charon.payload.unreadable_blobs import GoesOnAfter, UnreadableBlobs
 from docker_charon.progress import Progress
 from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
-if sys.platform != "win32":
-    import fcntl
-
 _BUFFER = 1024 * 1024  # bytes; it takes an eighth less CPU time than 128 KiB
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
-_SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A blob and its place in the zip."""
-
-    record: Record
-    blob: Descriptor
-    repository: str
-    file: Path | None
 
 
 def write_payload(
@@ -59,6 +48,7 @@ def write_payload(
     workers: Workers | None = None,
     *,
     volume_size: int | None = None,
+    goes_on_after: GoesOnAfter | None = None,
 ) -> None:
     """Write ``entries`` as a zip, in their order.
 
@@ -71,10 +61,14 @@ def write_payload(
     With ``volume_size``, in bytes, the path gets volumes (see `partial_volumes`). Their entries are
     written in order, so that the first volume is finished first.
 
+    If a path gets a single file, and ``goes_on_after`` says so, the other blobs are still written
+    after the error of one. `UnreadableBlobs` is raised at the end, and the next call continues from
+    what is there, as after an interruption.
+
     Raises `PayloadError` if the target cannot be written, `DigestMismatch` if a blob does not
     match its descriptor, and whatever ``fetch`` raises.
     """
-    task = _Writing(fetch, progress, workers or Workers())
+    task = _Writing(fetch, progress, workers or Workers(), goes_on_after)
     if isinstance(zip_file, (str, os.PathLike)):
         task.to_path(Path(zip_file), entries, volume_size)
     elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "write"):
@@ -83,61 +77,20 @@ def write_payload(
         raise _needs_path("a file object")
     else:
         with file_errors("cannot write the payload"):
-            if _is_seekable(zip_file):
+            if is_seekable(zip_file):
                 task.to_seekable_file(cast(IO[bytes], zip_file), entries)
             else:
                 task.to_stream(zip_file, entries)
 
 
-def payload_size(entries: Iterable[Entry]) -> int:
-    """Return the size in bytes of the file that `write_payload` writes for ``entries``."""
-    return _Layout(entries).size
-
-
-class _Layout:
-    """The places of all entries, which are known before the first blob is fetched.
-
-    ``front`` are the bytes before the first blob, and ``end`` is the offset of the directory.
-    """
-
-    def __init__(self, entries: Iterable[Entry], *, streamed: bool = False) -> None:
-        self.blobs: list[_Place] = []
-        self._records: list[Record] = []
-        self._crcs: dict[str, int] = {}
-        self.end = 0
-        front = []
-        for entry in entries:
-            if entry.blob is None:
-                record = Record(entry.path, entry.size, self.end)
-                self._crcs[entry.path] = zlib.crc32(entry.content)
-                front += [record.local_header(self._crcs[entry.path]), entry.content]
-            else:
-                record = Record(entry.path, entry.size, self.end, streamed)
-                self.blobs.append(_Place(record, entry.blob, entry.repository, entry.file))
-            self._records.append(record)
-            self.end = record.end
-        self.front = b"".join(front)
-
-    @property
-    def size(self) -> int:
-        """The size of the payload in bytes."""
-        return self.end + len(self.directory({}))
-
-    def directory(self, blob_crcs: Mapping[str, int]) -> bytes:
-        """Return the central directory; a CRC that is missing does not change its size."""
-        crcs = {**self._crcs, **blob_crcs}
-        headers = [record.central_header(crcs.get(record.path, 0)) for record in self._records]
-        size = sum(map(len, headers))
-        return b"".join(headers) + end_of_central_directory(len(headers), size, self.end)
-
-
+@dataclass(frozen=True, slots=True)
 class _Writing:
     """One payload that is being written."""
 
-    def __init__(self, fetch: Fetch, progress: Progress | None, workers: Workers) -> None:
-        self._fetch = fetch
-        self._progress = progress
-        self._workers = workers
+    _fetch: Fetch
+    _progress: Progress | None
+    _workers: Workers
+    _goes_on_after: GoesOnAfter | None
 
     def to_path(self, path: Path, entries: Iterable[Entry], volume_size: int | None) -> None:
         with file_errors(f"cannot write {path}"):
@@ -147,54 +100,55 @@ class _Writing:
                 with path.open("wb") as file:  # a pipe or a device; a directory is an error
                     self.to_stream(file, entries)
                 return
-            layout = _Layout(entries)
+            places = Places(entries)
             # The target of a symbolic link is replaced, not the link.
             path = Path(os.path.realpath(path))
             with (
-                self._partial(path, layout, volume_size) as partial,
+                self._partial(path, places, volume_size) as partial,
                 file_errors(f"cannot write {path}"),
             ):
-                self._write_blobs(layout, partial, partial)
+                self._write_blobs(places, partial, partial)
 
     def _partial(
-        self, path: Path, layout: _Layout, volume_size: int | None
+        self, path: Path, places: Places, volume_size: int | None
     ) -> AbstractContextManager[PartialPayload]:
         if volume_size is None:
-            return partial_file(path, layout.front, layout.size)
-        from docker_charon.payload.partial_volumes import partial_volumes  # few payloads need it
+            return partial_file(path, places.front, places.size)
+        # Few payloads need it.
+        from docker_charon.payload.volumes.partial_volumes import partial_volumes
 
-        return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
+        return partial_volumes(path, places.front, places.size, volume_size, self._workers.check)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
-        layout = _Layout(entries)
+        places = Places(entries)
         base = file.tell()
         with contextlib.suppress(AttributeError, OSError):  # a file object in memory
-            check_limit(file, base + layout.size, "the payload")
+            check_limit(file, base + places.size, "the payload")
         target = RandomAccess(file, base)
-        target.write(layout.front, 0)
-        self._write_blobs(layout, target)
-        file.truncate(base + layout.size)  # some file objects require the size
+        target.write(places.front, 0)
+        self._write_blobs(places, target)
+        file.truncate(base + places.size)  # some file objects require the size
         if hasattr(file, "flush"):
             file.flush()
 
     def to_stream(self, file: WritableFile, entries: Iterable[Entry]) -> None:
-        layout = _Layout(entries, streamed=True)
-        write_all(file, layout.front)
+        places = Places(entries, streamed=True)
+        write_all(file, places.front)
         crcs = {}
-        for place in layout.blobs:
+        for place in places.blobs:
             write_all(file, place.record.local_header(0))
             with self._open(place) as source:
                 crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
             write_all(file, place.record.data_descriptor(crc))
             crcs[place.record.path] = crc
             self._finished(place)
-        write_all(file, layout.directory(crcs))
+        write_all(file, places.directory(crcs))
         if hasattr(file, "flush"):
             file.flush()
 
     def _write_blobs(
         self,
-        layout: _Layout,
+        places: Places,
         target: PositionalFile,
         partial: PartialPayload | None = None,
     ) -> None:
@@ -206,8 +160,20 @@ class _Writing:
         """
         leftover = partial.leftover if partial else None
         known = leftover.records if leftover else {}
+        can_be_written_again = partial is not None and not partial.in_order
+        goes_on_after = self._goes_on_after if can_be_written_again else None
+        unreadable: dict[Digest, DockerCharonError] = {}
 
-        def write(place: _Place) -> int:
+        def attempt(place: Place) -> int:
+            try:
+                return write(place)
+            except DockerCharonError as error:
+                if place.file or not goes_on_after or not goes_on_after(error, place.repository):
+                    raise
+                unreadable[place.blob.digest] = error
+                return 0
+
+        def write(place: Place) -> int:
             crc = self._reuse(partial, place) if partial else None
             if crc is None and partial:
                 crc = self._resume(partial, place)
@@ -218,20 +184,22 @@ class _Writing:
             self._finished(place)
             return crc
 
-        places = layout.blobs
+        ordered = places.blobs
         if not (partial and partial.in_order):
-            places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
+            ordered = sorted(ordered, key=lambda p: (p.record.path not in known, -p.blob.size))
         try:
-            crcs = self._workers.map(write, places)
+            crcs = self._workers.map(attempt, ordered)
+            if unreadable:
+                raise UnreadableBlobs(unreadable)
         except BaseException:
             if partial:
                 with contextlib.suppress(OSError, ValueError):
-                    partial.present = sum(partial.arrived(place.record) for place in places)
+                    partial.present = sum(partial.arrived(place.record) for place in ordered)
             raise
-        paths = [place.record.path for place in places]
-        target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
+        paths = [place.record.path for place in ordered]
+        target.write(places.directory(dict(zip(paths, crcs, strict=True))), places.end)
 
-    def _reuse(self, partial: PartialPayload, place: _Place) -> int | None:
+    def _reuse(self, partial: PartialPayload, place: Place) -> int | None:
         """Return the CRC of a blob that an interrupted run has left complete; else ``None``."""
         known_crc = partial.known_crc(place.record)
         if known_crc is not None:
@@ -247,7 +215,7 @@ class _Writing:
                 return crc
         return None
 
-    def _resume(self, partial: PartialPayload, place: _Place) -> int | None:
+    def _resume(self, partial: PartialPayload, place: Place) -> int | None:
         """Fetch what is missing of a blob whose beginning an interrupted run has left.
 
         Return ``None`` if no beginning is there, or if it turns out to be damaged.
@@ -270,7 +238,7 @@ class _Writing:
             return self._put(partial, place, blob, reused=size, in_place=in_place)
         return None
 
-    def _fetch_blob(self, target: PositionalFile, place: _Place, attempts: int = _ATTEMPTS) -> int:
+    def _fetch_blob(self, target: PositionalFile, place: Place, attempts: int = _ATTEMPTS) -> int:
         """Fetch a blob; fetch it again from its first byte if it does not match its digest."""
         try:
             with self._open(place) as source:
@@ -280,7 +248,7 @@ class _Writing:
                 raise
         return self._fetch_blob(target, place, attempts - 1)
 
-    def _open(self, place: _Place, start: int = 0) -> AbstractContextManager[Readable]:
+    def _open(self, place: Place, start: int = 0) -> AbstractContextManager[Readable]:
         """Open a blob from an offset on: at the registry, or in the local file that has it."""
         if place.file is None:
             return self._fetch(place.blob, place.repository, start)
@@ -291,7 +259,7 @@ class _Writing:
     def _put(
         self,
         target: PositionalFile,
-        place: _Place,
+        place: Place,
         source: Readable,
         *,
         reused: int = 0,
@@ -361,7 +329,7 @@ class _Writing:
         if self._progress is not None:
             self._progress.moved(size, reused=reused)
 
-    def _finished(self, place: _Place) -> None:
+    def _finished(self, place: Place) -> None:
         if self._progress is not None:
             self._progress.finished(place.record.path)
 
@@ -374,25 +342,3 @@ def _needs_path(target: object) -> PayloadError:
 
 def _content(file: PositionalFile, record: Record) -> StoredContent:
     return StoredContent(file, record.data_offset, record.size)
-
-
-def _is_seekable(file: Any) -> bool:
-    """Whether a file can be written at any offset, unlike a device or a file opened to append."""
-    if not getattr(file, "seekable", lambda: False)() or not hasattr(file, "truncate"):
-        return False
-    if "a" in str(getattr(file, "mode", "")):
-        return False
-    if isinstance(file, io.BufferedIOBase) and not isinstance(file, _SEEKABLE):
-        return False  # compressed files seek only forwards
-    try:
-        handle = file.fileno()
-    except (AttributeError, OSError):
-        return True  # a file object in memory
-    return stat.S_ISREG(os.fstat(handle).st_mode) and not _is_appending(handle)
-
-
-def _is_appending(handle: int) -> bool:
-    """Whether a shell opened this file with ``>>``."""
-    if sys.platform == "win32":
-        return False
-    return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND)

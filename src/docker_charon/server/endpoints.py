@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import unquote, urlencode
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, InvalidReference
+from docker_charon.files import DISK_IS_FULL
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import OCI_INDEX
 from docker_charon.oci.reference import check_repository, check_tag
-from docker_charon.server.answer import Answer, error, json_answer, rejection
-from docker_charon.server.request import RangeNotSatisfiable, Request, parse_range
+from docker_charon.server.http.answer import Answer, error, json_answer, rejection
+from docker_charon.server.http.request import RangeNotSatisfiable, Request, parse_range
 from docker_charon.server.store import Code, Rejected, Store
 
 _log = get_logger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
-_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 Endpoint = Callable[..., Answer]
@@ -67,7 +66,7 @@ class Endpoints:
             raise
         except OSError as failure:
             _log.error("%s %s: %s", request.head.method, request.head.path, failure)
-            status = 507 if failure.errno in _DISK_IS_FULL else 500
+            status = 507 if failure.errno in DISK_IS_FULL else 500
             return error(Code.UNKNOWN, failure.strerror or "the disk failed", status=status)
         except DockerCharonError as failure:
             _log.error("%s %s: %s", request.head.method, request.head.path, failure)

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ from typing import IO, Any
 
 from docker_charon.errors import ServerError
 from docker_charon.messages import argument, get_logger
-from docker_charon.server.allowed_hosts import AllowedHosts
-from docker_charon.server.answer import Answer, rejection
-from docker_charon.server.connection import Connection
 from docker_charon.server.endpoints import Endpoints
-from docker_charon.server.layout import open_layout
-from docker_charon.server.payload_stack import open_stack
-from docker_charon.server.request import Request
+from docker_charon.server.http.allowed_hosts import AllowedHosts
+from docker_charon.server.http.answer import Answer, rejection
+from docker_charon.server.http.connection import Connection
+from docker_charon.server.http.request import Request
+from docker_charon.server.layouts.layout import open_layout
+from docker_charon.server.payloads.payload_stack import open_stack
 from docker_charon.server.store import Rejected
 from docker_charon.server.upload_endpoints import UploadEndpoints
 
@@ -36,6 +37,8 @@ none is idle, it is answered with 503.
 
 _POLL_INTERVAL = 0.1  # seconds until the server notices that it should end
 _PAUSE = 0.5  # seconds until the server accepts connections again after it had no resources left
+_SHORT_PAUSE = 0.01  # the same, if it has disconnected an idle client
+_WARNING_INTERVAL = 60.0  # seconds between two warnings that it has no resources
 _BACKLOG = 128  # connections that the system keeps until they are accepted
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
@@ -119,6 +122,7 @@ def _listen(
     host: str, port: int, allow_hosts: Sequence[str], answer: Callable[[Request], Answer]
 ) -> Iterator[str]:
     """Answer requests in threads; yield the address, with the port that was chosen."""
+    host = host.removeprefix("[").removesuffix("]")  # an IPv6 address, as it is written in a URL
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -192,6 +196,7 @@ class _Connections:
     def accept_all(self, listener: socket.socket, ending: threading.Event) -> None:
         """Accept connections until ``ending`` is set."""
         listener.settimeout(_POLL_INTERVAL)
+        next_warning = time.monotonic()
         while not ending.is_set():
             try:
                 client, address = listener.accept()
@@ -199,9 +204,10 @@ class _Connections:
                 continue
             except OSError as failure:
                 if failure.errno in _NO_RESOURCES:
-                    _log.warning("no connections are accepted for now: %s", failure.strerror)
-                    self._disconnect_idlest()
-                    ending.wait(_PAUSE)
+                    if time.monotonic() >= next_warning:
+                        _log.warning("no connections are accepted for now: %s", failure.strerror)
+                        next_warning = time.monotonic() + _WARNING_INTERVAL
+                    ending.wait(_SHORT_PAUSE if self._disconnect_idlest() else _PAUSE)
                 continue  # others: the client has gone already
             self._serve(client, str(address[0]))
 

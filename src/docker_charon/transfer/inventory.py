@@ -21,7 +21,7 @@ from docker_charon.oci.host import DOCKER_HUB, check_host, is_docker_hub
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference, check_repository, checked_names, joined
 from docker_charon.payload.file_object import PayloadTarget
-from docker_charon.payload.format import Entry, payload_entries
+from docker_charon.payload.format.entries import Entry, payload_entries
 from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access
@@ -34,9 +34,9 @@ from docker_charon.transfer.naming.chosen_tags import ChosenTags
 from docker_charon.transfer.naming.image_choice import ImageChoice
 from docker_charon.transfer.naming.references import checked_hosts, hosts_of, source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
+from docker_charon.transfer.present_blobs import PresentBlobs
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
-from docker_charon.transfer.survey import PresentBlobs
 from docker_charon.workers import Workers
 
 _TOO_MANY_REQUESTS = 429
@@ -204,17 +204,18 @@ class _Inventory:
     ) -> list[NamedImage]:
         """Return the images that are wanted, by name.
 
-        One error names all of those that are missing or incomplete, as `Resolver.check` says.
+        One error names all of those that are missing or incomplete, as `FailedImages.check` says.
         """
 
         def image(name: str, reference: Reference) -> NamedImage | None:
             return self._resolver.attempt(reference, lambda: self._image(name, reference))
 
-        chosen_tags = ChosenTags(self._sources, self._resolver, self._workers)
+        chosen_tags = ChosenTags(self._sources, self._resolver.failed, self._workers)
         with Progress("asking", {}, {}, progress, note=self._sources.registry):
             references = chosen_tags.references(wanted)
+        self._resolver.failed.expect(references)
         images = self._look(references, image, progress)
-        self._resolver.check()
+        self._resolver.failed.check()
         return [image for image in images if image is not None]
 
     def _look(

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
-from pathlib import Path
-from typing import IO
 
-from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.files import copy_mode, is_device_or_pipe, put_in_place, sync
-from docker_charon.messages import argument, get_logger
+from docker_charon.errors import PayloadError
+from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.contents import Contents
-from docker_charon.payload.delivery import Arrival, Delivery
-from docker_charon.payload.file_object import PayloadSource, PayloadTarget
-from docker_charon.payload.format import Entry, payload_entries
-from docker_charon.payload.limits import TooLarge
-from docker_charon.payload.partial_file import open_locked
-from docker_charon.payload.random_access import file_errors
-from docker_charon.payload.reader import Payload, open_payload
+from docker_charon.payload.format.contents import Contents
+from docker_charon.payload.format.delivery import Arrival, Delivery
+from docker_charon.payload.reader import Payload
 from docker_charon.progress import counted
-from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
 from docker_charon.transfer.plan import repositories_of, used_registries
-from docker_charon.transfer.receipt import receipts_by_delivery
 from docker_charon.value import dataclass
-
-_CHUNK = 1024 * 1024  # bytes
 
 _log = get_logger(__name__)
 
@@ -111,8 +96,9 @@ class Ledger:
         """Return it as a receipt, a file called ``name``, says that the site is.
 
         What is missing there was not delivered, unless a later delivery brought it. What is there
-        was delivered. Raises `PayloadError` if the file is not a receipt of a delivery in this
-        ledger.
+        was delivered. If the site has nothing of what it needs from an earlier delivery, all of
+        that delivery counts as not delivered. Raises `PayloadError` if the file is not a receipt of
+        a delivery in this ledger.
         """
         arrival, delivery = receipt.arrival, receipt.delivery
         if arrival is None:
@@ -137,9 +123,14 @@ class Ledger:
         for digest, repositories in arrival.missing_blobs.items():
             if digest in blobs and self.brought.get(digest, 0) <= number:
                 blobs[digest] = tuple(r for r in blobs[digest] if r not in repositories)
-        gone = {digest for digest, repositories in blobs.items() if not repositories}
-        blobs = {digest: names for digest, names in blobs.items() if digest not in gone}
         present = list(receipt.delivered())
+        lost = self._lost_deliveries(arrival, {digest for digest, _ in present}, number)
+        gone = {
+            digest
+            for digest, repositories in blobs.items()
+            if not repositories or self.brought.get(digest) in lost
+        }
+        blobs = {digest: names for digest, names in blobs.items() if digest not in gone}
         images = [
             image
             for image in self.images
@@ -158,6 +149,11 @@ class Ledger:
                 lacking,
             ),
         )
+        for delivery_number in sorted(lost - {number}):
+            _log.info(
+                "%s: delivery %d has not arrived at %s: everything in it counts as not delivered",
+                *(name, delivery_number, arrival.registry),
+            )
         return replace(
             self,
             images=_newest([*images, *_named_images(receipt)]),
@@ -166,6 +162,14 @@ class Ledger:
             registries=registries,
             without_bases=self.without_bases.union(arrival.missing_blobs if is_behind else ()),
         )
+
+    def _lost_deliveries(
+        self, arrival: Arrival, present: Collection[Digest], number: int
+    ) -> set[int]:
+        """Return the deliveries of which the receipt of delivery ``number`` has nothing."""
+        lacking = {self.brought.get(digest, sys.maxsize) for digest in arrival.missing_blobs}
+        arrived = {self.brought.get(digest) for digest in present}
+        return {brought for brought in lacking - arrived if brought <= number}
 
     def _lacks(self, image: NamedImage, arrival: Arrival, number: int) -> bool:
         """Whether the receipt of a delivery says that an image is missing."""
@@ -243,149 +247,3 @@ def _united(
     for digest, repository in more:
         united.setdefault(digest, {})[repository] = None
     return {digest: tuple(repositories) for digest, repositories in united.items()}
-
-
-class LedgerFile:
-    """The file of a ledger, which no other process changes in the meantime.
-
-    ``ledger`` is what it says now, corrected by the receipts. ``is_confirmed`` is whether one of
-    these is the receipt of the last delivery.
-    """
-
-    def __init__(
-        self, path: Path, ledger: Ledger, file: IO[bytes] | None, *, is_confirmed: bool
-    ) -> None:
-        self.ledger = ledger
-        self._is_confirmed = is_confirmed
-        self._path = path
-        self._file = file
-
-    def entries_after(
-        self, contents: Contents, sign: Callable[[bytes], bytes] | None
-    ) -> list[Entry]:
-        """Return the entries of the file when a payload with these contents is made.
-
-        ``sign`` signs the file (see `payload_entries`). Raises `PayloadError` if it would be too
-        large to be read again.
-        """
-        try:
-            return list(payload_entries(self.ledger.after(contents).contents(), sign))
-        except TooLarge as error:
-            raise PayloadError(
-                f"the ledger {self._path} is full: {error.message}",
-                hint="put an inventory of the destination (make-inventory) in its place",
-            ) from error
-
-    def check_target(self, target: PayloadTarget, contents: Contents) -> None:
-        """Warn if ``target`` is the last delivery and a payload without blobs replaces it.
-
-        Somebody may have run the same command again before the delivery was on its way.
-        """
-        is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
-        if is_safe or not isinstance(target, (str, os.PathLike)) or is_device_or_pipe(target):
-            return
-        with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
-            last = payload.delivery
-            if last is not None and payload.arrival is None and self._is_last(last):
-                _log.warning(
-                    "%s is delivery %d, and is replaced by a payload that carries no layers, "
-                    "because the ledger counts on delivery %d: if the site does not get that, give "
-                    "the receipt of its next push (%s) when the next payload is made",
-                    *(os.fspath(target), last.number, last.number),
-                    argument("--receipt", "receipts="),
-                )
-
-    def _is_last(self, delivery: Delivery) -> bool:
-        number, history = self.ledger.number, self.ledger.history
-        return delivery.number == number > 0 and delivery.previous == history[-1]
-
-    def replace(self, entries: Iterable[Entry]) -> None:
-        """Replace the file by one with these entries: completely, or not at all."""
-        file = self._file
-        if file is None:
-            raise AssertionError("a ledger that is only read is not replaced")
-        new = _new_path(self._path)
-        with file_errors(f"cannot write the ledger {self._path}"):
-            file.seek(0)
-            write_inventory(file, entries)
-            sync(file)
-            copy_mode(self._path, new)
-            put_in_place(new, self._path, file)
-        self._file = None
-
-
-@contextlib.contextmanager
-def open_ledger(
-    file: str | os.PathLike[str],
-    receipts: Iterable[PayloadSource] = (),
-    *,
-    read_only: bool = False,
-    allowed_signers: str | os.PathLike[str] | None = None,
-) -> Iterator[LedgerFile]:
-    """Open a ledger that may not exist yet, and correct what it says by receipts.
-
-    Receipts count in the order of their deliveries; those of payloads without a ledger come last.
-    It is locked until the block ends, unless it is only read. The lock is on ``PATH.new``, the file
-    that takes its place, so that reading it needs no lock.
-
-    Raises `PayloadError` if another process is making a payload with it, if it carries layers, if
-    a receipt is not one of its deliveries, or if one of the files is not signed by a person in
-    ``allowed_signers``, where that is given.
-    """
-    if not isinstance(file, (str, os.PathLike)):
-        raise TypeError("a ledger must be a path")
-    with file_errors(f"cannot use the ledger {os.fspath(file)}"):
-        path = Path(os.path.realpath(file))  # a symbolic link stays, and its target is replaced
-    with contextlib.ExitStack() as stack:
-        locked = None if read_only else stack.enter_context(_locked(path))
-        ledger = _read(path, allowed_signers)
-        is_confirmed = False
-        for number, receipt, name in receipts_by_delivery(receipts, allowed_signers):
-            ledger = ledger.corrected(receipt, name)
-            is_confirmed |= number == ledger.number
-        yield LedgerFile(path, ledger, locked, is_confirmed=is_confirmed)
-
-
-def _new_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
-    """Yield the locked file that may take the place of ``path``; remove it if it does not."""
-    new = _new_path(path)
-    with file_errors(f"cannot write the ledger {path}"):
-        file = open_locked(new, path)
-    try:
-        yield file
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.samestat(os.fstat(file.fileno()), new.stat()):
-                if sys.platform == "win32":
-                    file.close()
-                new.unlink()
-        file.close()
-
-
-def _read(path: Path, allowed_signers: str | os.PathLike[str] | None) -> Ledger:
-    """Read a ledger, or an inventory that has taken its place; it may not exist yet."""
-    if not path.exists():
-        _log.info("%s does not exist yet: this is the first delivery of a new ledger", path)
-        return Ledger()
-    with file_errors(f"cannot read the ledger {path}"), path.open("rb") as file:
-        hasher = hashlib.sha256()
-        while chunk := file.read(_CHUNK):
-            hasher.update(chunk)
-        file.seek(0)
-        with open_payload(file, allowed_signers=allowed_signers) as payload:
-            if payload.arrival is not None:
-                raise PayloadError(
-                    f"{path} is a receipt, not a ledger", hint="give it as a receipt instead"
-                )
-            is_delivery = payload.delivery is not None and payload.delivery.history is None
-            if payload.carried or is_delivery:
-                raise PayloadError(
-                    f"{path} is a payload, not a ledger",
-                    hint="give it as an already transferred payload instead",
-                )
-            return Ledger.of(payload, Digest(f"sha256:{hasher.hexdigest()}"))

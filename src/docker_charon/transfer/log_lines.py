@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.image import NamedImage, PayloadImage, Referrer
 from docker_charon.oci.platform import Platform
-from docker_charon.payload.contents import Contents
+from docker_charon.payload.format.contents import Contents
 from docker_charon.progress import counted, counts, shown_size
 from docker_charon.transfer.plan import PushPlan
-from docker_charon.transfer.renaming.destinations import Destinations
 
 if TYPE_CHECKING:
     from docker_charon.transfer.outcome import Part
+    from docker_charon.transfer.renaming.destinations import Destinations
 
 _log = get_logger(__name__)
 
@@ -80,11 +80,16 @@ def _platforms(image: NamedImage) -> list[str]:
 
 
 def log_make(
-    contents: Contents, size: int, volume_size: int | None, logged: Collection[str] = ()
+    contents: Contents,
+    size: int,
+    volume_size: int | None,
+    logged: Collection[str] = (),
+    left_out: int = 0,
 ) -> None:
     """Log what a payload of ``size`` bytes would carry, and in how many volumes.
 
-    The digests of the images in ``logged`` are not logged again.
+    The digests of the images in ``logged`` are not logged again. ``left_out`` is the number of
+    images that cannot be read.
     """
     for image in contents.images:
         is_skipped = image.name in contents.skipped
@@ -97,22 +102,27 @@ def log_make(
         _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
     others = len(contents.at_destination)
     _log.info(
-        "%s would be carried, in a payload of %s bytes%s",
+        "%s would be carried, in a payload of %s bytes%s%s",
         counts({"manifest": len(contents.manifests), "blob": len(contents.blobs)}),
         f"{size:,}",
         f"; the destination has {counted(others, 'other blob')}" if others else "",
+        _left_out(left_out),
     )
     if volume_size is not None:
         _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
 
 
-def make_summary(contents: Contents) -> str:
-    """Return what a payload carries, as text."""
+def make_summary(contents: Contents, left_out: int) -> str:
+    """Return what a payload carries, and how many images are left out, as text."""
     deltas = f", {counted(len(contents.deltas), 'layer')} as deltas" if contents.deltas else ""
     return (
         f"{counted(len(contents.images), 'image')}: {shown_size(contents.carried_size)} carried, "
-        f"{shown_size(contents.saved_size)} saved{deltas}"
+        f"{shown_size(contents.saved_size)} saved{deltas}{_left_out(left_out)}"
     )
+
+
+def _left_out(images: int) -> str:
+    return f", {counted(images, 'image')} left out" if images else ""
 
 
 def log_unused_rules(destinations: Destinations, repositories: Iterable[str]) -> None:
@@ -165,9 +175,12 @@ def _kinds(referrers: Collection[Referrer | None]) -> str:
     return counts({"image": images, "referrer": len(referrers) - images})
 
 
-def push_summary(images: Sequence[PayloadImage], uploaded: int, already_there: int) -> str:
-    """Return what a push has done, as text; sizes in bytes."""
+def push_summary(
+    images: Sequence[PayloadImage], left_out: int, uploaded: int, already_there: int
+) -> str:
+    """Return what a push has done, as text; sizes in bytes, ``left_out`` is a number of images."""
+    of_images = counted(len(images) + left_out, "image")
     return (
-        f"{counted(len(images), 'image')}: {shown_size(uploaded)} uploaded, "
+        f"{f'{len(images)} of ' if left_out else ''}{of_images}: {shown_size(uploaded)} uploaded, "
         f"{shown_size(already_there)} there already"
     )

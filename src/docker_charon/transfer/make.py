@@ -4,47 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from docker_charon.errors import AuthenticationError, DockerCharonError
+from docker_charon.errors import AuthenticationError
 from docker_charon.messages import argument
-from docker_charon.oci.digest import Digest
-from docker_charon.oci.platform import Platform
-from docker_charon.oci.reference import checked_names
-from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
-from docker_charon.payload.format import Entry, LocalBlob, blob_path, payload_entries
-from docker_charon.payload.layer_delta import delta_path
-from docker_charon.payload.partial_file import deltas_path
-from docker_charon.payload.writer import payload_size, write_payload
-from docker_charon.progress import Progress, ProgressArgument, check_progress
+from docker_charon.payload.unreadable_blobs import UnreadableBlobs
+from docker_charon.progress import ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
-from docker_charon.transfer.absent_layers import absent_layers
-from docker_charon.transfer.lock import Origin, lock_content, write_lock
-from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
+from docker_charon.transfer.delivered import Delivered, opened_ledger
+from docker_charon.transfer.make_steps import MakeSteps, Output
 from docker_charon.transfer.named_files import (
     check_payload_target,
     checked_target,
     refuse_replacing,
 )
-from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
-from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
+from docker_charon.transfer.naming.chosen_tags import checked_newest
+from docker_charon.transfer.naming.name_groups import united_registries
 from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
-from docker_charon.transfer.plan import blobs_at_destination, plan_make
+from docker_charon.transfer.platforms import parse_platforms
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
-from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.summary import Summary
 from docker_charon.workers import Workers
-
-if TYPE_CHECKING:
-    from docker_charon.transfer.ledger import LedgerFile
 
 # Modules that only some payloads need are imported there, so that the others start quickly.
 
@@ -75,6 +61,7 @@ def make_payload(
     retry_for: float = 300,
     report: str | os.PathLike[str] | None = None,
     lock: str | os.PathLike[str] | None = None,
+    keep_going: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: ProgressArgument = None,
@@ -149,6 +136,11 @@ def make_payload(
         lock: The path of a list to write when the payload is complete: the full names of the
             images with the digests that they have at the source, one on a line. A payload of this
             list has the same images, even if tags have moved since.
+        keep_going: Leave out images that cannot be read, each with a ``UserWarning``, and make the
+            payload of the others. The registries are asked for every blob before the first one is
+            fetched. A blob that turns out to be damaged later leaves out its images as well, unless
+            ``zip_file`` is not a path, or the payload is written in volumes: then its beginning may
+            be on its way already.
         dry_run: Only log what would be carried, at level ``INFO``. No layer is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -165,7 +157,8 @@ def make_payload(
         InvalidReference: The name of an image or of a registry is not valid, or an earlier payload
             or the ledger uses it in another way.
         InvalidPlatform: The name of a platform is not valid.
-        ManifestNotFound: The registry does not have an image, or not for a platform.
+        ManifestNotFound: The registry does not have an image, or not for a platform. With
+            ``keep_going``, no image can be read, or one that was already transferred cannot.
         RegistryError: A registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file``, ``report`` or ``lock`` cannot be written or would replace
             another file of this call, an earlier payload cannot be read, a receipt does not belong
@@ -189,7 +182,7 @@ def make_payload(
             "docker login",
         )
     newest = checked_newest(newest, wanted.to_transfer)
-    chosen_platforms = _parse_platforms(platforms)
+    chosen_platforms = parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     earlier_payloads = checked_sources(payloads_already_transferred, "payloads_already_transferred")
@@ -212,7 +205,14 @@ def make_payload(
     lock_file = None if lock is None else checked_target(lock, "lock")
     if not dry_run:
         check_payload_target(zip_file, "payload")
-    signer = _signer(sign)
+    output = Output(
+        zip_file,
+        checked_volume_size,
+        _signer(sign),
+        lock_file,
+        layer_deltas=layer_deltas,
+        dry_run=dry_run,
+    )
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
             reporting(
@@ -222,179 +222,47 @@ def make_payload(
             )
         )
         site = stack.enter_context(
-            _opened_ledger(ledger, returned_receipts, allowed_signers, read_only=dry_run)
+            opened_ledger(ledger, returned_receipts, allowed_signers, read_only=dry_run)
         )
         named = wanted.groups
         if site is not None:
             named.append(site.ledger.names(f"the ledger {ledger}"))
-        delivered = _delivered_blobs(earlier_payloads, site, allowed_signers, named)
+        delivered = Delivered.of(earlier_payloads, site, allowed_signers, named)
         registries = united_registries(named)
         sources = stack.enter_context(wanted.sources(access, jobs, registries))
-        resolver = Resolver(sources, workers, chosen_platforms)
-        tags = ChosenTags(sources, resolver, workers)
-        with Progress("asking", {}, {}, progress, note=", ".join(wanted.registries)):
-            images = resolver.images(tags.references(wanted.to_transfer, newest))
-            skipped = resolver.images(
-                tags.references(wanted.already_transferred), already_transferred=True
-            )
-            resolver.check()
-            if include_referrers:
-                images = resolver.with_referrers(images)
-            absent = absent_layers(sources, workers, [*images, *skipped])
-        contents = plan_make(images, skipped, delivered, absent, registries)
-        shared_blobs = SharedBlobs(sources, contents.images, absent)
-        local: Mapping[str, LocalBlob] = {}
-        if layer_deltas:
-            from docker_charon.transfer.layer_deltas.contents import Destination, with_layer_deltas
-
-            destination = Destination(
-                blobs_at_destination(skipped, delivered, absent),
-                skipped,
-                earlier_payloads,
-                None if site is None else site.ledger,
-                allowed_signers,
-                registries,
-            )
-            making_deltas = with_layer_deltas(
-                *(zip_file, contents, destination, shared_blobs.open, workers),
-                dry_run=dry_run,
-                progress=progress,
-            )
-            contents, local = stack.enter_context(making_deltas)
-        logged = log_choices(contents, chosen_platforms)
-        ledger_entries: list[Entry] = []
-        if site is not None:
-            site.check_target(zip_file, contents)
-            ledger_entries = site.entries_after(contents, None if dry_run else signer)
-            contents = replace(contents, delivery=site.ledger.next_delivery(contents))
-        entries = list(payload_entries(contents, signer, local))
-        size = payload_size(entries)
-        written_report.made(contents, size)
-        summary = Summary.of(contents, size, dry_run=dry_run)
-        if dry_run:
-            log_make(contents, size, checked_volume_size, logged)
-            return summary
-        locked = lock_content(
-            {image.reference: resolver.source_digest(image.reference) for image in images},
-            Origin(registry, wanted.is_secure, registries),
-            chosen_platforms,
+        resolver = Resolver(sources, workers, chosen_platforms, keep_going=keep_going)
+        steps = MakeSteps(
+            *(wanted, delivered, registries, resolver, workers, output, written_report, progress),
             include_referrers=include_referrers,
+            keep_going=keep_going,
         )
-        with _writing_progress(contents, entries, progress) as shown_progress:
-            write_payload(
-                *(zip_file, entries, shared_blobs.open, shown_progress, workers),
-                volume_size=checked_volume_size,
-            )
-            if not layer_deltas:
-                _remove_old_deltas(zip_file)
-            if site is not None:
-                site.replace(ledger_entries)
-            if lock_file is not None:
-                write_lock(lock_file, locked)
-            shown_progress.sum_up(make_summary(contents))
-        return summary
-
-
-@contextlib.contextmanager
-def _opened_ledger(
-    ledger: str | os.PathLike[str] | None,
-    receipts: list[PayloadSource],
-    allowed_signers: str | os.PathLike[str] | None,
-    *,
-    read_only: bool,
-) -> Iterator[LedgerFile | None]:
-    """Open the ledger, if there is one; raises as `open_ledger` does, and for receipts without."""
-    if ledger is None:
-        if receipts:
-            raise DockerCharonError(
-                "a receipt corrects a ledger, and no ledger is given",
-                hint="give the ledger of the site too",
-            )
-        yield None
-        return
-    from docker_charon.transfer.ledger import open_ledger
-
-    with open_ledger(
-        ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
-    ) as site:
-        yield site
-
-
-def _remove_old_deltas(zip_file: PayloadTarget) -> None:
-    """Remove what an interrupted run with layer deltas has left: the payload is complete now."""
-    if isinstance(zip_file, (str, os.PathLike)):
-        path = Path(os.path.realpath(zip_file))
-        if deltas_path(path).exists():
-            from docker_charon.transfer.layer_deltas.directory import remove_leftover
-
-            remove_leftover(path)
+        steps.ask_registries(newest)
+        while True:
+            for name, error in steps.new_failures().items():
+                warnings.warn(f"left out: {name}: {error}", UserWarning, stacklevel=2)
+            try:
+                return steps.make()
+            except UnreadableBlobs as unreadable:
+                steps.leave_out(unreadable)
 
 
 def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | None:
     """Return what signs a text with a key, if there is one."""
     if key is None:
         return None
-    from docker_charon.payload.signature import sign
+    from docker_charon.payload.signature.signature import sign
 
     return partial(sign, key=key)
-
-
-def _writing_progress(
-    contents: Contents, entries: Iterable[Entry], progress: ProgressArgument
-) -> Progress:
-    """Return the progress of writing ``entries``, whose keys are their paths."""
-    sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
-    needed = {
-        image.name: [path(blob.digest) for blob in image.blobs for path in (blob_path, delta_path)]
-        for image in contents.images
-    }
-    return Progress("making", sizes, needed, progress)
-
-
-def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
-    """Parse platforms, each once; none for ``None``."""
-    if platforms is None:
-        return []
-    names = checked_names(platforms, "platforms")
-    if not names:
-        raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
-    return list(dict.fromkeys(map(Platform.parse, names)))
 
 
 def _parse_volume_size(size: int | str | None) -> int | None:
     """Return the size of volumes in bytes; ``None`` for a single file."""
     if size is None:
         return None
-    from docker_charon.payload.volumes import checked_size, parse_size
+    from docker_charon.payload.volumes.volume_size import checked_size, parse_size
 
     if isinstance(size, str):
         return parse_size(size)
     if type(size) is not int:
         raise TypeError(f"volume_size is an int or a str, not {type(size).__name__}")
     return checked_size(size)
-
-
-def _delivered_blobs(
-    payloads: list[PayloadSource],
-    site: LedgerFile | None,
-    allowed_signers: str | os.PathLike[str] | None,
-    named: list[NameGroup],
-) -> dict[Digest, dict[str, None]]:
-    """Return the blobs that the ledger and earlier payloads list, each with its repositories.
-
-    The names in the payloads are added to ``named``, except for those in an inventory.
-    """
-    repositories: dict[Digest, dict[str, None]] = {}
-    if site is not None:
-        repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
-    if payloads:
-        from docker_charon.payload.reader import open_payload
-        from docker_charon.transfer.ledger import names_in
-    for file in payloads:
-        with open_payload(file, allowed_signers=allowed_signers) as payload:
-            # A destination's own names may begin with a registry: a push tries both meanings.
-            if payload.registries or not payload.carries_nothing:
-                named.append(names_in(payload, str(getattr(file, "name", file))))
-            for digest, repository in payload.delivered():
-                repositories.setdefault(digest, {})[repository] = None
-    return repositories

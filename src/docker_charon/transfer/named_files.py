@@ -99,7 +99,11 @@ class _NamedFile:
     def of(cls, role: str, file: object, *, in_volumes: bool = False) -> _NamedFile:
         if not isinstance(file, (str, os.PathLike)):
             return cls(role, getattr(file, "name", file), file)
-        from docker_charon.payload.volumes import base_and_number, list_path, volume_path
+        from docker_charon.payload.volumes.volume_names import (
+            base_and_number,
+            list_path,
+            volume_path,
+        )
 
         shown = os.fspath(file)
         with file_errors(f"cannot use {shown}"):

@@ -11,7 +11,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.oci.host import split_registry
 from docker_charon.oci.image import NamedImage, PayloadImage
 from docker_charon.oci.manifest import Manifest
-from docker_charon.payload.contents import Contents
+from docker_charon.payload.format.contents import Contents
 from docker_charon.value import dataclass
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from docker_charon.errors import InvalidManifest, ManifestNotFound
+from docker_charon.errors import DockerCharonError, InvalidManifest, ManifestNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import INDEX_TYPES, Manifest
 from docker_charon.oci.platform import Platform
+from docker_charon.oci.reference import checked_names
 from docker_charon.value import dataclass
 
 ATTESTED = "vnd.docker.reference.digest"
@@ -28,6 +29,16 @@ class Offer:
 
     descriptor: Descriptor
     platform: Platform
+
+
+def parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
+    """Parse platforms, each once; none for ``None``."""
+    if platforms is None:
+        return []
+    names = checked_names(platforms, "platforms")
+    if not names:
+        raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
+    return list(dict.fromkeys(map(Platform.parse, names)))
 
 
 def offers(

@@ -13,11 +13,11 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import NamedImage
 from docker_charon.oci.reference import Reference
-from docker_charon.payload.contents import Contents
-from docker_charon.payload.delivery import Arrival, Delivery, MissingImage
 from docker_charon.payload.file_object import PayloadSource
-from docker_charon.payload.format import payload_entries
-from docker_charon.payload.layer_delta import bases_of
+from docker_charon.payload.format.contents import Contents
+from docker_charon.payload.format.delivery import Arrival, Delivery, MissingImage
+from docker_charon.payload.format.entries import payload_entries
+from docker_charon.payload.format.layer_delta import bases_of
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.named_files import checked_target

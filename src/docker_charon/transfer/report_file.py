@@ -37,17 +37,17 @@ from docker_charon.files import write_beside
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.image import PayloadImage
-from docker_charon.payload.contents import Contents
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
+from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
 from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.plan import RepositoryBlob
-from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.value import dataclass
 
 if TYPE_CHECKING:
     from docker_charon.payload.reader import Payload
+    from docker_charon.transfer.renaming.destinations import Destinations
 
 VERSION = 1
 
@@ -105,13 +105,15 @@ class TransferReport:
         self.already_there = 0
         self.seconds = 0.0
 
-    def made(self, contents: Contents, size: int) -> None:
-        """Fill in what a payload of ``size`` bytes carries."""
+    def made(self, contents: Contents, size: int, left_out: Mapping[str, str]) -> None:
+        """Fill in what a payload of ``size`` bytes carries, and why it lacks other images."""
         carried = {*(blob.digest for blob in contents.blobs), *contents.deltas}
         self.images = {}
         for image in contents.images:
             is_new = any(blob.digest in carried for blob in image.blobs)
             self.images[image.name] = ImageReport.of(image, None if is_new else State.ALREADY_THERE)
+        for name, reason in left_out.items():
+            self.images[name] = ImageReport(name, None, State.LEFT_OUT, reason)
         self.payload_size = size
         self.transferred, self.already_there = contents.carried_size, contents.saved_size
         self.delivery = None if contents.delivery is None else contents.delivery.number

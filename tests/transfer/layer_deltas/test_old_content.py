@@ -12,7 +12,7 @@ import pytest
 from docker_charon.errors import BlobNotFound, DigestMismatch
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.continued_blob import Fetch
+from docker_charon.payload.partial_files.continued_blob import Fetch
 from docker_charon.payload.reader import open_payload
 from docker_charon.transfer.layer_deltas.old_content import OldContent
 from docker_charon.workers import Workers

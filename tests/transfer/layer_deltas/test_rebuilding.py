@@ -31,8 +31,8 @@ from docker_charon.deltas import extra
 from docker_charon.deltas.header import MOST_BASES
 from docker_charon.errors import DeltaError
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.joined_volumes import VolumePath
-from docker_charon.payload.layer_delta import delta_path
+from docker_charon.payload.format.paths import delta_path
+from docker_charon.payload.volumes.joined_volumes import VolumePath
 from images import digest_of, image, layer
 from odd_registry import Answer, Call, OddRegistry
 from payloads import carried, changed, described, payload_of

@@ -23,7 +23,7 @@ from docker_charon import (
     push_payload_to_registry,
     serve,
 )
-from docker_charon.payload.format import DESCRIPTOR_PATH
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH
 from images import image, layer, refer, signature, tag_of
 from loose_registry import Asked, LooseRegistry, Reply
 from payloads import unzipped

@@ -8,10 +8,10 @@ from pathlib import Path
 from docker_charon.errors import BlobNotFound, RegistryError
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.payload.continued_blob import Fetch
+from docker_charon.payload.layer_deltas.rebuilt_blobs import BlobFiles
+from docker_charon.payload.layer_deltas.recipe import Recipes
+from docker_charon.payload.partial_files.continued_blob import Fetch
 from docker_charon.payload.reader import Payload
-from docker_charon.payload.rebuild import BlobFiles
-from docker_charon.payload.recipe import Recipes
 from docker_charon.workers import Workers
 
 _BUFFER = 256 * 1024

@@ -13,9 +13,9 @@ from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError
 from docker_charon.messages import get_logger
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
+from docker_charon.payload.layer_deltas.rebuilt_blobs import BlobFiles
+from docker_charon.payload.layer_deltas.recipe import Recipes
 from docker_charon.payload.reader import Payload
-from docker_charon.payload.rebuild import BlobFiles
-from docker_charon.payload.recipe import Recipes
 from docker_charon.payload.temporary_folder import remove_leftovers, temporary_folder
 from docker_charon.progress import Progress, counted, shown_size
 from docker_charon.registry.client import RegistryClient

@@ -1,0 +1,1 @@
+"""The archives that payloads are read from: a zip, its volumes, or a directory."""
