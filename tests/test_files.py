@@ -98,6 +98,45 @@ def test_a_pipe_and_a_device_are_written_to_and_stay(tmp_path: Path) -> None:
         os.close(reader)
 
 
+@pytest.mark.posix
+def test_a_document_keeps_its_owner_and_its_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: list[tuple[Path, int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda *arguments: owners.append(arguments))
+    document = tmp_path / "document"
+    document.write_bytes(b"first")
+    document.chmod(0o600)
+    write_beside(document, b"second")
+    assert document.read_bytes() == b"second"
+    assert document.stat().st_mode & 0o777 == 0o600
+    status = document.stat()
+    assert owners == [(tmp_path / "document.new", status.st_uid, status.st_gid)]
+
+
+@pytest.mark.posix
+def test_nothing_of_somebody_else_is_taken_for_the_document_that_is_not_complete(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "victim").write_bytes(b"content")
+    (tmp_path / "document.new").symlink_to("victim")
+    (tmp_path / "document.new2").mkdir()
+    (tmp_path / "document.new3").write_bytes(b"notes")
+    os.mkfifo(tmp_path / "document.new4")
+    for name in ("", "2", "4"):
+        with pytest.raises(OSError, match=f"document.new{name}"):
+            write_durably(tmp_path / "document", b"second", tmp_path / f"document.new{name}")
+        assert not (tmp_path / "document").exists()
+    (tmp_path / "document.new").symlink_to("victim")
+    os.mkfifo(tmp_path / "document.new4")
+    write_beside(tmp_path / "document", b"second")
+    assert (tmp_path / "document").read_bytes() == b"second"
+    assert (tmp_path / "victim").read_bytes() == b"content"
+    assert (tmp_path / "document.new3").read_bytes() == b"notes"
+    assert len([*tmp_path.iterdir()]) == 6
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_document_that_cannot_get_its_name_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool

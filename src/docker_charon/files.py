@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 from pathlib import Path
 from typing import IO, Any
+
+from docker_charon.special_file import is_stream, open_to_write
 
 if sys.platform == "win32":
     import msvcrt
@@ -40,6 +41,8 @@ _IN_USE = _REFUSED | {errno.EBUSY, errno.ETXTBSY, errno.EEXIST}
 _MOUNTS = Path("/proc/self/mountinfo")
 _FAT = ("msdos", "vfat")
 _FAT_LIMIT = 2**32 - 1  # bytes of a file
+
+_MOST_NEW = 1000  # files beside a document that have the name of one that is not complete
 
 _LOCK_OFFSET = 2**62  # Windows locks the byte there, which is never read or written
 
@@ -107,7 +110,10 @@ def set_size(file: IO[bytes], size: int) -> None:
 
 
 def is_same_file(file: Any, other_file: Any) -> bool:
-    """Return whether two files, each a path or an open file, are the same regular file."""
+    """Return whether two files, each a path or an open file, are the same file, or the same pipe.
+
+    A device is never the same: a terminal, and ``/dev/null``, may be named several times.
+    """
     status, other_status = _status(file), _status(other_file)
     if status is None or other_status is None:
         return False
@@ -115,29 +121,29 @@ def is_same_file(file: Any, other_file: Any) -> bool:
 
 
 def _status(file: Any) -> os.stat_result | None:
-    """Return the status of a regular file; ``None`` for a device, a pipe, or a file in memory."""
+    """Return the status of a regular file or a pipe; ``None`` for others and files in memory."""
     try:
         path = file if isinstance(file, (str, os.PathLike)) else file.fileno()
         status = os.stat(path)  # noqa: PTH116  # of a descriptor, too
     except (AttributeError, OSError, ValueError, TypeError):
         return None
     # Some network shares give every file the number 0.
-    return status if stat.S_ISREG(status.st_mode) and status.st_ino else None
-
-
-def is_device_or_pipe(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path leads to what takes bytes and must stay: a device, a pipe, a socket."""
-    try:
-        mode = Path(path).stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    has_content = stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode)
+    return status if has_content and status.st_ino else None
 
 
 def copy_mode(source: Path, target: Path) -> None:
-    """Give ``target`` the permissions of ``source``, if it exists and the file system allows it."""
+    """Give ``target`` the owner and the permissions of ``source``, as far as that is possible.
+
+    Nothing happens if there is no ``source``. Only the administrator may give a file to somebody
+    else.
+    """
     with contextlib.suppress(OSError):
-        shutil.copymode(source, target)
+        status = source.stat()
+        if hasattr(os, "chown") and os.geteuid() == 0:
+            with contextlib.suppress(OSError):
+                os.chown(target, status.st_uid, status.st_gid)
+        target.chmod(stat.S_IMODE(status.st_mode))
 
 
 def put_in_place(temporary: Path, target: Path, file: IO[bytes] | None = None) -> None:
@@ -174,39 +180,60 @@ def write_durably(target: Path, content: bytes, temporary: Path) -> None:
     """Write ``target`` completely or not at all; raise ``OSError`` if it cannot be written.
 
     ``temporary`` is the path of a file on the same file system, which is written first. It is
-    removed after a failure, unless the old target is gone already. A device or a pipe is written to
-    and stays.
+    removed after a failure, unless the old target is gone already. The owner and the permissions
+    of the old target are kept. A stream (see `is_stream`) is written to and stays.
     """
-    if is_device_or_pipe(target):
-        with target.open("wb") as file:
+    if is_stream(target):
+        with open_to_write(target) as file:
             file.write(content)
         return
     is_there = target.exists()
+
+    def open_new(path: str, flags: int) -> int:
+        # Others who may write to the directory may have made a link or a pipe there, and must not
+        # read more than they could read before.
+        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        return os.open(path, flags, 0o600 if is_there else 0o666)
+
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=open_new) as file:
             file.write(content)
             file.flush()
             sync(file)
+        copy_mode(target, temporary)
         put_in_place(temporary, target)
     except BaseException:
         if target.exists() or not is_there:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise
 
 
 def without_link(path: Path) -> Path:
     """Return the path that a symbolic link leads to, so that a new file leaves the link in place.
 
-    Other paths, and links to devices and pipes, stay as they are.
+    Other paths, and links to streams (see `is_stream`), stay as they are. Raises ``OSError`` for
+    links that lead in a circle.
     """
-    is_link = path.is_symlink() and not is_device_or_pipe(path)
-    return Path(os.path.realpath(path)) if is_link else path
+    if not path.is_symlink() or is_stream(path):
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
 
 
 def write_beside(target: Path, content: bytes) -> None:
-    """Write ``target``, or what it links to, as `write_durably` does: ``TARGET.new`` is first."""
+    """Write ``target``, or what it links to, as `write_durably` does.
+
+    ``TARGET.new`` is written first, or, if there is such a file of somebody, ``TARGET.new2`` and so
+    on.
+    """
     target = without_link(target)
-    write_durably(target, content, target.with_name(f"{target.name}.new"))
+    names = (f"{target.name}.new{number}" for number in ("", *range(2, _MOST_NEW)))
+    paths = (target.with_name(name) for name in names)
+    temporary = next(path for path in paths if not os.path.lexists(path))
+    write_durably(target, content, temporary)
 
 
 def size_limit(device: int) -> int | None:

@@ -58,6 +58,7 @@ def give(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
         (KEY.replace("\n", "\r\n").encode() + b"\r\n", KEY.replace("\n", "\r\n")),
         ("pässwort\n".encode(), "pässwort"),
         (b"\xef\xbb\xbfsecret\r\n", "secret"),
+        ("\ufeffpässwort\r\n".encode("utf-16-le"), "pässwort"),
         (b"p\xe4ss\n", "p\udce4ss"),
     ],
 )

@@ -100,10 +100,12 @@ def test_what_cannot_be_mapped_is_wrong_usage(
 
 def test_a_wrong_line_of_a_file_is_named(registry: str, payload: Path, tmp_path: Path) -> None:
     file = tmp_path / "maps.txt"
-    file.write_text("quay.io=q\n\nghcr.io\n")
-    done = push(registry, payload, "--map-file", file)
-    assert done.status == 2
-    assert f"{file}, line 3: 'ghcr.io' maps nothing; write FROM=TO" in done.stderr
+    for line in ("hunter2", "TOKEN=Hunter2:x", "password: Hunter2"):  # it may be another file
+        file.write_text(f"quay.io=q\n\n{line}\n")
+        done = push(registry, payload, "--map-file", file)
+        assert done.status == 2
+        assert f"{file}, line 3: it is not FROM=TO with valid names; write FROM=TO" in done.stderr
+        assert "hunter2" not in done.stderr.lower()
     done = push(registry, payload, "--map-file", tmp_path / "none")
     assert "cannot read the repository map from" in done.line
 

@@ -30,6 +30,12 @@ def test_lines_have_no_comments(tmp_path: Path) -> None:
     assert lines_in(str(tmp_path / "file"), "names") == ["", "b ", "", "d"]
 
 
+def test_text_without_a_mark_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes("app:1".encode("utf-16-le"))
+    with pytest.raises(DockerCharonError, match="it has NUL characters; save it as UTF-8"):
+        text_in(str(tmp_path / "file"), "the map")
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"caf\xe9"])
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)

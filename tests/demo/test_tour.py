@@ -57,4 +57,5 @@ def test_the_tour_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     assert "is not empty" in charon("demo", "--keep", tmp_path).line
+    assert "mine: it is not a directory" in charon("demo", "--keep", tmp_path / "mine").line
     assert "cannot use" in charon("demo", "--keep", tmp_path / "mine").line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from docker_charon.lists.image_list import PassedOver
 from docker_charon.lists.plain import is_plain, read_plain
 
 
@@ -54,4 +55,15 @@ def test_the_first_text_that_is_not_one_word_is_told_with_its_line() -> None:
     images, unread = read_plain(["a:1", "FROM python:3 AS build", "b c"])
     assert images.names == ["a:1"]
     assert unread is not None
-    assert (unread.line, unread.value) == (2, "FROM python:3 AS build")
+    assert (unread.line, unread.value) == (2, "")
+
+
+@pytest.mark.parametrize("line", ["PASSWORD=hunter2", "export TOKEN=hunter2", "user=me:hunter2"])
+def test_a_file_of_variables_is_not_a_list_and_nothing_of_it_is_shown(line: str) -> None:
+    images, unread = read_plain(["", line])
+    assert not images.names
+    assert unread == PassedOver(2, "", "it sets a variable")
+
+
+def test_a_range_of_versions_sets_no_variable() -> None:
+    assert read_plain(["app:>=1.8,<2"])[0].names == ["app:>=1.8,<2"]

@@ -25,9 +25,19 @@ MAY_IMPORT = {
     "lists": {"oci"},
     "cli": {"oci", "registry", "payload", "deltas", "transfer", "server", "demo", "lists"},
 }
-TOP = {"errors", "files", "messages", "progress", "value", "version", "workers"}
+TOP = {
+    "errors",
+    "files",
+    "messages",
+    "progress",
+    "special_file",
+    "value",
+    "version",
+    "workers",
+    "written_text",
+}
 """Modules that every package may import; they themselves import only those of LOWEST."""
-LOWEST = {"errors", "messages", "value"}
+LOWEST = {"errors", "messages", "special_file", "value"}
 
 # Each folder inside of a package, and what its modules may import of that package besides the
 # modules of the same folder.

@@ -284,7 +284,8 @@ def test_the_table_of_options_has_those_that_each_command_has() -> None:
         *("make-payload", "push-payload", "verify-payload", "inspect-payload"),
         *("make-inventory", "serve", "demo"),
     ]
-    header, _, *rows = text[text.index("| option |") :].strip().splitlines()
+    table = text[text.index("| option |") :].partition("\n\n")[0]
+    header, _, *rows = table.splitlines()
     columns = [cell.strip() for cell in header.split("|")[2:-2]]
     assert all(column in name for column, name in zip(columns, commands, strict=True))
     listed: dict[str, set[str]] = {command: set() for command in commands}

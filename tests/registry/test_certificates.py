@@ -266,6 +266,35 @@ def test_a_certificate_as_windows_exports_it_is_trusted(
     Handshakes(server, None).greet(tls_context(Certificates(), exported))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_certificate_that_windows_has_saved_as_text_is_trusted(
+    authority: Certificate, server: Certificate, tmp_path: Path, encoding: str
+) -> None:
+    saved = tmp_path / "authority.crt"
+    saved.write_text(f"# Über uns\n{authority.file.read_text()}", encoding)
+    Handshakes(server, None).greet(tls_context(Certificates(), saved))
+
+
+@pytest.mark.posix
+def test_what_is_read_several_times_is_no_pipe(client: Certificate, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(
+            RegistryError, match=f"cannot read the certificates in .*: it is {kind}"
+        ):
+            tls_context(Certificates(), path)
+        for line in (refused(path, client.key), refused(client.file, path)):
+            assert f"{path}: it is {kind}; write its content to a file first" in line
+
+
+def test_a_client_certificate_that_is_marked_as_text_is_one_line(
+    client: Certificate, tmp_path: Path
+) -> None:
+    marked = tmp_path / "client.pem"
+    marked.write_text(client.file.read_text(), "utf-8-sig")
+    assert "save it without that mark" in refused(marked, client.key)
+
+
 def test_the_usual_authorities_stay_trusted(authority: Certificate) -> None:
     usual = len(tls_context(Certificates()).get_ca_certs())
     assert usual > 50
@@ -375,6 +404,6 @@ def test_usual_authorities_that_are_missing_are_one_line(
     missing = str(tmp_path / "missing.pem")
     monkeypatch.setattr(module, "DEFAULT_CA_BUNDLE_PATH", missing)
     with pytest.raises(
-        RegistryError, match=f"{missing} holds no certificates in PEM or DER: No such file"
+        RegistryError, match=f"cannot read the certificates in {missing}: No such file"
     ):
         tls_context(Certificates())

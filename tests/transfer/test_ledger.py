@@ -227,6 +227,16 @@ def test_two_payloads_are_not_made_from_one_ledger_at_once(
     make(source, ledger, "app:1")
 
 
+def test_notes_that_have_the_name_of_the_next_ledger_are_kept(
+    source: str, app: TestImage, ledger: Path
+) -> None:
+    notes = ledger.with_name("site-a.zip.new")
+    notes.write_bytes(b"notes")
+    with pytest.raises(PayloadError, match=f"{notes} exists, and is not half of {ledger}; move it"):
+        make(source, ledger, "app:1")
+    assert notes.read_bytes() == b"notes"
+
+
 def test_what_a_killed_run_left_is_no_obstacle(source: str, app: TestImage, ledger: Path) -> None:
     ledger.with_name("site-a.zip.new").write_bytes(b"PK half of a ledger")
     make(source, ledger, "app:1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,46 @@ def test_a_file_that_is_written_at_the_end_needs_a_directory_at_the_start(
         checked_target(tmp_path / "report", "report")
     with pytest.raises(TypeError, match="a report must be a path"):
         checked_target(io.BytesIO(), "report")  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.posix
+def test_a_pipe_is_no_ledger(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(PayloadError, match=f"cannot use the ledger {path}: it is {kind}"):
+            make_payload("localhost:1", tmp_path / "p.zip", ["a"], secure=False, ledger=path)
+
+
+@pytest.mark.posix
+def test_what_cannot_be_written_at_the_end_is_refused_at_the_start(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(PayloadError, match="it is a socket"):
+        checked_target(tmp_path / "socket", "report")
+    with pytest.raises(PayloadError, match="Bad file descriptor"):
+        checked_target("/dev/fd/12345", "report")
+    with pytest.raises(PayloadError, match="Too many levels"):
+        checked_target(tmp_path / "loop", "report")
+    assert checked_target("/dev/stdout", "report") == Path("/dev/stdout")
+
+
+def test_a_name_that_ends_like_a_directory_is_not_the_name_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(PayloadError, match="name a file in a directory that exists"):
+        checked_target(f"{tmp_path / 'report'}{os.sep}", "report")
+
+
+@pytest.mark.posix
+def test_two_files_are_not_written_to_one_pipe(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(reading, "rb"),
+        os.fdopen(writing, "wb") as pipe,
+        pytest.raises(PayloadError, match="cannot be both"),
+    ):
+        refuse_replacing({"the report": f"/dev/fd/{writing}", "the payload": pipe}, {})
+    refuse_replacing({"the report": os.devnull, "the lock": os.devnull}, {})
+
+
+def test_a_name_may_be_too_long_for_volumes(tmp_path: Path) -> None:
+    refuse_replacing({"the report": tmp_path / ("r" * 250), "the payload": tmp_path / "p.zip"}, {})

@@ -11,11 +11,13 @@ import typer
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.files import is_same_file
+from docker_charon.special_file import descriptor_of
+from docker_charon.written_text import decoded, is_marked
 
 if TYPE_CHECKING:
     from docker_charon.payload.volumes.joined_volumes import Ask, VolumePath
 
-_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")  # opened again by its path, it would be overwritten
+_STDOUT = 1  # its descriptor
 
 
 def names_of(words: Iterable[str]) -> list[str]:
@@ -112,8 +114,10 @@ def _standard_input() -> str:
     """Read a line from a terminal, or all of a pipe or file, whose line breaks stay as they are."""
     if sys.stdin.isatty():
         return sys.stdin.readline()
-    # Windows marks text with a BOM, through pipes as well.
-    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    content = sys.stdin.buffer.read()
+    if is_marked(content):  # Windows marks text with a BOM, through pipes as well
+        return decoded(content, "surrogateescape")
+    return content.decode("utf-8", "surrogateescape")
 
 
 def volume_size_of(text: str | None) -> int | None:
@@ -158,14 +162,23 @@ def source_of(
     """Return the file to read a payload from: a path (see `path_of`), or standard input."""
     if file != "-":
         return path_of(file, volume_dirs, ask)
+    return _piped_payload()
+
+
+def sources_of(files: Iterable[str] | None) -> list[str | IO[bytes]]:
+    """Return the files to read earlier payloads from: paths, or standard input for ``-``."""
+    return [_piped_payload() if file == "-" else file for file in files or ()]
+
+
+def _piped_payload() -> IO[bytes]:
     if sys.stdin is None or sys.stdin.isatty():
-        raise typer.BadParameter("a payload cannot be read from a terminal: use -f PATH or a pipe")
+        raise typer.BadParameter("a payload cannot be read from a terminal: name a file, or a pipe")
     return sys.stdin.buffer
 
 
 def target_of(file: str, *, dry_run: bool = False, in_volumes: bool = False) -> str | IO[bytes]:
     """Return the file to write a payload to: a path, or standard output."""
-    if file not in _STDOUT:
+    if file != "-" and descriptor_of(file) != _STDOUT:
         return file
     if in_volumes:
         raise typer.BadParameter("volumes cannot be written to standard output: use -f PATH")

@@ -9,15 +9,8 @@ from typing import Annotated
 
 import typer
 
+from docker_charon.cli.file_names import not_empty, path_only
 from docker_charon.cli.help import ALREADY_THERE, RUN
-
-
-def _path_only(value: str | None) -> str | None:
-    """Refuse ``-``: standard output has the payload, or the names of images."""
-    if value == "-":
-        raise typer.BadParameter("- is not possible here: name a file")
-    return value
-
 
 AlreadyTransferred = Annotated[
     list[str] | None,
@@ -37,9 +30,10 @@ AlreadyTransferredPayload = Annotated[
     typer.Option(
         "--already-transferred-payload",
         metavar="FILE",
+        callback=not_empty,
         help="A payload that was pushed to the air-gapped registry, or an inventory of that "
-        "registry: all that it lists is left out, even if tags have moved since. Can be "
-        "repeated.",
+        "registry: all that it lists is left out, even if tags have moved since. - is standard "
+        "input. Can be repeated.",
         rich_help_panel=ALREADY_THERE,
     ),
 ]
@@ -48,7 +42,7 @@ Ledger = Annotated[
     typer.Option(
         "--ledger",
         metavar="FILE",
-        callback=_path_only,
+        callback=path_only,
         help="What the air-gapped registry has after all deliveries: it is left out, and the file "
         "is updated when the payload is complete. It is created if it does not exist; use one "
         "ledger for each site.",
@@ -60,6 +54,7 @@ Receipts = Annotated[
     typer.Option(
         "--receipt",
         metavar="FILE",
+        callback=not_empty,
         help="Correct the ledger by what push-payload --receipt has written at the site. Can be "
         "repeated.",
         rich_help_panel=ALREADY_THERE,
@@ -80,7 +75,7 @@ ReceiptFile = Annotated[
     typer.Option(
         "--receipt",
         metavar="FILE",
-        callback=_path_only,
+        callback=path_only,
         help="Write what this registry has of the payload and what it lacks, also after a failure. "
         "make-payload --receipt corrects a ledger by it.",
         rich_help_panel=ALREADY_THERE,
@@ -91,6 +86,7 @@ SignReceipt = Annotated[
     typer.Option(
         "--sign",
         metavar="KEY",
+        callback=path_only,
         help="Sign the receipt with this SSH key.",
         rich_help_panel=ALREADY_THERE,
     ),
@@ -100,6 +96,7 @@ AllowedInputs = Annotated[
     typer.Option(
         "--allowed-signers",
         metavar="FILE",
+        callback=path_only,
         help="Accept only earlier payloads, ledgers and receipts that are signed by a person in "
         "this file, as described in ssh-keygen(1).",
         rich_help_panel=ALREADY_THERE,
@@ -110,7 +107,7 @@ LockFile = Annotated[
     typer.Option(
         "--lock",
         metavar="FILE",
-        callback=_path_only,
+        callback=path_only,
         help="When the payload is complete, write a list of its images here, with full names and "
         "digests. make-payload --images-from FILE makes a payload of the same images again.",
         rich_help_panel=RUN,
@@ -121,7 +118,7 @@ Report = Annotated[
     typer.Option(
         "--report",
         metavar="FILE",
-        callback=_path_only,
+        callback=path_only,
         help="Write what happened to this file as JSON, also after a failure.",
         rich_help_panel=RUN,
     ),

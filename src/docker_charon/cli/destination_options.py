@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from docker_charon.cli.file_names import not_empty
 from docker_charon.cli.help import REGISTRY, RUN
 
 RepositoryPrefix = Annotated[
@@ -39,6 +40,7 @@ MapFiles = Annotated[
     typer.Option(
         "--map-file",
         metavar="FILE",
+        callback=not_empty,
         help="Read FROM=TO from this file, one per line; # starts a comment. Can be repeated.",
         rich_help_panel=REGISTRY,
     ),
@@ -59,6 +61,7 @@ MirrorsDir = Annotated[
     typer.Option(
         "--mirrors-dir",
         metavar="DIR",
+        callback=not_empty,
         help="The directory for the files of --mirrors.",
         rich_help_panel=REGISTRY,
     ),

@@ -37,13 +37,20 @@ def verify_payload_command(
     from docker_charon.payload.volumes.joined_volumes import VolumePath
 
     path = arguments.file_of(payload, file)
+    arguments.only_one_stdin(
+        {
+            "the payload": path == "-",
+            "an earlier payload": "-" in (already_transferred_payload or ()),
+        },
+        "name a file",
+    )
     source = arguments.source_of(path, volume_dir)
     with terminal.exit_on_error():
         if not quiet:
             terminal.show_info_messages()
         findings = verify_payload(
             source,
-            payloads_already_transferred=already_transferred_payload or (),
+            payloads_already_transferred=arguments.sources_of(already_transferred_payload),
             allowed_signers=allowed_signers,
             jobs=jobs,
             progress=not quiet,

@@ -84,8 +84,13 @@ def make_payload_command(
     """
     lists = images_from or []
     arguments.only_one_stdin(
-        {"the list of images": "-" in lists, "the password": password_stdin},
-        "use --images-from FILE",
+        {
+            "the list of images": "-" in lists,
+            "an earlier payload": "-" in (already_transferred_payload or ()),
+            "a receipt": "-" in (receipt or ()),
+            "the password": password_stdin,
+        },
+        "name a file",
     )
     if not images and not lists:
         raise typer.BadParameter(
@@ -111,9 +116,9 @@ def make_payload_command(
             transferred,
             **access,
             insecure_registries=arguments.names_of(insecure_registry or ()),
-            payloads_already_transferred=already_transferred_payload or (),
+            payloads_already_transferred=arguments.sources_of(already_transferred_payload),
             ledger=ledger,
-            receipts=receipt or (),
+            receipts=arguments.sources_of(receipt),
             platforms=None if platform is None else arguments.names_of(platform),
             newest=newest,
             include_referrers=include_referrers,

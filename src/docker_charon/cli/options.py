@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from docker_charon.cli.file_names import not_empty, path_only
 from docker_charon.cli.help import ALREADY_THERE, FILE, IMAGES, REGISTRY, RUN
 from docker_charon.workers import MOST_JOBS
 
@@ -67,6 +68,7 @@ CACert = Annotated[
     typer.Option(
         "--cacert",
         metavar="FILE",
+        callback=path_only,
         help="A file with certificates to trust (PEM, or one in DER), for example of a private "
         "authority, in addition to the usual ones.",
         rich_help_panel=REGISTRY,
@@ -77,6 +79,7 @@ Cert = Annotated[
     typer.Option(
         "--cert",
         metavar="FILE",
+        callback=path_only,
         help="A client certificate (PEM), for a registry that wants one.  [default: the one in "
         "certs.d of Docker or Podman]",
         rich_help_panel=REGISTRY,
@@ -87,6 +90,7 @@ Key = Annotated[
     typer.Option(
         "--key",
         metavar="FILE",
+        callback=path_only,
         help="The key (PEM) of the client certificate, if --cert does not hold it.",
         rich_help_panel=REGISTRY,
     ),
@@ -103,6 +107,7 @@ PayloadArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[PATH]",
+        callback=not_empty,
         help="The payload to read: a file, or the directory that it was unzipped to. - is "
         "standard input, which is the default.",
         rich_help_panel=FILE,
@@ -111,7 +116,12 @@ PayloadArgument = Annotated[
 PayloadFile = Annotated[
     str | None,
     typer.Option(
-        "--file", "-f", metavar="PATH", help="Another way to name PATH.", rich_help_panel=FILE
+        "--file",
+        "-f",
+        metavar="PATH",
+        callback=not_empty,
+        help="Another way to name PATH.",
+        rich_help_panel=FILE,
     ),
 ]
 RetryFor = Annotated[
@@ -175,6 +185,7 @@ ImagesFrom = Annotated[
     typer.Option(
         "--images-from",
         metavar="FILE",
+        callback=not_empty,
         help="Also transfer the images that this file names: a list with one name a line, a "
         "Compose file, manifests for Kubernetes, or the output of docker, kubectl or helm. "
         "- is standard input. Can be repeated.",
@@ -187,6 +198,7 @@ TargetFile = Annotated[
         "--file",
         "-f",
         metavar="PATH",
+        callback=not_empty,
         help="The payload to write; - is standard output.",
         rich_help_panel=FILE,
     ),
@@ -235,6 +247,7 @@ Sign = Annotated[
     typer.Option(
         "--sign",
         metavar="KEY",
+        callback=path_only,
         help="Sign the payload with this SSH key: the file of a private key, or of a public key "
         "that an agent has.",
         rich_help_panel=FILE,
@@ -245,6 +258,7 @@ AllowedSigners = Annotated[
     typer.Option(
         "--allowed-signers",
         metavar="FILE",
+        callback=path_only,
         help="Accept only payloads that are signed by a person in this file, as described in "
         "ssh-keygen(1).",
         rich_help_panel=FILE,
@@ -282,6 +296,7 @@ EarlierPayloads = Annotated[
     typer.Option(
         "--already-transferred-payload",
         metavar="FILE",
+        callback=not_empty,
         help="An earlier payload, to also rebuild the layers that are carried as their difference "
         "to older ones. Can be repeated.",
         rich_help_panel=FILE,
@@ -307,6 +322,7 @@ InventoryFile = Annotated[
         "--file",
         "-f",
         metavar="PATH",
+        callback=not_empty,
         help="The inventory to write; - is standard output.",
         rich_help_panel=FILE,
     ),
@@ -315,6 +331,7 @@ Payloads = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[PAYLOADS]...",
+        callback=not_empty,
         rich_help_panel=FILE,
         help="The payloads to serve, read-only. A full payload and its deltas together give "
         "complete images. If two payloads have the same tag, the later one wins.",
@@ -325,6 +342,7 @@ Storage = Annotated[
     typer.Option(
         "--storage",
         metavar="DIR",
+        callback=not_empty,
         help="Serve this directory instead of payloads, and accept pushes into it. It is an "
         "OCI image layout; it is created if it does not exist.",
         rich_help_panel=REGISTRY,

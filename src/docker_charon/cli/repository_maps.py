@@ -20,8 +20,12 @@ def repository_map_of(words: Iterable[str], files: Iterable[str]) -> dict[str, s
     for place, text in _texts_in(files):
         try:
             rules.append(parse_rule(text))
-        except InvalidReference as error:
-            raise InvalidReference(f"{place}: {error.message}", hint=error.hint) from None
+        except InvalidReference:
+            # The error has the text, which may be a secret if this is another kind of file.
+            raise InvalidReference(
+                f"{place}: it is not FROM=TO with valid names",
+                hint="write FROM=TO in lower case, without tags, for example quay.io=mirror/quay",
+            ) from None
     return joined_rules(rules)
 
 

@@ -34,7 +34,7 @@ def serve_command(
 
     if allowed_signers is not None:
         terminal.show_info_messages()
-    sources = [arguments.path_of(payload, volume_dir) for payload in payloads or ()]
+    sources = [arguments.source_of(payload, volume_dir) for payload in payloads or ()]
     with (
         terminal.exit_on_error(),
         serve(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
-from pathlib import Path
 
 import typer
 
 from docker_charon.errors import DockerCharonError
+from docker_charon.special_file import open_to_read
+from docker_charon.written_text import decoded
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes of a file that is read."""
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 
 
 def shown_name(file: str) -> str:
@@ -35,9 +30,14 @@ def text_in(file: str, what: str) -> str:
     if len(content) > LARGEST_FILE:
         raise _failure(file, what, f"it is larger than {LARGEST_FILE // 1024**2} MiB")
     try:
-        return _decoded(content)
+        text = decoded(content)
     except ValueError as error:
-        raise _failure(file, what, "it is neither UTF-8 nor UTF-16 text") from error
+        raise _failure(file, what, str(error)) from error
+    if "\0" in text:
+        failure = _failure(file, what, "it has NUL characters")
+        failure.hint = "save it as UTF-8, or as UTF-16 with a byte order mark"
+        raise failure
+    return text
 
 
 def _content_of(file: str, what: str) -> bytes:
@@ -46,7 +46,7 @@ def _content_of(file: str, what: str) -> bytes:
     try:
         if file == "-":
             return sys.stdin.buffer.read(LARGEST_FILE + 1)
-        with Path(file).open("rb") as stream:
+        with open_to_read(file) as stream:
             return stream.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is not valid"
@@ -54,14 +54,6 @@ def _content_of(file: str, what: str) -> bytes:
         if "://" in file:
             failure.hint = "download it first, for example with curl -fLO"
         raise failure from error
-
-
-def _decoded(content: bytes) -> str:
-    """Decode text; Windows marks it with a byte order mark, and PowerShell writes UTF-16."""
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding)
-    return content.decode("utf-8")
 
 
 def _failure(file: str, what: str, reason: str) -> DockerCharonError:

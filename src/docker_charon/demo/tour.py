@@ -64,6 +64,8 @@ def _create(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise DockerCharonError(f"{folder} is not empty", hint="name another directory")
+    except FileExistsError as error:
+        raise DockerCharonError(f"cannot use {folder}: it is not a directory") from error
     except OSError as error:
         raise DockerCharonError(f"cannot use {folder}: {error.strerror}") from error
 

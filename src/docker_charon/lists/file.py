@@ -13,6 +13,7 @@ from docker_charon.lists.manifests import select_images
 from docker_charon.lists.name import shown
 from docker_charon.lists.packages import selector_of
 from docker_charon.lists.plain import is_plain, read_plain
+from docker_charon.lists.scalar import split_key
 from docker_charon.lists.tree import MOST_VALUES, Document, Mapping, Node, Scalar, Sequence
 from docker_charon.lists.yaml_text import read_yaml
 from docker_charon.oci.document import count_values
@@ -100,7 +101,10 @@ def _first_unread(documents: list[Document], lines: list[str]) -> PassedOver:
         return PassedOver(unread[0].line, unread[0].text, unread[0].reason)
     shown = ((n, line) for n, line in enumerate(lines, 1) if line.partition("#")[0].strip(" -"))
     number, line = next(shown, (1, ""))
-    return PassedOver(number, line.strip(), "nothing in the file says that it names images")
+    text = line.strip().lstrip("- ")
+    key = split_key(text) if text else None  # what follows the key may be a secret
+    value = f"{key[0]}:" if key else ""
+    return PassedOver(number, value, "nothing in the file says that it names images")
 
 
 def _is_json(text: str) -> bool:

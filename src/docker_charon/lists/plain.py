@@ -13,6 +13,9 @@ from docker_charon.oci.reference import OPERATORS
 # The start of a line that no plain list has, and that each YAML text has.
 _YAML = re.compile(r"""-\s|---|\{\{|["']?[A-Za-z0-9_./ -]*["']?:(?:\s|$)""")
 
+# The start of a line of a file of variables, in which there may be secrets.
+_ASSIGNMENT = re.compile(r"(?:export\s+)?[A-Za-z_]\w*=")
+
 # The start of a name whose registry is an IPv6 address: JSON begins with a bracket, too.
 _IPV6_REGISTRY = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?/")
 
@@ -39,11 +42,13 @@ def read_plain(lines: Iterable[str]) -> tuple[ImageList, PassedOver | None]:
     """
     images = ImageList()
     for number, line in enumerate(lines, 1):
+        if _ASSIGNMENT.match(line.strip()):
+            return images, PassedOver(number, "", "it sets a variable")
         for name in split_names(line.partition("#")[0]):
             words = [name] if _has_range(name) else name.split()
             words = [_QUOTED.sub(r"\2", word) for word in words]
             if len(words) > 1 and not all(map(is_exact_name, words)):
-                return images, PassedOver(number, name, "it is not one word")
+                return images, PassedOver(number, "", "it is not one word")
             for word in words:
                 if reason := reason_without_name(word):
                     images.passed_over.append(PassedOver(number, shown(word), reason))

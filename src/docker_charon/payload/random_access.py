@@ -12,9 +12,20 @@ from collections.abc import Iterator
 from typing import IO, cast
 
 from docker_charon.errors import PayloadError
+from docker_charon.files import DISK_IS_FULL
 from docker_charon.messages import argument
 from docker_charon.payload.file_object import WritableFile
 from docker_charon.value import dataclass
+
+MAKE_SPACE = "free some space, or write to another disk"
+"""What to do if a disk is full."""
+
+_HINTS = {
+    **dict.fromkeys(DISK_IS_FULL, MAKE_SPACE),
+    errno.EIO: "the medium may be damaged: try it once more, and then use another one",
+    errno.ESTALE: "the network share was connected again: run the same command again",
+}
+"""What to do about errors of the system, by their numbers."""
 
 _WRITE_BEHIND = 4 * 1024 * 1024  # bytes that are sent to the disk at a time
 
@@ -139,10 +150,15 @@ def file_errors(action: str, *others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = hint_for_large_file() if error.errno == errno.EFBIG else ""
-        raise PayloadError(f"{action}: {error.strerror or error}", hint=hint) from error
+        raise file_error(action, error) from error
     except kinds as error:
         raise PayloadError(f"{action}: {error}") from error
+
+
+def file_error(action: str, error: OSError) -> PayloadError:
+    """Return what to raise if the system refuses ``action``."""
+    hint = hint_for_large_file() if error.errno == errno.EFBIG else _HINTS.get(error.errno or 0, "")
+    return PayloadError(f"{action}: {error.strerror or error}", hint=hint)
 
 
 def hint_for_large_file() -> str:

@@ -104,6 +104,8 @@ def verify_payload(
                     counted(len(payload.deltas), "layer"),
                     argument("--already-transferred-payload", "payloads_already_transferred="),
                 )
+        elif payload is not None and earlier:
+            _log.info("the earlier payloads are not needed, because all layers are carried whole")
     return list(findings)
 
 

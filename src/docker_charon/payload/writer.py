@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import stat
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
+from docker_charon.files import without_link
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadTarget, WritableFile, is_seekable
@@ -33,6 +33,7 @@ from docker_charon.payload.random_access import (
 )
 from docker_charon.payload.unreadable_blobs import GoesOnAfter, UnreadableBlobs
 from docker_charon.progress import Progress
+from docker_charon.special_file import is_stream, open_to_write
 from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
@@ -77,10 +78,7 @@ def write_payload(
         raise _needs_path("a file object")
     else:
         with file_errors("cannot write the payload"):
-            if is_seekable(zip_file):
-                task.to_seekable_file(cast(IO[bytes], zip_file), entries)
-            else:
-                task.to_stream(zip_file, entries)
+            task.to_file(zip_file, entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +92,14 @@ class _Writing:
 
     def to_path(self, path: Path, entries: Iterable[Entry], volume_size: int | None) -> None:
         with file_errors(f"cannot write {path}"):
-            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            if is_stream(path) or path.is_dir():
                 if volume_size is not None:
                     raise _needs_path(path)
-                with path.open("wb") as file:  # a pipe or a device; a directory is an error
-                    self.to_stream(file, entries)
+                with open_to_write(path) as file:  # a directory is an error
+                    self.to_file(file, entries)
                 return
             places = Places(entries)
-            # The target of a symbolic link is replaced, not the link.
-            path = Path(os.path.realpath(path))
+            path = Path(os.path.realpath(without_link(path)))
             with (
                 self._partial(path, places, volume_size) as partial,
                 file_errors(f"cannot write {path}"),
@@ -118,6 +115,12 @@ class _Writing:
         from docker_charon.payload.volumes.partial_volumes import partial_volumes
 
         return partial_volumes(path, places.front, places.size, volume_size, self._workers.check)
+
+    def to_file(self, file: WritableFile, entries: Iterable[Entry]) -> None:
+        if is_seekable(file):
+            self.to_seekable_file(cast(IO[bytes], file), entries)
+        else:
+            self.to_stream(file, entries)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
         places = Places(entries)

@@ -11,11 +11,11 @@ from docker_charon.registry.certificates import (
     CertificateArgument,
     Certificates,
     ClientCertificate,
-    StrPath,
     find_certificates,
 )
 from docker_charon.registry.credentials import Credentials, FoundLogin, GivenLogin, Keychain, Logins
 from docker_charon.registry.retry import RetryPolicy
+from docker_charon.special_file import StrPath
 from docker_charon.value import dataclass
 
 RETRY = RetryPolicy()

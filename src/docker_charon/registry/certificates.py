@@ -19,7 +19,9 @@ from urllib3.util.ssl_ import create_urllib3_context
 from docker_charon.errors import RegistryError
 from docker_charon.messages import get_logger
 from docker_charon.oci.host import DOCKER_HUB_HOSTS, is_docker_hub
+from docker_charon.special_file import StrPath, read_all, require_file
 from docker_charon.value import dataclass
+from docker_charon.written_text import decoded, is_marked
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 """Where the machine's own folders are; each user may have others, which come before them."""
@@ -41,9 +43,11 @@ SYSTEM_BUNDLES = (
 _DER = b"\x30\x82"
 """What a certificate in DER begins with: a sequence whose length takes two bytes."""
 
+_LONGEST_FILE = 64 * 1024 * 1024
+"""Bytes of a file; the authorities of a system take less than one million."""
+
 _log = get_logger(__name__)
 
-StrPath = str | os.PathLike[str]
 CertificateArgument = StrPath | tuple[StrPath, StrPath]
 """One file with a certificate and its key, or two files."""
 
@@ -189,21 +193,22 @@ def _trust(context: ssl.SSLContext, path: StrPath, origin: str = "") -> None:
     message who names the file.
     """
     name = os.fspath(path)
+    content = None
+    if not os.path.isdir(name):  # noqa: PTH112  # Path.is_dir() may raise
+        content = _content_of(name, f"the certificates in {name}{origin.rstrip(',')}")
     try:
-        if Path(name).is_dir():
+        if content is None:
             context.load_verify_locations(capath=name)
-            return
-        content = Path(name).read_bytes()
-        if content.startswith(_DER):
+        elif content.startswith(_DER):
             context.load_verify_locations(cadata=content)
+        elif is_marked(content):  # OpenSSL reads no text of Windows
+            context.load_verify_locations(
+                cadata=decoded(content).encode("ascii", "ignore").decode()
+            )
         else:
             context.load_verify_locations(name)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        problem = getattr(error, "strerror", None) if type(error) is not ssl.SSLError else None
-        raise RegistryError(
-            f"{name}{origin} holds no certificates in PEM or DER"
-            + (f": {problem}" if problem else "")
-        ) from error
+        raise RegistryError(f"{name}{origin} holds no certificates in PEM or DER") from error
 
 
 def _identify(context: ssl.SSLContext, client: ClientCertificate) -> None:
@@ -236,10 +241,21 @@ def _identify(context: ssl.SSLContext, client: ClientCertificate) -> None:
 
 
 def _check_pem(path: Path, marker: bytes, what: str) -> None:
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "bad path"
-        raise RegistryError(f"cannot read the {what} in {path}: {reason}") from error
+    content = _content_of(path, f"the {what} in {path}")
+    if is_marked(content):
+        raise RegistryError(
+            f"{path} is not a {what} in PEM: it begins with the byte order mark of a text",
+            hint="save it without that mark, as plain text (ASCII, or UTF-8 without BOM)",
+        )
     if marker not in content:
         raise RegistryError(f"{path} holds no {what} in PEM")
+
+
+def _content_of(path: StrPath, what: str) -> bytes:
+    """Return the content of a file; OpenSSL reads it too, and each connection may."""
+    try:
+        require_file(path)
+        return read_all(path, _LONGEST_FILE)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RegistryError(f"cannot read {what}: {reason}") from error

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 from docker_charon.messages import get_logger, one_line
 from docker_charon.oci.host import DOCKER_HUB, is_docker_hub
 from docker_charon.registry import credential_helper
+from docker_charon.special_file import read_all
 from docker_charon.value import dataclass
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
@@ -40,6 +41,7 @@ RUN_CONTAINERS = Path("/run/containers")
 """Podman's folder of logins if ``XDG_RUNTIME_DIR`` is not set: each user has a folder in it."""
 
 _TOKEN_USER = "<token>"  # noqa: S105  # the name that says that the secret is an identity token
+_LONGEST_FILE = 16 * 1024 * 1024  # bytes
 _API_PATHS = ("", "/v1", "/v2")
 """Paths of a key that stand for the whole registry, even where a path could be a namespace.
 
@@ -266,11 +268,11 @@ def _files() -> Iterator[Path]:
 def _read_file(path: Path, *, is_named: bool = False) -> _Config | _Broken | None:
     """Read a config; ``None`` where there is no file."""
     try:
-        content = path.read_bytes()
+        content = read_all(path, _LONGEST_FILE)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:  # a ValueError for a path that no file can have
-        return _Broken(f"cannot read {path}: {getattr(error, 'strerror', None) or 'bad path'}")
+        return _Broken(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
     return _parse(str(path), content, is_named=is_named)
 
 

@@ -19,9 +19,10 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util.wait import wait_for_read
 
 from docker_charon.errors import RegistryError
-from docker_charon.registry.certificates import Certificates, StrPath, tls_context
+from docker_charon.registry.certificates import Certificates, tls_context
 from docker_charon.registry.proxies import ProxyRefused, ProxyRules, offered_schemes
 from docker_charon.registry.response import FinalResponse
+from docker_charon.special_file import StrPath
 from docker_charon.version import VERSION
 
 CONNECT_TIMEOUT = 15.0

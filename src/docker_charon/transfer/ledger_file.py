@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import DockerCharonError, PayloadError
-from docker_charon.files import copy_mode, is_device_or_pipe, put_in_place, sync
+from docker_charon.files import copy_mode, put_in_place, sync, without_link
 from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
@@ -19,11 +19,13 @@ from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.delivery import Delivery
 from docker_charon.payload.format.entries import Entry, payload_entries
 from docker_charon.payload.format.limits import TooLarge
-from docker_charon.payload.partial_files.locked_file import open_locked
+from docker_charon.payload.partial_files.locked_file import open_locked_zip
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
+from docker_charon.special_file import is_stream, require_file
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.ledger import Ledger
+from docker_charon.transfer.named_files import checked_target
 from docker_charon.transfer.receipt import receipts_by_delivery
 
 _CHUNK = 1024 * 1024  # bytes
@@ -68,7 +70,7 @@ class LedgerFile:
         Somebody may have run the same command again before the delivery was on its way.
         """
         is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
-        if is_safe or not isinstance(target, (str, os.PathLike)) or is_device_or_pipe(target):
+        if is_safe or not isinstance(target, (str, os.PathLike)) or is_stream(target):
             return
         with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
             last = payload.delivery
@@ -114,14 +116,14 @@ def open_ledger(
     It is locked until the block ends, unless it is only read. The lock is on ``PATH.new``, the file
     that takes its place, so that reading it needs no lock.
 
-    Raises `PayloadError` if another process is making a payload with it, if it carries layers, if
-    a receipt is not one of its deliveries, or if one of the files is not signed by a person in
-    ``allowed_signers``, where that is given.
+    Raises `PayloadError` if it is a pipe or another stream, if its directory does not exist, if
+    another process is making a payload with it, if it carries layers, if a receipt is not one of
+    its deliveries, or if one of the files is not signed by a person in ``allowed_signers``, where
+    that is given.
     """
     if not isinstance(file, (str, os.PathLike)):
         raise TypeError("a ledger must be a path")
-    with file_errors(f"cannot use the ledger {os.fspath(file)}"):
-        path = Path(os.path.realpath(file))  # a symbolic link stays, and its target is replaced
+    path = Path(os.path.realpath(_checked(file, read_only=read_only)))
     with contextlib.ExitStack() as stack:
         locked = None if read_only else stack.enter_context(_locked(path))
         ledger = _read(path, allowed_signers)
@@ -130,6 +132,13 @@ def open_ledger(
             ledger = ledger.corrected(receipt, name)
             is_confirmed |= number == ledger.number
         yield LedgerFile(path, ledger, locked, is_confirmed=is_confirmed)
+
+
+def _checked(file: str | os.PathLike[str], *, read_only: bool) -> Path:
+    """Return the path of a ledger; of a symbolic link, which stays, that of its target."""
+    with file_errors(f"cannot use the ledger {os.fspath(file)}"):
+        require_file(file)
+        return without_link(Path(file)) if read_only else checked_target(file, "ledger")
 
 
 def _new_path(path: Path) -> Path:
@@ -141,7 +150,7 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
     """Yield the locked file that may take the place of ``path``; remove it if it does not."""
     new = _new_path(path)
     with file_errors(f"cannot write the ledger {path}"):
-        file = open_locked(new, path)
+        file = open_locked_zip(new, path)
     try:
         yield file
     finally:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from docker_charon.errors import PayloadError
-from docker_charon.files import is_device_or_pipe, is_same_file, without_link
+from docker_charon.files import is_same_file, without_link
 from docker_charon.payload.file_object import PayloadTarget
 from docker_charon.payload.random_access import file_errors
+from docker_charon.special_file import (
+    descriptor_of,
+    is_character_device,
+    is_socket,
+    is_stream,
+)
 from docker_charon.value import dataclass
+
+_LONGEST_SUFFIX = ".partial"  # of the file that is written first
+_SEPARATORS = tuple(separator for separator in (os.sep, os.altsep) if separator)
 
 
 def refuse_replacing(
@@ -44,21 +54,30 @@ def refuse_replacing(
 def checked_target(path: str | os.PathLike[str], what: str) -> Path:
     """Return the path of a file that is written at the end of a run; ``what`` is in it.
 
-    Of a symbolic link, it is the path of the target, which is replaced. Devices and pipes are
-    written to and not replaced, so that their directory does not matter.
+    Of a symbolic link, it is the path of the target, which is replaced. Streams (see `is_stream`)
+    are written to and not replaced, so that their directory does not matter.
 
-    Raises `PayloadError` if its directory does not exist or is read-only now, and ``TypeError`` if
-    ``path`` is not a path.
+    Raises `PayloadError` if its directory does not exist or is read-only now, if it is a socket or
+    a descriptor that is not open, and ``TypeError`` if ``path`` is not a path.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"a {what} must be a path")
     target = Path(path)
-    if is_device_or_pipe(target):
+    descriptor = descriptor_of(target)
+    if descriptor is not None:
+        with file_errors(f"cannot write the {what} {target}"):
+            os.fstat(descriptor)
+        return target
+    if is_socket(target):
+        raise PayloadError(f"cannot write the {what} {target}: it is a socket", hint="name a file")
+    if is_stream(target):
         return target
     with file_errors(f"cannot write the {what} {target}"):
         target = without_link(target)
+        with contextlib.suppress(FileNotFoundError):
+            target.with_name(f"{target.name}{_LONGEST_SUFFIX}").lstat()  # the name may be too long
         is_possible = target.parent.is_dir() and not target.is_dir()
-    if not is_possible:
+    if not is_possible or os.fspath(path).endswith(_SEPARATORS):
         raise PayloadError(
             f"cannot write the {what} {target}", hint="name a file in a directory that exists"
         )
@@ -106,16 +125,18 @@ class _NamedFile:
         )
 
         shown = os.fspath(file)
+        if is_character_device(file):
+            return cls(role, shown, None)
         with file_errors(f"cannot use {shown}"):
             base = Path(os.path.realpath(base_and_number(Path(file))[0]))
             path = Path(os.path.realpath(file))
             if in_volumes:
                 return cls(role, shown, None, volumes_of=str(path))
             is_part = path != base
-            has_volumes = bool(base.name) and list_path(base).exists()
+            has_volumes = bool(base.name) and _exists(list_path(base))
             if not is_part:
-                has_volumes |= bool(base.name) and volume_path(base, 1).exists()
-                has_volumes &= not path.exists()
+                has_volumes |= bool(base.name) and _exists(volume_path(base, 1))
+                has_volumes &= not _exists(path)
         return cls(
             *(role, shown, file, str(path)),
             volumes_of=str(base) if has_volumes else None,
@@ -131,6 +152,11 @@ class _NamedFile:
             or _are_equal(self.volumes_of, other.part_of)
             or _are_equal(self.part_of, other.volumes_of)
         )
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file exists; a name may be too long with what is added to it here."""
+    return os.path.exists(path)  # noqa: PTH110  # Path.exists() raises for such a name
 
 
 def _are_equal(path: str | None, other: str | None) -> bool:

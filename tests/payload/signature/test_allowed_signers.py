@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,22 @@ def test_a_file_of_keys_is_not_one(tmp_path: Path, content: str) -> None:
 
 
 def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
-    file = tmp_path / "utf-16"
-    file.write_text(f"me@example.com {KEY}\n", encoding="utf-16")
-    with pytest.raises(PayloadError, match="it is not text in UTF-8; save it as UTF-8"):
-        readable_signers(file)
+    file = tmp_path / "signers"
+    for encoding in ("utf-16", "utf-8-sig"):
+        file.write_text(f"me@example.com {KEY}\n", encoding=encoding)
+        with pytest.raises(PayloadError, match="it is not plain text in UTF-8; save it as UTF-8"):
+            readable_signers(file)
+
+
+@pytest.mark.posix
+def test_it_is_read_several_times(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(PayloadError, match=rf"the allowed signers in {path}: it is a \w+;"):
+            readable_signers(path)
+    (tmp_path / "signers").write_text(f"me@example.com {KEY}\n")
+    with (tmp_path / "signers").open() as signers:
+        assert readable_signers(f"/dev/fd/{signers.fileno()}") == tmp_path / "signers"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -223,8 +223,17 @@ def test_bytes_that_ssh_keygen_ignores_are_refused(alice: Path) -> None:
     assert armored(blob) == content
 
 
+@pytest.mark.posix
+def test_a_key_is_a_file(tmp_path: Path, alice: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PayloadError, match=r"cannot read the key .*: it is a pipe"):
+        sign(TEXT, tmp_path / "pipe")
+    with alice.open("rb") as key:
+        assert sign(TEXT, f"/dev/fd/{key.fileno()}") == sign(TEXT, alice)
+
+
 def test_a_key_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PayloadError, match=rf"cannot sign with {tmp_path}/none \(.*No such file"):
+    with pytest.raises(PayloadError, match=f"cannot read the key {tmp_path}/none: No such file"):
         sign(TEXT, tmp_path / "none")
 
 

@@ -40,6 +40,14 @@ def test_a_list_is_the_same_when_it_is_read_again() -> None:
     assert VolumeList.parse(volumes.encode()) == volumes
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_is_read_as_an_editor_has_saved_it(tmp_path: Path, encoding: str) -> None:
+    volumes = listed(b"abcd", b"efgh", b"i")
+    text = volumes.encode().decode().replace("\n", "\r\n")
+    (tmp_path / "list").write_bytes(f"{text}\x1a".encode(encoding))
+    assert read_list(tmp_path / "list") == volumes
+
+
 @pytest.mark.parametrize(
     "change",
     [

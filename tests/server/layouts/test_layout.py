@@ -268,6 +268,9 @@ def test_a_layout_that_cannot_be_read_is_one_line(tmp_path: Path, file: str, con
 
 def test_a_path_that_is_no_directory_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(ServerError, match="not a directory"), serve(storage=tmp_path / "link"):
+        pass
     with pytest.raises(ServerError, match="cannot use"), serve(storage=tmp_path / "file"):
         pass
 

@@ -110,12 +110,30 @@ def test_what_people_have_added_is_kept_and_told(
     assert f"{hosts}: the part about quay.io has been edited, and stays as it is" in caplog.text
 
 
-def test_our_own_is_ours_with_the_line_breaks_of_windows(payload: Path, nodes: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_our_own_is_ours_as_an_editor_of_windows_saves_it(
+    payload: Path, nodes: Path, encoding: str
+) -> None:
     push(payload, nodes, mirrors="k3s")
     written = (nodes / "registries.yaml").read_bytes()
-    (nodes / "registries.yaml").write_bytes(written.replace(b"\n", b"\r\n"))
+    saved = written.decode().replace("\n", "\r\n").encode(encoding)
+    (nodes / "registries.yaml").write_bytes(saved)
     push(payload, nodes, mirrors="k3s")
+    assert (nodes / "registries.yaml").read_text().splitlines()[0] == written.decode().splitlines()[
+        0
+    ]
     assert b"\r" not in (nodes / "registries.yaml").read_bytes()
+
+
+def test_a_file_in_the_place_of_a_directory_is_told_before_the_push(
+    payload: Path, nodes: Path, sent: list[Sent]
+) -> None:
+    (nodes / "quay.io").write_text("mine")
+    with pytest.raises(
+        DockerCharonError, match=r"quay\.io is there already, and is not a directory"
+    ):
+        push(payload, nodes)
+    assert not sent
 
 
 @pytest.mark.parametrize(

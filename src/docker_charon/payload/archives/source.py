@@ -19,6 +19,7 @@ from docker_charon.payload.archives.zip_archive import ZipArchive
 from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.volumes.joined_volumes import open_volumes
+from docker_charon.special_file import is_character_device, open_to_read
 
 _BUFFER = 256 * 1024
 _SPOOL_CHECK = 64 * 1024 * 1024  # bytes that are copied between two checks of the free space
@@ -45,7 +46,7 @@ def open_archive(zip_file: PayloadSource, report: Report = raise_it) -> Iterator
                 volumes = stack.enter_context(open_volumes(zip_file))
                 file: IO[bytes]
                 if volumes is None:
-                    file = stack.enter_context(Path(zip_file).open("rb"))
+                    file = stack.enter_context(open_to_read(zip_file))
                 else:
                     file = cast(IO[bytes], volumes)
         elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "read"):
@@ -55,8 +56,8 @@ def open_archive(zip_file: PayloadSource, report: Report = raise_it) -> Iterator
             name = path if isinstance(path, str) and path[:1] != "<" else "the file"
             file = cast(IO[bytes], zip_file)
         with file_errors(f"cannot read {name}"):
-            seekable = getattr(file, "seekable", lambda: False)()
-        if not seekable:
+            has_end = getattr(file, "seekable", lambda: False)() and not is_character_device(file)
+        if not has_end:
             with file_errors(f"cannot copy {name}"):
                 folder = tempfile.gettempdir()
             with file_errors(f"cannot copy {name} to {folder}"):
@@ -67,8 +68,14 @@ def open_archive(zip_file: PayloadSource, report: Report = raise_it) -> Iterator
 
 
 def _spool(file: IO[bytes], copy: IO[bytes], folder: str) -> None:
-    """Copy a payload from a pipe: a zip is read from its end."""
+    """Copy a payload from a pipe: a zip is read from its end.
+
+    If it begins with nothing but zeros, only these are copied, because a device may have no end.
+    """
     while chunk := file.read(_BUFFER):
+        if not copy.tell() and not chunk.strip(b"\0"):
+            copy.write(chunk)
+            return
         if copy.tell() % _SPOOL_CHECK < len(chunk) and (
             shutil.disk_usage(folder).free < 2 * _SPOOL_CHECK
         ):

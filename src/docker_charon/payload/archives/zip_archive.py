@@ -6,6 +6,7 @@ are never unpacked to a disk under names from the archive.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ from docker_charon.payload.random_access import (
     Extent,
     RandomAccess,
     StoredContent,
+    file_error,
     file_errors,
     read_into,
 )
@@ -60,7 +62,7 @@ class ZipArchive(Archive):
         except (ValueError, *_ZIP_ERRORS) as error:
             raise what_file_is(file, name, str(error)) from error
         except OSError as error:
-            raise PayloadError(f"cannot read {name}: {error.strerror or error}") from error
+            raise file_error(f"cannot read {name}", error) from error
         if any(info.header_offset < 0 for info in self._zip.infolist()):
             raise what_file_is(file, name, "entries are missing at its beginning")
         self._file = RandomAccess(file)
@@ -121,7 +123,7 @@ class ZipArchive(Archive):
 
         Raises `PayloadError` if the entry differs from what the central directory says.
         """
-        with file_errors(f"cannot read {info.filename}", *_ZIP_ERRORS):
+        with self._reading(info):
             offset = self._data_offset(info)
         descriptor = self._file.descriptor
         if info.compress_type != zipfile.ZIP_STORED or descriptor is None:
@@ -137,7 +139,7 @@ class ZipArchive(Archive):
         for error in _problems(info):
             raise error
         buffer = memoryview(bytearray(min(_BUFFER, info.file_size + 1)))
-        with file_errors(f"cannot read {info.filename}", *_ZIP_ERRORS):
+        with self._reading(info):
             offset = self._data_offset(info)
             if info.compress_type != zipfile.ZIP_STORED:
                 yield from _without_first(start, self._inflated(info, buffer))
@@ -150,6 +152,15 @@ class ZipArchive(Archive):
                 yield buffer[:size]
             if check_crc and crc != info.CRC:
                 raise damaged(f"{info.filename} has another checksum")
+
+    @contextlib.contextmanager
+    def _reading(self, info: zipfile.ZipInfo) -> Iterator[None]:
+        """Raise `PayloadError` for an entry that cannot be read, and for a file that cannot be."""
+        with file_errors(f"cannot read {info.filename}", *_ZIP_ERRORS):
+            try:
+                yield
+            except OSError as error:
+                raise file_error(f"cannot read {info.filename} in {self.name}", error) from error
 
     def _inflated(self, info: zipfile.ZipInfo, buffer: memoryview) -> Iterator[memoryview]:
         # The reader of the standard library uses the same file without a lock of its own.

@@ -9,9 +9,7 @@ from typing import IO
 
 from docker_charon.errors import PayloadError
 from docker_charon.files import DISK_IS_FULL, set_size, size_limit
-from docker_charon.payload.random_access import file_errors, hint_for_large_file
-
-_MAKE_SPACE = "free some space, or write to another disk"
+from docker_charon.payload.random_access import MAKE_SPACE, file_errors, hint_for_large_file
 
 
 def check_room(file: IO[bytes], size: int, path: Path, *, beside: str = "") -> None:
@@ -28,7 +26,7 @@ def check_room(file: IO[bytes], size: int, path: Path, *, beside: str = "") -> N
     if needed > free:
         raise PayloadError(
             f"{path} needs {needed:,} more bytes, and {path.parent} has {free:,} bytes free",
-            hint=f"{_MAKE_SPACE} ({beside} has blobs of other images)" if beside else _MAKE_SPACE,
+            hint=f"{MAKE_SPACE} ({beside} has blobs of other images)" if beside else MAKE_SPACE,
         )
 
 
@@ -44,7 +42,7 @@ def reserve(file: IO[bytes], size: int, path: Path) -> None:
             if error.errno in DISK_IS_FULL:
                 raise PayloadError(
                     f"{path} needs {size:,} bytes: {error.strerror}",
-                    hint=_MAKE_SPACE,
+                    hint=MAKE_SPACE,
                 ) from error
     if os.fstat(file.fileno()).st_size < size:
         with file_errors(f"cannot write {path}"):

@@ -12,6 +12,10 @@ from typing import IO
 from docker_charon.errors import PayloadError
 from docker_charon.files import lock
 
+MOVE_AWAY = "move it to another place"
+"""What to do about a file of somebody that has the name of a partial file."""
+
+_MAGIC = b"PK"  # what a zip begins with
 _TRIES = 100  # to open the file while other runs rename it
 
 
@@ -60,3 +64,16 @@ def open_locked(partial: Path, path: Path) -> IO[bytes]:
                 return file
         file.close()
     raise PayloadError(f"cannot lock {partial}: another process keeps renaming it")
+
+
+def open_locked_zip(new: Path, path: Path) -> IO[bytes]:
+    """Open the file that will replace the zip ``path``, as `open_locked` does.
+
+    Raises `PayloadError` if it is not empty, and cannot be what a run that was killed has left.
+    """
+    file = open_locked(new, path)
+    start = file.read(len(_MAGIC)).strip(b"\0")  # there may be zeros after a power failure
+    if start and start != _MAGIC:
+        file.close()
+        raise PayloadError(f"{new} exists, and is not half of {path}", hint=MOVE_AWAY)
+    return file

@@ -21,7 +21,7 @@ from docker_charon.files import copy_mode, put_in_place, set_size, sync
 from docker_charon.payload.format.paths import LAYOUT_PATH
 from docker_charon.payload.format.zip_records import LONGEST_HEADER, Record, parse_local_header
 from docker_charon.payload.partial_files.disk_space import check_room, reserve
-from docker_charon.payload.partial_files.locked_file import open_locked
+from docker_charon.payload.partial_files.locked_file import MOVE_AWAY, open_locked
 from docker_charon.payload.partial_files.partial_payload import PartialPayload
 from docker_charon.payload.random_access import RandomAccess, write_all
 
@@ -74,7 +74,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
         if not _is_payload(start, front):
             raise PayloadError(
                 f"{partial} exists, and is not the partial file of a payload",
-                hint="move it to another place",
+                hint=MOVE_AWAY,
             )
         if start.strip(b"\0") and start != front:
             check_room(file, size, path, beside=f"{partial.name}*")
@@ -112,7 +112,8 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 f"cannot rename {partial} to {path}: {error.strerror or error}",
                 hint=f"the payload is complete in {partial}: rename that file",
             ) from error
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is somebody else's directory
+            old.unlink(missing_ok=True)
     finally:
         file.close()
 

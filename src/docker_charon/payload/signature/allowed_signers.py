@@ -8,6 +8,10 @@ from pathlib import Path
 
 from docker_charon.errors import PayloadError
 from docker_charon.payload.random_access import file_errors
+from docker_charon.special_file import descriptor_of, read_all, require_file
+from docker_charon.written_text import is_marked
+
+_LONGEST = 16 * 1024 * 1024  # bytes of the file
 
 _KEY_LINE = re.compile(rb"\s*(?:(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+\s+AAAA|-----BEGIN )")
 """How lines of public keys (a type and base64) and of private keys begin."""
@@ -21,11 +25,14 @@ def readable_signers(allowed_signers: str | os.PathLike[str]) -> Path:
     """
     path = Path(allowed_signers)
     with file_errors(f"cannot read the allowed signers in {path}"):
-        content = path.read_bytes()
-    if b"\0" in content:
+        require_file(path)
+        content = read_all(path, _LONGEST)
+        if descriptor_of(path) is not None:  # ssh-keygen does not have this descriptor
+            path = Path(os.path.realpath(path))
+    if b"\0" in content or is_marked(content):
         raise PayloadError(
-            f"{path} is not a file of allowed signers: it is not text in UTF-8",
-            hint="save it as UTF-8",
+            f"{path} is not a file of allowed signers: it is not plain text in UTF-8",
+            hint="save it as UTF-8 without a byte order mark (BOM)",
         )
     if any(_KEY_LINE.match(line) for line in content.splitlines()):
         raise PayloadError(

@@ -20,12 +20,15 @@ from pathlib import Path
 from docker_charon.errors import PayloadError
 from docker_charon.messages import one_line
 from docker_charon.payload.format.paths import SIGNATURE_PATH
+from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.signature.ssh_keygen import file_with, reason, ssh_keygen
+from docker_charon.special_file import descriptor_of, read_all, require_file
 from docker_charon.value import dataclass
 
 LONGEST_SIGNATURE = 64 * 1024
 """Bytes; a signature of the longest RSA key has 6,000, and it may include a certificate."""
 
+_LONGEST_KEY = 1024 * 1024  # bytes of its file; the longest RSA key has 13,000
 _NAMESPACE = "docker-charon"
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
@@ -102,6 +105,13 @@ def sign(text: bytes, key: str | os.PathLike[str]) -> bytes:
     Raises `PayloadError` if ``ssh-keygen`` is missing, or cannot sign with the key.
     """
     path = Path(key)
+    with file_errors(f"cannot read the key {path}"):
+        require_file(path)
+        if descriptor_of(path) is not None:  # ssh-keygen does not have this descriptor
+            path = Path(os.path.realpath(path))
+        # Of a key that an agent has, there may be only this other file.
+        if path.is_file() or not path.with_name(f"{path.name}.pub").is_file():
+            read_all(path, _LONGEST_KEY)
     with file_with(text, "sign the payload") as file:
         # The text is in a file, so that ssh-keygen can ask for a passphrase on standard input.
         done = ssh_keygen(["-Y", "sign", "-q", "-n", _NAMESPACE, "-f", str(path), str(file)])

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from docker_charon.errors import PayloadError, note_partial
-from docker_charon.files import put_in_place, sync, write_durably
+from docker_charon.files import copy_mode, put_in_place, sync, write_durably
 from docker_charon.messages import argument, get_logger
 from docker_charon.payload.format.zip_records import Record
 from docker_charon.payload.partial_files.disk_space import reserve
@@ -251,6 +251,7 @@ class PartialVolumes(PartialPayload):
             for path in self._outdated:  # they are incomplete from now on
                 path.unlink(missing_ok=True)
             self._outdated = ()
+            copy_mode(volume.path, partial_path(volume.path))
             put_in_place(partial_path(volume.path), volume.path)
             volume.finished = Volume(volume.path.name, volume.size, digest, content)
             self._journal.add(FinishedVolume(volume.number, volume.finished, volume.crcs))

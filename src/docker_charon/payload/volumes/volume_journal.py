@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from docker_charon.errors import PayloadError
 from docker_charon.files import sync
+from docker_charon.payload.partial_files.locked_file import MOVE_AWAY
 from docker_charon.payload.random_access import write_all
 from docker_charon.payload.volumes.volume_list import Volume, VolumeList
 from docker_charon.value import dataclass
@@ -54,7 +55,7 @@ class VolumeJournal:
         if content.strip(b"\0") and content[: len(_START)] != _START[: len(content)]:
             raise PayloadError(
                 f"{path} exists, and is not the journal of a payload in volumes",
-                hint="move it to another place",
+                hint=MOVE_AWAY,
             )
         values = list(_values(content))
         self.goes_on = values[:1] == [self._payload]

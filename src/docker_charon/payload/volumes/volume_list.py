@@ -26,7 +26,9 @@ from typing import Any
 from docker_charon.errors import PayloadError
 from docker_charon.oci.document import parse_json
 from docker_charon.payload.random_access import file_errors
+from docker_charon.special_file import read_all
 from docker_charon.value import dataclass
+from docker_charon.written_text import decoded
 
 FORMAT_VERSION = 1
 MOST_VOLUMES = 999
@@ -127,11 +129,10 @@ def volume_sizes(size: int, volume_size: int) -> list[int]:
 
 def read_list(path: Path) -> VolumeList:
     """Read a list of volumes; raise `PayloadError` when it cannot be read."""
-    with file_errors(f"cannot read {path}"), path.open("rb") as file:
-        content = file.read(_LONGEST_LIST + 1)
-    try:
-        if len(content) > _LONGEST_LIST:
-            raise ValueError("it is too large")
-        return VolumeList.parse(content)
-    except ValueError as error:
-        raise PayloadError(f"{path} is not a list of volumes: {error}", hint=COPY_AGAIN) from error
+    with file_errors(f"cannot read {path}"):
+        try:
+            return VolumeList.parse(decoded(read_all(path, _LONGEST_LIST)).encode())
+        except ValueError as error:
+            raise PayloadError(
+                f"{path} is not a list of volumes: {error}", hint=COPY_AGAIN
+            ) from error

@@ -272,6 +272,8 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
             raise ServerError(
                 f"another docker-charon serves {root}", hint="stop it, or use another directory"
             ) from None
+        except FileExistsError as error:
+            raise ServerError(f"cannot use {root}: it is not a directory") from error
         except OSError as error:
             raise ServerError(f"cannot use {root}: {error.strerror or error}") from error
         except ValueError as error:  # a path with a NUL

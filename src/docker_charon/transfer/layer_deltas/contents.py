@@ -17,9 +17,11 @@ from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.entries import LocalBlob
 from docker_charon.payload.format.layer_delta import bases_of
 from docker_charon.payload.partial_files.continued_blob import Fetch
+from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.unreadable_blobs import GoesOnAfter
 from docker_charon.progress import ProgressArgument
+from docker_charon.special_file import require_file
 from docker_charon.transfer.layer_deltas.candidates import (
     LayeredImage,
     choose_candidates,
@@ -76,6 +78,8 @@ def with_layer_deltas(
     ``fetch`` raises for a layer that has to travel, or `UnreadableBlobs` if ``goes_on_after`` says
     so.
     """
+    for file in destination.payloads:
+        _require_second_reading(file)
     with contextlib.ExitStack() as stack:
         payloads = [
             stack.enter_context(open_payload(file, allowed_signers=destination.allowed_signers))
@@ -108,6 +112,17 @@ def with_layer_deltas(
         repositories = [base.repositories for _, base in bases_of(contents.deltas)]
         registries = used_registries(destination.registries, (), repositories)
         yield replace(contents, registries=contents.registries | registries), local
+
+
+def _require_second_reading(file: PayloadSource) -> None:
+    """Raise `PayloadError` if an earlier payload, which has been read once, cannot be again."""
+    path = file if isinstance(file, (str, os.PathLike)) else None
+    name = getattr(file, "name", "a payload") if path is None else os.fspath(path)
+    with file_errors(f"layer deltas cannot be made with {name}, which has to be read twice"):
+        if path is not None:
+            require_file(path)
+        elif not getattr(file, "seekable", lambda: False)():
+            raise ValueError("it is a pipe; write its content to a file first")
 
 
 def _by_delivery(ledger: Ledger | None) -> list[NamedImage]:

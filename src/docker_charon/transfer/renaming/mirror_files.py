@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from docker_charon.errors import DockerCharonError, PushIncomplete
-from docker_charon.files import is_device_or_pipe, write_beside
+from docker_charon.files import write_beside
 from docker_charon.messages import argument, get_logger
 from docker_charon.payload.random_access import file_errors
 from docker_charon.progress import counted
+from docker_charon.special_file import is_stream
 from docker_charon.transfer.renaming.destinations import Destinations, as_repository
 from docker_charon.transfer.renaming.mirror_file import MARK, MirrorFile
 from docker_charon.transfer.renaming.mirrors import (
@@ -21,6 +22,7 @@ from docker_charon.transfer.renaming.mirrors import (
 )
 from docker_charon.transfer.renaming.namespaces import moved_namespaces
 from docker_charon.transfer.renaming.repository_map import DOCKER_HUB_NAME, rule_argument
+from docker_charon.written_text import decoded
 
 _log = get_logger(__name__)
 
@@ -101,16 +103,18 @@ class MirrorFiles:
 
 def _content(path: Path, file: MirrorFile) -> bytes:
     """Return what to write; raise `DockerCharonError` if somebody else's file would be lost."""
+    folder = path.parent
+    if os.path.lexists(folder) and not os.path.isdir(folder):  # noqa: PTH112
+        raise DockerCharonError(
+            f"cannot write {path}: {folder} is there already, and is not a directory",
+            hint=_elsewhere(),
+        )
     with file_errors(f"cannot read {path}"):
-        if is_device_or_pipe(path):
-            earlier = ""  # somebody has put it there, and reading it may take for ever
-        else:
-            earlier = path.read_text("utf-8", errors="replace") if path.exists() else MARK
+        earlier = _text_in(path) if is_stream(path) or path.exists() else MARK
     if not earlier.startswith(MARK):
         raise DockerCharonError(
             f"{path} is there already, and docker-charon has not written it",
-            hint=f"name another directory ({argument('--mirrors-dir', 'mirrors_dir=')}), or "
-            "move the file away",
+            hint=_elsewhere(),
         )
     for registry in file.edited(earlier):
         _log.warning(
@@ -121,6 +125,20 @@ def _content(path: Path, file: MirrorFile) -> bytes:
             argument("--mirrors-dir", "mirrors_dir="),
         )
     return file.text(earlier).encode()
+
+
+def _elsewhere() -> str:
+    """Return what to do if somebody else's file has the name of one of these."""
+    option = argument("--mirrors-dir", "mirrors_dir=")
+    return f"name another directory ({option}), or move the file away"
+
+
+def _text_in(path: Path) -> str:
+    """Return the text of a file; a stream, whose reading may take for ever, has none."""
+    if is_stream(path):
+        return ""
+    text = decoded(path.read_bytes(), errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _warn_of_lost(kind: str, planned: Configuration) -> None:
