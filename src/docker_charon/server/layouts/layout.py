@@ -275,7 +275,10 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
         except FileExistsError as error:
             raise ServerError(f"cannot use {root}: it is not a directory") from error
         except OSError as error:
-            raise ServerError(f"cannot use {root}: {error.strerror or error}") from error
+            raise ServerError(
+                f"cannot use {root}: {error.strerror or error}",
+                hint="use a directory that this user can read and write",
+            ) from error
         except ValueError as error:  # a path with a NUL
             raise ServerError(f"cannot use {root}: {error}") from error
         try:
