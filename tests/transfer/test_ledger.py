@@ -78,6 +78,17 @@ def test_the_same_command_again_makes_the_same_delivery_again(
     assert inspect_payload(ledger).delivery == 2
 
 
+def test_a_delivery_is_made_again_when_some_of_its_volumes_are_on_their_way(
+    source: str, app: TestImage, ledger: Path, tmp_path: Path
+) -> None:
+    make(source, ledger, "app:1", volume_size=2000)
+    contents = {path.name: path.read_bytes() for path in tmp_path.glob("app-1.zip.*")}
+    (tmp_path / "app-1.zip.001").unlink()
+    (tmp_path / "app-1.zip.003").unlink()
+    make(source, ledger, "app:1", volume_size=2000)
+    assert contents == {path.name: path.read_bytes() for path in tmp_path.glob("app-1.zip.*")}
+
+
 def test_a_delivery_is_made_again_with_what_was_forgotten(
     source: str, app: TestImage, ledger: Path
 ) -> None:

@@ -177,6 +177,11 @@ class Ledger:
         is_newer = self.brought.get(digest, 0) > number
         return missing is not None and missing.digest == digest and not is_newer
 
+    def images_of_last_delivery(self) -> set[Digest]:
+        """Return the digests of the images of the last delivery, those that it carried or not."""
+        digests = {image.root.digest for image in self.images}
+        return {d for d in digests if self.number > 0 and self.brought.get(d) == self.number}
+
     def without_last(self) -> Ledger:
         """Return it as if the last delivery had not been made: the next one has its number."""
         carried = {digest for digest, number in self.brought.items() if number == self.number}

@@ -16,12 +16,12 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format.contents import Contents
-from docker_charon.payload.format.delivery import Delivery
 from docker_charon.payload.format.entries import Entry, payload_entries
 from docker_charon.payload.format.limits import TooLarge
 from docker_charon.payload.partial_files.partial_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
+from docker_charon.payload.volumes.volume_list import list_path
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.ledger import Ledger
 from docker_charon.transfer.receipt import receipts_by_delivery
@@ -72,34 +72,45 @@ class LedgerFile:
         """
         if self._is_confirmed or not isinstance(target, (str, os.PathLike)):
             return False
-        if is_device_or_pipe(target):
+        images = {image.root.digest for image in contents.images}
+        is_same = images == self.ledger.images_of_last_delivery()
+        if is_device_or_pipe(target) or not self._is_last(target, is_same=is_same):
             return False
-        with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
-            last = payload.delivery
-            if last is None or payload.arrival is not None or not self._is_last(last):
-                return False
-            images = {image.image and image.image.root.digest for image in payload.all_images}
-            if images == {image.root.digest for image in contents.images}:
-                _log.info(
-                    "%s is delivery %d, and no receipt of it is given: it is made again, with "
-                    "everything that it carries",
-                    *(os.fspath(target), last.number),
-                )
-                self.ledger = self.ledger.without_last()
-                return True
-            if not contents.blobs:
-                _log.warning(
-                    "%s is delivery %d, and is replaced by a payload that carries no layers, "
-                    "because the ledger counts on delivery %d: if the site does not get that, give "
-                    "the receipt of its next push (%s) when the next payload is made",
-                    *(os.fspath(target), last.number, last.number),
-                    argument("--receipt", "receipts="),
-                )
-        return False
+        name, number = os.fspath(target), self.ledger.number
+        if is_same:
+            _log.info(
+                "%s is delivery %d, and no receipt of it is given: it is made again, with "
+                "everything that it carries",
+                *(name, number),
+            )
+            self.ledger = self.ledger.without_last()
+        elif not contents.blobs:
+            _log.warning(
+                "%s is delivery %d, and is replaced by a payload that carries no layers, "
+                "because the ledger counts on delivery %d: if the site does not get that, give "
+                "the receipt of its next push (%s) when the next payload is made",
+                *(name, number, number),
+                argument("--receipt", "receipts="),
+            )
+        return is_same
 
-    def _is_last(self, delivery: Delivery) -> bool:
+    def _is_last(self, target: str | os.PathLike[str], *, is_same: bool) -> bool:
+        """Whether a file is the last delivery.
+
+        If some of its volumes are already on their way, only the images say so: ``is_same``.
+        """
         number, history = self.ledger.number, self.ledger.history
-        return delivery.number == number > 0 and delivery.previous == history[-1]
+        try:
+            with open_payload(target) as payload:
+                last = payload.delivery
+                return (
+                    last is not None
+                    and payload.arrival is None
+                    and last.number == number > 0
+                    and last.previous == history[-1]
+                )
+        except DockerCharonError:
+            return is_same and list_path(Path(target)).exists()
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Replace the file by one with these entries: completely, or not at all."""
