@@ -31,7 +31,7 @@ NEEDS_POSIX = [
     "cli/test_volume_options.py",
     "faults",
     "fuzz",
-    "payload/test_source.py",
+    "payload/archives/test_source.py",
     "progress/test_progress.py",
     "project/test_readme.py",
     "server/test_server.py",

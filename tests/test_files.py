@@ -15,7 +15,7 @@ from conftest import Sent
 from distribution import Api
 from docker_charon import PayloadError, files, make_payload, serve
 from docker_charon.files import set_size, size_limit, write_beside, write_durably
-from docker_charon.payload.partial_files import partial_file
+from docker_charon.payload.partial_files import disk_space
 from images import image, index, layer
 
 
@@ -200,7 +200,7 @@ def test_a_limit_that_nobody_told_of_is_explained(
     images.put(source, "app:1", image(layer(1)))
     monkeypatch.setattr(os, "posix_fallocate", too_large)
     monkeypatch.setattr(files, "set_size", too_large)
-    monkeypatch.setattr(partial_file, "set_size", lambda file, size: too_large(0, 0, size))
+    monkeypatch.setattr(disk_space, "set_size", lambda file, size: too_large(0, 0, size))
     with pytest.raises(PayloadError, match="File too large; write it in volumes"):
         make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False)
 

@@ -8,13 +8,9 @@ import shutil
 from pathlib import Path
 
 from docker_charon.payload.random_access import RandomAccess
-from docker_charon.payload.volumes.volume_list import (
-    Volume,
-    VolumeList,
-    list_path,
-    sample,
-    volume_path,
-)
+from docker_charon.payload.volumes.volume_content import sample
+from docker_charon.payload.volumes.volume_list import Volume, VolumeList
+from docker_charon.payload.volumes.volume_names import list_path, volume_path
 
 
 def listed(*contents: bytes, name: str = "p.zip") -> VolumeList:

@@ -29,15 +29,22 @@ TOP = {"errors", "files", "messages", "progress", "value", "version", "workers"}
 """Modules that every package may import; they themselves import only those of LOWEST."""
 LOWEST = {"errors", "messages", "value"}
 
-# Each folder of the payload package, and what its modules may import of that package besides the
-# modules of the same folder. The writer, the reader, and what uses them may import all folders.
-PAYLOAD_FOLDERS = {
-    "format": set(),
-    "partial_files": {"format", "random_access"},
-    "volumes": {"format", "partial_files", "random_access"},
-    "archives": {"format", "volumes", "file_object", "random_access"},
-    "signature": {"format", "archives", "random_access"},
-    "layer_deltas": {"format", "archives", "reader", "file_object", "temporary_folder"},
+# Each folder inside of these packages, and what its modules may import of that package besides the
+# modules of the same folder. What stands beside the folders may import all of them.
+FOLDERS = {
+    "payload": {
+        "format": set(),
+        "partial_files": {"format", "random_access"},
+        "volumes": {"format", "partial_files", "random_access"},
+        "archives": {"format", "volumes", "file_object", "random_access"},
+        "signature": {"format", "archives", "random_access"},
+        "layer_deltas": {"format", "archives", "reader", "file_object", "temporary_folder"},
+    },
+    "server": {
+        "http": {"store"},
+        "layouts": {"manifest", "store"},
+        "payloads": {"manifest", "store"},
+    },
 }
 
 
@@ -85,17 +92,15 @@ def test_the_packages_have_an_order() -> None:
         assert not any(package in MAY_IMPORT[other] for other in below)
 
 
-def test_a_folder_of_the_payload_imports_only_what_its_table_allows() -> None:
-    assert {path.parent.name for path in PACKAGE.glob("payload/*/__init__.py")} == (
-        PAYLOAD_FOLDERS.keys()
-    )
+def test_a_folder_inside_of_a_package_imports_only_what_the_table_allows() -> None:
+    for package, folders in FOLDERS.items():
+        assert {path.parent.name for path in PACKAGE.glob(f"{package}/*/__init__.py")} == {*folders}
     for module, names in imports().items():
-        package, _, below = module.partition(".")
-        folder = below.rpartition(".")[0]
-        if package == "payload" and folder:
-            inside = {name.split(".")[1] for name in names if package_of(name) == package}
-            allowed = PAYLOAD_FOLDERS[folder] | {folder}
-            assert inside <= allowed, f"{module} imports {names}"
+        package, _, inside = module.partition(".")
+        folder = inside.rpartition(".")[0]
+        if package in FOLDERS and folder:
+            used = {name.split(".")[1] for name in names if package_of(name) == package}
+            assert used <= FOLDERS[package][folder] | {folder}, f"{module} imports {names}"
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

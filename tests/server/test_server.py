@@ -20,7 +20,8 @@ import requests
 import images
 from distribution import Api, refused
 from docker_charon import DockerCharonError, PayloadError, ServerError, serve
-from docker_charon.server import connection, server
+from docker_charon.server import server
+from docker_charon.server.http import connection
 from faults.processes import wait_until
 from images import digest_of, image, layer
 
@@ -442,7 +443,7 @@ def test_a_full_disk_is_an_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> 
     def full(_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("docker_charon.server.layout.flush", full)
+    monkeypatch.setattr("docker_charon.server.layouts.layout.flush", full)
     answer = api("POST", f"app/blobs/uploads/?digest={digest_of(b'x')}", b"x")
     assert refused(answer, 507, "UNKNOWN")
     assert "No space left" in answer.text

@@ -23,7 +23,8 @@ from docker_charon import (
     verify_payload,
 )
 from docker_charon.payload.volumes.joined_volumes import VolumePath
-from docker_charon.payload.volumes.volume_list import read_list, volume_path
+from docker_charon.payload.volumes.volume_list import read_list
+from docker_charon.payload.volumes.volume_names import volume_path
 from images import TestImage, image, layer
 from proxy import Answer, Proxy, Rule
 from volumes import Drive, names_in

@@ -120,7 +120,7 @@ def volume_size_of(text: str | None) -> int | None:
     """Return the size of volumes in bytes."""
     if text is None:
         return None
-    from docker_charon.payload.volumes.volume_list import parse_size  # help does not need it
+    from docker_charon.payload.volumes.volume_size import parse_size  # help does not need it
 
     try:
         return parse_size(text)

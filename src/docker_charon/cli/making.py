@@ -1,5 +1,7 @@
 """The command that makes a payload: make-payload."""
 
+import sys
+
 import typer
 
 from docker_charon.cli import arguments, image_lists, terminal
@@ -24,6 +26,7 @@ from docker_charon.cli.options import (
     IncludeReferrers,
     Insecure,
     Jobs,
+    KeepGoing,
     Key,
     Newest,
     Password,
@@ -68,6 +71,7 @@ def make_payload_command(
     retry_for: RetryFor = 300,
     report: Report = None,
     lock: LockFile = None,
+    keep_going: KeepGoing = False,
     dry_run: DryRun = False,
     jobs: Jobs = 4,
     quiet: Quiet = False,
@@ -100,7 +104,7 @@ def make_payload_command(
     with terminal.exit_on_error():
         if dry_run or not quiet:
             terminal.show_info_messages()
-        make_payload(
+        summary = make_payload(
             registry,
             target,
             [*named, *image_lists.names_in(lists)],
@@ -120,10 +124,13 @@ def make_payload_command(
             retry_for=retry_for,
             report=report,
             lock=lock,
+            keep_going=keep_going,
             dry_run=dry_run,
             jobs=jobs,
             progress=not quiet,
         )
+    if summary.left_out:
+        sys.exit(terminal.LEFT_OUT)
 
 
 def register(app: typer.Typer) -> None:

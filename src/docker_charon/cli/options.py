@@ -137,6 +137,15 @@ Jobs = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going",
+        help="Leave out images that cannot be read, each with a warning, and make the payload of "
+        "the others. The exit status is then 3.",
+        rich_help_panel=IMAGES,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(

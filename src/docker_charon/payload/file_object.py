@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
+import stat
+import sys
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
+
+if sys.platform != "win32":
+    import fcntl
+
+_SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
 
 class ReadableFile(Protocol):
@@ -39,3 +47,25 @@ def checked_sources(payloads: Iterable[PayloadSource], parameter: str) -> list[P
     if isinstance(payloads, (str, bytes, os.PathLike)) or hasattr(payloads, "read"):
         raise TypeError(f"{parameter} must be a list of files, not a single one")
     return list(payloads)
+
+
+def is_seekable(file: Any) -> bool:
+    """Whether a file can be written at any offset, unlike a device or a file opened to append."""
+    if not getattr(file, "seekable", lambda: False)() or not hasattr(file, "truncate"):
+        return False
+    if "a" in str(getattr(file, "mode", "")):
+        return False
+    if isinstance(file, io.BufferedIOBase) and not isinstance(file, _SEEKABLE):
+        return False  # compressed files seek only forwards
+    try:
+        handle = file.fileno()
+    except (AttributeError, OSError):
+        return True  # a file object in memory
+    return stat.S_ISREG(os.fstat(handle).st_mode) and not _is_appending(handle)
+
+
+def _is_appending(handle: int) -> bool:
+    """Whether a shell opened this file with ``>>``."""
+    if sys.platform == "win32":
+        return False
+    return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND)

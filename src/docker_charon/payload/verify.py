@@ -18,7 +18,7 @@ from docker_charon.payload.layer_deltas.delta_check import check_deltas, rebuild
 from docker_charon.payload.reader import Payload
 from docker_charon.payload.signature.signed_archive import verify_signature
 from docker_charon.payload.volumes.joined_volumes import VolumePath
-from docker_charon.payload.volumes.volume_list import verify_volume
+from docker_charon.payload.volumes.volume_content import verify_volume
 from docker_charon.progress import Progress, ProgressArgument, check_progress, counted
 from docker_charon.workers import Workers
 

@@ -6,16 +6,16 @@ import contextlib
 import io
 import os
 import stat
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
-from docker_charon.errors import DigestMismatch, PayloadError
+from docker_charon.errors import DigestMismatch, DockerCharonError, PayloadError
 from docker_charon.oci.descriptor import Descriptor
-from docker_charon.payload.file_object import PayloadTarget, WritableFile
+from docker_charon.oci.digest import Digest
+from docker_charon.payload.file_object import PayloadTarget, WritableFile, is_seekable
 from docker_charon.payload.format.entries import Entry
 from docker_charon.payload.format.zip_records import (
     Record,
@@ -24,7 +24,8 @@ from docker_charon.payload.format.zip_records import (
 )
 from docker_charon.payload.partial_files.arrival_mark import MARK_EVERY, arrived
 from docker_charon.payload.partial_files.continued_blob import ContinuedBlob, Fetch, Readable
-from docker_charon.payload.partial_files.partial_file import check_limit, partial_file
+from docker_charon.payload.partial_files.disk_space import check_limit
+from docker_charon.payload.partial_files.partial_file import partial_file
 from docker_charon.payload.partial_files.partial_payload import PartialPayload
 from docker_charon.payload.random_access import (
     PositionalFile,
@@ -33,16 +34,13 @@ from docker_charon.payload.random_access import (
     file_errors,
     write_all,
 )
+from docker_charon.payload.unreadable_blobs import GoesOnAfter, UnreadableBlobs
 from docker_charon.progress import Progress
 from docker_charon.value import dataclass
 from docker_charon.workers import Workers
 
-if sys.platform != "win32":
-    import fcntl
-
 _BUFFER = 1024 * 1024  # bytes; it takes an eighth less CPU time than 128 KiB
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
-_SEEKABLE = (io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,7 @@ def write_payload(
     workers: Workers | None = None,
     *,
     volume_size: int | None = None,
+    goes_on_after: GoesOnAfter | None = None,
 ) -> None:
     """Write ``entries`` as a zip, in their order.
 
@@ -75,10 +74,14 @@ def write_payload(
     With ``volume_size``, in bytes, the path gets volumes (see `partial_volumes`). Their entries are
     written in order, so that the first volume is finished first.
 
+    If a path gets a single file, and ``goes_on_after`` says so, the other blobs are still written
+    after the error of one. `UnreadableBlobs` is raised at the end, and the next call continues from
+    what is there, as after an interruption.
+
     Raises `PayloadError` if the target cannot be written, `DigestMismatch` if a blob does not
     match its descriptor, and whatever ``fetch`` raises.
     """
-    task = _Writing(fetch, progress, workers or Workers())
+    task = _Writing(fetch, progress, workers or Workers(), goes_on_after)
     if isinstance(zip_file, (str, os.PathLike)):
         task.to_path(Path(zip_file), entries, volume_size)
     elif isinstance(zip_file, io.TextIOBase) or not hasattr(zip_file, "write"):
@@ -87,7 +90,7 @@ def write_payload(
         raise _needs_path("a file object")
     else:
         with file_errors("cannot write the payload"):
-            if _is_seekable(zip_file):
+            if is_seekable(zip_file):
                 task.to_seekable_file(cast(IO[bytes], zip_file), entries)
             else:
                 task.to_stream(zip_file, entries)
@@ -135,13 +138,14 @@ class _Layout:
         return b"".join(headers) + end_of_central_directory(len(headers), size, self.end)
 
 
+@dataclass(frozen=True, slots=True)
 class _Writing:
     """One payload that is being written."""
 
-    def __init__(self, fetch: Fetch, progress: Progress | None, workers: Workers) -> None:
-        self._fetch = fetch
-        self._progress = progress
-        self._workers = workers
+    _fetch: Fetch
+    _progress: Progress | None
+    _workers: Workers
+    _goes_on_after: GoesOnAfter | None
 
     def to_path(self, path: Path, entries: Iterable[Entry], volume_size: int | None) -> None:
         with file_errors(f"cannot write {path}"):
@@ -165,9 +169,8 @@ class _Writing:
     ) -> AbstractContextManager[PartialPayload]:
         if volume_size is None:
             return partial_file(path, layout.front, layout.size)
-        from docker_charon.payload.volumes.partial_volumes import (
-            partial_volumes,  # few payloads need it
-        )
+        # Few payloads need it.
+        from docker_charon.payload.volumes.partial_volumes import partial_volumes
 
         return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
 
@@ -212,6 +215,18 @@ class _Writing:
         """
         leftover = partial.leftover if partial else None
         known = leftover.records if leftover else {}
+        can_be_written_again = partial is not None and not partial.in_order
+        goes_on_after = self._goes_on_after if can_be_written_again else None
+        unreadable: dict[Digest, DockerCharonError] = {}
+
+        def attempt(place: _Place) -> int:
+            try:
+                return write(place)
+            except DockerCharonError as error:
+                if place.file or not goes_on_after or not goes_on_after(error, place.repository):
+                    raise
+                unreadable[place.blob.digest] = error
+                return 0
 
         def write(place: _Place) -> int:
             crc = self._reuse(partial, place) if partial else None
@@ -228,7 +243,9 @@ class _Writing:
         if not (partial and partial.in_order):
             places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
         try:
-            crcs = self._workers.map(write, places)
+            crcs = self._workers.map(attempt, places)
+            if unreadable:
+                raise UnreadableBlobs(unreadable)
         except BaseException:
             if partial:
                 with contextlib.suppress(OSError, ValueError):
@@ -380,25 +397,3 @@ def _needs_path(target: object) -> PayloadError:
 
 def _content(file: PositionalFile, record: Record) -> StoredContent:
     return StoredContent(file, record.data_offset, record.size)
-
-
-def _is_seekable(file: Any) -> bool:
-    """Whether a file can be written at any offset, unlike a device or a file opened to append."""
-    if not getattr(file, "seekable", lambda: False)() or not hasattr(file, "truncate"):
-        return False
-    if "a" in str(getattr(file, "mode", "")):
-        return False
-    if isinstance(file, io.BufferedIOBase) and not isinstance(file, _SEEKABLE):
-        return False  # compressed files seek only forwards
-    try:
-        handle = file.fileno()
-    except (AttributeError, OSError):
-        return True  # a file object in memory
-    return stat.S_ISREG(os.fstat(handle).st_mode) and not _is_appending(handle)
-
-
-def _is_appending(handle: int) -> bool:
-    """Whether a shell opened this file with ``>>``."""
-    if sys.platform == "win32":
-        return False
-    return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND)

@@ -12,8 +12,8 @@ from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import OCI_INDEX
 from docker_charon.oci.reference import check_repository, check_tag
-from docker_charon.server.answer import Answer, error, json_answer, rejection
-from docker_charon.server.request import RangeNotSatisfiable, Request, parse_range
+from docker_charon.server.http.answer import Answer, error, json_answer, rejection
+from docker_charon.server.http.request import RangeNotSatisfiable, Request, parse_range
 from docker_charon.server.store import Code, Rejected, Store
 
 _log = get_logger(__name__)

@@ -15,13 +15,13 @@ from typing import IO, Any
 
 from docker_charon.errors import ServerError
 from docker_charon.messages import argument, get_logger
-from docker_charon.server.allowed_hosts import AllowedHosts
-from docker_charon.server.answer import Answer, rejection
-from docker_charon.server.connection import Connection
 from docker_charon.server.endpoints import Endpoints
-from docker_charon.server.layout import open_layout
-from docker_charon.server.payload_stack import open_stack
-from docker_charon.server.request import Request
+from docker_charon.server.http.allowed_hosts import AllowedHosts
+from docker_charon.server.http.answer import Answer, rejection
+from docker_charon.server.http.connection import Connection
+from docker_charon.server.http.request import Request
+from docker_charon.server.layouts.layout import open_layout
+from docker_charon.server.payloads.payload_stack import open_stack
 from docker_charon.server.store import Rejected
 from docker_charon.server.upload_endpoints import UploadEndpoints
 

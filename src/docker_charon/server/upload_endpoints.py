@@ -8,23 +8,23 @@ from concurrent.futures import Executor
 
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import MAX_SIZE
-from docker_charon.server.answer import Answer, created, error, rejection
 from docker_charon.server.endpoints import (
     Resource,
     parse_digest,
     parse_repository,
     parse_tag,
 )
-from docker_charon.server.layout import Layout
-from docker_charon.server.manifest import StoredManifest
-from docker_charon.server.request import (
+from docker_charon.server.http.answer import Answer, created, error, rejection
+from docker_charon.server.http.request import (
     BodyTooLarge,
     Request,
     RequestBody,
     parse_content_range,
 )
+from docker_charon.server.layouts.layout import Layout
+from docker_charon.server.layouts.upload import Upload, WrongOffset
+from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Code, Rejected
-from docker_charon.server.upload import Upload, WrongOffset
 
 _LARGE = 64 * 1024  # bytes of a manifest; most have a few thousand
 

@@ -204,17 +204,18 @@ class _Inventory:
     ) -> list[NamedImage]:
         """Return the images that are wanted, by name.
 
-        One error names all of those that are missing or incomplete, as `Resolver.check` says.
+        One error names all of those that are missing or incomplete, as `FailedImages.check` says.
         """
 
         def image(name: str, reference: Reference) -> NamedImage | None:
             return self._resolver.attempt(reference, lambda: self._image(name, reference))
 
-        chosen_tags = ChosenTags(self._sources, self._resolver, self._workers)
+        chosen_tags = ChosenTags(self._sources, self._resolver.failed, self._workers)
         with Progress("asking", {}, {}, progress, note=self._sources.registry):
             references = chosen_tags.references(wanted)
+        self._resolver.failed.expect(references)
         images = self._look(references, image, progress)
-        self._resolver.check()
+        self._resolver.failed.check()
         return [image for image in images if image is not None]
 
     def _look(

@@ -18,7 +18,7 @@ from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.entries import Entry, payload_entries
 from docker_charon.payload.format.limits import TooLarge
-from docker_charon.payload.partial_files.partial_file import open_locked
+from docker_charon.payload.partial_files.locked_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
 from docker_charon.payload.volumes.volume_list import list_path

@@ -80,11 +80,16 @@ def _platforms(image: NamedImage) -> list[str]:
 
 
 def log_make(
-    contents: Contents, size: int, volume_size: int | None, logged: Collection[str] = ()
+    contents: Contents,
+    size: int,
+    volume_size: int | None,
+    logged: Collection[str] = (),
+    left_out: int = 0,
 ) -> None:
     """Log what a payload of ``size`` bytes would carry, and in how many volumes.
 
-    The digests of the images in ``logged`` are not logged again.
+    The digests of the images in ``logged`` are not logged again. ``left_out`` is the number of
+    images that cannot be read.
     """
     for image in contents.images:
         is_skipped = image.name in contents.skipped
@@ -97,22 +102,27 @@ def log_make(
         _log.info("fetch %s from %s, %s bytes", blob.digest, repository, f"{blob.size:,}")
     others = len(contents.at_destination)
     _log.info(
-        "%s would be carried, in a payload of %s bytes%s",
+        "%s would be carried, in a payload of %s bytes%s%s",
         counts({"manifest": len(contents.manifests), "blob": len(contents.blobs)}),
         f"{size:,}",
         f"; the destination has {counted(others, 'other blob')}" if others else "",
+        _left_out(left_out),
     )
     if volume_size is not None:
         _log.info("the payload would have %s", counted(-(-size // volume_size), "volume"))
 
 
-def make_summary(contents: Contents) -> str:
-    """Return what a payload carries, as text."""
+def make_summary(contents: Contents, left_out: int) -> str:
+    """Return what a payload carries, and how many images are left out, as text."""
     deltas = f", {counted(len(contents.deltas), 'layer')} as deltas" if contents.deltas else ""
     return (
         f"{counted(len(contents.images), 'image')}: {shown_size(contents.carried_size)} carried, "
-        f"{shown_size(contents.saved_size)} saved{deltas}"
+        f"{shown_size(contents.saved_size)} saved{deltas}{_left_out(left_out)}"
     )
+
+
+def _left_out(images: int) -> str:
+    return f", {counted(images, 'image')} left out" if images else ""
 
 
 def log_unused_rules(destinations: Destinations, repositories: Iterable[str]) -> None:

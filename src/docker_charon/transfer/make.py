@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from docker_charon.errors import AuthenticationError, DockerCharonError
+from docker_charon.errors import AuthenticationError
 from docker_charon.messages import argument
-from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
 from docker_charon.payload.format.paths import blob_path, delta_path
 from docker_charon.payload.partial_files.partial_file import deltas_path
+from docker_charon.payload.unreadable_blobs import UnreadableBlobs
 from docker_charon.payload.writer import payload_size, write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
 from docker_charon.transfer.absent_layers import absent_layers
+from docker_charon.transfer.delivered import delivered_blobs, opened_ledger
 from docker_charon.transfer.lock import Origin, lock_content, write_lock
 from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
 from docker_charon.transfer.named_files import (
@@ -31,7 +32,7 @@ from docker_charon.transfer.named_files import (
     refuse_replacing,
 )
 from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
-from docker_charon.transfer.naming.name_groups import NameGroup, united_registries
+from docker_charon.transfer.naming.name_groups import united_registries
 from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
 from docker_charon.transfer.plan import blobs_at_destination, plan_make
@@ -41,9 +42,6 @@ from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.summary import Summary
 from docker_charon.workers import Workers
-
-if TYPE_CHECKING:
-    from docker_charon.transfer.ledger_file import LedgerFile
 
 # Modules that only some payloads need are imported there, so that the others start quickly.
 
@@ -74,6 +72,7 @@ def make_payload(
     retry_for: float = 300,
     report: str | os.PathLike[str] | None = None,
     lock: str | os.PathLike[str] | None = None,
+    keep_going: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
     progress: ProgressArgument = None,
@@ -148,6 +147,11 @@ def make_payload(
         lock: The path of a list to write when the payload is complete: the full names of the
             images with the digests that they have at the source, one on a line. A payload of this
             list has the same images, even if tags have moved since.
+        keep_going: Leave out images that cannot be read, each with a ``UserWarning``, and make the
+            payload of the others. The registries are asked for every blob before the first one is
+            fetched. A blob that turns out to be damaged later leaves out its images as well, unless
+            ``zip_file`` is not a path, or the payload is written in volumes: then its beginning may
+            be on its way already.
         dry_run: Only log what would be carried, at level ``INFO``. No layer is fetched and nothing
             is written.
         jobs: The number of blobs or manifests that are fetched at the same time.
@@ -164,7 +168,8 @@ def make_payload(
         InvalidReference: The name of an image or of a registry is not valid, or an earlier payload
             or the ledger uses it in another way.
         InvalidPlatform: The name of a platform is not valid.
-        ManifestNotFound: The registry does not have an image, or not for a platform.
+        ManifestNotFound: The registry does not have an image, or not for a platform. With
+            ``keep_going``, no image can be read, or one that was already transferred cannot.
         RegistryError: A registry cannot be reached, refuses, or sends wrong content.
         PayloadError: ``zip_file``, ``report`` or ``lock`` cannot be written or would replace
             another file of this call, an earlier payload cannot be read, a receipt does not belong
@@ -221,104 +226,112 @@ def make_payload(
             )
         )
         site = stack.enter_context(
-            _opened_ledger(ledger, returned_receipts, allowed_signers, read_only=dry_run)
+            opened_ledger(ledger, returned_receipts, allowed_signers, read_only=dry_run)
         )
         named = wanted.groups
         if site is not None:
             named.append(site.ledger.names(f"the ledger {ledger}"))
-        delivered = _delivered_blobs(earlier_payloads, site, allowed_signers, named)
+        delivered = delivered_blobs(earlier_payloads, site, allowed_signers, named)
         registries = united_registries(named)
         sources = stack.enter_context(wanted.sources(access, jobs, registries))
-        resolver = Resolver(sources, workers, chosen_platforms)
-        tags = ChosenTags(sources, resolver, workers)
+        resolver = Resolver(sources, workers, chosen_platforms, keep_going=keep_going)
+        failed = resolver.failed
+        tags = ChosenTags(sources, failed, workers)
         with Progress("asking", {}, {}, progress, note=", ".join(wanted.registries)):
             images = resolver.images(tags.references(wanted.to_transfer, newest))
             skipped = resolver.images(
-                tags.references(wanted.already_transferred), already_transferred=True
+                tags.references(wanted.already_transferred, already_transferred=True),
+                already_transferred=True,
             )
-            resolver.check()
+            failed.check()
             if include_referrers:
                 images = resolver.with_referrers(images)
+                failed.check()
             absent = absent_layers(sources, workers, [*images, *skipped])
-        contents = plan_make(images, skipped, delivered, absent, registries)
-        if site is not None and site.takes_back_last(zip_file, contents):
-            delivered = _delivered_blobs(earlier_payloads, site, allowed_signers, [])
-            contents = plan_make(images, skipped, delivered, absent, registries)
-        shared_blobs = SharedBlobs(sources, contents.images, absent)
-        local: Mapping[str, LocalBlob] = {}
-        if layer_deltas:
-            from docker_charon.transfer.layer_deltas.contents import Destination, with_layer_deltas
-
-            destination = Destination(
-                blobs_at_destination(skipped, delivered, absent),
-                skipped,
-                earlier_payloads,
-                None if site is None else site.ledger,
-                allowed_signers,
-                registries,
-            )
-            making_deltas = with_layer_deltas(
-                *(zip_file, contents, destination, shared_blobs.open, workers),
-                dry_run=dry_run,
-                progress=progress,
-            )
-            contents, local = stack.enter_context(making_deltas)
-        logged = log_choices(contents, chosen_platforms)
-        ledger_entries: list[Entry] = []
         if site is not None:
-            ledger_entries = site.entries_after(contents, None if dry_run else signer)
-            contents = replace(contents, delivery=site.ledger.next_delivery(contents))
-        entries = list(payload_entries(contents, signer, local))
-        size = payload_size(entries)
-        written_report.made(contents, size)
-        summary = Summary.of(contents, size, dry_run=dry_run)
-        if dry_run:
-            log_make(contents, size, checked_volume_size, logged)
-            return summary
-        locked = lock_content(
-            {image.reference: resolver.source_digest(image.reference) for image in images},
-            Origin(registry, wanted.is_secure, registries),
-            chosen_platforms,
-            include_referrers=include_referrers,
-        )
-        with _writing_progress(contents, entries, progress) as shown_progress:
-            write_payload(
-                *(zip_file, entries, shared_blobs.open, shown_progress, workers),
-                volume_size=checked_volume_size,
-            )
-            if not layer_deltas:
-                _remove_old_deltas(zip_file)
+            contents = plan_make(images, skipped, delivered, absent, registries)
+            if site.takes_back_last(zip_file, contents):
+                delivered = delivered_blobs(earlier_payloads, site, allowed_signers, [])
+        goes_on_after = lost_blobs = None
+        if keep_going:
+            from docker_charon.transfer.lost_blobs import LostBlobs
+
+            goes_on_after = failed.is_of_one_image
+            lost_blobs = LostBlobs(sources, workers, progress)
+
+        def make(stack: contextlib.ExitStack) -> Summary:
+            """Make the payload of ``images``; raise `UnreadableBlobs` if it has to be fewer."""
+            contents = plan_make(images, skipped, delivered, absent, registries)
+            shared_blobs = SharedBlobs(sources, contents.images, absent)
+            if lost_blobs is not None:
+                lost_blobs.check(contents.blobs, shared_blobs)
+            local: Mapping[str, LocalBlob] = {}
+            if layer_deltas:
+                from docker_charon.transfer.layer_deltas.contents import (
+                    Destination,
+                    with_layer_deltas,
+                )
+
+                destination = Destination(
+                    blobs_at_destination(skipped, delivered, absent),
+                    skipped,
+                    earlier_payloads,
+                    None if site is None else site.ledger,
+                    allowed_signers,
+                    registries,
+                )
+                making_deltas = with_layer_deltas(
+                    *(zip_file, contents, destination, shared_blobs.open, workers),
+                    goes_on_after=goes_on_after,
+                    dry_run=dry_run,
+                    progress=progress,
+                )
+                contents, local = stack.enter_context(making_deltas)
+            logged = log_choices(contents, chosen_platforms)
+            ledger_entries: list[Entry] = []
             if site is not None:
-                site.replace(ledger_entries)
-            if lock_file is not None:
-                write_lock(lock_file, locked)
-            shown_progress.sum_up(make_summary(contents))
-        return summary
-
-
-@contextlib.contextmanager
-def _opened_ledger(
-    ledger: str | os.PathLike[str] | None,
-    receipts: list[PayloadSource],
-    allowed_signers: str | os.PathLike[str] | None,
-    *,
-    read_only: bool,
-) -> Iterator[LedgerFile | None]:
-    """Open the ledger, if there is one; raises as `open_ledger` does, and for receipts without."""
-    if ledger is None:
-        if receipts:
-            raise DockerCharonError(
-                "a receipt corrects a ledger, and no ledger is given",
-                hint="give the ledger of the site too",
+                ledger_entries = site.entries_after(contents, None if dry_run else signer)
+                contents = replace(contents, delivery=site.ledger.next_delivery(contents))
+            entries = list(payload_entries(contents, signer, local))
+            size = payload_size(entries)
+            left_out = {name: str(error) for name, error in failed.by_name().items()}
+            written_report.made(contents, size, left_out)
+            summary = Summary.of(contents, size, left_out, dry_run=dry_run)
+            if dry_run:
+                log_make(contents, size, checked_volume_size, logged, len(left_out))
+                return summary
+            locked = lock_content(
+                {image.reference: resolver.source_digest(image.reference) for image in images},
+                Origin(registry, wanted.is_secure, registries),
+                chosen_platforms,
+                include_referrers=include_referrers,
             )
-        yield None
-        return
-    from docker_charon.transfer.ledger_file import open_ledger
+            with _writing_progress(contents, entries, progress) as shown_progress:
+                write_payload(
+                    *(zip_file, entries, shared_blobs.open, shown_progress, workers),
+                    volume_size=checked_volume_size,
+                    goes_on_after=goes_on_after,
+                )
+                if not layer_deltas:
+                    _remove_old_deltas(zip_file)
+                if site is not None:
+                    site.replace(ledger_entries)
+                if lock_file is not None:
+                    write_lock(lock_file, locked)
+                shown_progress.sum_up(make_summary(contents, len(left_out)))
+            return summary
 
-    with open_ledger(
-        ledger, receipts, read_only=read_only, allowed_signers=allowed_signers
-    ) as site:
-        yield site
+        warned: set[str] = set()
+        while True:
+            for name, error in failed.by_name().items():
+                if name not in warned:
+                    warnings.warn(f"left out: {name}: {error}", UserWarning, stacklevel=2)
+                    warned.add(name)
+            try:
+                with contextlib.ExitStack() as attempt:
+                    return make(attempt)
+            except UnreadableBlobs as unreadable:
+                images = failed.without(images, unreadable.errors)
 
 
 def _remove_old_deltas(zip_file: PayloadTarget) -> None:
@@ -356,36 +369,10 @@ def _parse_volume_size(size: int | str | None) -> int | None:
     """Return the size of volumes in bytes; ``None`` for a single file."""
     if size is None:
         return None
-    from docker_charon.payload.volumes.volume_list import checked_size, parse_size
+    from docker_charon.payload.volumes.volume_size import checked_size, parse_size
 
     if isinstance(size, str):
         return parse_size(size)
     if type(size) is not int:
         raise TypeError(f"volume_size is an int or a str, not {type(size).__name__}")
     return checked_size(size)
-
-
-def _delivered_blobs(
-    payloads: list[PayloadSource],
-    site: LedgerFile | None,
-    allowed_signers: str | os.PathLike[str] | None,
-    named: list[NameGroup],
-) -> dict[Digest, dict[str, None]]:
-    """Return the blobs that the ledger and earlier payloads list, each with its repositories.
-
-    The names in the payloads are added to ``named``, except for those in an inventory.
-    """
-    repositories: dict[Digest, dict[str, None]] = {}
-    if site is not None:
-        repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
-    if payloads:
-        from docker_charon.payload.reader import open_payload
-        from docker_charon.transfer.ledger import names_in
-    for file in payloads:
-        with open_payload(file, allowed_signers=allowed_signers) as payload:
-            # A destination's own names may begin with a registry: a push tries both meanings.
-            if payload.registries or not payload.carries_nothing:
-                named.append(names_in(payload, str(getattr(file, "name", file))))
-            for digest, repository in payload.delivered():
-                repositories.setdefault(digest, {})[repository] = None
-    return repositories

@@ -99,7 +99,7 @@ class _NamedFile:
     def of(cls, role: str, file: object, *, in_volumes: bool = False) -> _NamedFile:
         if not isinstance(file, (str, os.PathLike)):
             return cls(role, getattr(file, "name", file), file)
-        from docker_charon.payload.volumes.volume_list import (
+        from docker_charon.payload.volumes.volume_names import (
             base_and_number,
             list_path,
             volume_path,

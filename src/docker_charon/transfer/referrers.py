@@ -24,6 +24,7 @@ from docker_charon.oci.image import Image, Referrer
 from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.oci.referrers import cosign_tags, fallback_tag
+from docker_charon.transfer.failed_images import FailedImages
 from docker_charon.transfer.sources import Sources
 from docker_charon.value import dataclass
 from docker_charon.workers import Workers
@@ -57,15 +58,30 @@ class _Subject:
         return f"{self.repository}@{self.digests[0]}"
 
 
-class ReferrerFinder:
-    """Finds the referrers of images at their registries. ``child`` fetches from a repository."""
+class _WithoutEnd(RegistryError):
+    """A registry lists more referrers than images can have."""
 
-    def __init__(self, sources: Sources, workers: Workers, child: Callable[[str], Child]) -> None:
+
+class ReferrerFinder:
+    """Finds the referrers of images at their registries. ``child`` fetches from a repository.
+
+    Images whose referrers cannot be read are added to ``failed``, if that is given.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        workers: Workers,
+        child: Callable[[str], Child],
+        failed: FailedImages | None = None,
+    ) -> None:
         self._sources = sources
+        self._failed = failed
         self._workers = workers
         self._child = child
         self._warned: set[tuple[str, str]] = set()
         self._unavailable: set[tuple[str, str]] = set()
+        self._errors: dict[_Subject, DockerCharonError] = {}
         self._most = self._count = 0
         self._lock = threading.Lock()
 
@@ -73,9 +89,10 @@ class ReferrerFinder:
         """Return what refers to the images or to manifests below them, and what refers to that.
 
         A question that the registry refuses is logged as a warning, and so is a referrer of a kind
-        that cannot be transferred. Raises `ManifestNotFound` for a
-        referrer that it lists and does not have, and for a list of which only a part arrives, and
-        `RegistryError` for referrers without end.
+        that cannot be transferred. Raises `ManifestNotFound` for a referrer that it lists and does
+        not have, and for a list of which only a part arrives, and `RegistryError` for referrers
+        without end. With ``failed``, the images of such errors, except for the last, are added to
+        it instead, and are not in the result.
         """
         referrers: dict[_Subject, list[Referrer]] = {}
         subjects = [
@@ -90,7 +107,7 @@ class ReferrerFinder:
             if depth > _DEEPEST:
                 what = f"chains of more than {_DEEPEST} referrers"
                 raise self._endless(new[0].repository, what)
-            referrers.update(zip(new, self._workers.map(self._direct, new), strict=True))
+            referrers.update(zip(new, self._workers.map(self._attempted, new), strict=True))
             subjects = [
                 subject_below
                 for subject in new
@@ -103,6 +120,8 @@ class ReferrerFinder:
             graphs = [image]
             for graph in graphs:  # it grows meanwhile
                 for subject in _Subject.of(repository, graph):
+                    if subject in self._errors:
+                        raise self._errors[subject]
                     for referrer in referrers[subject]:
                         key = referrer.manifest.digest, referrer.tag
                         if key not in unique:
@@ -110,10 +129,29 @@ class ReferrerFinder:
                             graphs.append(referrer.image)
             return tuple(unique.values())
 
-        return {
-            reference: all_referrers(reference.repository, image)
-            for reference, image in images.items()
-        }
+        complete: dict[Reference, tuple[Referrer, ...]] = {}
+        for reference, image in images.items():
+            try:
+                complete[reference] = all_referrers(reference.repository, image)
+            except DockerCharonError as error:
+                if self._failed is None:
+                    raise
+                self._failed.add(reference, error)
+        return complete
+
+    def _attempted(self, subject: _Subject) -> list[Referrer]:
+        """Fetch what refers to one manifest; keep an error that concerns only its image."""
+        try:
+            return self._direct(subject)
+        except DockerCharonError as error:
+            if (
+                self._failed is None
+                or isinstance(error, _WithoutEnd)
+                or not self._failed.is_of_one_image(error, subject.repository)
+            ):
+                raise
+            self._errors[subject] = error
+            return []
 
     def _direct(self, subject: _Subject) -> list[Referrer]:
         """Fetch what refers to one manifest: what the registry lists, and cosign's tags."""
@@ -159,9 +197,9 @@ class ReferrerFinder:
                 what = f"more than {self._most:,} referrers of these images"
                 raise self._endless(repository, what)
 
-    def _endless(self, repository: str, what: str) -> RegistryError:
+    def _endless(self, repository: str, what: str) -> _WithoutEnd:
         registry, _ = self._sources.locate(repository)
-        return RegistryError(f"{registry} lists {what}", hint="make the payload without referrers")
+        return _WithoutEnd(f"{registry} lists {what}", hint="make the payload without referrers")
 
     def _announced(self, subject: _Subject, descriptor: Descriptor, child: Child) -> Manifest:
         """Fetch a referrer that is on the list."""

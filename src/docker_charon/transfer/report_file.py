@@ -105,13 +105,15 @@ class TransferReport:
         self.already_there = 0
         self.seconds = 0.0
 
-    def made(self, contents: Contents, size: int) -> None:
-        """Fill in what a payload of ``size`` bytes carries."""
+    def made(self, contents: Contents, size: int, left_out: Mapping[str, str]) -> None:
+        """Fill in what a payload of ``size`` bytes carries, and why it lacks other images."""
         carried = {*(blob.digest for blob in contents.blobs), *contents.deltas}
         self.images = {}
         for image in contents.images:
             is_new = any(blob.digest in carried for blob in image.blobs)
             self.images[image.name] = ImageReport.of(image, None if is_new else State.ALREADY_THERE)
+        for name, reason in left_out.items():
+            self.images[name] = ImageReport(name, None, State.LEFT_OUT, reason)
         self.payload_size = size
         self.transferred, self.already_there = contents.carried_size, contents.saved_size
         self.delivery = None if contents.delivery is None else contents.delivery.number

@@ -7,9 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from docker_charon.errors import (
-    AuthenticationError,
-    ConnectionFailed,
-    DigestMismatch,
     DockerCharonError,
     InvalidManifest,
     ManifestNotFound,
@@ -23,6 +20,7 @@ from docker_charon.oci.manifest import MANIFEST_TYPES, Manifest
 from docker_charon.oci.platform import Platform
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format.limits import Memory
+from docker_charon.transfer.failed_images import FailedImages
 from docker_charon.transfer.results import Results
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
@@ -30,21 +28,26 @@ from docker_charon.workers import Workers
 _T = TypeVar("_T")
 _REFUSED = (400, 403, 404, 405)
 """How registries answer to a digest where they know only tags."""
-_MOST_HINTS = 10
-"""Missing images for which the registry is asked for other names."""
 
 
 class Resolver:
     """Finds the images of one or several registries by their names.
 
-    If there are several and one fails, its images fail, and those of the others are still looked
-    at. With ``platforms``, an image is only what these need of it: the manifest of a single
-    platform, or a new index of several.
+    ``failed`` are the images that cannot be transferred, and ``keep_going`` is described there
+    (see `FailedImages`). With ``platforms``, an image is only what these need of it: the manifest
+    of a single platform, or a new index of several.
     """
 
     def __init__(
-        self, sources: Sources, workers: Workers, platforms: Sequence[Platform] = ()
+        self,
+        sources: Sources,
+        workers: Workers,
+        platforms: Sequence[Platform] = (),
+        *,
+        keep_going: bool = False,
     ) -> None:
+        self.failed = FailedImages(sources, keep_going=keep_going)
+        self._keep_going = keep_going
         self._sources = sources
         self._workers = workers
         self._platforms = platforms
@@ -54,12 +57,6 @@ class Resolver:
         """The manifests by repository, and by the tag or digest that was asked for."""
         self._image_platforms: Results[Digest, Platform | None] = Results()
         self._memory = Memory()
-        self._failures: dict[Reference, DockerCharonError] = {}
-        self._asked: dict[Reference, None] = {}
-        self._missing: set[Reference] = set()
-        """The images that their registry does not have at all."""
-        self._already_transferred: set[Reference] = set()
-        self._failed_registries: dict[str, RegistryError] = {}
 
     def images(
         self, references: Mapping[str, Reference], *, already_transferred: bool = False
@@ -67,13 +64,11 @@ class Resolver:
         """Return the images for ``references`` by name, in that order.
 
         Of images that were ``already_transferred``, platforms that an image does not have are left
-        out, and images without any. Images that cannot be transferred are left out as well:
-        `check` tells them.
+        out, and images without any. Images that cannot be transferred are left out as well: they
+        are in ``failed``.
         """
         unique = list(dict.fromkeys(references.values()))
-        self._asked.update(dict.fromkeys(unique))
-        if already_transferred:
-            self._already_transferred.update(unique)
+        self.failed.expect(references, already_transferred=already_transferred)
         new = [reference for reference in unique if reference not in self._roots]
         self._roots.update(self._of_each(self._root, new))
         roots = {ref: self._roots[ref] for ref in unique if ref in self._roots}
@@ -94,61 +89,9 @@ class Resolver:
             if reference in images
         ]
 
-    def check(self) -> None:
-        """Raise an error that names every image that cannot be transferred, if there is one.
-
-        It is the image's own error, or `ManifestNotFound` for several images.
-        """
-        failures = {ref: self._failures[ref] for ref in self._asked if ref in self._failures}
-        if not failures:
-            return
-        registries = self._explain(failures)
-        if len(set(map(id, failures.values()))) == 1 and (
-            len(failures) == 1 or not self._sources.are_several
-        ):
-            (error, *_) = failures.values()
-            raise error
-        raise ManifestNotFound(
-            f"{len(failures)} of {len(self._asked)} images cannot be transferred from "
-            f"{', '.join(registries)}: {'; '.join(_reasons(failures))}",
-            hint="correct the list of images, and run the same command again",
-        )
-
     def source_digest(self, reference: Reference) -> Digest:
         """Return the digest that the registry has for an image, before platforms are chosen."""
         return reference.digest or self._roots[reference].digest
-
-    def _explain(self, failures: dict[Reference, DockerCharonError]) -> list[str]:
-        """Improve what the failures say, and return their registries.
-
-        If all images of a host fail that may not be a registry, this is the reason of all of them.
-        Other images that are missing get a hint with the names that the user may have meant.
-        """
-        asked: dict[str, list[Reference]] = {}
-        for reference in self._asked:
-            asked.setdefault(self._sources.locate(reference.repository)[0], []).append(reference)
-        hints = 0
-        for references in asked.values():
-            doubt = self._sources.doubt(references[0].repository)
-            if doubt is not None and failures.keys() >= set(references):
-                failures.update(dict.fromkeys(references, doubt))
-                continue
-            for reference in references:
-                if reference in failures and reference in self._missing and hints < _MOST_HINTS:
-                    hints += 1
-                    from docker_charon.transfer.naming.meant_names import hint_for_missing
-
-                    client, name = self._sources.client(reference.repository)
-                    error = failures[reference]
-                    there = replace(reference, repository=name)
-                    hint = error.hint
-                    if reference in self._already_transferred:
-                        option = argument(
-                            "--already-transferred-payload", "payloads_already_transferred="
-                        )
-                        hint = f"name the payload that brought it, or an inventory, with {option}"
-                    error.hint = hint_for_missing(client, there) or hint
-        return [name for name, refs in asked.items() if not failures.keys().isdisjoint(refs)]
 
     def image(self, name: str, reference: Reference) -> NamedImage:
         """Return one image, for every platform, with one request after the other."""
@@ -156,7 +99,10 @@ class Resolver:
         return NamedImage(name, reference, Image.collect(root, self._child(reference)))
 
     def with_referrers(self, images: Iterable[NamedImage]) -> list[NamedImage]:
-        """Return images with what refers to them; raises as `ReferrerFinder.find` does."""
+        """Return images with what refers to them; raises as `ReferrerFinder.find` does.
+
+        Images whose referrers cannot be read are left out if the run goes on without them.
+        """
         from docker_charon.transfer.referrers import ReferrerFinder  # only some runs need it
 
         images = list(images)
@@ -164,14 +110,19 @@ class Resolver:
             self._sources,
             self._workers,
             lambda repository: self._child(Reference(repository, None, None)),
+            self.failed if self._keep_going else None,
         )
         referrers = finder.find({image.reference: image.image for image in images})
-        return [replace(image, referrers=referrers[image.reference]) for image in images]
+        return [
+            replace(image, referrers=referrers[image.reference])
+            for image in images
+            if image.reference in referrers
+        ]
 
     def _of_each(
         self, function: Callable[[Reference], _T], references: Iterable[Reference]
     ) -> dict[Reference, _T]:
-        """Return the results for references, without those that fail: `check` reports them."""
+        """Return the results for references, without those that fail."""
         references = list(references)
         results = self._workers.map(
             lambda reference: self.attempt(reference, lambda: (function(reference),)), references
@@ -180,42 +131,19 @@ class Resolver:
         return {reference: result[0] for reference, result in pairs if result is not None}
 
     def attempt(self, reference: Reference, task: Callable[[], _T]) -> _T | None:
-        """Return the result of a task for one image; ``None`` if it fails, which `check` reports.
+        """Return the result of a task for one image; ``None`` if it is one of ``failed`` then.
 
         Raises an error that would concern the other images as well.
         """
-        self._asked[reference] = None
         try:
             return task()
         except DockerCharonError as error:
-            self.collect(reference, error)
+            self.failed.add(reference, error)
             return None
-
-    def collect(self, reference: Reference, error: DockerCharonError) -> None:
-        """Keep the error of one image for `check`; raise it if it would concern others as well."""
-        if not self._goes_on_after(error, reference):
-            raise error
-        self._asked[reference] = None
-        self._failures.setdefault(reference, error)
-
-    def _goes_on_after(self, error: DockerCharonError, reference: Reference) -> bool:
-        """Whether other images can be looked at after an error of this one.
-
-        If it is an error of a whole registry, and there are others, that one is not asked again.
-        """
-        if _is_of_one_image(error):
-            return True
-        if not self._sources.are_several or not isinstance(error, RegistryError):
-            return False
-        registry, _ = self._sources.locate(reference.repository)
-        self._failed_registries.setdefault(registry, error)
-        return True
 
     def _get_manifest(self, repository: str, reference: str) -> Manifest:
         """Fetch a manifest, unless its registry has failed."""
-        registry, _ = self._sources.locate(repository)
-        if registry in self._failed_registries:
-            raise self._failed_registries[registry]
+        self.failed.check_registry(repository)
         return self._sources.get_manifest(repository, reference)
 
     def _root(self, reference: Reference) -> Manifest:
@@ -226,7 +154,7 @@ class Resolver:
             )
         except RegistryError as error:
             if isinstance(error, ManifestNotFound):
-                self._missing.add(reference)
+                self.failed.add_missing(reference)
             if error.status not in _REFUSED or reference.digest is None or reference.tag is None:
                 raise
             return self._keep(self._by_tag(reference, reference.tag, reference.digest, error))
@@ -324,7 +252,7 @@ class Resolver:
         try:
             return parent, self._child(parent)(descriptor)
         except DockerCharonError as error:
-            if not self._goes_on_after(error, parent):
+            if not self.failed.goes_on_after(error, parent.repository):
                 raise
             return None
 
@@ -368,28 +296,3 @@ class Resolver:
         except InvalidManifest as error:
             registry, name = self._sources.locate(repository)
             raise InvalidManifest(f"{name}@{manifest.digest} on {registry}: {error}") from None
-
-
-def _is_of_one_image(error: DockerCharonError) -> bool:
-    """Whether an error concerns one image, so that the others can be asked for."""
-    if isinstance(error, ConnectionFailed):
-        return False
-    if isinstance(error, AuthenticationError):
-        return not error.login_refused
-    if isinstance(error, RegistryError):
-        return error.status is None or (error.status < 500 and error.status not in (407, 429))
-    return isinstance(error, (InvalidManifest, DigestMismatch))
-
-
-def _reasons(failures: Mapping[Reference, DockerCharonError]) -> list[str]:
-    """Return why images cannot be transferred, each reason as a part of one line.
-
-    The images of a registry that fails have the same reason, which is given once.
-    """
-    names: dict[str, list[str]] = {}
-    for reference, error in failures.items():
-        reason = f"{error.message}{f' ({error.hint})' if error.hint else ''}"
-        own_names = names.setdefault(reason, [])
-        if not isinstance(error, ManifestNotFound):  # that names the image itself
-            own_names.append(str(reference))
-    return [f"{', '.join(n)}: {reason}" if n else reason for reason, n in names.items()]

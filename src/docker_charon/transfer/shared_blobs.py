@@ -45,6 +45,10 @@ class SharedBlobs:
             if len(of_registry) < _MOST_EACH:
                 of_registry.append(needed.repository)
 
+    def repositories(self, digest: Digest) -> list[str]:
+        """Return the repositories from which a blob may be fetched."""
+        return [name for names in self._repositories.get(digest, {}).values() for name in names]
+
     def open(self, blob: Descriptor, repository: str, start: int) -> SharedBlob:
         """Open a blob from the byte ``start`` on.
 
@@ -52,7 +56,7 @@ class SharedBlobs:
         blob is opened from its first byte again, its content was wrong: the next repository is
         asked first.
         """
-        others = [r for names in self._repositories.get(blob.digest, {}).values() for r in names]
+        others = self.repositories(blob.digest)
         repositories = self._sources.fastest_first(dict.fromkeys([repository, *others]))
         repositories.sort(key=lambda name: self._sources.locate(name)[0] in self._away)
         if not start:

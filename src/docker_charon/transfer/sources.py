@@ -114,6 +114,14 @@ class Sources:
         """Return why the registry of a repository may not be one (see `open_source`)."""
         return self._locate(repository)[0].doubt
 
+    def answers(self, repository: str) -> bool:
+        """Whether the registry of a repository answers the question that each registry answers."""
+        try:
+            self.client(repository)[0].check_api()
+        except DockerCharonError:
+            return False
+        return True
+
     def fastest_first(self, repositories: Iterable[str]) -> list[str]:
         """Return repositories, those of the registry with the fastest answer so far first."""
         return sorted(repositories, key=lambda name: self._locate(name)[0].seconds)

@@ -19,6 +19,8 @@ class Summary:
     of the blobs that are left out because the destination has them; content that images share
     counts once. ``manifests``, ``blobs`` and ``deltas`` are how many of each are in the payload.
     ``delivery`` is the number of the delivery in its ledger, or ``None`` without a ledger.
+    ``left_out`` has the images that are not in the payload because they cannot be read, each with
+    the reason; there are none without ``keep_going``.
     """
 
     images: tuple[str, ...]
@@ -32,9 +34,12 @@ class Summary:
     deltas: int
     delivery: int | None
     dry_run: bool
+    left_out: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
-    def of(cls, contents: Contents, size: int, *, dry_run: bool) -> Summary:
+    def of(
+        cls, contents: Contents, size: int, left_out: Mapping[str, str], *, dry_run: bool
+    ) -> Summary:
         """Return the summary of a payload of ``size`` bytes."""
         names = tuple(image.name for image in contents.images)
         return cls(
@@ -49,4 +54,5 @@ class Summary:
             len(contents.deltas),
             None if contents.delivery is None else contents.delivery.number,
             dry_run,
+            left_out,
         )

@@ -52,15 +52,9 @@ def test_the_name_is_that_of_the_file_of_allowed_signers(alice: Path, allowed: P
 @pytest.mark.skipif(os.name == "nt", reason="permissions are something else on Windows")
 def test_a_key_that_others_may_read_is_refused_with_the_reason(alice: Path) -> None:
     alice.chmod(0o644)
-    with pytest.raises(
-        PayloadError, match=r"cannot sign with .* \(Permissions 0644 for .*too open"
-    ):
+    reason = r"cannot sign with .* \(Permissions 0644 for .*too open.*\); .*chmod 600"
+    with pytest.raises(PayloadError, match=reason):
         sign(TEXT, alice)
-
-
-def test_a_payload_that_somebody_else_signed_is_named(bob: Path, allowed: Path) -> None:
-    with pytest.raises(PayloadError, match=r"^p[.]zip is signed with .*, which is not in"):
-        verify(sign(TEXT, bob), allowed)
 
 
 def test_the_one_of_many_who_signed_is_named(tmp_path: Path, alice: Path, bob: Path) -> None:
@@ -147,7 +141,9 @@ def test_another_text_is_refused(alice: Path, allowed: Path) -> None:
 
 
 def test_somebody_elses_signature_is_refused(bob: Path, allowed: Path) -> None:
-    with pytest.raises(PayloadError, match=rf"SHA256:.*, which is not in {allowed}"):
+    with pytest.raises(
+        PayloadError, match=rf"^p[.]zip is signed with .*SHA256:.*, which is not in {allowed}"
+    ):
         verify(sign(TEXT, bob), allowed)
 
 
@@ -241,50 +237,11 @@ def test_a_file_of_allowed_signers_that_names_nobody_is_told(
         verify(sign(TEXT, alice), tmp_path / "allowed")
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("{public}", "it has keys without names; write the name of the signer"),
-        ("# ours\n  {public}", "it has keys without names"),
-        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "it has keys without names"),
-    ],
-)
-def test_a_file_of_keys_is_not_one_of_allowed_signers(
-    tmp_path: Path, alice: Path, content: str, words: str
-) -> None:
-    signature = Signature.parse(sign(TEXT, alice))
-    file = tmp_path / "signers"
-    file.write_text(content.format(public=alice.with_suffix(".pub").read_text()))
-    with pytest.raises(PayloadError, match=words):
-        signature.verify(TEXT, file, "the payload")
-
-
 @pytest.mark.parametrize("name", ["ssh-release@example.com", "ecdsa-team", "sk-ssh-desk"])
 def test_a_name_may_begin_as_the_type_of_a_key_does(tmp_path: Path, alice: Path, name: str) -> None:
     file = tmp_path / "signers"
     file.write_text(f"{name} {alice.with_suffix('.pub').read_text()}")
     assert verify(sign(TEXT, alice), file) == name
-
-
-def test_a_file_of_allowed_signers_in_another_encoding_is_told(
-    tmp_path: Path, alice: Path, allowed: Path
-) -> None:
-    file = tmp_path / "utf-16"
-    file.write_text(allowed.read_text(), encoding="utf-16")
-    with pytest.raises(PayloadError, match="it is not text in UTF-8; save it as UTF-8"):
-        Signature.parse(sign(TEXT, alice)).verify(TEXT, file, "the payload")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="files have no such permissions there")
-def test_a_key_that_others_can_read_is_told(alice: Path) -> None:
-    alice.chmod(0o644)
-    with pytest.raises(PayloadError, match=r"Permissions 0644.*too open.*chmod 600"):
-        sign(TEXT, alice)
-
-
-def test_a_missing_file_of_allowed_signers_is_named(tmp_path: Path, alice: Path) -> None:
-    with pytest.raises(PayloadError, match=f"allowed signers in {tmp_path}/none: No such file"):
-        verify(sign(TEXT, alice), tmp_path / "none")
 
 
 def test_without_ssh_keygen_it_is_said_what_to_install(

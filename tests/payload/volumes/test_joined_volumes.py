@@ -17,7 +17,7 @@ import pytest
 from docker_charon import PayloadError
 from docker_charon.payload.random_access import RandomAccess
 from docker_charon.payload.volumes.joined_volumes import JoinedVolumes, VolumePath, open_volumes
-from docker_charon.payload.volumes.volume_list import list_path, volume_path
+from docker_charon.payload.volumes.volume_names import list_path, volume_path
 from images import random_bytes
 from volumes import Drive, cut
 

@@ -14,7 +14,9 @@ import pytest
 from docker_charon import BlobNotFound, DigestMismatch, PayloadError, RegistryError
 from docker_charon.payload.format.zip_records import Record
 from docker_charon.payload.volumes.partial_volumes import PartialVolumes, partial_volumes
-from docker_charon.payload.volumes.volume_list import read_list, verify_volume, volume_path
+from docker_charon.payload.volumes.volume_content import verify_volume
+from docker_charon.payload.volumes.volume_list import read_list
+from docker_charon.payload.volumes.volume_names import volume_path
 from images import random_bytes
 from volumes import names_in
 

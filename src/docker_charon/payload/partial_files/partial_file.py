@@ -11,30 +11,23 @@ finished or not. Every byte that is kept or copied is hashed first.
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import shutil
-import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from docker_charon.errors import BlobNotFound, DigestMismatch, PayloadError, note_partial
-from docker_charon.files import copy_mode, lock, put_in_place, set_size, size_limit, sync
+from docker_charon.files import copy_mode, put_in_place, set_size, sync
 from docker_charon.payload.format.paths import LAYOUT_PATH
 from docker_charon.payload.format.zip_records import LONGEST_HEADER, Record, parse_local_header
-from docker_charon.payload.partial_files.leftover import Leftover
+from docker_charon.payload.partial_files.disk_space import check_room, reserve
+from docker_charon.payload.partial_files.locked_file import open_locked
 from docker_charon.payload.partial_files.partial_payload import PartialPayload
-from docker_charon.payload.random_access import (
-    RandomAccess,
-    file_errors,
-    hint_for_large_file,
-    write_all,
-)
+from docker_charon.payload.random_access import RandomAccess, write_all
 
-_TRIES = 100  # to open the file while other runs rename it
-_MAKE_SPACE = "free some space, or write to another disk"
+if TYPE_CHECKING:
+    from docker_charon.payload.partial_files.leftover import Leftover
+
 PERMANENT = (BlobNotFound, DigestMismatch)
 """Errors that the next run would meet again, so the partial file is not kept."""
 
@@ -84,8 +77,8 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
                 hint="move it to another place",
             )
         if start.strip(b"\0") and start != front:
-            _check_room(file, size, path, beside=True)
-            if not _is_file(old) or _present(old) <= Leftover(file).present:
+            check_room(file, size, path, beside=f"{partial.name}*")
+            if not _is_file(old) or _present(old) <= _leftover(file).present:
                 put_in_place(partial, old, file)
                 file.close()
                 file = open_locked(partial, path)
@@ -94,7 +87,7 @@ def partial_file(path: Path, front: bytes, size: int) -> Iterator[PartialFile]:
         with contextlib.ExitStack() as stack:
             leftover = None
             if _is_file(old):
-                leftover = Leftover(stack.enter_context(old.open("rb")))
+                leftover = _leftover(stack.enter_context(old.open("rb")))
             growing = PartialFile(file, leftover)
             growing.has_content = leftover is not None or start == front
             try:
@@ -131,108 +124,20 @@ def _is_payload(start: bytes, front: bytes) -> bool:
     return start[: len(magic)] == magic[: len(start)] or not start.strip(b"\0")
 
 
-def open_file(partial: Path) -> IO[bytes]:
-    """Open a file to read and write it, or create it; raise `PayloadError` if it is a link.
-
-    Whoever may write to the directory could otherwise have any other file overwritten.
-    """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would block
-    if partial.is_symlink():
-        raise _not_ours(partial)
-    try:
-        descriptor = os.open(partial, flags, 0o666)
-    except OSError as error:
-        if error.errno == errno.ELOOP:  # it has become a link in the meantime
-            raise _not_ours(partial) from None
-        raise
-    file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115, PTH123  # the caller closes it
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise _not_ours(partial)
-    return file
-
-
-def _not_ours(partial: Path) -> PayloadError:
-    return PayloadError(
-        f"{partial} is a link, or no regular file, and is not written to", hint="remove it"
-    )
-
-
-def open_locked(partial: Path, path: Path) -> IO[bytes]:
-    """Open a file that only one process may write."""
-    for _ in range(_TRIES):
-        file = open_file(partial)
-        try:
-            lock(file)
-        except BlockingIOError:
-            file.close()
-            raise PayloadError(
-                f"another docker-charon is writing {path}", hint="wait until it has finished"
-            ) from None
-        # Another run may have finished in between and renamed the file that was opened.
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(file.fileno()), partial.lstat()):
-                return file
-        file.close()
-    raise PayloadError(f"cannot lock {partial}: another process keeps renaming it")
-
-
 def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
+def _leftover(file: IO[bytes]) -> Leftover:
+    """Return what is in the partial file of an earlier run for other images."""
+    from docker_charon.payload.partial_files.leftover import Leftover  # few runs need it
+
+    return Leftover(file)
+
+
 def _present(path: Path) -> int:
     with path.open("rb") as file:
-        return Leftover(file).present
-
-
-def _check_room(file: IO[bytes], size: int, path: Path, *, beside: bool) -> None:
-    """Raise `PayloadError` if the disk has too little space for a payload of ``size`` bytes.
-
-    ``beside`` means that ``file`` is kept beside the payload; otherwise the payload gets its space.
-    """
-    status = os.fstat(file.fileno())
-    blocks = getattr(status, "st_blocks", None)
-    allocated = status.st_size if blocks is None else blocks * 512
-    needed = size if beside else max(0, size - allocated)
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise PayloadError(
-            f"{path} needs {needed:,} more bytes, and {path.parent} has {free:,} bytes free",
-            hint=f"{_MAKE_SPACE} ({partial_path(path).name}* has blobs of other images)"
-            if beside
-            else _MAKE_SPACE,
-        )
-
-
-def reserve(file: IO[bytes], size: int, path: Path) -> None:
-    """Allocate the disk space of the payload; raise `PayloadError` if there is not enough."""
-    check_limit(file, size, path)
-    _check_room(file, size, path, beside=False)
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return
-        except OSError as error:  # not every file system supports it, and it is not required
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise PayloadError(
-                    f"{path} needs {size:,} bytes: {error.strerror}",
-                    hint=_MAKE_SPACE,
-                ) from error
-    if os.fstat(file.fileno()).st_size < size:
-        with file_errors(f"cannot write {path}"):
-            set_size(file, size)
-
-
-def check_limit(file: IO[bytes], size: int, name: object) -> None:
-    """Raise `PayloadError` if a file of ``size`` bytes is too large for its file system."""
-    limit = size_limit(os.fstat(file.fileno()).st_dev)
-    if limit is not None and size > limit:
-        raise PayloadError(
-            f"{name} needs {size:,} bytes, and a file on its disk can have {limit:,} bytes (FAT32)",
-            hint=hint_for_large_file(),
-        )
+        return _leftover(file).present
 
 
 def _remove(file: IO[bytes], *paths: Path) -> None:

@@ -9,11 +9,14 @@ fetched from its first byte.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 from docker_charon.payload.format.zip_records import Record
 from docker_charon.payload.partial_files.arrival_mark import arrived, mark
-from docker_charon.payload.partial_files.leftover import Leftover
 from docker_charon.payload.random_access import PositionalFile
+
+if TYPE_CHECKING:
+    from docker_charon.payload.partial_files.leftover import Leftover
 
 
 class PartialPayload(PositionalFile):

@@ -10,7 +10,8 @@ from docker_charon.payload.archives.archive import Archive
 from docker_charon.payload.format.limits import LONGEST_DOCUMENT
 from docker_charon.payload.format.paths import SIGNATURE_PATH
 from docker_charon.payload.format.signed_text import UNSIGNED_FOLDERS, signed_text
-from docker_charon.payload.signature.signature import LONGEST_SIGNATURE, Signature, readable_signers
+from docker_charon.payload.signature.allowed_signers import readable_signers
+from docker_charon.payload.signature.signature import LONGEST_SIGNATURE, Signature
 
 _MOST_DOCUMENTS = 16  # entries that are signed; a payload has three of them
 

@@ -14,14 +14,12 @@ from typing import IO, Any, cast
 
 from docker_charon.errors import PayloadError
 from docker_charon.messages import argument, get_logger
-from docker_charon.payload.volumes.volume_list import (
-    COPY_AGAIN,
-    VolumeList,
+from docker_charon.payload.volumes.volume_content import difference
+from docker_charon.payload.volumes.volume_list import COPY_AGAIN, VolumeList, read_list
+from docker_charon.payload.volumes.volume_names import (
     base_and_number,
-    difference,
     find_file,
     list_path,
-    read_list,
     volume_path,
 )
 from docker_charon.value import dataclass

@@ -24,27 +24,21 @@ from docker_charon.errors import PayloadError, note_partial
 from docker_charon.files import put_in_place, sync, write_durably
 from docker_charon.messages import argument, get_logger
 from docker_charon.payload.format.zip_records import Record
-from docker_charon.payload.partial_files.partial_file import (
-    PERMANENT,
-    open_file,
-    open_locked,
-    partial_path,
-    reserve,
-)
+from docker_charon.payload.partial_files.disk_space import reserve
+from docker_charon.payload.partial_files.locked_file import open_file, open_locked
+from docker_charon.payload.partial_files.partial_file import PERMANENT, partial_path
 from docker_charon.payload.partial_files.partial_payload import PartialPayload
 from docker_charon.payload.random_access import RandomAccess
+from docker_charon.payload.volumes.volume_content import pieces, sample
 from docker_charon.payload.volumes.volume_journal import FinishedVolume, VolumeJournal
 from docker_charon.payload.volumes.volume_list import (
     MOST_VOLUMES,
     Volume,
     VolumeList,
-    list_path,
-    pieces,
     read_list,
-    sample,
-    volume_path,
     volume_sizes,
 )
+from docker_charon.payload.volumes.volume_names import list_path, volume_path
 
 _log = get_logger(__name__)
 

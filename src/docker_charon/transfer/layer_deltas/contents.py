@@ -18,6 +18,7 @@ from docker_charon.payload.format.entries import LocalBlob
 from docker_charon.payload.format.layer_delta import bases_of
 from docker_charon.payload.partial_files.continued_blob import Fetch
 from docker_charon.payload.reader import open_payload
+from docker_charon.payload.unreadable_blobs import GoesOnAfter
 from docker_charon.progress import ProgressArgument
 from docker_charon.transfer.layer_deltas.candidates import (
     LayeredImage,
@@ -62,6 +63,7 @@ def with_layer_deltas(
     fetch: Fetch,
     workers: Workers,
     *,
+    goes_on_after: GoesOnAfter | None,
     dry_run: bool,
     progress: ProgressArgument,
 ) -> Iterator[tuple[Contents, Mapping[str, LocalBlob]]]:
@@ -71,7 +73,8 @@ def with_layer_deltas(
     only logs which layers are candidates.
 
     Raises `PayloadError` if the disk has not enough space for the temporary files, and what
-    ``fetch`` raises for a layer that has to travel.
+    ``fetch`` raises for a layer that has to travel, or `UnreadableBlobs` if ``goes_on_after`` says
+    so.
     """
     with contextlib.ExitStack() as stack:
         payloads = [
@@ -99,7 +102,8 @@ def with_layer_deltas(
         comparers = delta_workers(workers.jobs)
         directory = stack.enter_context(delta_directory(zip_file, comparers.check))
         contents, local = make_deltas(
-            contents, candidates, old_content, fetch, directory, comparers, progress
+            *(contents, candidates, old_content, fetch, directory, comparers, progress),
+            goes_on_after,
         )
         repositories = [base.repositories for _, base in bases_of(contents.deltas)]
         registries = used_registries(destination.registries, (), repositories)

@@ -22,12 +22,8 @@ from docker_charon.files import write_durably
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadTarget
-from docker_charon.payload.partial_files.partial_file import (
-    PERMANENT,
-    deltas_path,
-    open_file,
-    open_locked,
-)
+from docker_charon.payload.partial_files.locked_file import open_file, open_locked
+from docker_charon.payload.partial_files.partial_file import PERMANENT, deltas_path
 from docker_charon.payload.random_access import file_errors, write_all
 from docker_charon.payload.temporary_folder import temporary_folder
 from docker_charon.progress import shown_size

@@ -20,6 +20,7 @@ from docker_charon.payload.format.layer_delta import Base, LayerDelta
 from docker_charon.payload.format.paths import blob_path, delta_path
 from docker_charon.payload.layer_deltas.rebuilt_blobs import BlobFiles
 from docker_charon.payload.partial_files.continued_blob import Fetch
+from docker_charon.payload.unreadable_blobs import GoesOnAfter, UnreadableBlobs
 from docker_charon.progress import Progress, ProgressArgument, counted, shown_size
 from docker_charon.transfer.layer_deltas.directory import Decision, DeltaDirectory
 from docker_charon.transfer.layer_deltas.old_content import OldContent, registry_chunks
@@ -62,6 +63,7 @@ def make_deltas(
     directory: DeltaDirectory,
     workers: Workers,
     progress: ProgressArgument,
+    goes_on_after: GoesOnAfter | None,
 ) -> tuple[Contents, dict[str, LocalBlob]]:
     """Make the deltas that save enough.
 
@@ -69,7 +71,8 @@ def make_deltas(
     the paths of their entries. A layer whose delta cannot be made travels whole.
 
     Raises `PayloadError` if the disk has not enough space for the temporary files, and what
-    ``fetch`` raises for a layer that has to travel.
+    ``fetch`` raises for a layer that has to travel, or `UnreadableBlobs` if ``goes_on_after`` says
+    so.
     """
     if not candidates:
         return contents, {}
@@ -89,7 +92,7 @@ def make_deltas(
     olds = old_content.files(repositories, directory.olds_path(), workers)
     sizes = {candidate.layer.digest: candidate.layer.size for candidate in candidates}
     with Progress("comparing", sizes, {}, progress) as shown:
-        making = _Making(olds, fetch, directory, shown)
+        making = _Making(olds, fetch, directory, shown, goes_on_after)
         for candidate in candidates:
             making.hold(candidate)
         made = workers.map(making.make, candidates)
@@ -129,12 +132,18 @@ class _Making:
     """Makes the deltas of candidates, in several threads."""
 
     def __init__(
-        self, olds: BlobFiles, fetch: Fetch, directory: DeltaDirectory, progress: Progress
+        self,
+        olds: BlobFiles,
+        fetch: Fetch,
+        directory: DeltaDirectory,
+        progress: Progress,
+        goes_on_after: GoesOnAfter | None,
     ) -> None:
         self._olds = olds
         self._fetch = fetch
         self._directory = directory
         self._progress = progress
+        self._goes_on_after = goes_on_after
 
     def hold(self, candidate: Candidate) -> None:
         """Keep its old layers, once they are there, until `make` does not need them any more."""
@@ -181,8 +190,15 @@ class _Making:
 
     def _keep(self, candidate: Candidate) -> Path:
         """Fetch what is missing of a layer; what is there is hashed, once in a run."""
-        content = partial(registry_chunks, self._fetch, candidate.layer, candidate.repository)
-        return self._directory.keep(candidate.layer, content)
+        layer, repository = candidate.layer, candidate.repository
+        try:
+            return self._directory.keep(
+                layer, partial(registry_chunks, self._fetch, layer, repository)
+            )
+        except DockerCharonError as error:
+            if self._goes_on_after is None or not self._goes_on_after(error, repository):
+                raise
+            raise UnreadableBlobs({layer.digest: error}) from error
 
     def _old_file(self, old: Descriptor, stack: contextlib.ExitStack) -> Path | None:
         """Return the file of an old layer until ``stack`` is closed; ``None`` if there is none."""

@@ -14,8 +14,8 @@ from docker_charon.errors import (
 from docker_charon.messages import get_logger
 from docker_charon.oci.reference import Reference, is_tag
 from docker_charon.progress import counted
+from docker_charon.transfer.failed_images import FailedImages
 from docker_charon.transfer.naming.image_choice import ImageChoice
-from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
 from docker_charon.workers import Workers
 
@@ -47,21 +47,26 @@ def checked_newest(newest: int | None, wanted: Mapping[str, Reference | ImageCho
 class ChosenTags:
     """Replaces choices by the images that they choose. The tags of a repository are listed once.
 
-    ``resolver`` collects the errors about choices that fail; `Resolver.check` reports them.
+    Choices that fail are added to ``failed``.
     """
 
-    def __init__(self, sources: Sources, resolver: Resolver, workers: Workers) -> None:
+    def __init__(self, sources: Sources, failed: FailedImages, workers: Workers) -> None:
         self._sources = sources
-        self._resolver = resolver
+        self._failed = failed
         self._workers = workers
         self._listed: dict[str, list[str] | RegistryError] = {}
 
     def references(
-        self, wanted: Mapping[str, Reference | ImageChoice], newest: int | None = None
+        self,
+        wanted: Mapping[str, Reference | ImageChoice],
+        newest: int | None = None,
+        *,
+        already_transferred: bool = False,
     ) -> dict[str, Reference]:
         """Return ``wanted`` with the chosen images in the place of each choice, by their names.
 
         ``newest`` is described in `TagChoice.choose`. What each choice has become is logged.
+        ``already_transferred`` says which images a choice that fails belongs to.
         """
         choices = [image for image in wanted.values() if isinstance(image, ImageChoice)]
         new = dict.fromkeys(c.repository for c in choices if c.repository not in self._listed)
@@ -71,19 +76,17 @@ class ChosenTags:
             if isinstance(image, Reference):
                 references[name] = image
                 continue
-            for tag in self._chosen(image, newest):
+            try:
+                tags = self._choose(image, newest)
+            except DockerCharonError as error:
+                failed = Reference(image.repository, image.tags.text, None)
+                self._failed.expect({name: failed}, already_transferred=already_transferred)
+                self._failed.add(failed, error)
+                continue
+            _log.info("%s is %s", image, _shown(tags))
+            for tag in tags:
                 references[f"{image.name}:{tag}"] = Reference(image.repository, tag, None)
         return references
-
-    def _chosen(self, choice: ImageChoice, newest: int | None) -> Sequence[str]:
-        """Return the tags that a choice has become; none if it fails."""
-        try:
-            tags = self._choose(choice, newest)
-        except DockerCharonError as error:
-            self._resolver.collect(Reference(choice.repository, choice.tags.text, None), error)
-            return ()
-        _log.info("%s is %s", choice, _shown(tags))
-        return tags
 
     def _choose(self, choice: ImageChoice, newest: int | None) -> list[str]:
         listed = self._listed[choice.repository]

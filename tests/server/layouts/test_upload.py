@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docker_charon.server.upload import Upload
+from docker_charon.server.layouts.upload import Upload
 from images import digest_of
 
 

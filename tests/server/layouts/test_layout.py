@@ -18,7 +18,7 @@ from conftest import require
 from distribution import UNKNOWN, Api, refused
 from docker_charon import ServerError, make_payload, serve
 from docker_charon.oci.digest import Digest
-from docker_charon.server.layout import open_layout
+from docker_charon.server.layouts.layout import open_layout
 from docker_charon.server.store import Code, Rejected
 from images import artifact, digest_of, image, index, layer
 
@@ -309,7 +309,7 @@ def test_an_upload_that_nobody_continues_is_removed(tmp_path: Path) -> None:
 def test_of_too_many_uploads_the_idlest_gives_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("docker_charon.server.upload.MOST_UPLOADS", 3)
+    monkeypatch.setattr("docker_charon.server.layouts.upload.MOST_UPLOADS", 3)
     with open_layout(tmp_path) as layout, contextlib.ExitStack() as held:
         uploads = [layout.uploads.begin("app") for _ in range(3)]
         with layout.uploads.hold("app", uploads[0].identifier):
@@ -335,7 +335,7 @@ def test_an_index_that_cannot_be_written_changes_nothing(
     with open_layout(tmp_path) as layout:
         content = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
         with monkeypatch.context() as patch:
-            patch.setattr("docker_charon.server.layout.write_durably", full)
+            patch.setattr("docker_charon.server.layouts.layout.write_durably", full)
             with pytest.raises(OSError, match="No space"):
                 layout.put_manifest("app", content, images.OCI_INDEX, "1")
         assert layout.catalog.find("app", "1") is None

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 from docker_charon.messages import get_logger
 from docker_charon.payload.random_access import Extent
-from docker_charon.server.answer import Answer, error
-from docker_charon.server.head import MalformedRequest, RequestHead, read_head
-from docker_charon.server.request import Request, RequestBody
+from docker_charon.server.http.answer import Answer, error
+from docker_charon.server.http.head import MalformedRequest, RequestHead, read_head
+from docker_charon.server.http.request import Request, RequestBody
 from docker_charon.server.store import Blob, Code
 
 _log = get_logger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from docker_charon.server.request import RangeNotSatisfiable, parse_content_range, parse_range
+from docker_charon.server.http.request import RangeNotSatisfiable, parse_content_range, parse_range
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from docker_charon.errors import ServerError
 from docker_charon.messages import argument
-from docker_charon.server.head import RequestHead
+from docker_charon.server.http.head import RequestHead
 from docker_charon.server.store import Code, Rejected
 
 _HOST = re.compile(r"\[[0-9a-f:.]+\]|[0-9a-z._-]+")

@@ -19,7 +19,7 @@ from docker_charon.payload.layer_deltas.recipe import Recipes
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.reader import Payload, open_payload
 from docker_charon.server.manifest import StoredManifest
-from docker_charon.server.rebuilt_blob import RebuiltBlob, RebuiltBlobs, open_rebuilt_blobs
+from docker_charon.server.payloads.rebuilt_blob import RebuiltBlob, RebuiltBlobs, open_rebuilt_blobs
 from docker_charon.server.store import Catalog
 
 _log = get_logger(__name__)

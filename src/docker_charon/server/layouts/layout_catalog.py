@@ -11,7 +11,7 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format.payload_descriptor import PayloadDescriptor
-from docker_charon.server.layout_index import LayoutIndex
+from docker_charon.server.layouts.layout_index import LayoutIndex
 from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Catalog
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from docker_charon.server.head import (
+from docker_charon.server.http.head import (
     LineReader,
     MalformedRequest,
     RequestHead,

@@ -34,7 +34,7 @@ from docker_charon.payload.format.limits import LONGEST_DOCUMENT
 from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH, blob_path
 from docker_charon.payload.format.payload_descriptor import PayloadDescriptor
 from docker_charon.payload.random_access import Extent, read_into
-from docker_charon.server.directory import (
+from docker_charon.server.layouts.directory import (
     check_file,
     check_folder,
     file_size,
@@ -42,11 +42,11 @@ from docker_charon.server.directory import (
     open_lock,
     read_file,
 )
-from docker_charon.server.layout_catalog import CatalogLoader
-from docker_charon.server.layout_index import LayoutIndex
+from docker_charon.server.layouts.layout_catalog import CatalogLoader
+from docker_charon.server.layouts.layout_index import LayoutIndex
+from docker_charon.server.layouts.upload import Upload, Uploads
 from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Catalog, Code, Rejected
-from docker_charon.server.upload import Upload, Uploads
 
 _log = get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""OCI image layouts in directories, which the server reads and writes."""

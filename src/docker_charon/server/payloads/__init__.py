@@ -1,0 +1,1 @@
+"""Payloads that the server reads, and rebuilds blobs from."""
