@@ -21,7 +21,7 @@ from docker_charon.payload.format.limits import TooLarge
 from docker_charon.payload.partial_files.locked_file import open_locked
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
-from docker_charon.payload.volumes.volume_list import list_path
+from docker_charon.payload.volumes.volume_names import list_path
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.ledger import Ledger
 from docker_charon.transfer.receipt import receipts_by_delivery
