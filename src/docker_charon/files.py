@@ -20,6 +20,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The errors of a disk without space, and of a user whose share of it is used up."""
+
 _REFUSED = frozenset(
     {
         errno.EPERM,

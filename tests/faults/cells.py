@@ -21,13 +21,14 @@ import certificates
 import images
 import registries
 from certificates import Certificate
+from clock import Clock
 from docker_charon import DockerCharonError, make_payload, push_payload_to_registry
 from docker_charon.oci.image import Image, NamedImage
 from docker_charon.oci.manifest import Manifest
 from docker_charon.oci.reference import Reference
 from docker_charon.payload.format.entries import payload_entries
 from docker_charon.payload.writer import write_payload
-from docker_charon.registry import access, response, retry
+from docker_charon.registry import access, rate_limit, response, retry
 from docker_charon.registry import http as transport
 from docker_charon.registry.retry import ONCE
 from docker_charon.transfer.plan import plan_make
@@ -62,6 +63,7 @@ def quickly(read_timeout: float) -> Iterator[None]:
         mock.patch.object(transport, "READ_TIMEOUT", read_timeout),
         mock.patch.object(transport, "STORE_TIMEOUT", read_timeout),
         mock.patch.object(retry, "time", SimpleNamespace(sleep=lambda _: None)),
+        mock.patch.object(rate_limit, "time", Clock()),
         mock.patch.object(response, "WINDOW", 0.1),
         mock.patch.object(response, "SLOWEST", 2_000),
     ):

@@ -241,9 +241,9 @@ def test_a_manifest_is_read_once_for_all_its_names(monkeypatch: pytest.MonkeyPat
     read: list[str] = []
     real = archive.Archive.read
 
-    def counting(self: archive.Archive, info: zipfile.ZipInfo) -> bytes:
+    def counting(self: archive.Archive, info: zipfile.ZipInfo, longest: int) -> bytes:
         read.append(info.filename)
-        return real(self, info)
+        return real(self, info, longest)
 
     monkeypatch.setattr(archive.Archive, "read", counting)
     path_of_manifest = f"blobs/{digest_of(image(layer(1)).manifest).replace(':', '/')}"

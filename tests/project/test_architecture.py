@@ -29,8 +29,8 @@ TOP = {"errors", "files", "messages", "progress", "value", "version", "workers"}
 """Modules that every package may import; they themselves import only those of LOWEST."""
 LOWEST = {"errors", "messages", "value"}
 
-# Each folder inside of these packages, and what its modules may import of that package besides the
-# modules of the same folder. What stands beside the folders may import all of them.
+# Each folder inside of a package, and what its modules may import of that package besides the
+# modules of the same folder.
 FOLDERS = {
     "payload": {
         "format": set(),
@@ -44,6 +44,11 @@ FOLDERS = {
         "http": {"store"},
         "layouts": {"manifest", "store"},
         "payloads": {"manifest", "store"},
+    },
+    "transfer": {
+        "naming": {"failed_images", "sources"},
+        "renaming": {"plan"},
+        "layer_deltas": {"ledger", "plan"},
     },
 }
 
@@ -95,6 +100,7 @@ def test_the_packages_have_an_order() -> None:
 def test_a_folder_inside_of_a_package_imports_only_what_the_table_allows() -> None:
     for package, folders in FOLDERS.items():
         assert {path.parent.name for path in PACKAGE.glob(f"{package}/*/__init__.py")} == {*folders}
+    assert {path.parts[-3] for path in PACKAGE.glob("*/*/__init__.py")} == {*FOLDERS}
     for module, names in imports().items():
         package, _, inside = module.partition(".")
         folder = inside.rpartition(".")[0]
@@ -106,6 +112,20 @@ def test_a_folder_inside_of_a_package_imports_only_what_the_table_allows() -> No
 def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {module: names - {module} for module, names in imports().items()}
     TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_no_folder_imports_itself_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for module, names in imports().items():
+        used = {folder_of(name) for name in names} - {folder_of(module)}
+        graph.setdefault(folder_of(module), set()).update(used)
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def folder_of(module: str) -> str:
+    """Return the folder inside of a package that a module is in; one beside these is its own."""
+    package, _, inside = module.partition(".")
+    return f"{package}.{inside.partition('.')[0]}"
 
 
 def test_the_init_files_hold_names_only() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
 import images
+from clock import Clock
 from docker_charon.errors import AuthenticationError, BlobNotFound
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry import retry
+from docker_charon.registry import rate_limit
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.blobs import BlobState
 from docker_charon.registry.client import RegistryClient
@@ -140,8 +140,7 @@ def test_storage_that_cannot_be_reached_from_here_is_not_asked_again(
 def test_a_registry_that_never_answers_the_question_is_waited_for_once(
     registry: OddRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(retry, "time", SimpleNamespace(sleep=slept.append))
+    clock = Clock().replace_time(monkeypatch, rate_limit)
     busy = Answer(429, headers={"Retry-After": "1"})
     replace_answers(registry, GET=busy, HEAD=busy)
     access = Access(secure=False, retry=waiting_for(30))
@@ -149,7 +148,7 @@ def test_a_registry_that_never_answers_the_question_is_waited_for_once(
         for _ in range(3):
             assert client.blob_state("app", BLOB) is BlobState.UNKNOWN
             client.check_blob("app", BLOB)
-    assert slept == [1] * 30
+    assert 25 < sum(clock.slept) < 35
 
 
 def test_a_login_that_is_refused_is_an_error() -> None:

@@ -19,14 +19,8 @@ from docker_charon.errors import ConnectionFailed, RegistryError
 from docker_charon.oci.manifest import Manifest
 from docker_charon.registry.certificates import ClientCertificate
 from docker_charon.registry.credentials import Credentials, FoundLogin
-from docker_charon.registry.errors import (
-    answer_error,
-    connection_error,
-    explaining_refusal,
-    retry_after,
-)
+from docker_charon.registry.errors import answer_error, connection_error, explaining_refusal
 from docker_charon.registry.proxies import ProxyRefused
-from docker_charon.registry.retry import RetryPolicy
 
 BROKEN, UNREACHABLE, PERMANENT = (False, False), (True, False), (False, True)
 
@@ -223,25 +217,3 @@ def test_docker_hub_allows_more_to_those_who_log_in() -> None:
     assert "Docker Hub limits" in refused(429, registry="docker.io")
     assert "Docker Hub limits" not in refused(429, registry="docker.io", login=FoundLogin(USER))
     assert "Docker Hub limits" not in refused(429)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-        ("soon", None),
-        ("-1", None),
-        ("", None),
-    ],
-)
-def test_a_wait_is_seconds_or_a_date_and_nonsense_is_none(
-    header: str, seconds: float | None
-) -> None:
-    assert retry_after({"Retry-After": header}) == seconds
-    assert retry_after({}) is None
-
-
-def test_a_wait_of_any_length_is_a_number_that_can_be_compared() -> None:
-    seconds = retry_after({"Retry-After": "9" * 400})
-    assert seconds is None or seconds > RetryPolicy().longest_wait

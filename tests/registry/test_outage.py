@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from clock import Clock
 from docker_charon import ConnectionFailed, DockerCharonError, RegistryError, make_payload
 from docker_charon.registry import outage
 from docker_charon.registry.access import waiting_for
 from docker_charon.registry.outage import Outages
-from docker_charon.registry.retry import RetryPolicy, Tries
+from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from faults.processes import wait_until
 
 
@@ -24,26 +24,9 @@ def broken(*, permanent: bool = False) -> ConnectionFailed:
     return error
 
 
-class Clock:
-    """A time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(
-        outage, "time", SimpleNamespace(sleep=clock.sleep, monotonic=clock.monotonic)
-    )
-    return clock
+    return Clock().replace_time(monkeypatch, outage)
 
 
 class FakeRegistry:
@@ -94,6 +77,20 @@ def test_a_registry_that_stays_away_is_waited_for_once(clock: Clock) -> None:
         with pytest.raises(ConnectionFailed):
             outages.wait(broken(), 60)
     assert clock.now <= 1060
+
+
+@pytest.mark.parametrize(("policy", "waits"), [(RetryPolicy(), 2), (ONCE, 1)])
+def test_a_registry_is_waited_for_again_after_an_operation_of_several_tries_has_succeeded(
+    clock: Clock, policy: RetryPolicy, waits: int
+) -> None:
+    outages = Outages("r.example", FakeRegistry(clock, 1_000_000).ask)
+    started = clock.now
+    with pytest.raises(ConnectionFailed):
+        outages.wait(broken(), 60)
+    Tries(policy, outages).run(lambda: None)
+    with pytest.raises(ConnectionFailed):
+        outages.wait(broken(), 60)
+    assert clock.now - started > waits * 50
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import requests
@@ -14,11 +15,12 @@ from responses.matchers import header_matcher
 import images
 import registries
 from chunked_registry import ChunkedRegistry, Quirks
+from clock import Clock
 from conftest import Sent, require
 from docker_charon import ConnectionFailed, RegistryError, make_payload, push_payload_to_registry
 from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.registry import uploads
+from docker_charon.registry import rate_limit, uploads
 from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
 from guarded_registry import LOGIN, PASSWORD, USER, guarded, htpasswd, htpasswd_is_installed
@@ -319,6 +321,77 @@ def test_an_upload_that_failed_is_asked_for_and_then_sent_in_another_session(
     assert methods(web) == ["POST", "PUT", "DELETE", "HEAD", "POST", "PUT"]
 
 
+WHOLE = header_matcher({"Content-Length": str(BLOB.size)})
+BUSY = {"Retry-After": "3"}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock().replace_time(monkeypatch, rate_limit)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_upload_that_comes_too_fast_goes_on_in_its_session(
+    web: RequestsMock, clock: Clock, status: int
+) -> None:
+    web.post(UPLOADS, status=status, headers=BUSY)
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=status, headers=BUSY)
+    web.put(f"{UPLOADS}1", status=201, match=[WHOLE])
+    upload()
+    assert methods(web) == ["POST", "POST", "PUT", "PUT"]
+    assert [seconds for seconds in clock.slept if seconds > 1] == [3, 3]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_chunk_that_comes_too_fast_is_sent_again(
+    web: RequestsMock, clock: Clock, status: int
+) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=413, match=[WHOLE])
+    web.patch(f"{UPLOADS}1", status=202)
+    web.patch(f"{UPLOADS}1", status=status, headers=BUSY)
+    web.patch(f"{UPLOADS}1", status=202)
+    web.put(f"{UPLOADS}1", status=201, match=[header_matcher({"Content-Length": "0"})])
+    upload()
+    assert methods(web).count("POST") == 2  # a session for the whole blob, and one for the chunks
+    starts = [
+        call.request.headers["Content-Range"].partition("-")[0]
+        for call in web.calls
+        if call.request.method == "PATCH"
+    ]
+    assert starts == ["0", "1000000", "1000000", "2000000"]
+    assert 3 in clock.slept
+
+
+@pytest.mark.usefixtures("clock")
+def test_an_upload_whose_session_ends_while_it_waits_is_sent_in_another(web: RequestsMock) -> None:
+    for session in ("1", "2"):
+        web.post(UPLOADS, status=202, headers={"Location": session})
+    web.put(f"{UPLOADS}1", status=429, headers=BUSY)
+    web.put(f"{UPLOADS}1", status=404)
+    web.put(f"{UPLOADS}2", status=201)
+    upload()
+    assert methods(web) == ["POST", "PUT", "PUT", "DELETE", "HEAD", "POST", "PUT"]
+
+
+def interrupt(_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_a_program_that_is_interrupted_does_not_wait_to_cancel_its_uploads(
+    web: RequestsMock, clock: Clock
+) -> None:
+    web.post(UPLOADS, status=202, headers={"Location": "1"})
+    web.put(f"{UPLOADS}1", status=429, headers=BUSY)
+    web.add_callback("PUT", f"{UPLOADS}1", interrupt)
+    web.replace("DELETE", re.compile(".*"), status=429, headers=BUSY)
+    with pytest.raises(KeyboardInterrupt):
+        upload()
+    assert methods(web) == ["POST", "PUT", "PUT", "DELETE"]
+    assert clock.slept == [3]
+
+
 def test_an_upload_of_which_only_the_answer_was_lost_is_not_sent_again(web: RequestsMock) -> None:
     web.post(UPLOADS, status=202, headers={"Location": "1"})
     web.put(f"{UPLOADS}1", status=502)
@@ -368,9 +441,6 @@ def test_an_upload_that_breaks_again_and_again_is_sent_in_shorter_requests(
     web.put(f"{UPLOADS}1", status=201, match=[header_matcher({"Content-Length": "0"})])
     upload()
     assert methods(web).count("PATCH") == 3
-
-
-WHOLE = header_matcher({"Content-Length": str(BLOB.size)})
 
 
 @pytest.fixture

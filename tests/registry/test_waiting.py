@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import images
+from clock import Clock
 from docker_charon import RegistryError, make_payload, push_payload_to_registry
-from docker_charon.registry import access
+from docker_charon.registry import access, rate_limit
 from docker_charon.registry.retry import RetryPolicy
 from images import digest_of, image, layer
 from loose_registry import Asked, LooseRegistry, Reply
@@ -23,9 +24,9 @@ TAG = "/v2/app/manifests/1$"
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Pass the time quickly; return how long every wait would have been."""
-    waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
-    return waits
+    clock = Clock().replace_time(monkeypatch, rate_limit)
+    monkeypatch.setattr(time, "sleep", clock.slept.append)
+    return clock.slept
 
 
 @pytest.fixture
@@ -119,15 +120,16 @@ def test_it_gives_up_after_a_few_tries_with_growing_pauses(
 
 
 @pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "21600"}, {"RateLimit-Remaining": "0;w=21600"}]
+)
 def test_a_wait_without_an_end_in_sight_is_not_begun(
-    source: str, tmp_path: Path, slept: list[float]
+    source: str, tmp_path: Path, slept: list[float], headers: dict[str, str]
 ) -> None:
-    rule = Rule("GET", TAG, Answer(429, {"Retry-After": "21600"}), times=None)
-    with (
-        Proxy(source, [rule]) as proxy,
-        pytest.raises(RegistryError, match="limit of requests"),
-    ):
-        make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+    with Proxy(source, [Rule("GET", TAG, Answer(429, headers), times=None)]) as proxy:
+        with pytest.raises(RegistryError, match="limit of requests is reached: wait 6 hours"):
+            make_payload(proxy.address, tmp_path / "p.zip", ["app:1"], secure=False)
+        assert len(proxy.matching("GET", TAG)) == 1
     assert max(slept, default=0) < 1
 
 

@@ -75,9 +75,10 @@ def test_where_others_can_reach_it_it_warns_once_that_there_is_no_authentication
     assert "no authentication" in record.message
 
 
-def test_an_address_of_the_new_kind_is_written_in_brackets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_address_of_the_new_kind_is_written_in_brackets(tmp_path: Path, host: str) -> None:
     try:
-        with serve(storage=tmp_path / "s", host="::1") as running:
+        with serve(storage=tmp_path / "s", host=host) as running:
             assert running.address.startswith("[::1]:")
             assert Api(running.address)("GET", "/v2/").status_code == 200
     except ServerError as error:

@@ -27,9 +27,10 @@ from docker_charon.registry.blobs import BlobState
 from docker_charon.transfer import push
 from docker_charon.transfer.plan import RepositoryBlob
 from docker_charon.transfer.platforms import DEEPEST, filter_index, offers
+from docker_charon.transfer.present_blobs import PresentBlobs
 from docker_charon.transfer.renaming.destinations import Destinations
 from docker_charon.transfer.resolve import Resolver
-from docker_charon.transfer.survey import PresentBlobs, Survey
+from docker_charon.transfer.survey import Survey
 from docker_charon.workers import Workers
 from fuzz.destination import Destination
 from payloads import zipped

@@ -70,7 +70,7 @@ def test_a_single_registry_is_opened_at_once() -> None:
 
 
 def test_a_registry_that_cannot_be_opened_is_asked_once(first: LooseRegistry) -> None:
-    first.answer("GET", "/v2/$", Reply(429))
+    first.answer("GET", "/v2/$", Reply(429, {"Retry-After": "3600"}))
     with Sources("unused.example", PLAIN, 1, hosts={"", first.address}) as sources:
         errors = []
         for _ in range(3):

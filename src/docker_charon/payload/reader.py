@@ -1,37 +1,31 @@
-"""The reader of payloads, including those of docker-charon 0.1 and 0.4."""
+"""The reader of payloads: what an open payload carries, and where its content is."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 
 from docker_charon.errors import (
-    DockerCharonError,
-    InvalidReference,
     PayloadError,
 )
 from docker_charon.messages import argument
 from docker_charon.oci.descriptor import Body, Descriptor
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.image import Image, NamedImage, PayloadImage, Referrer, SkippedImage
-from docker_charon.oci.manifest import MAX_SIZE, Manifest
-from docker_charon.oci.reference import Reference
-from docker_charon.oci.referrers import cosign_tags
+from docker_charon.oci.image import NamedImage, PayloadImage, SkippedImage
 from docker_charon.payload.archives.archive import Archive, Report, raise_it
 from docker_charon.payload.archives.carried_body import CarriedBody
 from docker_charon.payload.archives.damage import damaged
-from docker_charon.payload.archives.diagnosis import what_archive_is
+from docker_charon.payload.archives.required_entry import required_content, required_entry
 from docker_charon.payload.archives.source import open_archive
 from docker_charon.payload.file_object import PayloadSource
 from docker_charon.payload.format.delivery import Arrival, Delivery
-from docker_charon.payload.format.index import cosign_name, parse_index
 from docker_charon.payload.format.layer_delta import LayerDelta, bases_of, count_bases
-from docker_charon.payload.format.limits import LONGEST_DOCUMENT, Memory, TooLarge
-from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, blob_path, delta_path
+from docker_charon.payload.format.limits import Memory
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, delta_path
 from docker_charon.payload.format.payload_descriptor import PayloadDescriptor
+from docker_charon.payload.image_reader import ImageReader
 from docker_charon.payload.random_access import Extent
 from docker_charon.payload.signature.signed_archive import read_signature, verify_signature
 
@@ -69,10 +63,9 @@ class Payload:
     ) -> None:
         self.signer = signer
         self._archive = archive
-        self._memory = Memory()
-        self._memory.take_entries(len(archive.entries))
-        self._manifests: dict[Descriptor | str, Manifest] = {}
-        descriptor = PayloadDescriptor.parse(self._content(DESCRIPTOR_PATH))
+        memory = Memory()
+        memory.take_entries(len(archive.entries))
+        descriptor = PayloadDescriptor.parse(required_content(archive, DESCRIPTOR_PATH))
         if signer is not None and not descriptor.has_layout:
             raise PayloadError(
                 "a payload of docker-charon 0.4 or older cannot be signed",
@@ -87,8 +80,8 @@ class Payload:
         locations += count_bases(self.deltas)
         locations += 0 if self.delivery is None else len(self.delivery.brought)
         locations += 0 if self.arrival is None else len(self.arrival.missing_blobs)
-        self._memory.take_names(len(self.names), locations)
-        images = list(self._images(descriptor, report))
+        memory.take_names(len(self.names), locations)
+        images = list(ImageReader(archive, descriptor, memory).images(report))
         self.images = tuple(image for image in images if isinstance(image, NamedImage))
         self.skipped = tuple(image for image in images if isinstance(image, SkippedImage))
         self.non_distributable = descriptor.non_distributable & {
@@ -173,105 +166,6 @@ class Payload:
     def _blob_entry(self, digest: Digest) -> zipfile.ZipInfo:
         return self._archive.entries[self._zip_paths[digest]]
 
-    def _images(
-        self, descriptor: PayloadDescriptor, report: Report
-    ) -> Iterator[NamedImage | SkippedImage]:
-        roots, referrer_roots, other_names = self._roots(descriptor)
-        for name, path in descriptor.manifests.items():
-            try:
-                reference = Reference.parse_named(name, self.registries)
-                image = self._image(name, path, roots.get(name))
-                if image is not None:
-                    is_filtered = name in descriptor.filtered
-                    reference = _with_digest_of(image.root, name, reference, is_filtered)
-                referrers = self._referrers(name, image, descriptor, referrer_roots)
-            except InvalidReference as error:
-                report(PayloadError(f"{DESCRIPTOR_PATH} is malformed: {error}"))
-            except TooLarge:
-                raise
-            except PayloadError as error:
-                report(error)
-            else:
-                if path is not None and image is not None:
-                    yield NamedImage(name, reference, image, referrers)
-                else:
-                    yield SkippedImage(name, reference, image, referrers)
-        if not other_names <= _cosign_names(descriptor):
-            raise _different_names()
-
-    def _roots(
-        self, descriptor: PayloadDescriptor
-    ) -> tuple[dict[str, Descriptor], dict[Digest, Descriptor], set[str]]:
-        """Return the roots of images by name, those of referrers by digest, and other names.
-
-        All three may be empty.
-        """
-        if not descriptor.has_layout:
-            return {}, {}, set()
-        index = parse_index(self._content(INDEX_PATH))
-        images = [(name, root) for name, root in index if name in descriptor.manifests]
-        roots = {name: root for name, root in images if name is not None}
-        if len(roots) != len(images) or roots.keys() != descriptor.manifests.keys():
-            raise _different_names()
-        referrers = {root.digest: root for name, root in index if name not in roots}
-        return roots, referrers, {name for name, _ in index if name is not None} - roots.keys()
-
-    def _referrers(
-        self,
-        name: str,
-        image: Image | None,
-        descriptor: PayloadDescriptor,
-        roots: Mapping[Digest, Descriptor],
-    ) -> tuple[Referrer, ...]:
-        """Return the referrers of an image, and the referrers of these."""
-        manifests = image.manifests if image else ()
-        subjects = {digest for manifest in manifests for digest in manifest.digests}
-        tags = {tag for subject in subjects for tag in cosign_tags(subject)}
-        referrers = []
-        for digest, tag in descriptor.referrers.get(name, ()):
-            if digest not in roots:
-                raise PayloadError(f"{INDEX_PATH} lacks {digest}, which refers to {name}")
-            graph = self._graph(name, self._manifest(name, roots[digest]))
-            if tag not in tags if tag else graph.root.subject_digest not in subjects:
-                raise PayloadError(f"{DESCRIPTOR_PATH}: {digest} does not refer to {name}")
-            for manifest in graph.manifests:
-                subjects.update(manifest.digests)
-                tags.update(tag for known in manifest.digests for tag in cosign_tags(known))
-            referrers.append(Referrer(graph, tag))
-        return tuple(referrers)
-
-    def _image(self, name: str, path: str | None, root: Descriptor | None) -> Image | None:
-        """Return an image with all its manifests; ``None`` if the payload does not have them."""
-        if root is not None:
-            if path not in (None, blob_path(root.digest)):
-                raise PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} disagree on {name}")
-            return self._graph(name, self._manifest(name, root))
-        if path is not None:
-            return self._graph(name, self._parse_once(path, path, name, Manifest.parse))
-        return None
-
-    def _graph(self, name: str, root: Manifest) -> Image:
-        with _naming(name):
-            return Image.collect(root, lambda child: self._manifest(name, child))
-
-    def _manifest(self, name: str, descriptor: Descriptor) -> Manifest:
-        """Return the manifest that ``descriptor``, a part of the image ``name``, refers to."""
-        key = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
-        path = blob_path(descriptor.digest)
-        return self._parse_once(key, path, name, lambda data: Manifest.of(descriptor, data))
-
-    def _parse_once(
-        self, key: Descriptor | str, path: str, name: str, parse: Callable[[bytes], Manifest]
-    ) -> Manifest:
-        """Read and parse a manifest; once, even if several images share it."""
-        if key not in self._manifests:
-            with _naming(name):
-                manifest = parse(self._content(path, MAX_SIZE, name))
-            self._memory.take_manifest(manifest)
-            self._manifests[key] = manifest
-        self._memory.take_use(self._manifests[key])
-        return self._manifests[key]
-
     def _locations(
         self, descriptor: PayloadDescriptor
     ) -> tuple[Mapping[Digest, str], Mapping[Digest, tuple[str, ...]]]:
@@ -293,7 +187,7 @@ class Payload:
         if delta is not None:
             if path is not None or blob.digest in self.at_destination:
                 raise PayloadError(f"{DESCRIPTOR_PATH} says twice where {blob.digest} is")
-            size = self._entry(delta_path(blob.digest), name).file_size
+            size = required_entry(self._archive, delta_path(blob.digest), name).file_size
             if size != delta.size:
                 raise damaged(
                     f"the delta of {blob.digest} has {size} bytes instead of {delta.size}"
@@ -304,52 +198,9 @@ class Payload:
             if not is_left_out and blob.digest not in self.at_destination:
                 raise PayloadError(f"the payload is incomplete: it lacks {blob.digest} of {name}")
             return
-        size = self._entry(path, name).file_size
+        size = required_entry(self._archive, path, name).file_size
         if size != blob.size:
             raise damaged(f"{path} has {size} bytes where the manifest of {name} says {blob.size}")
-
-    def _entry(self, path: str, name: str | None) -> zipfile.ZipInfo:
-        """Return an entry; raise `PayloadError` if it is missing from the image ``name``."""
-        info = self._archive.entries.get(path)
-        if info is None and name is not None:
-            raise PayloadError(f"the payload is incomplete: it lacks {path} of {name}")
-        if info is None:
-            raise what_archive_is(self._archive, path)
-        return info
-
-    def _content(
-        self, path: str, longest: int = LONGEST_DOCUMENT, name: str | None = None
-    ) -> bytes:
-        """Return the content of an entry that has at most ``longest`` bytes."""
-        info = self._entry(path, name)
-        if info.file_size > longest:
-            raise PayloadError(f"{path} is too large: {info.file_size} bytes")
-        return self._archive.read(info)
-
-
-def _different_names() -> PayloadError:
-    return PayloadError(f"{INDEX_PATH} and {DESCRIPTOR_PATH} name different images")
-
-
-def _cosign_names(descriptor: PayloadDescriptor) -> set[str]:
-    """Return the names in ``index.json`` of the referrers under cosign's tags."""
-    names: set[str] = set()
-    for name, referrers in descriptor.referrers.items():
-        with contextlib.suppress(InvalidReference):  # it is reported with its image
-            image = Reference.parse_named(name, descriptor.registries)
-            names.update(cosign_name(image, tag) for _, tag in referrers if tag is not None)
-    return names
-
-
-def _with_digest_of(
-    root: Manifest, name: str, reference: Reference, is_filtered: bool
-) -> Reference:
-    """Return the reference to push ``root`` to; a filtered image has a digest of its own."""
-    if reference.digest is None or root.has_digest(reference.digest):
-        return reference
-    if not is_filtered:
-        raise PayloadError(f"the payload has {root.digest} as {name}")
-    return replace(reference, digest=root.digest)
 
 
 @contextlib.contextmanager
@@ -370,14 +221,3 @@ def open_payload(
         if allowed_signers is not None:
             signer = verify_signature(archive, allowed_signers)
         yield Payload(archive, report, signer)
-
-
-@contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Turn errors in a manifest into a `PayloadError` that names its image."""
-    try:
-        yield
-    except PayloadError:
-        raise
-    except DockerCharonError as error:
-        raise damaged(f"a manifest of {name}: {error}") from None

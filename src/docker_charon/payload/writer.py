@@ -7,7 +7,7 @@ import io
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, cast
@@ -17,11 +17,8 @@ from docker_charon.oci.descriptor import Descriptor
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadTarget, WritableFile, is_seekable
 from docker_charon.payload.format.entries import Entry
-from docker_charon.payload.format.zip_records import (
-    Record,
-    end_of_central_directory,
-    parse_local_header,
-)
+from docker_charon.payload.format.places import Place, Places
+from docker_charon.payload.format.zip_records import Record, parse_local_header
 from docker_charon.payload.partial_files.arrival_mark import MARK_EVERY, arrived
 from docker_charon.payload.partial_files.continued_blob import ContinuedBlob, Fetch, Readable
 from docker_charon.payload.partial_files.disk_space import check_limit
@@ -41,16 +38,6 @@ from docker_charon.workers import Workers
 
 _BUFFER = 1024 * 1024  # bytes; it takes an eighth less CPU time than 128 KiB
 _ATTEMPTS = 3  # to fetch a blob whose content does not match its digest
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A blob and its place in the zip."""
-
-    record: Record
-    blob: Descriptor
-    repository: str
-    file: Path | None
 
 
 def write_payload(
@@ -96,48 +83,6 @@ def write_payload(
                 task.to_stream(zip_file, entries)
 
 
-def payload_size(entries: Iterable[Entry]) -> int:
-    """Return the size in bytes of the file that `write_payload` writes for ``entries``."""
-    return _Layout(entries).size
-
-
-class _Layout:
-    """The places of all entries, which are known before the first blob is fetched.
-
-    ``front`` are the bytes before the first blob, and ``end`` is the offset of the directory.
-    """
-
-    def __init__(self, entries: Iterable[Entry], *, streamed: bool = False) -> None:
-        self.blobs: list[_Place] = []
-        self._records: list[Record] = []
-        self._crcs: dict[str, int] = {}
-        self.end = 0
-        front = []
-        for entry in entries:
-            if entry.blob is None:
-                record = Record(entry.path, entry.size, self.end)
-                self._crcs[entry.path] = zlib.crc32(entry.content)
-                front += [record.local_header(self._crcs[entry.path]), entry.content]
-            else:
-                record = Record(entry.path, entry.size, self.end, streamed)
-                self.blobs.append(_Place(record, entry.blob, entry.repository, entry.file))
-            self._records.append(record)
-            self.end = record.end
-        self.front = b"".join(front)
-
-    @property
-    def size(self) -> int:
-        """The size of the payload in bytes."""
-        return self.end + len(self.directory({}))
-
-    def directory(self, blob_crcs: Mapping[str, int]) -> bytes:
-        """Return the central directory; a CRC that is missing does not change its size."""
-        crcs = {**self._crcs, **blob_crcs}
-        headers = [record.central_header(crcs.get(record.path, 0)) for record in self._records]
-        size = sum(map(len, headers))
-        return b"".join(headers) + end_of_central_directory(len(headers), size, self.end)
-
-
 @dataclass(frozen=True, slots=True)
 class _Writing:
     """One payload that is being written."""
@@ -155,55 +100,55 @@ class _Writing:
                 with path.open("wb") as file:  # a pipe or a device; a directory is an error
                     self.to_stream(file, entries)
                 return
-            layout = _Layout(entries)
+            places = Places(entries)
             # The target of a symbolic link is replaced, not the link.
             path = Path(os.path.realpath(path))
             with (
-                self._partial(path, layout, volume_size) as partial,
+                self._partial(path, places, volume_size) as partial,
                 file_errors(f"cannot write {path}"),
             ):
-                self._write_blobs(layout, partial, partial)
+                self._write_blobs(places, partial, partial)
 
     def _partial(
-        self, path: Path, layout: _Layout, volume_size: int | None
+        self, path: Path, places: Places, volume_size: int | None
     ) -> AbstractContextManager[PartialPayload]:
         if volume_size is None:
-            return partial_file(path, layout.front, layout.size)
+            return partial_file(path, places.front, places.size)
         # Few payloads need it.
         from docker_charon.payload.volumes.partial_volumes import partial_volumes
 
-        return partial_volumes(path, layout.front, layout.size, volume_size, self._workers.check)
+        return partial_volumes(path, places.front, places.size, volume_size, self._workers.check)
 
     def to_seekable_file(self, file: IO[bytes], entries: Iterable[Entry]) -> None:
-        layout = _Layout(entries)
+        places = Places(entries)
         base = file.tell()
         with contextlib.suppress(AttributeError, OSError):  # a file object in memory
-            check_limit(file, base + layout.size, "the payload")
+            check_limit(file, base + places.size, "the payload")
         target = RandomAccess(file, base)
-        target.write(layout.front, 0)
-        self._write_blobs(layout, target)
-        file.truncate(base + layout.size)  # some file objects require the size
+        target.write(places.front, 0)
+        self._write_blobs(places, target)
+        file.truncate(base + places.size)  # some file objects require the size
         if hasattr(file, "flush"):
             file.flush()
 
     def to_stream(self, file: WritableFile, entries: Iterable[Entry]) -> None:
-        layout = _Layout(entries, streamed=True)
-        write_all(file, layout.front)
+        places = Places(entries, streamed=True)
+        write_all(file, places.front)
         crcs = {}
-        for place in layout.blobs:
+        for place in places.blobs:
             write_all(file, place.record.local_header(0))
             with self._open(place) as source:
                 crc = self._copy(place.blob, source, lambda chunk, _: write_all(file, chunk))
             write_all(file, place.record.data_descriptor(crc))
             crcs[place.record.path] = crc
             self._finished(place)
-        write_all(file, layout.directory(crcs))
+        write_all(file, places.directory(crcs))
         if hasattr(file, "flush"):
             file.flush()
 
     def _write_blobs(
         self,
-        layout: _Layout,
+        places: Places,
         target: PositionalFile,
         partial: PartialPayload | None = None,
     ) -> None:
@@ -219,7 +164,7 @@ class _Writing:
         goes_on_after = self._goes_on_after if can_be_written_again else None
         unreadable: dict[Digest, DockerCharonError] = {}
 
-        def attempt(place: _Place) -> int:
+        def attempt(place: Place) -> int:
             try:
                 return write(place)
             except DockerCharonError as error:
@@ -228,7 +173,7 @@ class _Writing:
                 unreadable[place.blob.digest] = error
                 return 0
 
-        def write(place: _Place) -> int:
+        def write(place: Place) -> int:
             crc = self._reuse(partial, place) if partial else None
             if crc is None and partial:
                 crc = self._resume(partial, place)
@@ -239,22 +184,22 @@ class _Writing:
             self._finished(place)
             return crc
 
-        places = layout.blobs
+        ordered = places.blobs
         if not (partial and partial.in_order):
-            places = sorted(places, key=lambda p: (p.record.path not in known, -p.blob.size))
+            ordered = sorted(ordered, key=lambda p: (p.record.path not in known, -p.blob.size))
         try:
-            crcs = self._workers.map(attempt, places)
+            crcs = self._workers.map(attempt, ordered)
             if unreadable:
                 raise UnreadableBlobs(unreadable)
         except BaseException:
             if partial:
                 with contextlib.suppress(OSError, ValueError):
-                    partial.present = sum(partial.arrived(place.record) for place in places)
+                    partial.present = sum(partial.arrived(place.record) for place in ordered)
             raise
-        paths = [place.record.path for place in places]
-        target.write(layout.directory(dict(zip(paths, crcs, strict=True))), layout.end)
+        paths = [place.record.path for place in ordered]
+        target.write(places.directory(dict(zip(paths, crcs, strict=True))), places.end)
 
-    def _reuse(self, partial: PartialPayload, place: _Place) -> int | None:
+    def _reuse(self, partial: PartialPayload, place: Place) -> int | None:
         """Return the CRC of a blob that an interrupted run has left complete; else ``None``."""
         known_crc = partial.known_crc(place.record)
         if known_crc is not None:
@@ -270,7 +215,7 @@ class _Writing:
                 return crc
         return None
 
-    def _resume(self, partial: PartialPayload, place: _Place) -> int | None:
+    def _resume(self, partial: PartialPayload, place: Place) -> int | None:
         """Fetch what is missing of a blob whose beginning an interrupted run has left.
 
         Return ``None`` if no beginning is there, or if it turns out to be damaged.
@@ -293,7 +238,7 @@ class _Writing:
             return self._put(partial, place, blob, reused=size, in_place=in_place)
         return None
 
-    def _fetch_blob(self, target: PositionalFile, place: _Place, attempts: int = _ATTEMPTS) -> int:
+    def _fetch_blob(self, target: PositionalFile, place: Place, attempts: int = _ATTEMPTS) -> int:
         """Fetch a blob; fetch it again from its first byte if it does not match its digest."""
         try:
             with self._open(place) as source:
@@ -303,7 +248,7 @@ class _Writing:
                 raise
         return self._fetch_blob(target, place, attempts - 1)
 
-    def _open(self, place: _Place, start: int = 0) -> AbstractContextManager[Readable]:
+    def _open(self, place: Place, start: int = 0) -> AbstractContextManager[Readable]:
         """Open a blob from an offset on: at the registry, or in the local file that has it."""
         if place.file is None:
             return self._fetch(place.blob, place.repository, start)
@@ -314,7 +259,7 @@ class _Writing:
     def _put(
         self,
         target: PositionalFile,
-        place: _Place,
+        place: Place,
         source: Readable,
         *,
         reused: int = 0,
@@ -384,7 +329,7 @@ class _Writing:
         if self._progress is not None:
             self._progress.moved(size, reused=reused)
 
-    def _finished(self, place: _Place) -> None:
+    def _finished(self, place: Place) -> None:
         if self._progress is not None:
             self._progress.finished(place.record.path)
 

@@ -22,14 +22,10 @@ from docker_charon.messages import argument
 from docker_charon.registry.challenge import Challenge, choose, other_scopes
 from docker_charon.registry.credentials import Credentials, FoundLogin, Logins
 from docker_charon.registry.error_body import first_error
-from docker_charon.registry.errors import (
-    NETWORK_ERRORS,
-    connection_error,
-    login_hint,
-    retry_after,
-)
+from docker_charon.registry.errors import NETWORK_ERRORS, connection_error, login_hint
 from docker_charon.registry.http import HTTPSession, origin
 from docker_charon.registry.response import read_document
+from docker_charon.registry.retry_after import retry_after
 from docker_charon.registry.secrets import sent_secrets, without_login
 from docker_charon.value import dataclass
 

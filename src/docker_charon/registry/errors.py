@@ -11,7 +11,7 @@ import http.client
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import requests
 import urllib3
@@ -26,6 +26,7 @@ from docker_charon.registry.error_body import first_error
 from docker_charon.registry.proxies import ProxyRefused, offered_schemes
 from docker_charon.registry.response import SLOWEST, TooSlow
 from docker_charon.registry.retry import TRANSIENT
+from docker_charon.registry.retry_after import duration, retry_after
 from docker_charon.registry.secrets import sent_secrets
 from docker_charon.registry.storage_failure import storage_failure
 from docker_charon.registry.tls_failure import (
@@ -92,6 +93,7 @@ _NO_ACCESS = (400, 403)
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
 _DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
+_LONG = 60.0  # seconds of waiting that a message names
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """Words of registries that have no space left; they come with 403, 412 or 413."""
 
@@ -249,6 +251,7 @@ def answer_error(
     who = f"{other_host}, where {registry} sends us," if other_host else registry
     kind: type[RegistryError] = RegistryError
     has_credentials = login is not None and login.credentials is not None
+    seconds = retry_after(answer.headers)
     if status == 407:
         schemes = offered_schemes(answer.headers.get("Proxy-Authenticate", ""))
         message, hint = _proxy_refusal(other_host or registry, proxy, status, schemes)
@@ -257,7 +260,8 @@ def answer_error(
         message, hint = client_certificate_refusal(other_host or registry, client)
         return RegistryError(message, hint=hint, status=status)
     if status == 429 or code == "TOOMANYREQUESTS":
-        hint = "the limit of requests is reached: wait, and run the same command again"
+        wait = "wait" if seconds is None or seconds < _LONG else f"wait {duration(seconds)}"
+        hint = f"the limit of requests is reached: {wait}, and run the same command again"
         if is_docker_hub(registry) and not has_credentials:
             hint = f"Docker Hub limits anonymous pulls: {login_hint(None)}"
     elif (reason := storage_failure(body)) is not None:
@@ -300,7 +304,7 @@ def answer_error(
         wanted = f"wants a login for {doing}" + ("" if is_push else " (or it does not exist)")
         problem = f"refuses the login (it {problem})" if has_credentials else wanted
     error = kind(f"{who} {problem}", hint=hint, status=status, code=code)
-    error.retry_after = retry_after(answer.headers)
+    error.retry_after = seconds
     if other_host and not is_push and status in _NO_ACCESS:
         error.elsewhere, error.most_tries = True, FEW_TRIES
     error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))
@@ -312,14 +316,6 @@ def ends_all(error: Exception) -> bool:
     if isinstance(error, AuthenticationError):
         return error.login_refused
     return isinstance(error, ConnectionFailed)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of ``Retry-After`` (RFC 9110, section 10.2.3); ``None`` without one."""
-    try:
-        return float(urllib3.Retry().parse_retry_after(headers["Retry-After"]))
-    except (KeyError, urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
-        return None
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -25,23 +25,20 @@ class Outages:
     """The outages of one registry, whose name is ``registry``.
 
     ``ask`` sends a request that every registry answers, and returns the HTTP status of the answer.
-    It raises `RegistryError`. ``was_in_vain`` says that an operation has waited for the registry as
-    long as it may, and that none has come further since: it is not waited for again. ``advances``
-    counts how often an operation has come further.
+    It raises `RegistryError`. After an operation has waited for the registry in vain, it is not
+    waited for again until an operation comes further.
     """
 
     def __init__(self, registry: str, ask: Callable[[], int]) -> None:
         self._registry = registry
         self._ask = ask
-        self.was_in_vain = False
-        self.advances = 0
+        self._was_in_vain = False
         self._count = 0  # of those that have ended
         self._lock = threading.Lock()
 
     def advance(self) -> None:
         """Note that an operation has come further."""
-        self.was_in_vain = False
-        self.advances += 1  # all that counts is that it changes
+        self._was_in_vain = False
 
     def wait(self, error: DockerCharonError, longest: float) -> float | None:
         """Wait until the registry answers again, for at most ``longest`` seconds.
@@ -59,7 +56,7 @@ class Outages:
                 return time.monotonic() - started  # it ended while this worker waited
             if self._answers():
                 return None
-            if self.was_in_vain or time.monotonic() - started + _FIRST_PAUSE > longest:
+            if self._was_in_vain or time.monotonic() - started + _FIRST_PAUSE > longest:
                 raise error  # another worker has waited in vain
             _log.warning(
                 "waiting up to %.0f s for %s to answer again: %s",
@@ -76,7 +73,7 @@ class Outages:
                     _log.warning("%s answers again, after %.0f s", self._registry, seconds)
                     return seconds
                 pause = min(_LONGEST_PAUSE, pause * _GROWTH)
-            self.was_in_vain = True
+            self._was_in_vain = True
         raise error
 
     def _answers(self) -> bool:

@@ -34,16 +34,15 @@ _log = get_logger(__name__)
 class RetryPolicy:
     """How an operation is tried again: one request, or several that belong together.
 
-    ``tries`` includes the first one; waits that a registry asks for are limited by ``longest_wait``
-    only. ``backoff`` is the first pause in seconds; each pause is
-    twice as long as the one before, and up to a quarter shorter or longer by chance.
-    ``longest_wait`` is the number of seconds that one operation waits for a registry that asks for
-    a wait (``Retry-After``) or does not answer. ``statuses`` and ``codes`` are those of the answers
+    ``tries`` includes the first one. ``backoff`` is the first pause in seconds; each pause is twice
+    as long as the one before, and up to a quarter shorter or longer by chance. ``longest_wait`` is
+    the number of seconds for which a registry is waited for that does not answer, or that limits
+    requests (see `Outages` and `RateLimit`). ``statuses`` and ``codes`` are those of the answers
     after which there is another try. ``when_unreachable`` says whether there is one if no
     connection can be made, ``when_damaged`` if content does not have its digest
     (`DigestMismatch`), ``when_redirected`` if the storage, to which the registry redirects, refuses
     the address that the registry has given. ``when_away`` says whether to wait for a registry that
-    does not answer at all (see `Outages`).
+    serves nobody, without saying for how long: it does not answer at all, or refuses all requests.
     """
 
     tries: int = 5
@@ -88,7 +87,6 @@ class Tries:
         self._waited = 0.0
         self._silent_until = _LONGEST_SILENCE
         self._furthest = 0
-        self._advances = 0  # of all operations, when this one last waited
 
     def run(self, attempt: Callable[[], _T]) -> _T:
         """Call ``attempt`` until it returns; raise its error if the policy has no other try."""
@@ -108,11 +106,7 @@ class Tries:
             self._start_again()
 
     def wait(self, error: DockerCharonError) -> None:
-        """Wait before the next try, as long as the registry wants; raise ``error`` if none is left.
-
-        Waits that the registry asks for are counted from the last time that any operation has come
-        further: a registry with a limit of requests serves the others meanwhile. None is begun
-        after another operation has waited in vain, until an operation comes further again.
+        """Wait before the next try; raise ``error`` if none is left.
 
         Waits are logged if they take `_LONGEST_SILENCE` or more in all, and whenever that doubles.
         """
@@ -127,20 +121,9 @@ class Tries:
                 self._waited += seconds_away
                 return
         most_tries = error.most_tries if isinstance(error, RegistryError) else None
-        tries = min(self._policy.tries, most_tries or self._policy.tries)
-        wanted = error.retry_after if isinstance(error, RegistryError) else None
-        if wanted and self._outages is not None and self._outages.advances != self._advances:
-            self._advances, self._waited = self._outages.advances, 0.0
-        if self.failures >= tries and not (wanted and tries > 1):
+        if self.failures >= min(self._policy.tries, most_tries or self._policy.tries):
             raise error
-        seconds = wanted or self._policy.pause(self.failures)
-        was_in_vain = self._outages is not None and self._outages.was_in_vain
-        if wanted and (was_in_vain or self._waited + seconds > self._policy.longest_wait):
-            if self._outages is not None and self._waited:
-                self._outages.was_in_vain = True
-            if isinstance(error, RegistryError):
-                error.retry_after = None  # what contains this operation does not wait once more
-            raise error
+        seconds = self._policy.pause(self.failures)
         self._waited += seconds
         if self._waited >= self._silent_until:
             self._silent_until = 2 * self._waited

@@ -29,6 +29,7 @@ from docker_charon.registry.errors import (
 )
 from docker_charon.registry.http import CONNECT_TIMEOUT, HTTPSession, origin
 from docker_charon.registry.outage import Outages
+from docker_charon.registry.rate_limit import RateLimit
 from docker_charon.registry.response import read_document, read_stored
 from docker_charon.registry.retry import ONCE, RetryPolicy, Tries
 from docker_charon.registry.secrets import without_login
@@ -86,6 +87,7 @@ class Session:
         self._http = HTTPSession(self.url, connections, access.cacert, self._certificates)
         self.login = Login(self._http, self.url, registry, logins_of(registry, access))
         self._outages = Outages(registry, self._ask)
+        self._rate_limit = RateLimit(access.retry)
 
     def close(self) -> None:
         """Close the connections to the registry."""
@@ -99,7 +101,13 @@ class Session:
         """Ask whether the API is there (end-1); return the status of the answer."""
         doing = "the first request"
         with self.request(
-            "GET", "", doing=doing, may_be_html=True, retry=ONCE, timeout=CONNECT_TIMEOUT
+            "GET",
+            "",
+            doing=doing,
+            may_be_html=True,
+            retry=ONCE,
+            timeout=CONNECT_TIMEOUT,
+            in_turn=False,
         ) as response:
             return response.status_code
 
@@ -122,6 +130,7 @@ class Session:
         may_be_html: bool = False,
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
+        in_turn: bool = True,
     ) -> requests.Response:
         """Send one request; ``target`` is a path below ``/v2/``, or a whole URL.
 
@@ -129,12 +138,13 @@ class Session:
         raises `RegistryError`, and no answer `ConnectionFailed`. ``doing`` names the request in
         messages. ``scopes`` are those of the token that it needs, the main one first. Without
         ``may_be_html``, a web page is an error. ``retry`` is by default `Access.retry`. ``timeout``
-        is the number of seconds without a byte, if it is not the usual one. The caller closes the
-        response.
+        is the number of seconds without a byte, if it is not the usual one. With ``in_turn``, the
+        request waits while the registry limits requests, whatever ``retry`` says (see `RateLimit`).
+        The caller closes the response.
         """
         url = urljoin(self.url, target)
 
-        def attempt() -> requests.Response:
+        def send() -> requests.Response:
             try:
                 response = self._http.request(
                     method,
@@ -168,7 +178,10 @@ class Session:
                 raise
             return response
 
-        return self.tries(retry or self.retry).run(attempt)
+        def send_in_turn() -> requests.Response:
+            return self._rate_limit.run(send)
+
+        return self.tries(retry or self.retry).run(send_in_turn if in_turn else send)
 
     def head(self, path: str, **options: Any) -> requests.Response | None:
         """Send a ``HEAD`` request; return its answer if that is 200 or 404.

@@ -231,11 +231,11 @@ class _UploadSession:
         self.cancel(None if is_failure else _SHORT_TIMEOUT)  # else the program is ending
 
     def cancel(self, timeout: float | None) -> None:
-        """End the session, unless its blob is stored; ``timeout`` is in seconds."""
+        """End the session, unless its blob is stored; a ``timeout``, in seconds, is for haste."""
         self._open_sessions.pop(self, None)
         if not self._is_stored:
             with contextlib.suppress(RegistryError):  # not every registry allows it
-                self._request("DELETE", timeout=timeout).close()
+                self._request("DELETE", timeout=timeout, in_turn=timeout is None).close()
 
     def put(self, blob: Descriptor, body: Body | bytes) -> RegistryError | None:
         """Send the rest of a blob, or all of it (end-6); return the error if it is too large (413).

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import unquote, urlencode
 
 from docker_charon.errors import DockerCharonError, InvalidDigest, InvalidReference
+from docker_charon.files import DISK_IS_FULL
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.oci.manifest import OCI_INDEX
@@ -19,7 +19,6 @@ from docker_charon.server.store import Code, Rejected, Store
 _log = get_logger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
-_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 Endpoint = Callable[..., Answer]
@@ -67,7 +66,7 @@ class Endpoints:
             raise
         except OSError as failure:
             _log.error("%s %s: %s", request.head.method, request.head.path, failure)
-            status = 507 if failure.errno in _DISK_IS_FULL else 500
+            status = 507 if failure.errno in DISK_IS_FULL else 500
             return error(Code.UNKNOWN, failure.strerror or "the disk failed", status=status)
         except DockerCharonError as failure:
             _log.error("%s %s: %s", request.head.method, request.head.path, failure)

@@ -166,7 +166,7 @@ class FailedImages:
             for reference in references:
                 if reference in failures and reference in self._missing and hints < _MOST_HINTS:
                     hints += 1
-                    from docker_charon.transfer.naming.meant_names import hint_for_missing
+                    from docker_charon.transfer.meant_names import hint_for_missing
 
                     client, name = self._sources.client(reference.repository)
                     error = failures[reference]

@@ -34,9 +34,9 @@ from docker_charon.transfer.naming.chosen_tags import ChosenTags
 from docker_charon.transfer.naming.image_choice import ImageChoice
 from docker_charon.transfer.naming.references import checked_hosts, hosts_of, source_references
 from docker_charon.transfer.plan import RepositoryBlob, plan_make
+from docker_charon.transfer.present_blobs import PresentBlobs
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.sources import Sources
-from docker_charon.transfer.survey import PresentBlobs
 from docker_charon.workers import Workers
 
 _TOO_MANY_REQUESTS = 429

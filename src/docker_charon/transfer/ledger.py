@@ -185,25 +185,6 @@ class Ledger:
         is_newer = self.brought.get(digest, 0) > number
         return missing is not None and missing.digest == digest and not is_newer
 
-    def images_of_last_delivery(self) -> set[Digest]:
-        """Return the digests of the images of the last delivery, those that it carried or not."""
-        digests = {image.root.digest for image in self.images}
-        return {d for d in digests if self.number > 0 and self.brought.get(d) == self.number}
-
-    def without_last(self) -> Ledger:
-        """Return it as if the last delivery had not been made: the next one has its number."""
-        carried = {digest for digest, number in self.brought.items() if number == self.number}
-        return replace(
-            self,
-            number=self.number - 1,
-            digest=self.history[-1],
-            history=self.history[:-1],
-            arrived=self.arrived - {self.number},
-            images=tuple(i for i in self.images if carried.isdisjoint(b.digest for b in i.blobs)),
-            blobs={d: names for d, names in self.blobs.items() if d not in carried},
-            brought={d: n for d, n in self.brought.items() if d not in carried},
-        )
-
     def contents(self) -> Contents:
         """Return it as the contents of an inventory."""
         manifests = {m.digest: m for image in self.images for m in image.manifests}

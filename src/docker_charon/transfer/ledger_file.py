@@ -62,42 +62,29 @@ class LedgerFile:
                 hint="put an inventory of the destination (make-inventory) in its place",
             ) from error
 
-    def takes_back_last(self, target: PayloadTarget, contents: Contents) -> bool:
-        """Take the last delivery out of the ledger if ``target`` is it; return whether it was.
+    def check_target(self, target: PayloadTarget, contents: Contents) -> None:
+        """Warn if ``target`` is the last delivery and a payload without blobs replaces it.
 
-        That is what the same command finds when it is run again: a delivery of the same images, of
-        which no receipt has come back. A payload that counts on it must not replace it. If the
-        delivery is of other images, and a payload without blobs replaces it, somebody may have run
-        another command before the delivery was on its way: a warning says so.
+        Somebody may have run the same command again before the delivery was on its way.
         """
-        if self._is_confirmed or not isinstance(target, (str, os.PathLike)):
-            return False
-        images = {image.root.digest for image in contents.images}
-        is_same = images == self.ledger.images_of_last_delivery()
-        if is_device_or_pipe(target) or not self._is_last(target, is_same=is_same):
-            return False
-        name, number = os.fspath(target), self.ledger.number
-        if is_same:
-            _log.info(
-                "%s is delivery %d, and no receipt of it is given: it is made again, with "
-                "everything that it carries",
-                *(name, number),
-            )
-            self.ledger = self.ledger.without_last()
-        elif not contents.blobs:
+        is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
+        if is_safe or not isinstance(target, (str, os.PathLike)) or is_device_or_pipe(target):
+            return
+        if self._is_last(target, contents):
+            number = self.ledger.number
             _log.warning(
                 "%s is delivery %d, and is replaced by a payload that carries no layers, "
                 "because the ledger counts on delivery %d: if the site does not get that, give "
                 "the receipt of its next push (%s) when the next payload is made",
-                *(name, number, number),
+                *(os.fspath(target), number, number),
                 argument("--receipt", "receipts="),
             )
-        return is_same
 
-    def _is_last(self, target: str | os.PathLike[str], *, is_same: bool) -> bool:
+    def _is_last(self, target: str | os.PathLike[str], contents: Contents) -> bool:
         """Whether a file is the last delivery.
 
-        If some of its volumes are already on their way, only the images say so: ``is_same``.
+        If some of its volumes are already on their way, it cannot be read: then it is taken for the
+        last delivery if that had the images in ``contents``.
         """
         number, history = self.ledger.number, self.ledger.history
         try:
@@ -110,7 +97,8 @@ class LedgerFile:
                     and last.previous == history[-1]
                 )
         except DockerCharonError:
-            return is_same and list_path(Path(target)).exists()
+            brought = {self.ledger.brought.get(image.root.digest) for image in contents.images}
+            return brought == {number} and list_path(Path(target)).exists()
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Replace the file by one with these entries: completely, or not at all."""

@@ -11,9 +11,9 @@ from docker_charon.payload.unreadable_blobs import UnreadableBlobs
 from docker_charon.progress import Progress, ProgressArgument
 from docker_charon.registry.blobs import BlobState
 from docker_charon.transfer.plan import RepositoryBlob
+from docker_charon.transfer.present_blobs import PresentBlobs
 from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.sources import Sources
-from docker_charon.transfer.survey import PresentBlobs
 from docker_charon.workers import Workers
 
 

@@ -16,9 +16,10 @@ from docker_charon.payload.file_object import PayloadSource, PayloadTarget, chec
 from docker_charon.payload.format.contents import Contents
 from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
 from docker_charon.payload.format.paths import blob_path, delta_path
+from docker_charon.payload.format.places import Places
 from docker_charon.payload.partial_files.partial_file import deltas_path
 from docker_charon.payload.unreadable_blobs import UnreadableBlobs
-from docker_charon.payload.writer import payload_size, write_payload
+from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Progress, ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
@@ -248,10 +249,6 @@ def make_payload(
                 images = resolver.with_referrers(images)
                 failed.check()
             absent = absent_layers(sources, workers, [*images, *skipped])
-        if site is not None:
-            contents = plan_make(images, skipped, delivered, absent, registries)
-            if site.takes_back_last(zip_file, contents):
-                delivered = delivered_blobs(earlier_payloads, site, allowed_signers, [])
         goes_on_after = lost_blobs = None
         if keep_going:
             from docker_charon.transfer.lost_blobs import LostBlobs
@@ -290,10 +287,11 @@ def make_payload(
             logged = log_choices(contents, chosen_platforms)
             ledger_entries: list[Entry] = []
             if site is not None:
+                site.check_target(zip_file, contents)
                 ledger_entries = site.entries_after(contents, None if dry_run else signer)
                 contents = replace(contents, delivery=site.ledger.next_delivery(contents))
             entries = list(payload_entries(contents, signer, local))
-            size = payload_size(entries)
+            size = Places(entries).size
             left_out = {name: str(error) for name, error in failed.by_name().items()}
             written_report.made(contents, size, left_out)
             summary = Summary.of(contents, size, left_out, dry_run=dry_run)

@@ -144,7 +144,7 @@ def test_volumes_that_were_joined_in_the_wrong_order_are_told(tmp_path: Path) ->
         ({}, "this directory is not a payload: it has no payload_descriptor.json"),
         (moved("x/"), "the payload is in the folder x/ inside; name that folder"),
         ({"usb/p.zip": PAYLOAD}, "it has the file usb/p.zip inside; name that file"),
-        (LAYOUT, "it is an OCI image layout in a directory"),
+        (LAYOUT, "it is an OCI image layout in a directory; serve its directory with serve("),
     ],
 )
 def test_a_directory_that_is_no_payload_is_called_what_it_is(

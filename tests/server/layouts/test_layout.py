@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +290,9 @@ def test_leftovers_of_uploads_are_cleared_away_at_the_start(tmp_path: Path) -> N
         location = api.start()
         api("PATCH", location, b"abc")
     uploads = tmp_path / ".docker-charon" / "uploads"
-    assert len(list(uploads.iterdir())) == 1
+    assert not uploads.exists()  # the server has ended, and was not killed
+    uploads.mkdir()
+    (uploads / "left").write_bytes(b"abc")
     with serve(storage=tmp_path) as server:
         assert list(uploads.iterdir()) == []
         assert Api(server.address)("GET", location).status_code == 404
@@ -304,6 +308,30 @@ def test_an_upload_that_nobody_continues_is_removed(tmp_path: Path) -> None:
             pass
         with layout.uploads.hold("app", second.identifier):
             pass
+
+
+def test_on_a_full_disk_an_upload_ends_and_so_do_those_that_nobody_continues(
+    tmp_path: Path,
+) -> None:
+    def too_many() -> Iterator[bytes]:
+        yield b"some"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with open_layout(tmp_path) as layout:
+        uploads = [layout.uploads.begin("app") for _ in range(4)]
+        failing, left, continued, written = uploads
+        for upload in (left, written):
+            upload.last_used -= 61
+        with layout.uploads.hold("app", written.identifier):
+            written.last_used -= 61
+            with (
+                pytest.raises(OSError, match="No space left"),
+                layout.uploads.hold("app", failing.identifier),
+            ):
+                failing.append(too_many())
+        assert [upload.path.exists() for upload in uploads] == [False, False, True, True]
+        with layout.uploads.hold("app", continued.identifier):
+            continued.append([b"more"])
 
 
 def test_of_too_many_uploads_the_idlest_gives_way(
@@ -470,7 +498,7 @@ def test_a_blob_that_is_being_read_can_be_stored_again(
         assert images.read_blob(server.address, "new", digest) == b"content"
         (tmp_path / "blobs" / digest.replace(":", "/")).write_bytes(b"damaged")
         assert api("POST", path, b"content").status_code == 500
-    assert list((tmp_path / ".docker-charon" / "uploads").iterdir()) == []
+        assert list((tmp_path / ".docker-charon" / "uploads").iterdir()) == []
 
 
 # --- Unzipped payloads ----------------------------------------------------------------------------

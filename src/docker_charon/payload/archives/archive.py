@@ -6,7 +6,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 
-from docker_charon.errors import DockerCharonError
+from docker_charon.errors import DockerCharonError, PayloadError
 from docker_charon.payload.random_access import Extent
 
 Report = Callable[[DockerCharonError], None]
@@ -33,8 +33,13 @@ class Archive(ABC):
         self.entries: dict[str, zipfile.ZipInfo] = {}
         self.verified: dict[str, bytes] = {}
 
-    def read(self, info: zipfile.ZipInfo) -> bytes:
-        """Return the whole content of a small entry."""
+    def read(self, info: zipfile.ZipInfo, longest: int) -> bytes:
+        """Return the whole content of an entry.
+
+        Raises `PayloadError` if it has more than ``longest`` bytes, and as `chunks` does.
+        """
+        if info.file_size > longest:
+            raise PayloadError(f"{info.filename} is too large: {info.file_size} bytes")
         if info.filename in self.verified:
             return self.verified[info.filename]
         return b"".join(bytes(chunk) for chunk in self.chunks(info, check_crc=True))

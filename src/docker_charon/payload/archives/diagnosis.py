@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import PayloadError
+from docker_charon.messages import argument
 from docker_charon.payload.archives.archive import Archive
 from docker_charon.payload.archives.damage import COPY_IT_AGAIN
 from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH
@@ -182,7 +183,8 @@ def _what_paths_are(paths: Collection[str], container: str, unpack: str) -> tupl
         )
     if LAYOUT_PATH in plain and INDEX_PATH in plain:
         return (
-            f"it is an OCI image layout in a {container}, of another program",
-            "copy it with skopeo copy oci-archive:FILE, or oci:DIRECTORY",
+            f"it is an OCI image layout in a {container}",
+            f"serve its directory with {argument('serve --storage', 'serve(storage=...)')}, "
+            "or copy it with skopeo copy oci-archive:FILE or oci:DIRECTORY",
         )
     return "", unpack

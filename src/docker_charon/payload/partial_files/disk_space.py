@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from pathlib import Path
 from typing import IO
 
 from docker_charon.errors import PayloadError
-from docker_charon.files import set_size, size_limit
+from docker_charon.files import DISK_IS_FULL, set_size, size_limit
 from docker_charon.payload.random_access import file_errors, hint_for_large_file
 
 _MAKE_SPACE = "free some space, or write to another disk"
@@ -42,7 +41,7 @@ def reserve(file: IO[bytes], size: int, path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
             return
         except OSError as error:  # not every file system supports it, and it is not required
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in DISK_IS_FULL:
                 raise PayloadError(
                     f"{path} needs {size:,} bytes: {error.strerror}",
                     hint=_MAKE_SPACE,

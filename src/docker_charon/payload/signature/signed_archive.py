@@ -26,9 +26,7 @@ def read_signature(archive: Archive) -> Signature | None:
     info = archive.entries.get(SIGNATURE_PATH)
     if info is None:
         return None
-    if info.file_size > LONGEST_SIGNATURE:
-        raise PayloadError(f"{SIGNATURE_PATH} is too large: {info.file_size} bytes")
-    return Signature.parse(archive.read(info))
+    return Signature.parse(archive.read(info, LONGEST_SIGNATURE))
 
 
 def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) -> str:
@@ -54,9 +52,7 @@ def verify_signature(archive: Archive, allowed_signers: str | os.PathLike[str]) 
             f"the payload has {len(documents)} entries outside of blobs/ and deltas/"
         )
     for info in documents:
-        if info.file_size > LONGEST_DOCUMENT:
-            raise PayloadError(f"{info.filename} is too large: {info.file_size} bytes")
-        archive.verified[info.filename] = archive.read(info)
+        archive.verified[info.filename] = archive.read(info, LONGEST_DOCUMENT)
     signer = signature.verify(signed_text(archive.verified), signers, archive.name)
     _log.info("%s is signed by %s, with the key %s", archive.name, signer, signature.key)
     return signer

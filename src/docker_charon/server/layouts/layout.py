@@ -279,7 +279,10 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
             raise ServerError(f"cannot use {root}: {error.strerror or error}") from error
         except ValueError as error:  # a path with a NUL
             raise ServerError(f"cannot use {root}: {error}") from error
-        yield layout
+        try:
+            yield layout
+        finally:  # what is left of unfinished uploads would take up the disk until the next start
+            shutil.rmtree(layout.temporary_folder, ignore_errors=True)
 
 
 def _check_usable(root: Path) -> None:

@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from docker_charon.files import set_size
+from docker_charon.files import DISK_IS_FULL, set_size
 from docker_charon.oci.digest import Digest
 from docker_charon.server.store import Code, Rejected
 
 IDLE_TIME = 3600.0
 """Seconds after which an upload without requests is removed."""
+IDLE_TIME_WHEN_FULL = 60.0
+"""The same, if the disk is full."""
 MOST_UPLOADS = 1000
 """Uploads at the same time."""
 
@@ -121,7 +123,11 @@ class Uploads:
 
     @contextlib.contextmanager
     def hold(self, repository: str, identifier: str) -> Iterator[Upload]:
-        """Hold an upload, so that other requests wait; raise `Rejected` if it does not exist."""
+        """Hold an upload, so that other requests wait; raise `Rejected` if it does not exist.
+
+        If the disk becomes full meanwhile, the upload ends, and so do those that nobody continues:
+        what they have received could otherwise keep the disk full.
+        """
         upload = self._uploads.get(identifier)
         if upload is None or upload.repository != repository:
             raise _unknown()
@@ -132,6 +138,12 @@ class Uploads:
                 raise _unknown()
             upload.last_used = time.monotonic()
             yield upload
+        except OSError as failure:
+            if failure.errno in DISK_IS_FULL:
+                self.remove(upload)
+                with self._lock:
+                    self._make_room(IDLE_TIME_WHEN_FULL)
+            raise
         finally:
             upload.lock.release()
 
@@ -141,9 +153,9 @@ class Uploads:
             self._uploads.pop(upload.identifier, None)
         upload.path.unlink(missing_ok=True)
 
-    def _make_room(self) -> None:
-        """End the uploads that have expired and, if there are too many, the idlest one."""
-        expired = time.monotonic() - IDLE_TIME
+    def _make_room(self, idle_time: float = IDLE_TIME) -> None:
+        """End the uploads that have been idle for longer and, if there are too many, the idlest."""
+        expired = time.monotonic() - idle_time
         for upload in sorted(self._uploads.values(), key=lambda upload: upload.last_used):
             if upload.last_used >= expired and len(self._uploads) < MOST_UPLOADS:
                 return

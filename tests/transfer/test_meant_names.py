@@ -7,7 +7,7 @@ import pytest
 from docker_charon.oci.reference import Reference
 from docker_charon.registry.access import Access
 from docker_charon.registry.client import RegistryClient
-from docker_charon.transfer.naming.meant_names import hint_for_missing
+from docker_charon.transfer.meant_names import hint_for_missing
 from docker_charon.transfer.naming.references import source_references
 from images import image, layer
 from loose_registry import LooseRegistry
