@@ -130,6 +130,7 @@ def test_what_is_no_payload_is_one_line(source: str, tmp_path: Path) -> None:
         (["make-payload", "--no-such-option", "app:1"], "--no-such-option"),
         (["no-such-command"], "no-such-command"),
         (["push-payload", "--password-stdin"], "-f"),
+        (["push-payload", "-f"], "see docker-charon push-payload --help"),
         (["make-payload", "--receipt", "r.zip", "app:1"], "--ledger"),
         (["push-payload", "-f", "p.zip", "--receipt", "r.zip", "--dry-run"], "--dry-run"),
     ],

@@ -217,3 +217,13 @@ def test_docker_hub_allows_more_to_those_who_log_in() -> None:
     assert "Docker Hub limits" in refused(429, registry="docker.io")
     assert "Docker Hub limits" not in refused(429, registry="docker.io", login=FoundLogin(USER))
     assert "Docker Hub limits" not in refused(429)
+
+
+def test_the_limit_of_pulls_of_docker_hub_lasts_for_hours() -> None:
+    options: dict[str, Any] = {
+        "login": FoundLogin(USER),
+        "body": b'{"errors": [{"code": "TOOMANYREQUESTS"}]}',
+    }
+    assert "wait 6 hours, and run" in refused(429, registry="docker.io", **options)
+    assert "wait, and run" in refused(429, **options)
+    assert "wait, and run" in refused(429, registry="docker.io", login=FoundLogin(USER))

@@ -22,6 +22,7 @@ from docker_charon import (
     RegistryError,
     Summary,
     inspect_payload,
+    make_inventory,
     make_payload,
     verify_payload,
 )
@@ -158,6 +159,27 @@ def test_it_is_an_error_if_the_user_does_not_say_so(
     with pytest.raises(DockerCharonError):
         make_payload(registry.address, tmp_path / "p.zip", ["app:1", "bad:1"], secure=False)
     assert not (tmp_path / "p.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "already", "is_mentioned"),
+    [
+        (["app:1", "gone:1"], (), True),
+        (["app:1", "gone:1", "lost:1"], (), True),
+        (["gone:1"], (), False),
+        (["gone:1", "lost:1"], (), False),
+        (["app:1"], ("gone:1",), False),
+    ],
+)
+def test_the_error_says_that_the_others_can_be_carried(
+    registry: LooseRegistry, names: list[str], already: tuple[str, ...], is_mentioned: bool
+) -> None:
+    with pytest.raises(ManifestNotFound) as caught:
+        make_payload(registry.address, io.BytesIO(), names, already, secure=False)
+    assert ("keep_going=True" in (caught.value.hint or "")) == is_mentioned
+    with pytest.raises(ManifestNotFound) as caught:
+        make_inventory(registry.address, io.BytesIO(), [*names, *already], secure=False)
+    assert "keep_going" not in str(caught.value)
 
 
 def test_an_image_without_the_platform_and_a_choice_without_a_tag_are_left_out(

@@ -80,6 +80,16 @@ def test_the_same_command_again_says_that_a_delivery_is_replaced(
     assert "give the receipt of its next push (receipts=)" in warning
 
 
+def test_a_delivery_is_named_when_some_of_its_volumes_are_on_their_way(
+    source: str, app: TestImage, ledger: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    payload = make(source, ledger, "app:1", volume_size=2000)
+    payload.with_name(f"{payload.name}.001").unlink()
+    make(source, ledger, "app:1", volume_size=2000)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{payload} is delivery 1, and is replaced by a payload that carries")
+
+
 @pytest.mark.posix
 def test_a_pipe_that_a_delivery_goes_to_is_not_read(
     source: str, app: TestImage, ledger: Path, monkeypatch: pytest.MonkeyPatch

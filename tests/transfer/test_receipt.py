@@ -234,22 +234,42 @@ def test_everything_in_a_lost_delivery_counts_as_not_delivered(
     site.push(site.make("third.zip", "app:3"))  # needs a layer of app:2, and nothing of other:2
     with caplog.at_level(logging.INFO):
         fourth = site.make("fourth.zip", "app:3", "other:4")
-    assert f"delivery 2 has not arrived at {site.registry}: everything in it" in caplog.text
+    assert (
+        f"delivery 2 has not arrived at {site.registry}, or its content is gone: everything"
+        in caplog.text
+    )
     assert {digest_of(layer(n)) for n in (1, 2, 12, 14)} <= carried(fourth).keys()
     assert digest_of(layer(0)) not in carried(fourth)
     assert site.push(fourth) == ["app:3", "other:4"]
 
 
 def test_a_delivery_of_which_something_has_arrived_is_not_lost(site: Site) -> None:
+    for name, layers in (("app:1", [1]), ("other:1", [11]), ("third:1", [12])):
+        images.put(site.source, name, image(*map(layer, layers)))
+    images.put(site.source, "app:2", image(*map(layer, (1, 11, 2))))
+    site.make("first.zip", "app:1", "other:1", "third:1")
+    for name, number in (("other:1", 11), ("third:1", 12)):  # app:1 has not arrived
+        images.put(site.registry, name, image(layer(number)))
+    site.push(site.make("second.zip", "app:2"))
+    third = site.make("third.zip", "app:2", "third:1")
+    assert digest_of(layer(1)) in carried(third)
+    assert {digest_of(layer(11)), digest_of(layer(12))}.isdisjoint(carried(third))
+
+
+def test_a_delivery_that_had_arrived_is_not_lost_when_an_image_of_it_is_deleted(
+    site: Site,
+) -> None:
     images.put(site.source, "app:1", image(layer(1)))
     images.put(site.source, "other:1", image(layer(11)))
-    images.put(site.source, "app:2", image(layer(1), layer(11), layer(2)))
-    site.make("first.zip", "app:1", "other:1")
-    images.put(site.registry, "other:1", image(layer(11)))  # only this image of it has arrived
-    site.push(site.make("second.zip", "app:2"))
-    third = site.make("third.zip", "app:2")
-    assert digest_of(layer(11)) not in carried(third)
+    site.push(site.make("first.zip", "app:1", "other:1"))
+    images.put(site.source, "app:2", image(layer(1), layer(2)))
+    payload = site.make("second.zip", "app:2")  # with the receipt of the first one
+    with OddRegistry() as emptied:
+        site.registry = emptied.address
+        site.push(payload)
+    third = site.make("third.zip", "app:2", "other:1")
     assert digest_of(layer(1)) in carried(third)
+    assert digest_of(layer(11)) not in carried(third)
 
 
 def test_a_receipt_that_is_given_again_does_not_undo_a_later_delivery(

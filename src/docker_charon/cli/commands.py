@@ -89,7 +89,9 @@ def run(arguments: Sequence[str]) -> NoReturn:
     try:
         status = app(arguments or ["--help"], standalone_mode=False, prog_name="docker-charon")
     except _UsageError as error:
-        command = getattr(getattr(error, "ctx", None), "command_path", "docker-charon")
+        # The error of an option without its argument does not know its command.
+        words = ["docker-charon", *(word for word in arguments[:1] if not word.startswith("-"))]
+        command = getattr(getattr(error, "ctx", None), "command_path", " ".join(words))
         terminal.fail(f"{_message(error).rstrip('.')}; see {command} --help", terminal.WRONG_USAGE)
     except _UserError as error:
         terminal.fail(_message(error), terminal.FAILED)

@@ -93,6 +93,8 @@ _NO_ACCESS = (400, 403)
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
 _DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
+_PULLS_LAST = 21_600.0
+"""Seconds for which Docker Hub counts pulls, and allows no more than a number of them."""
 _LONG = 60.0  # seconds of waiting that a message names
 _FULL = ("quota", "insufficient storage", "no space", "exceed")
 """Words of registries that have no space left; they come with 403, 412 or 413."""
@@ -259,6 +261,9 @@ def answer_error(
     if status == 400 and NGINX_CLIENT_CERTIFICATE in body:
         message, hint = client_certificate_refusal(other_host or registry, client)
         return RegistryError(message, hint=hint, status=status)
+    is_pull_limit = is_docker_hub(registry) and code == "TOOMANYREQUESTS" and not is_push
+    if is_pull_limit and seconds is None:  # all other limits of Docker Hub say how long they last
+        seconds = _PULLS_LAST
     if status == 429 or code == "TOOMANYREQUESTS":
         wait = "wait" if seconds is None or seconds < _LONG else f"wait {duration(seconds)}"
         hint = f"the limit of requests is reached: {wait}, and run the same command again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import http.client
 import os
@@ -15,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.util.wait import wait_for_read
 
 from docker_charon.errors import RegistryError
 from docker_charon.registry.certificates import Certificates, tls_context
@@ -34,6 +36,9 @@ _MOST_UNSENT = 256 * 1024
 """Bytes that wait in the system to be sent. Without a limit they are several megabytes, which count
 as sent for a long time before they are, and take a twentieth more time on a fast line."""
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Windows has none
+
+_STATUS_LINE = len("HTTP/1.1 429")
+"""Bytes of an answer that tell its status."""
 
 MOST_REDIRECTS = 10
 """As many as other clients follow; a longer chain of redirects is taken for an endless one."""
@@ -230,7 +235,10 @@ class _Adapter(HTTPAdapter):
 
 
 class _Connection:
-    """A connection with a timeout for sending, and with an error of its own for proxies."""
+    """A connection with a timeout for sending, and with an error of its own for proxies.
+
+    It stops sending a body when the server has refused it: the rest would be sent in vain.
+    """
 
     sock: Any
     _tunnel_host: str
@@ -238,6 +246,11 @@ class _Connection:
     _tunnel_headers: dict[str, str]
 
     response_class: Any = FinalResponse
+    _is_sending_body = False
+    _early = b""
+    """What has arrived of an answer before the request was sent."""
+    _is_cut = False
+    """Whether the request was not sent to its end, so that the connection takes no other one."""
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()  # type: ignore[misc]
@@ -249,6 +262,42 @@ class _Connection:
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         self.sock.settimeout(READ_TIMEOUT)
+
+    def putrequest(self, *args: Any, **options: Any) -> None:
+        self._is_sending_body, self._early, self._is_cut = False, b"", False
+        super().putrequest(*args, **options)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        """Send a part of a request; raise ``BrokenPipeError`` if it is refused already.
+
+        After that error, urllib3 reads the answer.
+        """
+        if self._is_sending_body and self._is_refused():
+            self._is_cut = True
+            raise BrokenPipeError(errno.EPIPE, "the request is refused before its end")
+        super().send(data)  # type: ignore[misc]
+        self._is_sending_body = True  # the headers come first, in one part
+
+    def getresponse(self) -> Any:
+        self.response_class = functools.partial(
+            FinalResponse, early=self._early, is_last=self._is_cut
+        )
+        return super().getresponse()  # type: ignore[misc]
+
+    def _is_refused(self) -> bool:
+        """Whether an answer has begun to arrive that is neither an interim one nor a success."""
+        missing = _STATUS_LINE - len(self._early)
+        if not missing or not wait_for_read(self.sock, timeout=0):
+            return False
+        timeout = self.sock.gettimeout()
+        self.sock.settimeout(0)
+        try:
+            self._early += self.sock.recv(missing)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass  # TLS has messages of its own
+        finally:
+            self.sock.settimeout(timeout)
+        return re.match(rb"HTTP/1\.\d [3-9]", self._early) is not None
 
     def _tunnel(self) -> None:
         """Ask a proxy for a tunnel (RFC 9110, section 9.3.6); raise `ProxyRefused`.

@@ -39,13 +39,23 @@ class TooSlow(TimeoutError):
 class FinalResponse(http.client.HTTPResponse):
     """A response after the interim ones (RFC 9110, section 15.2), read at a minimal rate.
 
-    `http.client` takes every interim response except 100 for the final one.
+    `http.client` takes every interim response except 100 for the final one. ``early`` is the start
+    of the response, which was read while the request was sent. ``is_last`` says that the connection
+    is closed after it.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, early: bytes = b"", is_last: bool = False, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
-        self._paced = _PacedReader(self.fp.detach())
+        self._paced = _PacedReader(self.fp.detach(), early)
         self.fp = io.BufferedReader(self._paced)
+        self._is_last = is_last
+
+    def begin(self) -> None:
+        """Read the headers."""
+        super().begin()
+        self.will_close = self.will_close or self._is_last
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(_MOST_INTERIM):
@@ -64,8 +74,9 @@ class _PacedReader(io.RawIOBase):
     count, because a server may have to work until then.
     """
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, early: bytes) -> None:
         self._raw = raw
+        self._early = early  # bytes that come before those of ``raw``
         self.start_again()
 
     def start_again(self) -> None:
@@ -79,6 +90,9 @@ class _PacedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if early := self._early[: len(buffer)]:
+            buffer[: len(early)], self._early = early, self._early[len(early) :]
+            return len(early)
         before = time.monotonic()
         size: int | None = self._raw.readinto(buffer)
         if self._has_begun:

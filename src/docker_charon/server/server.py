@@ -8,6 +8,7 @@ import ipaddress
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ none is idle, it is answered with 503.
 
 _POLL_INTERVAL = 0.1  # seconds until the server notices that it should end
 _PAUSE = 0.5  # seconds until the server accepts connections again after it had no resources left
+_SHORT_PAUSE = 0.01  # the same, if it has disconnected an idle client
+_WARNING_INTERVAL = 60.0  # seconds between two warnings that it has no resources
 _BACKLOG = 128  # connections that the system keeps until they are accepted
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
@@ -193,6 +196,7 @@ class _Connections:
     def accept_all(self, listener: socket.socket, ending: threading.Event) -> None:
         """Accept connections until ``ending`` is set."""
         listener.settimeout(_POLL_INTERVAL)
+        next_warning = time.monotonic()
         while not ending.is_set():
             try:
                 client, address = listener.accept()
@@ -200,9 +204,10 @@ class _Connections:
                 continue
             except OSError as failure:
                 if failure.errno in _NO_RESOURCES:
-                    _log.warning("no connections are accepted for now: %s", failure.strerror)
-                    self._disconnect_idlest()
-                    ending.wait(_PAUSE)
+                    if time.monotonic() >= next_warning:
+                        _log.warning("no connections are accepted for now: %s", failure.strerror)
+                        next_warning = time.monotonic() + _WARNING_INTERVAL
+                    ending.wait(_SHORT_PAUSE if self._disconnect_idlest() else _PAUSE)
                 continue  # others: the client has gone already
             self._serve(client, str(address[0]))
 

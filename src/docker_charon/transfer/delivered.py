@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from docker_charon.errors import DockerCharonError
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadSource
 from docker_charon.transfer.naming.name_groups import NameGroup
+from docker_charon.value import dataclass
 
 if TYPE_CHECKING:
     from docker_charon.transfer.ledger_file import LedgerFile
@@ -43,27 +44,38 @@ def opened_ledger(
         yield site
 
 
-def delivered_blobs(
-    payloads: list[PayloadSource],
-    site: LedgerFile | None,
-    allowed_signers: str | os.PathLike[str] | None,
-    named: list[NameGroup],
-) -> dict[Digest, dict[str, None]]:
-    """Return the blobs that the ledger and earlier payloads list, each with its repositories.
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What was delivered before: the blobs of all files, each with its repositories."""
 
-    The names in the payloads are added to ``named``, except for those in an inventory.
-    """
-    repositories: dict[Digest, dict[str, None]] = {}
-    if site is not None:
-        repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
-    if payloads:
-        from docker_charon.payload.reader import open_payload
-        from docker_charon.transfer.ledger import names_in
-    for file in payloads:
-        with open_payload(file, allowed_signers=allowed_signers) as payload:
-            # A destination's own names may begin with a registry: a push tries both meanings.
-            if payload.registries or not payload.carries_nothing:
-                named.append(names_in(payload, str(getattr(file, "name", file))))
-            for digest, repository in payload.delivered():
-                repositories.setdefault(digest, {})[repository] = None
-    return repositories
+    blobs: Mapping[Digest, Iterable[str]]
+    payloads: Sequence[PayloadSource]
+    site: LedgerFile | None
+    allowed_signers: str | os.PathLike[str] | None
+
+    @classmethod
+    def of(
+        cls,
+        payloads: Sequence[PayloadSource],
+        site: LedgerFile | None,
+        allowed_signers: str | os.PathLike[str] | None,
+        named: list[NameGroup],
+    ) -> Delivered:
+        """Read the ledger and earlier payloads.
+
+        The names in the payloads are added to ``named``, except for those in an inventory.
+        """
+        repositories: dict[Digest, dict[str, None]] = {}
+        if site is not None:
+            repositories = {d: dict.fromkeys(names) for d, names in site.ledger.blobs.items()}
+        if payloads:
+            from docker_charon.payload.reader import open_payload
+            from docker_charon.transfer.ledger import names_in
+        for file in payloads:
+            with open_payload(file, allowed_signers=allowed_signers) as payload:
+                # A destination's own names may begin with a registry: a push tries both meanings.
+                if payload.registries or not payload.carries_nothing:
+                    named.append(names_in(payload, str(getattr(file, "name", file))))
+                for digest, repository in payload.delivered():
+                    repositories.setdefault(digest, {})[repository] = None
+        return cls(repositories, payloads, site, allowed_signers)

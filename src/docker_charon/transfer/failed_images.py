@@ -29,10 +29,11 @@ class FailedImages:
 
     If there are several registries and one fails, its images fail, and those of the others are
     still looked at. With ``keep_going``, the run goes on without the images that have failed, and
-    an error with status 500 or more is one of a single image if its registry still answers.
+    an error with status 500 or more is one of a single image if its registry still answers. It is
+    ``None`` where users cannot choose that; where they can, an error mentions it.
     """
 
-    def __init__(self, sources: Sources, *, keep_going: bool = False) -> None:
+    def __init__(self, sources: Sources, *, keep_going: bool | None = None) -> None:
         self._sources = sources
         self._keep_going = keep_going
         self._errors: dict[Reference, DockerCharonError] = {}
@@ -87,7 +88,7 @@ class FailedImages:
         if error.status is None:
             return True
         if error.status >= 500:
-            return self._keep_going and self._sources.answers(repository)
+            return bool(self._keep_going) and self._sources.answers(repository)
         return error.status not in (407, 429)
 
     def check_registry(self, repository: str) -> None:
@@ -107,21 +108,25 @@ class FailedImages:
             return
         registries = self._explain(failures)
         self._errors.update(failures)
-        if (
-            self._keep_going
-            and self._already_transferred.isdisjoint(failures)
-            and not failures.keys() >= set(self._to_transfer.values())
-        ):
+        others_remain = self._already_transferred.isdisjoint(failures) and (
+            not failures.keys() >= set(self._to_transfer.values())
+        )
+        if others_remain and self._keep_going:
             return
+        hint = ""
+        if others_remain and self._keep_going is False:
+            option = argument("--keep-going", "keep_going=True")
+            hint = f"; {option} makes the payload of the others"
         if len(set(map(id, failures.values()))) == 1 and (
             len(failures) == 1 or not self._sources.are_several
         ):
             (error, *_) = failures.values()
+            error.hint = f"{error.hint}{hint}" if error.hint else hint.removeprefix("; ")
             raise error
         raise ManifestNotFound(
             f"{len(failures)} of {len(self._asked)} images cannot be transferred from "
             f"{', '.join(registries)}: {'; '.join(_reasons(failures))}",
-            hint="correct the list of images, and run the same command again",
+            hint=f"correct the list of images, and run the same command again{hint}",
         )
 
     def by_name(self) -> dict[str, DockerCharonError]:

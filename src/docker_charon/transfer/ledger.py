@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 
 from docker_charon.errors import PayloadError
@@ -28,9 +28,10 @@ class Ledger:
 
     ``digest`` is the SHA-256 digest of the file, ``None`` if there is none yet. ``images`` are
     those that the site has, the newest under each tag, and ``blobs`` has every blob with its
-    repositories, those of older images too. ``brought`` and ``history`` are those of `Delivery`,
-    and ``registries`` those of `Contents`. ``without_bases`` are blobs that a site lacks which also
-    lacked what their delivery counted on; it is known from receipts and not in the file.
+    repositories, those of older images too. ``brought``, ``history`` and ``arrived`` are those of
+    `Delivery`, and ``registries`` those of `Contents`. ``without_bases`` are blobs that a site
+    lacks which also lacked what their delivery counted on; it is known from receipts and not in the
+    file.
     """
 
     number: int = 0
@@ -39,6 +40,7 @@ class Ledger:
     blobs: Mapping[Digest, tuple[str, ...]] = field(default_factory=dict)
     brought: Mapping[Digest, int] = field(default_factory=dict)
     history: tuple[Digest | None, ...] = ()
+    arrived: frozenset[int] = frozenset()
     registries: frozenset[str] = frozenset()
     without_bases: frozenset[Digest] = frozenset()
 
@@ -53,6 +55,7 @@ class Ledger:
             _united({}, payload.delivered()),
             delivery.brought,
             delivery.history or (),
+            delivery.arrived,
             payload.registries,
         )
 
@@ -89,6 +92,7 @@ class Ledger:
             _united(self.blobs, [*needed, *expected]),
             {**self.brought, **dict.fromkeys(carried, number)},
             (*self.history, self.digest),
+            self.arrived,
             self.registries | contents.registries,
         )
 
@@ -96,9 +100,10 @@ class Ledger:
         """Return it as a receipt, a file called ``name``, says that the site is.
 
         What is missing there was not delivered, unless a later delivery brought it. What is there
-        was delivered. If the site has nothing of what it needs from an earlier delivery, all of
-        that delivery counts as not delivered. Raises `PayloadError` if the file is not a receipt of
-        a delivery in this ledger.
+        was delivered. If the site has nothing of what it needs from an earlier delivery, of which
+        no receipt has shown anything, all of that delivery counts as not delivered.
+
+        Raises `PayloadError` if the file is not a receipt of a delivery in this ledger.
         """
         arrival, delivery = receipt.arrival, receipt.delivery
         if arrival is None:
@@ -124,7 +129,12 @@ class Ledger:
             if digest in blobs and self.brought.get(digest, 0) <= number:
                 blobs[digest] = tuple(r for r in blobs[digest] if r not in repositories)
         present = list(receipt.delivered())
-        lost = self._lost_deliveries(arrival, {digest for digest, _ in present}, number)
+        arrived = self._arrived_deliveries(present)
+        lost = {
+            self.brought[digest]
+            for digest in arrival.missing_blobs
+            if self.brought.get(digest, sys.maxsize) <= number
+        } - arrived
         gone = {
             digest
             for digest, repositories in blobs.items()
@@ -151,7 +161,8 @@ class Ledger:
         )
         for delivery_number in sorted(lost - {number}):
             _log.info(
-                "%s: delivery %d has not arrived at %s: everything in it counts as not delivered",
+                "%s: delivery %d has not arrived at %s, or its content is gone: everything in it "
+                "counts as not delivered",
                 *(name, delivery_number, arrival.registry),
             )
         return replace(
@@ -159,17 +170,14 @@ class Ledger:
             images=_newest([*images, *_named_images(receipt)]),
             blobs=_united(blobs, present),
             brought={d: n for d, n in self.brought.items() if d not in gone},
+            arrived=arrived,
             registries=registries,
             without_bases=self.without_bases.union(arrival.missing_blobs if is_behind else ()),
         )
 
-    def _lost_deliveries(
-        self, arrival: Arrival, present: Collection[Digest], number: int
-    ) -> set[int]:
-        """Return the deliveries of which the receipt of delivery ``number`` has nothing."""
-        lacking = {self.brought.get(digest, sys.maxsize) for digest in arrival.missing_blobs}
-        arrived = {self.brought.get(digest) for digest in present}
-        return {brought for brought in lacking - arrived if brought <= number}
+    def _arrived_deliveries(self, present: Iterable[tuple[Digest, str]]) -> frozenset[int]:
+        """Return the deliveries of which receipts have shown something, with what is there now."""
+        return self.arrived | {self.brought[d] for d, _ in present if d in self.brought}
 
     def _lacks(self, image: NamedImage, arrival: Arrival, number: int) -> bool:
         """Whether the receipt of a delivery says that an image is missing."""
@@ -194,7 +202,7 @@ class Ledger:
             blobs={},
             at_destination=dict(sorted(self.blobs.items())),
             non_distributable=frozenset(unavailable),
-            delivery=Delivery(self.number, previous, self.brought, self.history),
+            delivery=Delivery(self.number, previous, self.brought, self.history, self.arrived),
             registries=used_registries(self.registries, self.images, self.blobs.values()),
         )
 

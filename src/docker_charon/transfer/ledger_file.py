@@ -16,12 +16,12 @@ from docker_charon.messages import argument, get_logger
 from docker_charon.oci.digest import Digest
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget
 from docker_charon.payload.format.contents import Contents
-from docker_charon.payload.format.delivery import Delivery
 from docker_charon.payload.format.entries import Entry, payload_entries
 from docker_charon.payload.format.limits import TooLarge
 from docker_charon.payload.partial_files.locked_file import open_locked_zip
 from docker_charon.payload.random_access import file_errors
 from docker_charon.payload.reader import open_payload
+from docker_charon.payload.volumes.volume_names import list_path
 from docker_charon.special_file import is_stream, require_file
 from docker_charon.transfer.inventory import write_inventory
 from docker_charon.transfer.ledger import Ledger
@@ -72,20 +72,35 @@ class LedgerFile:
         is_safe = self._is_confirmed or contents.blobs or contents.deltas or self._file is None
         if is_safe or not isinstance(target, (str, os.PathLike)) or is_stream(target):
             return
-        with contextlib.suppress(DockerCharonError), open_payload(target) as payload:
-            last = payload.delivery
-            if last is not None and payload.arrival is None and self._is_last(last):
-                _log.warning(
-                    "%s is delivery %d, and is replaced by a payload that carries no layers, "
-                    "because the ledger counts on delivery %d: if the site does not get that, give "
-                    "the receipt of its next push (%s) when the next payload is made",
-                    *(os.fspath(target), last.number, last.number),
-                    argument("--receipt", "receipts="),
-                )
+        if self._is_last(target, contents):
+            number = self.ledger.number
+            _log.warning(
+                "%s is delivery %d, and is replaced by a payload that carries no layers, "
+                "because the ledger counts on delivery %d: if the site does not get that, give "
+                "the receipt of its next push (%s) when the next payload is made",
+                *(os.fspath(target), number, number),
+                argument("--receipt", "receipts="),
+            )
 
-    def _is_last(self, delivery: Delivery) -> bool:
+    def _is_last(self, target: str | os.PathLike[str], contents: Contents) -> bool:
+        """Whether a file is the last delivery.
+
+        If some of its volumes are already on their way, it cannot be read: then it is taken for the
+        last delivery if that had the images in ``contents``.
+        """
         number, history = self.ledger.number, self.ledger.history
-        return delivery.number == number > 0 and delivery.previous == history[-1]
+        try:
+            with open_payload(target) as payload:
+                last = payload.delivery
+                return (
+                    last is not None
+                    and payload.arrival is None
+                    and last.number == number > 0
+                    and last.previous == history[-1]
+                )
+        except DockerCharonError:
+            brought = {self.ledger.brought.get(image.root.digest) for image in contents.images}
+            return brought == {number} and list_path(Path(target)).exists()
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Replace the file by one with these entries: completely, or not at all."""

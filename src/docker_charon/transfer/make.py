@@ -5,42 +5,30 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 
 from docker_charon.errors import AuthenticationError
 from docker_charon.messages import argument
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
-from docker_charon.payload.format.contents import Contents
-from docker_charon.payload.format.entries import Entry, LocalBlob, payload_entries
-from docker_charon.payload.format.paths import blob_path, delta_path
-from docker_charon.payload.format.places import Places
-from docker_charon.payload.partial_files.partial_file import deltas_path
 from docker_charon.payload.unreadable_blobs import UnreadableBlobs
-from docker_charon.payload.writer import write_payload
-from docker_charon.progress import Progress, ProgressArgument, check_progress
+from docker_charon.progress import ProgressArgument, check_progress
 from docker_charon.registry.access import Access, waiting_for
 from docker_charon.registry.certificates import CertificateArgument
-from docker_charon.transfer.absent_layers import absent_layers
-from docker_charon.transfer.delivered import delivered_blobs, opened_ledger
-from docker_charon.transfer.lock import Origin, lock_content, write_lock
-from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
+from docker_charon.transfer.delivered import Delivered, opened_ledger
+from docker_charon.transfer.make_steps import MakeSteps, Output
 from docker_charon.transfer.named_files import (
     check_payload_target,
     checked_target,
     refuse_replacing,
 )
-from docker_charon.transfer.naming.chosen_tags import ChosenTags, checked_newest
+from docker_charon.transfer.naming.chosen_tags import checked_newest
 from docker_charon.transfer.naming.name_groups import united_registries
 from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
-from docker_charon.transfer.plan import blobs_at_destination, plan_make
 from docker_charon.transfer.platforms import parse_platforms
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
-from docker_charon.transfer.shared_blobs import SharedBlobs
 from docker_charon.transfer.summary import Summary
 from docker_charon.workers import Workers
 
@@ -217,7 +205,14 @@ def make_payload(
     lock_file = None if lock is None else checked_target(lock, "lock")
     if not dry_run:
         check_payload_target(zip_file, "payload")
-    signer = _signer(sign)
+    output = Output(
+        zip_file,
+        checked_volume_size,
+        _signer(sign),
+        lock_file,
+        layer_deltas=layer_deltas,
+        dry_run=dry_run,
+    )
     with contextlib.ExitStack() as stack:
         written_report = stack.enter_context(
             reporting(
@@ -232,114 +227,23 @@ def make_payload(
         named = wanted.groups
         if site is not None:
             named.append(site.ledger.names(f"the ledger {ledger}"))
-        delivered = delivered_blobs(earlier_payloads, site, allowed_signers, named)
+        delivered = Delivered.of(earlier_payloads, site, allowed_signers, named)
         registries = united_registries(named)
         sources = stack.enter_context(wanted.sources(access, jobs, registries))
         resolver = Resolver(sources, workers, chosen_platforms, keep_going=keep_going)
-        failed = resolver.failed
-        tags = ChosenTags(sources, failed, workers)
-        with Progress("asking", {}, {}, progress, note=", ".join(wanted.registries)):
-            images = resolver.images(tags.references(wanted.to_transfer, newest))
-            skipped = resolver.images(
-                tags.references(wanted.already_transferred, already_transferred=True),
-                already_transferred=True,
-            )
-            failed.check()
-            if include_referrers:
-                images = resolver.with_referrers(images)
-                failed.check()
-            absent = absent_layers(sources, workers, [*images, *skipped])
-        goes_on_after = lost_blobs = None
-        if keep_going:
-            from docker_charon.transfer.lost_blobs import LostBlobs
-
-            goes_on_after = failed.is_of_one_image
-            lost_blobs = LostBlobs(sources, workers, progress)
-
-        def make(stack: contextlib.ExitStack) -> Summary:
-            """Make the payload of ``images``; raise `UnreadableBlobs` if it has to be fewer."""
-            contents = plan_make(images, skipped, delivered, absent, registries)
-            shared_blobs = SharedBlobs(sources, contents.images, absent)
-            if lost_blobs is not None:
-                lost_blobs.check(contents.blobs, shared_blobs)
-            local: Mapping[str, LocalBlob] = {}
-            if layer_deltas:
-                from docker_charon.transfer.layer_deltas.contents import (
-                    Destination,
-                    with_layer_deltas,
-                )
-
-                destination = Destination(
-                    blobs_at_destination(skipped, delivered, absent),
-                    skipped,
-                    earlier_payloads,
-                    None if site is None else site.ledger,
-                    allowed_signers,
-                    registries,
-                )
-                making_deltas = with_layer_deltas(
-                    *(zip_file, contents, destination, shared_blobs.open, workers),
-                    goes_on_after=goes_on_after,
-                    dry_run=dry_run,
-                    progress=progress,
-                )
-                contents, local = stack.enter_context(making_deltas)
-            logged = log_choices(contents, chosen_platforms)
-            ledger_entries: list[Entry] = []
-            if site is not None:
-                site.check_target(zip_file, contents)
-                ledger_entries = site.entries_after(contents, None if dry_run else signer)
-                contents = replace(contents, delivery=site.ledger.next_delivery(contents))
-            entries = list(payload_entries(contents, signer, local))
-            size = Places(entries).size
-            left_out = {name: str(error) for name, error in failed.by_name().items()}
-            written_report.made(contents, size, left_out)
-            summary = Summary.of(contents, size, left_out, dry_run=dry_run)
-            if dry_run:
-                log_make(contents, size, checked_volume_size, logged, len(left_out))
-                return summary
-            locked = lock_content(
-                {image.reference: resolver.source_digest(image.reference) for image in images},
-                Origin(registry, wanted.is_secure, registries),
-                chosen_platforms,
-                include_referrers=include_referrers,
-            )
-            with _writing_progress(contents, entries, progress) as shown_progress:
-                write_payload(
-                    *(zip_file, entries, shared_blobs.open, shown_progress, workers),
-                    volume_size=checked_volume_size,
-                    goes_on_after=goes_on_after,
-                )
-                if not layer_deltas:
-                    _remove_old_deltas(zip_file)
-                if site is not None:
-                    site.replace(ledger_entries)
-                if lock_file is not None:
-                    write_lock(lock_file, locked)
-                shown_progress.sum_up(make_summary(contents, len(left_out)))
-            return summary
-
-        warned: set[str] = set()
+        steps = MakeSteps(
+            *(wanted, delivered, registries, resolver, workers, output, written_report, progress),
+            include_referrers=include_referrers,
+            keep_going=keep_going,
+        )
+        steps.ask_registries(newest)
         while True:
-            for name, error in failed.by_name().items():
-                if name not in warned:
-                    warnings.warn(f"left out: {name}: {error}", UserWarning, stacklevel=2)
-                    warned.add(name)
+            for name, error in steps.new_failures().items():
+                warnings.warn(f"left out: {name}: {error}", UserWarning, stacklevel=2)
             try:
-                with contextlib.ExitStack() as attempt:
-                    return make(attempt)
+                return steps.make()
             except UnreadableBlobs as unreadable:
-                images = failed.without(images, unreadable.errors)
-
-
-def _remove_old_deltas(zip_file: PayloadTarget) -> None:
-    """Remove what an interrupted run with layer deltas has left: the payload is complete now."""
-    if isinstance(zip_file, (str, os.PathLike)):
-        path = Path(os.path.realpath(zip_file))
-        if deltas_path(path).exists():
-            from docker_charon.transfer.layer_deltas.directory import remove_leftover
-
-            remove_leftover(path)
+                steps.leave_out(unreadable)
 
 
 def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | None:
@@ -349,18 +253,6 @@ def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | No
     from docker_charon.payload.signature.signature import sign
 
     return partial(sign, key=key)
-
-
-def _writing_progress(
-    contents: Contents, entries: Iterable[Entry], progress: ProgressArgument
-) -> Progress:
-    """Return the progress of writing ``entries``, whose keys are their paths."""
-    sizes = {entry.path: entry.size for entry in entries if entry.blob is not None}
-    needed = {
-        image.name: [path(blob.digest) for blob in image.blobs for path in (blob_path, delta_path)]
-        for image in contents.images
-    }
-    return Progress("making", sizes, needed, progress)
 
 
 def _parse_volume_size(size: int | str | None) -> int | None:

@@ -44,13 +44,13 @@ class Resolver:
         workers: Workers,
         platforms: Sequence[Platform] = (),
         *,
-        keep_going: bool = False,
+        keep_going: bool | None = None,
     ) -> None:
         self.failed = FailedImages(sources, keep_going=keep_going)
         self._keep_going = keep_going
-        self._sources = sources
+        self.sources = sources
         self._workers = workers
-        self._platforms = platforms
+        self.platforms = platforms
         self._roots: dict[Reference, Manifest] = {}
         self._manifests: dict[Digest, Manifest] = {}
         self._fetched: Results[tuple[str, str], Manifest] = Results()
@@ -72,7 +72,7 @@ class Resolver:
         new = [reference for reference in unique if reference not in self._roots]
         self._roots.update(self._of_each(self._root, new))
         roots = {ref: self._roots[ref] for ref in unique if ref in self._roots}
-        if self._platforms:
+        if self.platforms:
 
             def select(reference: Reference) -> Manifest | None:
                 return self._select_platforms(
@@ -107,7 +107,7 @@ class Resolver:
 
         images = list(images)
         finder = ReferrerFinder(
-            self._sources,
+            self.sources,
             self._workers,
             lambda repository: self._child(Reference(repository, None, None)),
             self.failed if self._keep_going else None,
@@ -144,7 +144,7 @@ class Resolver:
     def _get_manifest(self, repository: str, reference: str) -> Manifest:
         """Fetch a manifest, unless its registry has failed."""
         self.failed.check_registry(repository)
-        return self._sources.get_manifest(repository, reference)
+        return self.sources.get_manifest(repository, reference)
 
     def _root(self, reference: Reference) -> Manifest:
         repository, source = reference.repository, reference.source
@@ -168,7 +168,7 @@ class Resolver:
         except RegistryError:
             raise error from None
         if not manifest.has_digest(digest):
-            registry, repository = self._sources.locate(reference.repository)
+            registry, repository = self.sources.locate(reference.repository)
             raise ManifestNotFound(
                 f"{registry} has no {replace(reference, repository=repository)}: its tag {tag} is "
                 f"{manifest.digest}",
@@ -192,7 +192,7 @@ class Resolver:
         def fetch_new(descriptor: Descriptor) -> Manifest:
             digest = descriptor.digest
             if descriptor.media_type and descriptor.media_type not in MANIFEST_TYPES:
-                registry, name = self._sources.locate(repository)
+                registry, name = self.sources.locate(repository)
                 raise InvalidManifest(
                     f"{name}@{digest} on {registry}: its media type is "
                     f"{descriptor.media_type[:100]!r}"
@@ -219,7 +219,7 @@ class Resolver:
     def _part_not_found(self, parent: Reference, part: Descriptor) -> ManifestNotFound:
         platform = part.platform
         purpose = f" for {platform}" if platform is not None and platform.is_known else ""
-        registry, repository = self._sources.locate(parent.repository)
+        registry, repository = self.sources.locate(parent.repository)
         return ManifestNotFound(
             f"{registry} lacks a part of {replace(parent, repository=repository)}: the manifest "
             f"{part.digest}{purpose}",
@@ -269,16 +269,16 @@ class Resolver:
             platform = self._platform_of(repository, root)
             if platform is None:  # an artifact has no platform
                 return root
-            if any(wanted.distance(platform) is not None for wanted in self._platforms):
+            if any(wanted.distance(platform) is not None for wanted in self.platforms):
                 return root
             if skip_missing:
                 return None
-            raise not_offered(name, self._platforms[0], [platform])
+            raise not_offered(name, self.platforms[0], [platform])
         offered = offers(root, child, lambda d: self._platform_of(repository, child(d)))
-        chosen = choose(offered, self._platforms, name, skip_missing=skip_missing)
+        chosen = choose(offered, self.platforms, name, skip_missing=skip_missing)
         if not chosen:
             return None
-        if len(self._platforms) == len(chosen) == 1:
+        if len(self.platforms) == len(chosen) == 1:
             return child(chosen[0].descriptor)
         for index in filter_index(root, {offer.descriptor.digest for offer in chosen}, child):
             root = self._keep(index)
@@ -290,9 +290,9 @@ class Resolver:
             return self._image_platforms.of(
                 manifest.digest,
                 lambda: config_platform(
-                    manifest, lambda config: self._sources.read_blob(repository, config)
+                    manifest, lambda config: self.sources.read_blob(repository, config)
                 ),
             )
         except InvalidManifest as error:
-            registry, name = self._sources.locate(repository)
+            registry, name = self.sources.locate(repository)
             raise InvalidManifest(f"{name}@{manifest.digest} on {registry}: {error}") from None

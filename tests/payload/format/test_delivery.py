@@ -11,7 +11,7 @@ from docker_charon.oci.digest import Digest
 from docker_charon.payload.format.delivery import Arrival, Delivery, MissingImage
 
 A, B = Digest.of(b"a"), Digest.of(b"b")
-LEDGER = Delivery(2, A, {A: 1, B: 2}, (None, A))
+LEDGER = Delivery(2, A, {A: 1, B: 2}, (None, A), frozenset({1}))
 
 
 @pytest.mark.parametrize("delivery", [LEDGER, Delivery(1, None), Delivery(7, B, {A: 3})])
@@ -40,6 +40,8 @@ def test_an_arrival_is_read_as_it_was_written() -> None:
         {"history": [None]},
         {"history": {}},
         {"history": [None, 3]},
+        {"arrived": 1},
+        {"arrived": ["one"]},
     ],
     ids=str,
 )

@@ -26,7 +26,7 @@ from docker_charon import (
     verify_payload,
 )
 from docker_charon.deltas import extra, process
-from docker_charon.transfer import make as make_module
+from docker_charon.transfer import make_steps
 from docker_charon.transfer.layer_deltas import candidates
 from docker_charon.transfer.layer_deltas import making as delta_making
 from docker_charon.transfer.layer_deltas.directory import delta_directory
@@ -308,7 +308,7 @@ def test_a_delta_of_an_interrupted_run_that_was_damaged_is_made_again(
     expected = update(source, tmp_path / "whole.zip").read_bytes()
     payload = tmp_path / "p.zip"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(make_module, "write_payload", interrupt)
+        patch.setattr(make_steps, "write_payload", interrupt)
         update(source, payload)
     folder = tmp_path / "p.zip.partial.deltas"
     delta = folder / f"{digest_of(NEW).partition(':')[2]}.delta"

@@ -5,7 +5,9 @@
     {"ledger": {"number": N, counted from 1,
                 "previous": DIGEST of the ledger file before, or null for the first delivery,
                 "brought": {N: [DIGEST of what delivery N brought to the destination, ...]},
-                "history": ["previous" of each delivery so far, ...] in a ledger only},
+                "history": ["previous" of each delivery so far, ...] in a ledger only,
+                "arrived": [N of each delivery of which a receipt has shown something, ...]
+                in a ledger that has any},
      "receipt": {"registry": HOST, "missing_blobs": {DIGEST: [REPOSITORY, ...], ...},
                  "missing_images": {IMAGE: {"digest": DIGEST or null, "reason": TEXT}, ...}}
                 in a receipt only}
@@ -26,6 +28,7 @@ LEDGER, RECEIPT = "ledger", "receipt"
 """The keys in ``payload_descriptor.json``."""
 
 _NUMBER, _PREVIOUS, _BROUGHT, _HISTORY = "number", "previous", "brought", "history"
+_ARRIVED = "arrived"
 _REGISTRY, _BLOBS, _IMAGES = "registry", "missing_blobs", "missing_images"
 _DIGEST, _REASON = "digest", "reason"
 
@@ -39,21 +42,31 @@ class Delivery:
     yet. ``brought`` has, for blobs that the destination is expected to have, the number of the
     delivery that carried each; it is unknown for others. In a ledger, ``brought`` also has the
     last delivery of each image, by its digest, and ``history`` the ``previous`` of every delivery;
-    otherwise ``history`` is ``None``.
+    otherwise ``history`` is ``None``. ``arrived`` are the deliveries of a ledger of which a receipt
+    has shown something at the destination.
     """
 
     number: int
     previous: Digest | None
     brought: Mapping[Digest, int] = field(default_factory=dict)
     history: tuple[Digest | None, ...] | None = None
+    arrived: frozenset[int] = frozenset()
 
     def as_json(self) -> dict[str, Any]:
         """Return the value of the key ``ledger``."""
         brought: dict[str, list[Digest]] = {}
         for digest, number in sorted(self.brought.items(), key=lambda item: (item[1], item[0])):
             brought.setdefault(str(number), []).append(digest)
-        document = {_NUMBER: self.number, _PREVIOUS: self.previous, _BROUGHT: brought}
-        return document if self.history is None else {**document, _HISTORY: list(self.history)}
+        document: dict[str, Any] = {
+            _NUMBER: self.number,
+            _PREVIOUS: self.previous,
+            _BROUGHT: brought,
+        }
+        if self.history is not None:
+            document[_HISTORY] = list(self.history)
+        if self.arrived:
+            document[_ARRIVED] = sorted(self.arrived)
+        return document
 
     @classmethod
     def parse(cls, value: Any) -> Delivery:
@@ -73,6 +86,7 @@ class Delivery:
             _optional_digest(document.get(_PREVIOUS)),
             brought,
             None if history is None else tuple(map(_optional_digest, history)),
+            frozenset(map(_number, _items(_ARRIVED, document.get(_ARRIVED, [])))),
         )
 
 

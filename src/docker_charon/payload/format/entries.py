@@ -27,7 +27,6 @@ from docker_charon.payload.format.paths import (
     delta_path,
 )
 from docker_charon.payload.format.payload_descriptor import descriptor_document
-from docker_charon.payload.format.signed_text import signed_text
 from docker_charon.value import dataclass
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -78,6 +77,8 @@ def payload_entries(
     ]
     yield from documents
     if sign is not None:
+        from docker_charon.payload.format.signed_text import signed_text  # few payloads need it
+
         signature = sign(signed_text({entry.path: entry.content for entry in documents}))
         yield Entry(SIGNATURE_PATH, len(signature), signature)
     for manifest in contents.manifests:

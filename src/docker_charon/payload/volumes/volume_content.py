@@ -12,7 +12,7 @@ from docker_charon.payload.volumes.volume_list import COPY_AGAIN, VolumeList, re
 from docker_charon.payload.volumes.volume_names import base_and_number
 from docker_charon.progress import Progress, ProgressArgument
 
-SAMPLES = 16
+_SAMPLES = 16
 """A sample has this many blocks of a volume."""
 
 _SAMPLE_BLOCK = 4096  # bytes
@@ -21,11 +21,11 @@ _BUFFER = 256 * 1024
 
 def sample(file: RandomAccess, size: int) -> str:
     """Return the SHA-256 of blocks of a volume of ``size`` bytes, as a hexadecimal number."""
-    if size <= SAMPLES * _SAMPLE_BLOCK:
+    if size <= _SAMPLES * _SAMPLE_BLOCK:
         return hashlib.sha256(file.read(size, 0)).hexdigest()
     digest = hashlib.sha256()
-    for n in range(SAMPLES):
-        digest.update(file.read(_SAMPLE_BLOCK, n * (size - _SAMPLE_BLOCK) // (SAMPLES - 1)))
+    for n in range(_SAMPLES):
+        digest.update(file.read(_SAMPLE_BLOCK, n * (size - _SAMPLE_BLOCK) // (_SAMPLES - 1)))
     return digest.hexdigest()
 
 

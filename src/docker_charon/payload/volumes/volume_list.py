@@ -10,8 +10,8 @@ this order, they are the single file. ``payload.zip.volumes.json`` lists them::
      "metadata_sha256": HEX of what the payload begins with: its metadata and manifests,
      "volumes": [{"name": NAME, "size": BYTES, "sha256": HEX, "sample": HEX}, ...]}
 
-``sample`` is the SHA-256 of 16 blocks of a volume, evenly spaced from its start to its end.
-It distinguishes volumes without reading all of them. The names are for people: the reader derives
+``sample`` is the SHA-256 of 16 blocks of a volume, evenly spaced from its start to its end. It
+distinguishes volumes without reading all of them. The names are for people: the reader derives
 them from the name of the list.
 """
 

@@ -15,7 +15,6 @@ the server was killed.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import threading
@@ -28,31 +27,30 @@ from docker_charon.errors import DockerCharonError, InvalidManifest, ServerError
 from docker_charon.files import flush, flush_directory, lock, put_in_place, write_durably
 from docker_charon.messages import get_logger
 from docker_charon.oci.digest import Digest
-from docker_charon.oci.document import MOST_VALUES, count_values, parse_json
+from docker_charon.oci.document import MOST_VALUES, count_values
 from docker_charon.oci.manifest import MAX_SIZE
 from docker_charon.payload.format.limits import LONGEST_DOCUMENT
-from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, LAYOUT_PATH, blob_path
+from docker_charon.payload.format.paths import DESCRIPTOR_PATH, INDEX_PATH, blob_path
 from docker_charon.payload.format.payload_descriptor import PayloadDescriptor
 from docker_charon.payload.random_access import Extent, read_into
-from docker_charon.server.layouts.directory import (
-    check_file,
-    check_folder,
-    file_size,
-    open_file,
-    open_lock,
-    read_file,
-)
+from docker_charon.server.layouts.directory import file_size, open_file, open_lock, read_file
 from docker_charon.server.layouts.layout_catalog import CatalogLoader
 from docker_charon.server.layouts.layout_index import LayoutIndex
+from docker_charon.server.layouts.layout_root import (
+    LOCK_PATH,
+    OWN_FOLDER,
+    TEMPORARY_INDEX_PATH,
+    UPLOADS_PATH,
+    check_root,
+    prepare_root,
+)
 from docker_charon.server.layouts.upload import Upload, Uploads
 from docker_charon.server.manifest import StoredManifest
 from docker_charon.server.store import Catalog, Code, Rejected
 
 _log = get_logger(__name__)
 
-_OWN_FOLDER = ".docker-charon"
 _READ_SIZE = 256 * 1024
-_LONGEST_MARKER = 4096  # bytes of oci-layout, which has 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +81,10 @@ class Layout:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._temporary_index = root / _OWN_FOLDER / INDEX_PATH
+        self._temporary_index = root / TEMPORARY_INDEX_PATH
         self._index_lock = threading.Lock()
         self.catalog = Catalog()
-        self.temporary_folder = root / _OWN_FOLDER / "uploads"
+        self.temporary_folder = root / UPLOADS_PATH
         self.uploads = Uploads(self.temporary_folder)
         path = root / INDEX_PATH
         self._index = LayoutIndex.parse(read_file(path, LONGEST_DOCUMENT), str(path))
@@ -265,11 +263,10 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
     root = Path(directory)
     with contextlib.ExitStack() as stack:
         try:
-            _check_usable(root)
-            _check_links(root)
-            (root / _OWN_FOLDER).mkdir(parents=True, exist_ok=True)
-            lock(stack.enter_context(open_lock(root / _OWN_FOLDER / "lock")))
-            _prepare(root)
+            check_root(root)
+            (root / OWN_FOLDER).mkdir(parents=True, exist_ok=True)
+            lock(stack.enter_context(open_lock(root / LOCK_PATH)))
+            prepare_root(root)
             layout = Layout(root)
         except BlockingIOError:
             raise ServerError(
@@ -278,61 +275,16 @@ def open_layout(directory: str | os.PathLike[str]) -> Iterator[Layout]:
         except FileExistsError as error:
             raise ServerError(f"cannot use {root}: it is not a directory") from error
         except OSError as error:
-            raise ServerError(f"cannot use {root}: {error.strerror or error}") from error
+            raise ServerError(
+                f"cannot use {root}: {error.strerror or error}",
+                hint="use a directory that this user can read and write",
+            ) from error
         except ValueError as error:  # a path with a NUL
             raise ServerError(f"cannot use {root}: {error}") from error
         try:
             yield layout
         finally:  # what is left of unfinished uploads would take up the disk until the next start
             shutil.rmtree(layout.temporary_folder, ignore_errors=True)
-
-
-def _check_usable(root: Path) -> None:
-    """Check that the directory is a layout, an unfinished new one, or empty."""
-    marker = root / LAYOUT_PATH
-    if check_file(marker):
-        _check_version(marker)
-    elif not root.exists():
-        return
-    elif unknown := {path.name for path in root.iterdir()} - {_OWN_FOLDER, INDEX_PATH, "blobs"}:
-        raise ServerError(
-            f"{root} is not an OCI image layout: it has {min(unknown)} and no {LAYOUT_PATH}",
-            hint="use a directory that is empty or does not exist",
-        )
-
-
-def _check_links(root: Path) -> None:
-    """Raise `ServerError` when something that the server reads or writes is a link."""
-    for folder in (_OWN_FOLDER, f"{_OWN_FOLDER}/uploads", "blobs", "blobs/sha256", "blobs/sha512"):
-        check_folder(root / folder)
-    for file in (INDEX_PATH, DESCRIPTOR_PATH, f"{_OWN_FOLDER}/{INDEX_PATH}", f"{_OWN_FOLDER}/lock"):
-        check_file(root / file)
-
-
-def _prepare(root: Path) -> None:
-    """Create the missing files, and delete the unfinished uploads of an earlier run."""
-    marker = root / LAYOUT_PATH
-    uploads = root / _OWN_FOLDER / "uploads"
-    if uploads.exists():
-        shutil.rmtree(uploads)
-    uploads.mkdir()
-    (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-    temporary = root / _OWN_FOLDER / INDEX_PATH
-    if not (root / INDEX_PATH).exists():
-        write_durably(root / INDEX_PATH, LayoutIndex().encode(), temporary)
-    if not marker.exists():  # written last: a directory with this file is a layout
-        content = json.dumps({"imageLayoutVersion": "1.0.0"}).encode()
-        write_durably(marker, content, temporary)
-
-
-def _check_version(marker: Path) -> None:
-    try:
-        document = parse_json(read_file(marker, _LONGEST_MARKER))
-    except (ValueError, ServerError):
-        document = None
-    version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
-    if not isinstance(version, str) or not version.startswith("1."):
-        raise ServerError(f"{marker} does not say that this is an OCI image layout of version 1")
 
 
 def _read_payload_descriptor(path: Path) -> PayloadDescriptor | None:
