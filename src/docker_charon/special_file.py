@@ -91,8 +91,9 @@ def kind_of(path: StrPath) -> str | None:
 
 
 def _mode(path: StrPath) -> int | None:
+    descriptor = descriptor_of(path)
     try:
-        return Path(path).stat().st_mode
+        return os.stat(path if descriptor is None else descriptor).st_mode  # noqa: PTH116
     except (OSError, ValueError):
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,10 @@ def test_it_is_read_several_times(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(PayloadError, match=rf"the allowed signers in {path}: it is a \w+;"):
             readable_signers(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the path of a descriptor")
+def test_it_may_be_an_open_file(tmp_path: Path) -> None:
     (tmp_path / "signers").write_text(f"me@example.com {KEY}\n")
     with (tmp_path / "signers").open() as signers:
         assert readable_signers(f"/dev/fd/{signers.fileno()}") == tmp_path / "signers"
