@@ -1,11 +1,11 @@
-"""The values of options: image names, the password, and the streams to read and write."""
+"""The values of options: image names, names of files, the password, and the streams."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypedDict
+from typing import IO, TYPE_CHECKING, TypedDict, TypeVar
 
 import typer
 
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from docker_charon.payload.volumes.joined_volumes import Ask, VolumePath
 
 _STDOUT = 1  # its descriptor
+_Value = TypeVar("_Value", str | None, list[str] | None)
+
+
+def not_empty(value: _Value) -> _Value:
+    """Refuse an empty name of a file, which a script has if one of its variables is not set."""
+    if value is not None and "" in (value if isinstance(value, list) else [value]):
+        raise typer.BadParameter("the name of the file is empty")
+    return value
+
+
+def path_only(value: str | None) -> str | None:
+    """Refuse ``-`` too: a stream cannot be read again or replaced, and may have other content."""
+    if value == "-":
+        raise typer.BadParameter("- is not possible here: name a file")
+    return not_empty(value)
 
 
 def names_of(words: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from docker_charon.cli.file_names import not_empty, path_only
+from docker_charon.cli.arguments import not_empty, path_only
 from docker_charon.cli.help import ALREADY_THERE, RUN
 
 AlreadyTransferred = Annotated[

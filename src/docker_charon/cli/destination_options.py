@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from docker_charon.cli.file_names import not_empty
+from docker_charon.cli.arguments import not_empty
 from docker_charon.cli.help import REGISTRY, RUN
 
 RepositoryPrefix = Annotated[

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from docker_charon.errors import DockerCharonError
@@ -181,6 +182,7 @@ class MakeSteps:
         if output.dry_run:
             log_make(contents, size, output.volume_size, logged, len(left_out))
             return summary
+        write_lock = self._lock_writer()
         with _writing_progress(contents, entries, self._progress) as shown_progress:
             write_payload(
                 *(output.zip_file, entries, shared_blobs.open, shown_progress, self._workers),
@@ -191,13 +193,14 @@ class MakeSteps:
                 _remove_old_deltas(output.zip_file)
             if site is not None:
                 site.replace(ledger_entries)
-            if output.lock_file is not None:
-                self._write_lock(output.lock_file)
+            write_lock()
             shown_progress.sum_up(make_summary(contents, len(left_out)))
         return summary
 
-    def _write_lock(self, file: Path) -> None:
-        """Write the lock of the images."""
+    def _lock_writer(self) -> Callable[[], None]:
+        """Return what writes the lock of the images, if there is a file for it."""
+        if self._output.lock_file is None:
+            return lambda: None
         from docker_charon.transfer.lock import Origin, lock_content, write_lock
 
         references = [image.reference for image in self._images]
@@ -207,7 +210,7 @@ class MakeSteps:
             self._resolver.platforms,
             include_referrers=self._include_referrers,
         )
-        write_lock(file, content)
+        return partial(write_lock, self._output.lock_file, content)
 
 
 def _remove_old_deltas(zip_file: PayloadTarget) -> None:
