@@ -122,7 +122,9 @@ def test_what_is_listed_can_be_pulled_whenever_the_server_is_ended(
                 assert found is not None
                 assert found in whole
                 images.put(server.address, name, image(layer(999)))
-    assert list((tmp_path / "storage" / ".docker-charon" / "uploads").iterdir()) == []
+        uploads = tmp_path / "storage" / ".docker-charon" / "uploads"
+        assert list(uploads.iterdir()) == []
+    assert not uploads.exists()
 
 
 def test_what_has_been_acknowledged_stays(tmp_path: Path) -> None:

@@ -27,11 +27,11 @@ from docker_charon.registry.access import Access
 from docker_charon.registry.blobs import BlobState, BlobStates, BlobStream, blob_size
 from docker_charon.registry.errors import explaining_refusal
 from docker_charon.registry.http import origin
-from docker_charon.registry.listing import Listing
-from docker_charon.registry.referrers import read_referrers
 from docker_charon.registry.retry import ONCE, TRANSIENT, Tries
 from docker_charon.registry.session import Session
 from docker_charon.registry.uploads import BlobUploads
+
+# Modules that only some commands need are imported there, so that the others start quickly.
 
 _log = get_logger(__name__)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
@@ -326,6 +326,8 @@ class RegistryClient:
         Raises `ManifestNotFound` if there is no such repository, and `IncompleteListing` if a page
         after the first one cannot be read.
         """
+        from docker_charon.registry.listing import Listing
+
         place, doing = self._session.repository(repository), f"the tags of {repository}"
         path = place.path("tags", "list")
         try:
@@ -341,6 +343,8 @@ class RegistryClient:
         They may be invalid names. ``_catalog`` is not part of the distribution-spec, and not every
         registry has it. Raises `IncompleteListing` if a page after the first one cannot be read.
         """
+        from docker_charon.registry.listing import Listing
+
         doing = "the list of its repositories"
         return Listing(
             self._session, "_catalog", "repositories", doing=doing, scope=_CATALOG
@@ -352,6 +356,8 @@ class RegistryClient:
         ``None`` means that the registry has no referrers API. Raises `ManifestNotFound` if a page
         after the first one cannot be read, or if the list is too long.
         """
+        from docker_charon.registry.referrers import read_referrers
+
         return read_referrers(self._session, self._session.repository(repository), subject)
 
     def _manifest_not_found(self, name: str) -> ManifestNotFound:

@@ -65,11 +65,14 @@ class RateLimit:
             try:
                 result = send()
             except RegistryError as error:
-                if not is_refusal(error):
-                    if error.status is not None:
-                        self._accept()
-                    raise
-                self._refuse(error, number)
+                if is_refusal(error):
+                    self._refuse(error, number)
+                    continue
+                if error.status == _BUSY:
+                    self._slow_down(number)  # nginx answers so by default, and names no time
+                elif error.status is not None:
+                    self._accept()
+                raise
             else:
                 self._accept()
                 return result
@@ -92,6 +95,22 @@ class RateLimit:
             if self._interval < _FIRST_INTERVAL / 2:
                 self._interval = 0.0
 
+    def _slow_down(self, number: int) -> bool:
+        """Make the interval longer after a refusal; ``number`` is what `_wait` has returned.
+
+        Return ``False`` for the refusal of a request that was sent before another refusal. The
+        interval stays as it is until a request is accepted.
+        """
+        with self._lock:
+            if number != self._refusals:
+                return False
+            self._refusals += 1
+            self._refusals_in_a_row += 1
+            if self._refusals_in_a_row == 1:
+                longer = max(self._interval * _SLOWER, _FIRST_INTERVAL)
+                self._interval = min(longer, _LONGEST_INTERVAL)
+            return True
+
     def _refuse(self, error: RegistryError, number: int) -> None:
         """Let all requests wait after a refusal; ``number`` is what `_wait` has returned.
 
@@ -99,11 +118,11 @@ class RateLimit:
         """
         if self._policy.tries == 1 or not (error.retry_after or self._policy.when_away):
             raise error
+        is_new = self._slow_down(number)
         with self._lock:
             now = time.monotonic()
-            is_new = number == self._refusals
-            in_a_row = self._refusals_in_a_row + is_new
-            seconds = error.retry_after or self._policy.pause(min(in_a_row, _GROWING_PAUSES))
+            growth = min(self._refusals_in_a_row, _GROWING_PAUSES)
+            seconds = error.retry_after or self._policy.pause(growth)
             since = now if self._refused_since is None else self._refused_since
             if now + seconds - since > self._policy.longest_wait:
                 if error.retry_after or since < now:
@@ -113,10 +132,6 @@ class RateLimit:
             self._closed_until = max(self._closed_until, now + seconds)
             if not is_new:
                 return
-            self._refusals, self._refusals_in_a_row = self._refusals + 1, in_a_row
-            if in_a_row == 1:
-                longer = max(self._interval * _SLOWER, _FIRST_INTERVAL)
-                self._interval = min(longer, _LONGEST_INTERVAL)
             self._waited += seconds
             if self._waited < self._silent_until:
                 return

@@ -10,6 +10,7 @@ from functools import partial
 
 from docker_charon.errors import AuthenticationError
 from docker_charon.messages import argument
+from docker_charon.oci.platform import Platform
 from docker_charon.payload.file_object import PayloadSource, PayloadTarget, checked_sources
 from docker_charon.payload.unreadable_blobs import UnreadableBlobs
 from docker_charon.progress import ProgressArgument, check_progress
@@ -26,7 +27,6 @@ from docker_charon.transfer.naming.chosen_tags import checked_newest
 from docker_charon.transfer.naming.name_groups import united_registries
 from docker_charon.transfer.naming.references import checked_hosts
 from docker_charon.transfer.naming.wanted_images import WantedImages
-from docker_charon.transfer.platforms import parse_platforms
 from docker_charon.transfer.report_file import reporting
 from docker_charon.transfer.resolve import Resolver
 from docker_charon.transfer.summary import Summary
@@ -182,7 +182,7 @@ def make_payload(
             "docker login",
         )
     newest = checked_newest(newest, wanted.to_transfer)
-    chosen_platforms = parse_platforms(platforms)
+    chosen_platforms = _parse_platforms(platforms)
     checked_volume_size = _parse_volume_size(volume_size)
     workers = Workers(jobs)
     earlier_payloads = checked_sources(payloads_already_transferred, "payloads_already_transferred")
@@ -244,6 +244,15 @@ def make_payload(
                 return steps.make()
             except UnreadableBlobs as unreadable:
                 steps.leave_out(unreadable)
+
+
+def _parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
+    """Return the platforms to carry; an empty list means all of them."""
+    if platforms is None:
+        return []
+    from docker_charon.transfer.platforms import parse_platforms
+
+    return parse_platforms(platforms)
 
 
 def _signer(key: str | os.PathLike[str] | None) -> Callable[[bytes], bytes] | None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from docker_charon.errors import DockerCharonError
@@ -21,7 +22,6 @@ from docker_charon.payload.writer import write_payload
 from docker_charon.progress import Progress, ProgressArgument
 from docker_charon.transfer.absent_layers import absent_layers
 from docker_charon.transfer.delivered import Delivered
-from docker_charon.transfer.lock import Origin, lock_content, write_lock
 from docker_charon.transfer.log_lines import log_choices, log_make, make_summary
 from docker_charon.transfer.naming.chosen_tags import ChosenTags
 from docker_charon.transfer.naming.wanted_images import WantedImages
@@ -182,7 +182,7 @@ class MakeSteps:
         if output.dry_run:
             log_make(contents, size, output.volume_size, logged, len(left_out))
             return summary
-        lock = self._lock()
+        write_lock = self._lock_writer()
         with _writing_progress(contents, entries, self._progress) as shown_progress:
             write_payload(
                 *(output.zip_file, entries, shared_blobs.open, shown_progress, self._workers),
@@ -193,20 +193,24 @@ class MakeSteps:
                 _remove_old_deltas(output.zip_file)
             if site is not None:
                 site.replace(ledger_entries)
-            if output.lock_file is not None:
-                write_lock(output.lock_file, lock)
+            write_lock()
             shown_progress.sum_up(make_summary(contents, len(left_out)))
         return summary
 
-    def _lock(self) -> bytes:
-        """Return the content of the lock of the images."""
+    def _lock_writer(self) -> Callable[[], None]:
+        """Return what writes the lock of the images, if there is a file for it."""
+        if self._output.lock_file is None:
+            return lambda: None
+        from docker_charon.transfer.lock import Origin, lock_content, write_lock
+
         references = [image.reference for image in self._images]
-        return lock_content(
+        content = lock_content(
             {reference: self._resolver.source_digest(reference) for reference in references},
             Origin(self._wanted.registry, self._wanted.is_secure, self._registries),
             self._resolver.platforms,
             include_referrers=self._include_referrers,
         )
+        return partial(write_lock, self._output.lock_file, content)
 
 
 def _remove_old_deltas(zip_file: PayloadTarget) -> None:

@@ -31,10 +31,8 @@ class Offer:
     platform: Platform
 
 
-def parse_platforms(platforms: Iterable[str] | None) -> list[Platform]:
-    """Parse platforms, each once; none for ``None``."""
-    if platforms is None:
-        return []
+def parse_platforms(platforms: Iterable[str]) -> list[Platform]:
+    """Parse platforms, each once; raise `DockerCharonError` if there is none."""
     names = checked_names(platforms, "platforms")
     if not names:
         raise DockerCharonError("there is no platform to transfer", hint="None means all of them")
