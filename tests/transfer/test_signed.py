@@ -288,10 +288,10 @@ def test_a_dry_run_signs_too_and_tells_the_exact_size(
     assert f"in a payload of {payload.stat().st_size:,} bytes" in caplog.text
 
 
-def test_a_key_that_cannot_sign_is_told_before_a_blob_is_fetched(
+def test_a_key_that_is_missing_is_told_before_a_blob_is_fetched(
     source: str, app: TestImage, tmp_path: Path, sent: list[Sent]
 ) -> None:
-    with pytest.raises(PayloadError, match="cannot sign with"):
+    with pytest.raises(PayloadError, match="cannot read the key"):
         make_payload(source, tmp_path / "p.zip", ["app:1"], secure=False, sign=tmp_path / "none")
     assert not [request for request in sent if "/blobs/" in request.url]
     assert not (tmp_path / "p.zip").exists()
