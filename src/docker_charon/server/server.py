@@ -122,7 +122,8 @@ def _listen(
     host: str, port: int, allow_hosts: Sequence[str], answer: Callable[[Request], Answer]
 ) -> Iterator[str]:
     """Answer requests in threads; yield the address, with the port that was chosen."""
-    host = host.removeprefix("[").removesuffix("]")  # an IPv6 address, as it is written in a URL
+    if isinstance(host, str):
+        host = host.removeprefix("[").removesuffix("]")  # an IPv6 address as in a URL
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
