@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from docker_charon.payload.format.contents import Contents
+from docker_charon.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)
