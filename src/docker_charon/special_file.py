@@ -36,14 +36,18 @@ def descriptor_of(path: StrPath) -> int | None:
     The descriptor may be closed.
     """
     with contextlib.suppress(OSError, ValueError):
-        folders = {os.path.realpath(folder) for folder in _DESCRIPTORS if os.path.isdir(folder)}  # noqa: PTH112
         current = Path(path)
         for _ in range(_MOST_LINKS):
             name = current.name
-            if name.isascii() and name.isdigit() and os.path.realpath(current.parent) in folders:
+            if name.isascii() and name.isdigit() and _has_descriptors(current.parent):
                 return int(name)
             current = current.parent / current.readlink()
     return None
+
+
+def _has_descriptors(folder: Path) -> bool:
+    folders = (os.path.realpath(name) for name in _DESCRIPTORS if os.path.isdir(name))  # noqa: PTH112
+    return os.path.realpath(folder) in folders
 
 
 def is_stream(path: StrPath) -> bool:

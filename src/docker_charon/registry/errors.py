@@ -92,6 +92,8 @@ _NO_ACCESS = (400, 403)
 """How storage answers to an address that has expired; the registry has a new one."""
 _NOT_FOUND = ("", "NOT_FOUND", "NAME_UNKNOWN")
 """The codes of a 404 to a push into a project or a repository that does not exist."""
+_TOO_MANY = "TOOMANYREQUESTS"
+"""The code of a limit of requests."""
 _DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
 _PULLS_LAST = 21_600.0
 """Seconds for which Docker Hub counts pulls, and allows no more than a number of them."""
@@ -261,10 +263,10 @@ def answer_error(
     if status == 400 and NGINX_CLIENT_CERTIFICATE in body:
         message, hint = client_certificate_refusal(other_host or registry, client)
         return RegistryError(message, hint=hint, status=status)
-    is_pull_limit = is_docker_hub(registry) and code == "TOOMANYREQUESTS" and not is_push
+    is_pull_limit = is_docker_hub(registry) and code == _TOO_MANY and not is_push
     if is_pull_limit and seconds is None:  # all other limits of Docker Hub say how long they last
         seconds = _PULLS_LAST
-    if status == 429 or code == "TOOMANYREQUESTS":
+    if is_too_many(status, code):
         wait = "wait" if seconds is None or seconds < _LONG else f"wait {duration(seconds)}"
         hint = f"the limit of requests is reached: {wait}, and run the same command again"
         if is_docker_hub(registry) and not has_credentials:
@@ -314,6 +316,14 @@ def answer_error(
         error.elsewhere, error.most_tries = True, FEW_TRIES
     error.digests = frozenset(re.findall(_DIGEST, body.decode("utf-8", "replace")))
     return error
+
+
+def is_too_many(status: int | None, code: str | None) -> bool:
+    """Whether an answer says that there were too many requests.
+
+    Some registries send the code of the distribution-spec with another status than 429.
+    """
+    return status == 429 or code == _TOO_MANY
 
 
 def ends_all(error: Exception) -> bool:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from docker_charon.errors import RegistryError
 from docker_charon.messages import get_logger
+from docker_charon.registry.errors import is_too_many
 from docker_charon.registry.retry import RetryPolicy
 
 _FIRST_INTERVAL = 0.05
@@ -22,8 +23,6 @@ _GROWING_PAUSES = 7
 """How many pauses grow, if the registry does not say how long to wait: up to half a minute."""
 _FIRST_MESSAGE = 2.0
 """Seconds of waiting, in all, after which it is logged; again each time they double."""
-_TOO_MANY = 429
-_TOO_MANY_CODE = "TOOMANYREQUESTS"
 _BUSY = 503
 
 _T = TypeVar("_T")
@@ -142,8 +141,7 @@ class RateLimit:
 def is_refusal(error: RegistryError) -> bool:
     """Whether a registry refuses a request because there are too many at this time.
 
-    Some registries answer with the code of the distribution-spec and another status than 429.
     Servers and proxies that are busy answer 503, and say when to try again.
     """
     is_busy = error.status == _BUSY and error.retry_after is not None
-    return is_busy or error.status == _TOO_MANY or error.code == _TOO_MANY_CODE
+    return is_busy or is_too_many(error.status, error.code)

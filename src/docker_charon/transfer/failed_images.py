@@ -35,7 +35,7 @@ class FailedImages:
 
     def __init__(self, sources: Sources, *, keep_going: bool | None = None) -> None:
         self._sources = sources
-        self._keep_going = keep_going
+        self.keep_going = keep_going
         self._errors: dict[Reference, DockerCharonError] = {}
         self._asked: dict[Reference, None] = {}
         self._to_transfer: dict[str, Reference] = {}
@@ -88,7 +88,7 @@ class FailedImages:
         if error.status is None:
             return True
         if error.status >= 500:
-            return bool(self._keep_going) and self._sources.answers(repository)
+            return bool(self.keep_going) and self._sources.answers(repository)
         return error.status not in (407, 429)
 
     def check_registry(self, repository: str) -> None:
@@ -111,10 +111,10 @@ class FailedImages:
         others_remain = self._already_transferred.isdisjoint(failures) and (
             not failures.keys() >= set(self._to_transfer.values())
         )
-        if others_remain and self._keep_going:
+        if others_remain and self.keep_going:
             return
         hint = ""
-        if others_remain and self._keep_going is False:
+        if others_remain and self.keep_going is False:
             option = argument("--keep-going", "keep_going=True")
             hint = f"; {option} makes the payload of the others"
         if len(set(map(id, failures.values()))) == 1 and (

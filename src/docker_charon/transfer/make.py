@@ -234,7 +234,6 @@ def make_payload(
         steps = MakeSteps(
             *(wanted, delivered, registries, resolver, workers, output, written_report, progress),
             include_referrers=include_referrers,
-            keep_going=keep_going,
         )
         steps.ask_registries(newest)
         while True:

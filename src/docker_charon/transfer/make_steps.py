@@ -55,8 +55,8 @@ class Output:
 class MakeSteps:
     """One make: `ask_registries`, and then `make`, again while registries have lost some blobs.
 
-    With ``keep_going``, images that cannot be read are left out. ``registries`` may stand in front
-    of repositories.
+    Images that cannot be read are left out if the ``resolver`` keeps going. ``registries`` may
+    stand in front of repositories.
     """
 
     def __init__(
@@ -71,7 +71,6 @@ class MakeSteps:
         progress: ProgressArgument,
         *,
         include_referrers: bool,
-        keep_going: bool,
     ) -> None:
         self._wanted = wanted
         self._delivered = delivered
@@ -89,7 +88,7 @@ class MakeSteps:
         self._absent: set[RepositoryBlob] = set()
         self._told: set[str] = set()
         self._goes_on_after = self._lost_blobs = None
-        if keep_going:
+        if self._failed.keep_going:
             from docker_charon.transfer.lost_blobs import LostBlobs
 
             self._goes_on_after = self._failed.is_of_one_image

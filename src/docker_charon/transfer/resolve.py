@@ -47,7 +47,6 @@ class Resolver:
         keep_going: bool | None = None,
     ) -> None:
         self.failed = FailedImages(sources, keep_going=keep_going)
-        self._keep_going = keep_going
         self.sources = sources
         self._workers = workers
         self.platforms = platforms
@@ -110,7 +109,7 @@ class Resolver:
             self.sources,
             self._workers,
             lambda repository: self._child(Reference(repository, None, None)),
-            self.failed if self._keep_going else None,
+            self.failed if self.failed.keep_going else None,
         )
         referrers = finder.find({image.reference: image.image for image in images})
         return [

@@ -110,7 +110,7 @@ def _content(path: Path, file: MirrorFile) -> bytes:
             hint=_elsewhere(),
         )
     with file_errors(f"cannot read {path}"):
-        earlier = _text_in(path) if is_stream(path) or path.exists() else MARK
+        earlier = _text_in(path)
     if not earlier.startswith(MARK):
         raise DockerCharonError(
             f"{path} is there already, and docker-charon has not written it",
@@ -134,9 +134,14 @@ def _elsewhere() -> str:
 
 
 def _text_in(path: Path) -> str:
-    """Return the text of a file; a stream, whose reading may take for ever, has none."""
+    """Return the text of a file: a new one has our mark.
+
+    A stream, whose reading may take for ever, has none.
+    """
     if is_stream(path):
         return ""
+    if not path.exists():
+        return MARK
     text = decoded(path.read_bytes(), errors="replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
